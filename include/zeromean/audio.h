@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Audio files and the log-mel spectrogram that Whisper reads. All functions are thread-safe. */
+#ifndef ZEROMEAN_AUDIO_H
+#define ZEROMEAN_AUDIO_H
+
+#include <zeromean/common.h>
+#include <zeromean/log.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ZM_AUDIO_RATE 16000       /* samples per second, one channel */
+#define ZM_MEL_FRAMES 3000        /* frames in a window of 30 s */
+#define ZM_MEL_FRAME_SAMPLES 160  /* 10 ms */
+
+/* Reads WAV, FLAC, OGG or whatever else libsndfile knows, mixes the channels down to one and
+ * resamples to ZM_AUDIO_RATE. Free *samples with free(). ZM_ERROR_BAD_FORMAT: no audio file, or
+ * one without samples, or one with samples that are not finite. */
+ZM_API zm_status zm_audio_read(const char *path, const zm_log *log, float **samples,
+                               size_t *count);
+
+/* Log-mel spectrogram of one window of 30 s that begins at samples[0]; what is missing is
+ * silence, what is over is ignored. out: [ZM_MEL_FRAMES][bins], time-major. bins 80 or 128.
+ * As in the reference implementation of Whisper: Hann window of 400, hop 160, Slaney mel
+ * filters, log10 clamped to 8 below the maximum, (x + 4) / 4. */
+ZM_API zm_status zm_log_mel(const float *samples, size_t count, uint32_t bins, float *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Is a converted model the same function as its original? Runs both on the same input and compares
+ * the main branch after every layer (up to its mean, which the model never reads), the outputs and
+ * the greedy tokens. */
+#ifndef ZEROMEAN_CHECK_H
+#define ZEROMEAN_CHECK_H
+
+#include <zeromean/device.h>
+#include <zeromean/model.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct zm_check_row {
+    char what[32];  /* as in zm_observation */
+    uint32_t layer;
+    double relative_l2; /* |a - b| / |a|; infinity where it cannot be formed (NaN) */
+    double max_abs;
+} zm_check_row;
+
+typedef struct zm_check_params {
+    const zm_model *a, *b; /* same architecture and hyper-parameters; a is the truth */
+    zm_device *device_a;   /* where a runs */
+    zm_device *device_b;   /* where b runs; NULL = device_a */
+    const float *mel;      /* [2 * encoder_positions][mel_bins]; NULL = a fixed synthetic input */
+    uint32_t tokens;       /* greedy tokens to compare; 0 = 32 */
+    double tolerance;      /* relative L2 of the final outputs; 0 = 1e-5 */
+    const zm_log *log;
+    zm_progress_fn progress; /* unit: steps */
+    void *progress_user;
+} zm_check_params;
+
+typedef struct zm_check_report {
+    zm_check_row *rows; /* layers, then "encoder.output" and "logits" */
+    size_t row_count;
+    double final_relative_l2; /* the larger one of encoder.output and logits (first step and worst
+                                 of all steps) */
+    uint32_t tokens, tokens_equal; /* tokens_equal: length of the common beginning */
+    bool equal;                    /* within the tolerance and all tokens equal */
+} zm_check_report;
+
+/* ZM_OK also when they differ: see report->equal. Free with zm_check_report_destroy. */
+ZM_API zm_status zm_check(const zm_check_params *params, zm_check_report **out);
+ZM_API void zm_check_report_destroy(zm_check_report **report);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

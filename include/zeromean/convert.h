@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pre-LN -> Pre-RMSNorm, exactly (Jiang et al. 2023, arXiv 2305.14858).
+ *
+ * A Pre-LN transformer reads its main branch only through LayerNorm, which ignores the mean. The
+ * converter takes the mean out of every tensor that writes the branch, in float64, and rounds once;
+ * LayerNorm then is RMSNorm. Affine parameters stay as they are, so the result is still a valid
+ * LayerNorm model for any engine that reads the original. */
+#ifndef ZEROMEAN_CONVERT_H
+#define ZEROMEAN_CONVERT_H
+
+#include <zeromean/common.h>
+#include <zeromean/log.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct zm_convert_params {
+    const char *input;  /* model directory */
+    const char *output; /* directory to create; must not exist unless overwrite is set */
+    zm_norm norm;       /* ZM_NORM_DEFAULT = ZM_NORM_RMS */
+    zm_dtype type;      /* ZM_DTYPE_NONE: changed tensors as F32, the others as they are (exact);
+                           ZM_F32: all as F32 (exact); ZM_F16: all as F16 (rounded) */
+    bool overwrite;
+    const zm_log *log;
+    zm_progress_fn progress; /* unit: bytes */
+    void *progress_user;
+} zm_convert_params;
+
+typedef struct zm_convert_report {
+    size_t tensors;         /* in the model */
+    size_t recentred;       /* changed by the conversion */
+    uint64_t input_bytes;
+    uint64_t output_bytes;
+    double rounding;        /* the largest relative L2 error of one tensor by the final rounding */
+    char source_sha256[65]; /* of the input's safetensors files, in order */
+} zm_convert_report;
+
+/* The output is complete or absent, whatever happens. report may be NULL. ZM_ERROR_UNSUPPORTED:
+ * the model cannot be converted exactly; the log names the tensor and the reason. */
+ZM_API zm_status zm_convert(const zm_convert_params *params, zm_convert_report *report);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

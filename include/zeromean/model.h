@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Model files: what they are and which tensors they hold.
+ *
+ * A model is a directory in the Hugging Face layout (config.json, tokenizer.json and
+ * model.safetensors, or its shards with model.safetensors.index.json). Files are mapped, not
+ * read; nothing in them is trusted.
+ *
+ * Thread-safety: an open model is read-only and may be shared. */
+#ifndef ZEROMEAN_MODEL_H
+#define ZEROMEAN_MODEL_H
+
+#include <zeromean/common.h>
+#include <zeromean/log.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct zm_model zm_model;
+
+typedef enum zm_architecture { ZM_ARCHITECTURE_NONE = 0, ZM_ARCHITECTURE_WHISPER } zm_architecture;
+
+/* One tensor of the file. data points into the mapping. */
+typedef struct zm_model_tensor {
+    const char *name;
+    zm_dtype dtype;
+    uint32_t rank;     /* 0..4 */
+    uint64_t shape[4]; /* outermost first */
+    uint64_t elements;
+    uint64_t bytes;
+    const void *data; /* little-endian, alignment not promised beyond the file's */
+} zm_model_tensor;
+
+/* Hyper-parameters of Whisper (Radford et al. 2022, arXiv 2212.04356). */
+typedef struct zm_whisper_info {
+    uint32_t mel_bins;
+    uint32_t d;
+    uint32_t encoder_layers, encoder_heads, encoder_ff, encoder_positions;
+    uint32_t decoder_layers, decoder_heads, decoder_ff, decoder_positions;
+    uint32_t vocabulary;
+    int32_t start_token, end_token, no_timestamps_token, first_timestamp_token;
+    int32_t transcribe_token, translate_token; /* -1 in English-only models */
+    int32_t first_language_token;              /* -1 in English-only models */
+    uint32_t language_count;                   /* 0 in English-only models */
+    const int32_t *suppress;                   /* tokens never to produce */
+    size_t suppress_count;
+    const int32_t *begin_suppress;             /* nor as the first one */
+    size_t begin_suppress_count;
+} zm_whisper_info;
+
+typedef struct zm_model_info {
+    const char *path;
+    zm_architecture architecture;
+    const char *architecture_name; /* "whisper" */
+    zm_norm norm;                  /* ZM_NORM_LAYER, or what the converter wrote */
+    float eps;                     /* of the norms */
+    uint64_t parameters;           /* elements of all tensors */
+    uint64_t bytes;                /* of all tensors */
+    size_t tensor_count;
+    zm_whisper_info whisper;       /* for ZM_ARCHITECTURE_WHISPER */
+} zm_model_info;
+
+/* Opens a model directory, checks the header of every file in it and that every tensor that the
+ * architecture needs is there with its shape and a floating type. Errors name the file and the
+ * tensor. ZM_ERROR_NOT_FOUND, ZM_ERROR_IO, ZM_ERROR_BAD_FORMAT, ZM_ERROR_UNSUPPORTED (an
+ * architecture or a version of the format that this library does not know). */
+ZM_API zm_status zm_model_open(const char *path, const zm_log *log, zm_model **out);
+/* Sessions keep what they need: a model may be closed while sessions of it live. */
+ZM_API void zm_model_close(zm_model **model);
+
+/* Valid as long as the model is open. */
+ZM_API const zm_model_info *zm_model_get_info(const zm_model *model);
+/* index < info.tensor_count, in order of name; NULL otherwise. */
+ZM_API const zm_model_tensor *zm_model_get_tensor(const zm_model *model, size_t index);
+/* NULL when there is none. */
+ZM_API const zm_model_tensor *zm_model_find_tensor(const zm_model *model, const char *name);
+/* Metadata of the (first) safetensors file; NULL when there is none of that key. */
+ZM_API const char *zm_model_get_metadata(const zm_model *model, const char *key);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Operations on tensors. Each call checks its arguments, chooses a kernel for the device and
+ * enqueues it on the stream; it does not wait.
+ *
+ * Conventions for all ops
+ * - Tensors are views into buffers, row-major, innermost dimension contiguous. A matrix is
+ *   [rows][cols] with a stride between rows.
+ * - Activations (x, dst, residual, bias, norm weights ...) have the device's real_type. Weights of
+ *   matmul, conv1d and embedding may be F32, F16 or the real_type. Arithmetic and statistics are
+ *   float32 (float64 on the host device), whatever the storage.
+ * - "may alias" means: exactly the same view. Every other overlap between an output and an input
+ *   or another output is ZM_ERROR_INVALID_ARGUMENT.
+ * - NaN and Inf propagate as in the formula. Same input, same device: same bits.
+ * - ZM_ERROR_INVALID_ARGUMENT: shapes, strides, types or aliasing are wrong, or a view reaches
+ *   outside its buffer; ZM_ERROR_UNSUPPORTED: no kernel of this device can do it; the log says
+ *   why. Nothing is enqueued then.
+ * - A call may be made from any thread that owns the stream. */
+#ifndef ZEROMEAN_OPS_H
+#define ZEROMEAN_OPS_H
+
+#include <zeromean/device.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ZM_MAX_RANK 4
+
+/* A view. A tensor with buffer == NULL is absent (optional operands). */
+typedef struct zm_tensor {
+    zm_buffer *buffer;
+    uint64_t offset;              /* elements from the start of the buffer */
+    zm_dtype dtype;
+    uint32_t rank;                /* 1..ZM_MAX_RANK */
+    uint32_t shape[ZM_MAX_RANK];  /* outermost first */
+    uint64_t stride[ZM_MAX_RANK]; /* elements; all 0 = packed; the innermost is 1 (or 0) */
+    uint32_t panel;               /* 0 = rows; else weights packed by zm_weight_pack */
+} zm_tensor;
+
+/* Packed views of a whole buffer from its start. */
+ZM_API zm_tensor zm_tensor_1d(zm_buffer *buffer, zm_dtype dtype, uint32_t n);
+ZM_API zm_tensor zm_tensor_2d(zm_buffer *buffer, zm_dtype dtype, uint32_t rows, uint32_t cols);
+/* Rows first .. first+count-1 of a matrix; columns likewise. No checks: the ops check. */
+ZM_API zm_tensor zm_tensor_rows(zm_tensor matrix, uint32_t first, uint32_t count);
+ZM_API zm_tensor zm_tensor_cols(zm_tensor matrix, uint32_t first, uint32_t count);
+
+/* ---- weights ----
+ * Matrix kernels read weights in the layout that suits the device: panels of `panel` output
+ * rows, [ceil(n / panel)][k][panel], the last panel filled up with zeros; or plain rows [n][k]
+ * when panel is 0. */
+typedef struct zm_weight_layout {
+    uint32_t panel;
+    uint64_t elements; /* including the zeros */
+} zm_weight_layout;
+
+/* The layout that the device's kernels want for a weight [n][k]. */
+ZM_API zm_status zm_weight_layout_get(const zm_device *device, uint32_t n, uint32_t k,
+                                      zm_dtype dtype, zm_weight_layout *out);
+
+/* Host work: copies rows [n][k] of src_type into dst (layout->elements of dst_type), row r of src
+ * becoming row first + r of dst's n_total. dst_type is src_type or F32 or F64 (wider, exact), or
+ * F16 (rounded to nearest even). Pad rows must have been zeroed before (a zeroed dst will do). */
+ZM_API zm_status zm_weight_pack(void *dst, zm_dtype dst_type, const zm_weight_layout *layout,
+                                uint32_t n_total, uint32_t first, const void *src,
+                                zm_dtype src_type, uint32_t n, uint32_t k);
+
+/* ---- norms ----
+ * layer_norm: y = (x - mean) / sqrt(var + eps) * weight + bias, biased variance (Ba et al. 2016)
+ * rms_norm:   y = x / sqrt(mean(x^2) + eps) * weight + bias     (Zhang and Sennrich 2019)
+ * With a residual both first form x + residual, which goes to sum as well when it is given. */
+typedef struct zm_norm_params {
+    zm_tensor x;        /* [rows][d] */
+    zm_tensor residual; /* [rows][d], optional */
+    zm_tensor weight;   /* [d], optional: 1 */
+    zm_tensor bias;     /* [d], optional: 0 */
+    zm_tensor dst;      /* [rows][d]; may alias x or residual */
+    zm_tensor sum;      /* [rows][d], optional, only with residual; may alias x or residual, not
+                           dst */
+    float eps;          /* >= 0; inside the root */
+} zm_norm_params;
+
+ZM_API zm_status zm_layer_norm(zm_stream *stream, const zm_norm_params *params);
+ZM_API zm_status zm_rms_norm(zm_stream *stream, const zm_norm_params *params);
+
+/* ---- element-wise ---- */
+
+/* add: dst = x + y. recentre: dst = v - mean(v) per row with v = x + y, or v = x without y. */
+typedef struct zm_add_params {
+    zm_tensor x;   /* [rows][d] */
+    zm_tensor y;   /* [rows][d]; optional for recentre */
+    zm_tensor dst; /* [rows][d]; may alias x or y */
+} zm_add_params;
+
+ZM_API zm_status zm_add(zm_stream *stream, const zm_add_params *params);
+ZM_API zm_status zm_recentre(zm_stream *stream, const zm_add_params *params);
+
+/* ---- matmul ----
+ * dst = activation(x w^T + bias) + residual */
+typedef enum zm_activation {
+    ZM_ACTIVATION_NONE = 0,
+    ZM_ACTIVATION_GELU /* exact: x/2 (1 + erf(x / sqrt 2)) (Hendrycks and Gimpel 2016) */
+} zm_activation;
+
+typedef struct zm_matmul_params {
+    zm_tensor x;        /* [m][k] */
+    zm_tensor weight;   /* [n][k], packed as zm_weight_layout_get says */
+    zm_tensor bias;     /* [n], optional */
+    zm_tensor residual; /* [m][n], optional */
+    zm_tensor dst;      /* [m][n]; may alias residual */
+    zm_activation activation;
+} zm_matmul_params;
+
+ZM_API zm_status zm_matmul(zm_stream *stream, const zm_matmul_params *params);
+
+/* dst[t][o] = activation(bias[o] + sum over j < kernel, c of
+ *             weight[o][j * channels + c] * x[t * stride + j - padding][c]),
+ * rows outside x count as zeros; dst rows = (rows + 2 padding - kernel) / stride + 1.
+ * Time-major: a row of x is one time step. */
+typedef struct zm_conv1d_params {
+    zm_tensor x;      /* [rows][channels], packed rows */
+    zm_tensor weight; /* [n][kernel * channels], packed as zm_weight_layout_get says */
+    zm_tensor bias;   /* [n], optional */
+    zm_tensor dst;    /* [dst rows][n] */
+    uint32_t kernel;  /* >= 1 */
+    uint32_t stride;  /* 0 = 1 */
+    uint32_t padding; /* zero rows before and after */
+    zm_activation activation;
+} zm_conv1d_params;
+
+ZM_API zm_status zm_conv1d(zm_stream *stream, const zm_conv1d_params *params);
+
+/* dst[r] = table[token[r]] + position[r], then minus the row's mean if recentre is set.
+ * A token outside the table gives a row of NaN. */
+typedef struct zm_embedding_params {
+    zm_tensor tokens;   /* [rows] I32 */
+    zm_tensor table;    /* [vocabulary][d], rows or packed */
+    zm_tensor position; /* [rows][d], optional */
+    zm_tensor dst;      /* [rows][d] */
+    bool recentre;
+} zm_embedding_params;
+
+ZM_API zm_status zm_embedding(zm_stream *stream, const zm_embedding_params *params);
+
+/* ---- attention ----
+ * The cache of keys and values is stored per head in a layout that suits the device. */
+typedef struct zm_kv_layout {
+    uint32_t heads;
+    uint32_t head_dim;
+    uint32_t capacity;     /* positions, rounded up where the layout needs it */
+    uint32_t panel;        /* keys: 0 = [capacity][head_dim], else
+                              [capacity / panel][head_dim][panel] within a head */
+    uint64_t head_stride;  /* elements between heads, for keys and for values */
+    uint64_t elements;     /* of the key tensor and of the value tensor, each */
+} zm_kv_layout;
+
+ZM_API zm_status zm_kv_layout_get(const zm_device *device, uint32_t heads, uint32_t head_dim,
+                                  uint32_t capacity, zm_kv_layout *out);
+
+/* Stores rows of k and v as positions position .. position + rows - 1 of the cache. */
+typedef struct zm_kv_store_params {
+    zm_tensor k, v;             /* [rows][heads * head_dim] */
+    zm_tensor k_cache, v_cache; /* 1-d, layout.elements */
+    zm_kv_layout layout;
+    uint32_t position;          /* position + rows <= layout.capacity */
+} zm_kv_store_params;
+
+ZM_API zm_status zm_kv_store(zm_stream *stream, const zm_kv_store_params *params);
+
+/* dst[r][h] = softmax(scale * q[r][h] . k[0..n)[h'] ) v[0..n)[h'], h' = h / (heads / kv heads),
+ * n = kv_length, or with causal n = kv_length - rows + r + 1. Online softmax (Milakov and
+ * Gimelshein 2018). A row with no key at all cannot be asked for. */
+typedef struct zm_attention_params {
+    zm_tensor q;                /* [rows][heads * head_dim] */
+    zm_tensor k_cache, v_cache; /* as written by zm_kv_store */
+    zm_kv_layout layout;
+    uint32_t heads;             /* query heads, a multiple of layout.heads; 0 = layout.heads */
+    uint32_t kv_length;         /* positions in use, 1 .. layout.capacity */
+    bool causal;                /* needs kv_length >= rows */
+    float scale;                /* 0 = 1 / sqrt(head_dim) */
+    zm_tensor dst;              /* [rows][heads * head_dim]; may alias q */
+} zm_attention_params;
+
+ZM_API zm_status zm_attention(zm_stream *stream, const zm_attention_params *params);
+
+/* dst[r] = index of the largest of x[r][0..n); the lowest index wins a tie; NaN never wins, a
+ * row of only NaN gives 0. */
+typedef struct zm_argmax_params {
+    zm_tensor x;   /* [rows][n] */
+    zm_tensor dst; /* [rows] I32 */
+} zm_argmax_params;
+
+ZM_API zm_status zm_argmax(zm_stream *stream, const zm_argmax_params *params);
+
+/* ---- what there is ----
+ * All ops with their kernel candidates in the order in which they are tried. Static storage. */
+typedef struct zm_op_info {
+    const char *name;
+    size_t candidate_count;
+    const char *const *candidates;
+} zm_op_info;
+
+ZM_API const zm_op_info *zm_op_list(size_t *count);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

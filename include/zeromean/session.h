@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A model on a device, ready to run.
+ *
+ * Thread-safety: one thread at a time per session; sessions of one device may run in parallel. */
+#ifndef ZEROMEAN_SESSION_H
+#define ZEROMEAN_SESSION_H
+
+#include <zeromean/device.h>
+#include <zeromean/model.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct zm_session zm_session;
+
+/* A tensor inside the model, shown to an observer as [rows][cols] float64, valid during the call.
+ * layer is the block for "encoder.layer" and "decoder.layer" (the main branch after the block), 0
+ * for "encoder.input", "encoder.output", "decoder.input" and "logits" (last row only). */
+typedef struct zm_observation {
+    const char *what;
+    uint32_t layer;
+    uint32_t rows, cols;
+    const double *data;
+} zm_observation;
+
+typedef void (*zm_observe_fn)(void *user, const zm_observation *observation);
+
+typedef struct zm_session_params {
+    const zm_log *log;
+    zm_observe_fn observe; /* NULL = none; waits for the device after every layer when set */
+    void *observe_user;
+    zm_progress_fn progress; /* while weights are packed; unit: bytes */
+    void *progress_user;
+} zm_session_params;
+
+/* Packs the weights for the device. The device must outlive the session; the model need not.
+ * params may be NULL. */
+ZM_API zm_status zm_session_create(zm_device *device, const zm_model *model,
+                                   const zm_session_params *params, zm_session **out);
+ZM_API void zm_session_destroy(zm_session **session);
+
+/* Runs the encoder. mel: [2 * encoder_positions][mel_bins] float32, time-major (Whisper: 3000
+ * frames of 10 ms). The decoder starts again at position 0. Asynchronous. */
+ZM_API zm_status zm_session_encode(zm_session *session, const float *mel);
+
+/* Appends count tokens to the decoder and gives the logits [vocabulary] of the last of them.
+ * ZM_ERROR_LIMIT: more than decoder_positions tokens. ZM_ERROR_INVALID_ARGUMENT: a token outside
+ * the vocabulary, or nothing encoded yet. */
+ZM_API zm_status zm_session_decode(zm_session *session, const int32_t *tokens, uint32_t count,
+                                   float *logits);
+
+/* Forgets the decoder's tokens from position on. */
+ZM_API zm_status zm_session_rewind(zm_session *session, uint32_t position);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

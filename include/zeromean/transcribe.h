@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Speech to text with a Whisper session: windows of 30 s, greedy decoding, timestamps.
+ * Thread-safety: that of the session. */
+#ifndef ZEROMEAN_TRANSCRIBE_H
+#define ZEROMEAN_TRANSCRIBE_H
+
+#include <zeromean/session.h>
+#include <zeromean/text.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct zm_segment {
+    double start, end;      /* seconds from the beginning of the audio */
+    const char *text;       /* UTF-8 */
+    const int32_t *tokens;  /* text tokens only */
+    size_t token_count;
+} zm_segment;
+
+typedef struct zm_transcript {
+    char *text; /* UTF-8, all segments joined, without the leading space */
+    int32_t *tokens; /* text tokens only, all segments joined */
+    size_t token_count;
+    zm_segment *segments;
+    size_t segment_count;
+    char language[8];    /* "en"; "" where the model has no languages */
+    double audio_seconds;
+    double mel_seconds, encode_seconds, decode_seconds; /* wall time */
+} zm_transcript;
+
+typedef struct zm_transcribe_params {
+    const float *samples; /* ZM_AUDIO_RATE, one channel, finite */
+    size_t sample_count;  /* > 0 */
+    const char *language; /* "en", ...; NULL = "en". ZM_ERROR_NOT_FOUND when the model has it not */
+    bool translate;       /* to English, multilingual models only */
+    bool timestamps;      /* decode timestamp tokens; always on for audio over 30 s */
+    /* Called as text is decoded: whole UTF-8 characters, with the time reached. May be NULL.
+     * Return false to cancel. */
+    bool (*text)(void *user, const char *utf8, double seconds);
+    zm_progress_fn progress; /* unit: samples */
+    void *user;              /* for text and progress */
+    const zm_log *log;
+} zm_transcribe_params;
+
+/* Free with zm_transcript_destroy. */
+ZM_API zm_status zm_transcribe(zm_session *session, const zm_model *model,
+                               const zm_tokenizer *tokenizer, const zm_transcribe_params *params,
+                               zm_transcript **out);
+ZM_API void zm_transcript_destroy(zm_transcript **transcript);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/alloc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool zm_mul_u64(uint64_t a, uint64_t b, uint64_t *out)
+{
+    if (a != 0 && b > UINT64_MAX / a)
+        return false;
+    *out = a * b;
+    return true;
+}
+
+bool zm_add_u64(uint64_t a, uint64_t b, uint64_t *out)
+{
+    if (b > UINT64_MAX - a)
+        return false;
+    *out = a + b;
+    return true;
+}
+
+void *zm_calloc(size_t count, size_t size)
+{
+    return calloc(count ? count : 1, size ? size : 1);
+}
+
+void *zm_aligned_calloc(size_t alignment, size_t size)
+{
+    if (size > SIZE_MAX - alignment)
+        return NULL;
+    size_t rounded = (size + alignment - 1) / alignment * alignment;
+    void *memory = aligned_alloc(alignment, rounded ? rounded : alignment);
+    if (memory)
+        memset(memory, 0, rounded ? rounded : alignment);
+    return memory;
+}
+
+bool zm_array_reserve(void **array, size_t *capacity, size_t count, size_t element_size)
+{
+    if (count <= *capacity)
+        return true;
+    size_t wanted = *capacity ? *capacity : 16;
+    while (wanted < count) {
+        if (wanted > SIZE_MAX / 2)
+            return false;
+        wanted *= 2;
+    }
+    if (wanted > SIZE_MAX / element_size)
+        return false;
+    void *grown = realloc(*array, wanted * element_size);
+    if (!grown)
+        return false;
+    *array = grown;
+    *capacity = wanted;
+    return true;
+}
+
+char *zm_strdup(const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = malloc(size);
+    if (copy)
+        memcpy(copy, text, size);
+    return copy;
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The private side of include/zeromean/device.h: what a backend implements.
+ *
+ * The public functions in src/device check every argument against the limits and then call
+ * through zm_device_fns; backends trust their input. Handles of a backend begin with the base
+ * struct of their kind, so that the public code reads the base without a call. */
+#ifndef ZM_SRC_DEVICE_DEVICE_H
+#define ZM_SRC_DEVICE_DEVICE_H
+
+#include <stdatomic.h>
+#include <zeromean/device.h>
+
+#include "common/log.h"
+#include "common/thread.h"
+
+typedef struct zm_kernel zm_kernel;
+
+/* Kernels come in families: the same op written for a kind of machine. */
+typedef enum zm_kernel_family {
+    ZM_FAMILY_REF = 0, /* plain C, host device */
+    ZM_FAMILY_CPU,     /* shaders/cpu */
+    ZM_FAMILY_GPU      /* shaders/gpu, shaders/vulkan */
+} zm_kernel_family;
+
+/* Names one kernel. Kernels are built once per device and options and live as long as it. */
+typedef struct zm_kernel_desc {
+    const char *name;    /* of the file and of the entry point: "rms_norm" */
+    zm_kernel_family family;
+    const char *options; /* "-DNAME=VALUE ..."; part of the identity; NULL = none */
+    uint32_t local[3];   /* work-group size; zeros = 1 */
+    uint32_t buffer_count;
+    uint32_t args_size;  /* bytes of the argument struct */
+} zm_kernel_desc;
+
+#define ZM_MAX_BINDINGS 12
+#define ZM_MAX_ARGS 128
+
+/* One launch: plain data that can be kept and replayed. On the host device groups[0] counts the
+ * items of the reference function. */
+typedef struct zm_dispatch {
+    const zm_kernel *kernel;
+    zm_buffer *buffers[ZM_MAX_BINDINGS]; /* kernel->desc.buffer_count of them; NULL = absent */
+    uint32_t groups[3];                  /* work-groups, each >= 1 */
+    union {
+        unsigned char bytes[ZM_MAX_ARGS];
+        uint64_t align;
+    } args;
+} zm_dispatch;
+
+typedef struct zm_device_fns {
+    /* all required; status functions log their reason */
+    void (*close)(zm_device *device); /* also after a failed open */
+
+    zm_status (*buffer_create)(zm_device *device, const zm_buffer_params *params, zm_buffer **out);
+    void (*buffer_destroy)(zm_buffer *buffer);
+    zm_status (*buffer_write)(zm_stream *stream, zm_buffer *buffer, uint64_t offset,
+                              const void *src, uint64_t size);
+    zm_status (*buffer_read)(zm_stream *stream, zm_buffer *buffer, uint64_t offset, void *dst,
+                             uint64_t size);
+    zm_status (*buffer_copy)(zm_stream *stream, zm_buffer *dst, uint64_t dst_offset,
+                             zm_buffer *src, uint64_t src_offset, uint64_t size);
+    zm_status (*buffer_fill)(zm_stream *stream, zm_buffer *buffer, uint64_t offset, uint64_t size,
+                             uint32_t pattern);
+    zm_status (*buffer_map)(zm_stream *stream, zm_buffer *buffer, uint64_t offset, uint64_t size,
+                            void **out);
+    zm_status (*buffer_unmap)(zm_stream *stream, zm_buffer *buffer, void *pointer);
+
+    zm_status (*stream_create)(zm_device *device, const zm_stream_params *params,
+                               zm_stream **out);
+    void (*stream_destroy)(zm_stream *stream);
+    zm_status (*stream_flush)(zm_stream *stream);
+    zm_status (*stream_wait)(zm_stream *stream);
+
+    zm_status (*event_create)(zm_device *device, zm_event **out);
+    void (*event_destroy)(zm_event *event);
+    zm_status (*event_mark)(zm_event *event, zm_stream *stream);
+    zm_status (*event_wait)(zm_event *event);
+    zm_status (*event_times)(zm_event *event, uint64_t *start_ns, uint64_t *end_ns);
+
+    /* Takes memory from the program cache or builds. out's desc strings are the caller's. */
+    zm_status (*kernel_create)(zm_device *device, const zm_kernel_desc *desc, zm_kernel **out);
+    void (*kernel_destroy)(zm_device *device, zm_kernel *kernel);
+    /* event may be NULL; else it is marked by this dispatch. Thread-safe for one kernel. */
+    zm_status (*dispatch)(zm_stream *stream, const zm_dispatch *dispatch, zm_event *event);
+} zm_device_fns;
+
+/* Bases: the first member of the backend's own structs. */
+struct zm_kernel {
+    zm_kernel_desc desc; /* owned copies of the strings */
+    zm_kernel *next;     /* device->kernels */
+};
+
+struct zm_buffer {
+    zm_device *device;
+    uint64_t size;
+};
+
+struct zm_stream {
+    zm_device *device;
+    bool timestamps;
+};
+
+struct zm_event {
+    zm_device *device;
+    bool marked;
+    bool timestamps;
+};
+
+#define ZM_MAX_FORCED 32
+typedef struct zm_forced_kernel {
+    char op[32];
+    char kernel[32];
+} zm_forced_kernel;
+
+struct zm_device {
+    const zm_device_fns *fns;
+    zm_device_info info;
+    zm_log log;
+    char *cache_dir; /* NULL = off */
+    zm_mutex mutex;  /* guards kernels */
+    zm_kernel *kernels;
+    size_t forced_count;
+    zm_forced_kernel forced[ZM_MAX_FORCED];
+};
+
+/* A backend: enumerates its devices and opens one of them. */
+typedef struct zm_backend_fns {
+    const char *name; /* first part of a spec */
+    /* Calls add for each usable device; index is what open takes. Skips broken platforms with a
+     * logged reason; a missing loader is no error. */
+    zm_status (*enumerate)(const zm_log *log, void (*add)(void *user, const zm_device_info *info),
+                           void *user);
+    /* info as enumerate gave it. out->log, cache_dir etc. are set by the caller beforehand in
+     * params. */
+    zm_status (*open)(const zm_device_info *info, const zm_device_params *params,
+                      zm_device **out);
+} zm_backend_fns;
+
+extern const zm_backend_fns zm_backend_opencl;
+extern const zm_backend_fns zm_backend_host;
+
+/* Initialises the base of a device; the pair of zm_device_base_finish. */
+zm_status zm_device_base_init(zm_device *device, const zm_device_fns *fns,
+                              const zm_device_info *info, const zm_device_params *params);
+void zm_device_base_finish(zm_device *device);
+
+/* The kernel of that description, built at the first call. Thread-safe. */
+zm_status zm_kernel_get(zm_device *device, const zm_kernel_desc *desc, const zm_kernel **out);
+
+/* Enqueues one launch. */
+zm_status zm_device_dispatch(zm_stream *stream, const zm_dispatch *dispatch, zm_event *event);
+
+/* The candidate forced for this op, or NULL. */
+const char *zm_device_forced_kernel(const zm_device *device, const char *op);
+
+#endif

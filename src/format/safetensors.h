@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The safetensors format: an 8-byte little-endian header length, a JSON header, then tensor data. */
+#ifndef ZM_SRC_FORMAT_SAFETENSORS_H
+#define ZM_SRC_FORMAT_SAFETENSORS_H
+
+#include <zeromean/model.h>
+
+#include "common/file.h"
+
+typedef struct zm_metadata {
+    char *key;
+    char *value;
+} zm_metadata;
+
+/* An open file. Everything that the header says has been checked against the file: each tensor's
+ * type, shape product, byte range, alignment of its size, no overlap, no hole before or behind. */
+typedef struct zm_safetensors {
+    zm_map map;
+    char *path;
+    zm_model_tensor *tensors; /* in order of name; names are owned */
+    size_t tensor_count;
+    zm_metadata *metadata;
+    size_t metadata_count;
+} zm_safetensors;
+
+zm_status zm_safetensors_open(const char *path, const zm_log *log, zm_safetensors **out);
+void zm_safetensors_close(zm_safetensors **file);
+
+/* Writing: declare all tensors, then write their data in that order, piece by piece. */
+typedef struct zm_safetensors_writer zm_safetensors_writer;
+
+/* tensors: name, dtype, rank and shape are read; data is not. */
+zm_status zm_safetensors_writer_open(const char *path, const zm_model_tensor *tensors,
+                                     size_t tensor_count, const zm_metadata *metadata,
+                                     size_t metadata_count, const zm_log *log,
+                                     zm_safetensors_writer **out);
+/* The next bytes of the data section. */
+zm_status zm_safetensors_writer_write(zm_safetensors_writer *writer, const void *data,
+                                      uint64_t size);
+/* ZM_ERROR_INVALID_ARGUMENT unless exactly the declared bytes were written. Closes the writer. */
+zm_status zm_safetensors_writer_commit(zm_safetensors_writer **writer);
+/* Leaves no file. Accepts NULL. */
+void zm_safetensors_writer_discard(zm_safetensors_writer **writer);
+
+#endif
