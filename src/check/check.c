@@ -242,6 +242,7 @@ static zm_status fill_report(checker *self)
     }
     report->equal =
         report->final_relative_l2 <= self->tolerance && report->tokens_equal == report->tokens;
+    return ZM_OK;
 }
 
 static void finish(checker *self)
