@@ -12,35 +12,33 @@
 
 /* One row of dst that reaches over an end. */
 static void edge_row(__global const float *x, __global const weight_t *weight, uint row,
-                     const struct zm_conv1d_args *a, float16 acc[2])
+                     const struct zm_conv1d_args *a, float *sums)
 {
     int begin = (int)(row * a->stride) - (int)a->padding;
     int skipped = max(0, -begin);
     int last = min((int)a->kernel_size, (int)a->rows - begin);
-    acc[0] = acc[1] = (float16)(0.0f);
+    float16 low = (float16)(0.0f), high = (float16)(0.0f);
     for (int j = skipped; j < last; j++) {
         __global const float *v = x + (size_t)(begin + j) * a->channels;
         __global const weight_t *w = weight + (size_t)j * a->channels * PANEL;
         for (uint c = 0; c < a->channels; c++, w += PANEL) {
-            acc[0] = fma((float16)(v[c]), LOAD_WEIGHTS(0, w), acc[0]);
-            acc[1] = fma((float16)(v[c]), LOAD_WEIGHTS(1, w), acc[1]);
+            low = fma((float16)(v[c]), LOAD_WEIGHTS(0, w), low);
+            high = fma((float16)(v[c]), LOAD_WEIGHTS(1, w), high);
         }
     }
+    vstore16(low, 0, sums);
+    vstore16(high, 1, sums);
 }
 
 /* ROWS rows of dst from row on, all within x. */
 static void inner_tile(__global const float *x, __global const weight_t *weight,
-                       __global const float *bias, __global float *dst, uint row, uint count,
-                       const struct zm_conv1d_args *a)
+                       uint row, const struct zm_conv1d_args *a, float *sums)
 {
     float16 acc[ROWS][2];
-    load_sums(0, true, acc);
+    load_sums(sums, true, acc);
     product_stored(x + ((size_t)row * a->stride - a->padding) * a->channels,
                    (size_t)a->stride * a->channels, weight, a->kernel_size * a->channels, acc);
-#pragma unroll
-    for (int r = 0; r < ROWS; r++)
-        store_row(bias, bias, dst + (size_t)(row + r) * a->dst_stride, acc[r][0], acc[r][1],
-                  count, a->flags);
+    keep_sums(sums, acc);
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
@@ -56,16 +54,16 @@ conv1d(__global const float *x, __global const weight_t *weight, __global const 
     bias += a.bias_offset + column;
     dst += a.dst_offset + column;
     while (row < end) {
+        float sums[ROWS * PANEL];
         int begin = (int)(row * a.stride) - (int)a.padding;
         int tile_end = begin + (int)((ROWS - 1) * a.stride + a.kernel_size);
-        if (begin >= 0 && tile_end <= (int)a.rows && row + ROWS <= end) {
-            inner_tile(x, weight, bias, dst, row, count, &a);
-            row += ROWS;
-            continue;
-        }
-        float16 acc[2];
-        edge_row(x, weight, row, &a, acc);
-        store_row(bias, bias, dst + (size_t)row * a.dst_stride, acc[0], acc[1], count, a.flags);
-        row++;
+        bool inner = begin >= 0 && tile_end <= (int)a.rows && row + ROWS <= end;
+        if (inner)
+            inner_tile(x, weight, row, &a, sums);
+        else
+            edge_row(x, weight, row, &a, sums);
+        for (uint r = 0; r < (inner ? ROWS : 1); r++, row++)
+            store_row(bias, bias, dst + (size_t)row * a.dst_stride, sums + r * PANEL, count,
+                      a.flags);
     }
 }

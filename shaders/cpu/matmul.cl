@@ -45,17 +45,10 @@ matmul(__global const float *x, __global const weight_t *weight, __global const 
                 product_unpacked(tile, a.x_stride, unpacked, k, acc);
             else
                 product_stored(tile, a.x_stride, weight, k, acc);
-            if (k0 + k < a.k) {
-                keep_sums(sum, acc);
-                continue;
-            }
-#pragma unroll
-            for (int r = 0; r < ROWS; r++) {
-                size_t y = row + r;
-                if (y >= next && y < end)
-                    store_row(bias, residual + y * a.residual_stride, dst + y * a.dst_stride,
-                              acc[r][0], acc[r][1], count, a.flags);
-            }
+            keep_sums(sum, acc);
+            for (uint y = next; k0 + k == a.k && y < min(next + ROWS, end); y++)
+                store_row(bias, residual + (size_t)y * a.residual_stride,
+                          dst + (size_t)y * a.dst_stride, sum + (y - row) * PANEL, count, a.flags);
         }
         weight += (size_t)k * PANEL;
     }

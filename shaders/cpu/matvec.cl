@@ -9,7 +9,7 @@
 #include "matmul_tile.clh"
 
 static void panel_product(__global const float *x, __global const weight_t *panel, uint k,
-                          float16 acc[2])
+                          float *sums)
 {
     float16 sum[ROWS][2];
 #pragma unroll
@@ -28,8 +28,8 @@ static void panel_product(__global const float *x, __global const weight_t *pane
         sum[0][0] = fma((float16)(x[i]), LOAD_WEIGHTS(0, panel), sum[0][0]);
         sum[0][1] = fma((float16)(x[i]), LOAD_WEIGHTS(1, panel), sum[0][1]);
     }
-    acc[0] = (sum[0][0] + sum[1][0]) + (sum[2][0] + sum[3][0]);
-    acc[1] = (sum[0][1] + sum[1][1]) + (sum[2][1] + sum[3][1]);
+    vstore16((sum[0][0] + sum[1][0]) + (sum[2][0] + sum[3][0]), 0, sums);
+    vstore16((sum[0][1] + sum[1][1]) + (sum[2][1] + sum[3][1]), 1, sums);
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
@@ -44,9 +44,9 @@ matvec(__global const float *x, __global const weight_t *weight, __global const 
     residual += a.residual_offset;
     dst += a.dst_offset;
     for (uint column = first; column < end; column += PANEL) {
-        float16 acc[2];
-        panel_product(x, weight + (size_t)column * a.k, a.k, acc);
-        store_row(bias + column, residual + column, dst + column, acc[0], acc[1],
+        float sums[PANEL];
+        panel_product(x, weight + (size_t)column * a.k, a.k, sums);
+        store_row(bias + column, residual + column, dst + column, sums,
                   min((uint)PANEL, a.n - column), a.flags);
     }
 }
