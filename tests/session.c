@@ -344,21 +344,21 @@ static void test_progress(void **state)
     (void)state;
     tiny_params params = {.seed = SEED};
     fixture *self = start(&params, "host");
-    watch watch = {0};
+    watch seen = {0};
     zm_session_params session = {
-        .log = &test_log, .progress = count_progress, .progress_user = &watch};
+        .log = &test_log, .progress = count_progress, .progress_user = &seen};
     zm_session_destroy(&self->session);
     assert_int_equal(zm_session_create(self->device, self->model, &session, &self->session), ZM_OK);
-    assert_int_equal(watch.last, watch.total);
-    assert_int_equal(watch.total, zm_model_get_info(self->model)->bytes);
+    assert_int_equal(seen.last, seen.total);
+    assert_int_equal(seen.total, zm_model_get_info(self->model)->bytes);
 
     zm_session_destroy(&self->session);
-    watch.last = watch.calls = 0;
-    watch.stop_after = 9;
+    seen.last = seen.calls = 0;
+    seen.stop_after = 9;
     assert_int_equal(zm_session_create(self->device, self->model, &session, &self->session),
                      ZM_ERROR_CANCELLED);
     assert_null(self->session);
-    assert_int_equal(watch.calls, 9);
+    assert_int_equal(seen.calls, 9);
     stop(self);
 }
 

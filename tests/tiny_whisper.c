@@ -65,7 +65,7 @@ static void add(builder *self, const char *prefix, const char *name, spread rang
 
 static void add_norm(builder *self, const char *prefix, const char *name)
 {
-    char part[64];
+    char part[96];
     snprintf(part, sizeof(part), "%s.weight", name);
     add(self, prefix, part, gain, 1, TINY_D, 1);
     snprintf(part, sizeof(part), "%s.bias", name);
@@ -75,7 +75,7 @@ static void add_norm(builder *self, const char *prefix, const char *name)
 static void add_linear(builder *self, const char *prefix, const char *name, spread range,
                        uint64_t n, uint64_t k)
 {
-    char part[64];
+    char part[96];
     snprintf(part, sizeof(part), "%s.weight", name);
     add(self, prefix, part, range, 2, n, k);
     snprintf(part, sizeof(part), "%s.bias", name);
