@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One tensor from the input's mapping to the output file, through a small buffer. */
+#ifndef ZM_SRC_CONVERT_STREAM_H
+#define ZM_SRC_CONVERT_STREAM_H
+
+#include "convert/plan.h"
+#include "format/safetensors.h"
+
+/* Called with the bytes of input that are done since the last call; false cancels. */
+typedef bool (*zm_advance_fn)(void *user, uint64_t bytes);
+
+typedef struct zm_stream_params {
+    const zm_plan_item *item;
+    zm_safetensors_writer *writer;
+    const zm_log *log;
+    zm_advance_fn advance;
+    void *advance_user;
+} zm_stream_params;
+
+/* *rounding: relative L2 between the float64 result and what was stored. ZM_ERROR_UNSUPPORTED: a
+ * NaN or Inf in the tensor, or a value too large for the type; ZM_ERROR_CANCELLED. */
+zm_status zm_stream_tensor(const zm_stream_params *params, double *rounding);
+
+#endif
