@@ -293,9 +293,11 @@ static double distance(const stack *a, const stack *b)
     double error = 0.0, size = 0.0;
     run_stack(a, x);
     run_stack(b, y);
-    for (size_t i = 0; i < ROWS * VOCABULARY; i++) {
-        error += (x[0][i] - y[0][i]) * (x[0][i] - y[0][i]);
-        size += x[0][i] * x[0][i];
+    for (size_t r = 0; r < ROWS; r++) {
+        for (size_t v = 0; v < VOCABULARY; v++) {
+            error += (x[r][v] - y[r][v]) * (x[r][v] - y[r][v]);
+            size += x[r][v] * x[r][v];
+        }
     }
     return sqrt(error / size);
 }
