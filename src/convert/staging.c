@@ -38,18 +38,25 @@ static bool paths_overlap(const char *a, const char *b)
            (shorter > 0 && longer[shorter - 1] == '/');
 }
 
-static bool holds_directory(const char *path)
+/* Looks into an existing output: is it empty, does it hold directories? */
+static bool survey(const char *path, bool *empty, bool *directories)
 {
     DIR *directory = opendir(path);
-    bool found = !directory;
+    if (!directory)
+        return false;
     struct stat info;
-    for (struct dirent *entry; directory && !found && (entry = readdir(directory));)
-        found = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-                fstatat(dirfd(directory), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
-                S_ISDIR(info.st_mode);
-    if (directory)
-        closedir(directory);
-    return found;
+    *empty = true;
+    *directories = false;
+    for (struct dirent *entry; (entry = readdir(directory));) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        *empty = false;
+        if (fstatat(dirfd(directory), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0 ||
+            S_ISDIR(info.st_mode))
+            *directories = true;
+    }
+    closedir(directory);
+    return true;
 }
 
 static zm_status resolve_existing(zm_staging *staging, const char *output, bool overwrite)
@@ -60,7 +67,10 @@ static zm_status resolve_existing(zm_staging *staging, const char *output, bool 
     if (!overwrite)
         return zm_fail(&staging->log, ZM_ERROR_INVALID_ARGUMENT,
                        "%s: exists already; choose another output or allow overwriting", output);
-    if (holds_directory(output))
+    bool directories = false;
+    if (!survey(output, &staging->empty, &directories))
+        return zm_fail(&staging->log, ZM_ERROR_IO, "%s: cannot list: %s", output, strerror(errno));
+    if (directories)
         return zm_fail(&staging->log, ZM_ERROR_INVALID_ARGUMENT,
                        "%s: holds directories, so it is not overwritten; choose another output",
                        output);

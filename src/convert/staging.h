@@ -17,13 +17,14 @@ typedef struct zm_staging {
     char *name;      /* its last component; points into output */
     char *temporary; /* where to write; NULL before zm_staging_begin */
     int lock;        /* -1 = none */
-    bool exists;     /* output is an existing directory */
+    bool exists;     /* output is an existing directory ... */
+    bool empty;      /* ... with nothing in it */
     zm_log log;
 } zm_staging;
 
 /* Resolves the names and touches nothing. ZM_ERROR_INVALID_ARGUMENT: the output exists and
- * overwrite is not set, is no directory, or input and output contain one another.
- * ZM_ERROR_NOT_FOUND: there is no directory to create the output in. */
+ * overwrite is not set, is no directory or holds directories, or input and output contain one
+ * another. ZM_ERROR_NOT_FOUND: there is no directory to create the output in. */
 zm_status zm_staging_init(zm_staging *staging, const char *input, const char *output,
                           bool overwrite, const zm_log *log);
 /* Removes what interrupted runs left, checks that bytes will fit, creates the directory. */

@@ -62,24 +62,7 @@ static zm_status stream_reals(stream *s)
         status = zm_safetensors_writer_write(params->writer, s->bytes, count * output_size);
         if (status)
             return status;
-        if (!params->advance(params->advance_user, count * input_size))
-            return ZM_ERROR_CANCELLED;
-        done += count;
-    }
-    return ZM_OK;
-}
-
-static zm_status stream_bytes(const zm_stream_params *params)
-{
-    const zm_model_tensor *tensor = params->item->tensor;
-    const uint8_t *bytes = tensor->data;
-    for (uint64_t done = 0; done < tensor->bytes;) {
-        uint64_t left = tensor->bytes - done;
-        uint64_t count = left < PIECE ? left : PIECE;
-        zm_status status = zm_safetensors_writer_write(params->writer, bytes + done, count);
-        if (status)
-            return status;
-        if (!params->advance(params->advance_user, count))
+        if (!zm_convert_progress_advance(params->progress, count * input_size))
             return ZM_ERROR_CANCELLED;
         done += count;
     }
@@ -90,8 +73,6 @@ zm_status zm_stream_tensor(const zm_stream_params *params, double *rounding)
 {
     const zm_model_tensor *tensor = params->item->tensor;
     *rounding = 0.0;
-    if (!zm_dtype_is_real(tensor->dtype))
-        return stream_bytes(params);
     stream *s = malloc(sizeof(*s));
     if (!s)
         return zm_fail(params->log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory to convert it",

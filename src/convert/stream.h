@@ -6,15 +6,11 @@
 #include "convert/plan.h"
 #include "format/safetensors.h"
 
-/* Called with the bytes of input that are done since the last call; false cancels. */
-typedef bool (*zm_advance_fn)(void *user, uint64_t bytes);
-
 typedef struct zm_stream_params {
     const zm_plan_item *item;
     zm_safetensors_writer *writer;
     const zm_log *log;
-    zm_advance_fn advance;
-    void *advance_user;
+    zm_convert_progress *progress; /* counts bytes of the input */
 } zm_stream_params;
 
 /* *rounding: relative L2 between the float64 result and what was stored. ZM_ERROR_UNSUPPORTED: a
