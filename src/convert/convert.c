@@ -8,8 +8,9 @@
 #include "common/file.h"
 #include "convert/copy.h"
 #include "convert/plan.h"
+#include "convert/source.h"
 #include "convert/staging.h"
-#include "convert/stream.h"
+#include "convert/transfer.h"
 
 #define WEIGHTS "model.safetensors"
 #define FORMAT_KEY "zeromean.format"
@@ -21,7 +22,6 @@ typedef struct conversion {
     zm_convert_progress progress;
     zm_staging staging;
     zm_model *model;
-    zm_source source;
     zm_plan plan;
     uint64_t side_bytes;
     zm_convert_report report;
@@ -79,9 +79,7 @@ static zm_status prepare(conversion *c)
                        params->input, zm_norm_name(zm_model_get_info(c->model)->norm));
     status = check_overwriting(c);
     if (!status)
-        status = zm_source_open(params->input, c->log, &c->source);
-    if (!status)
-        status = zm_plan_make(c->model, &c->source, params->type, c->log, &c->plan);
+        status = zm_plan_make(c->model, params->type, c->log, &c->plan);
     if (!status)
         status = zm_copy_side_files(params->input, NULL, c->log, &c->side_bytes);
     return status;
@@ -89,9 +87,11 @@ static zm_status prepare(conversion *c)
 
 static zm_status hash_source(conversion *c)
 {
-    if (!zm_convert_progress_begin(&c->progress, "reading", c->source.bytes))
+    for (size_t i = 0; i < c->model->file_count; i++)
+        c->report.input_bytes += c->model->files[i]->map.size;
+    if (!zm_convert_progress_begin(&c->progress, "reading", c->report.input_bytes))
         return ZM_ERROR_CANCELLED;
-    return zm_source_hash(&c->source, &c->progress, c->report.source_sha256);
+    return zm_source_hash(c->model, &c->progress, c->report.source_sha256);
 }
 
 static zm_status open_writer(conversion *c, const char *path, zm_safetensors_writer **out)
@@ -106,8 +106,8 @@ static zm_status open_writer(conversion *c, const char *path, zm_safetensors_wri
                                  {version_key, version}};
     zm_metadata *metadata = NULL;
     size_t metadata_count = 0;
-    zm_status status = zm_source_metadata(&c->source, extra, sizeof(extra) / sizeof(extra[0]),
-                                          c->log, &metadata, &metadata_count);
+    zm_status status = zm_source_metadata(c->model, extra, sizeof(extra) / sizeof(extra[0]), c->log,
+                                          &metadata, &metadata_count);
     zm_model_tensor *tensors = calloc(c->plan.count, sizeof(*tensors));
     if (!status && !tensors)
         status = zm_fail(c->log, ZM_ERROR_OUT_OF_MEMORY, "no memory to convert");
@@ -129,10 +129,10 @@ static zm_status write_tensors(conversion *c, zm_safetensors_writer *writer)
         return ZM_ERROR_CANCELLED;
     for (size_t i = 0; i < c->plan.count; i++) {
         const zm_plan_item *item = &c->plan.items[i];
-        const zm_stream_params params = {
+        const zm_transfer_params params = {
             .item = item, .writer = writer, .log = c->log, .progress = &c->progress};
         double rounding = 0.0;
-        zm_status status = zm_stream_tensor(&params, &rounding);
+        zm_status status = zm_transfer_tensor(&params, &rounding);
         if (status)
             return status;
         if (rounding > c->report.rounding)
@@ -171,7 +171,6 @@ static void fill_report(conversion *c)
 {
     c->report.tensors = c->plan.count;
     c->report.recentred = c->plan.recentred;
-    c->report.input_bytes = c->source.bytes;
 }
 
 zm_status zm_convert(const zm_convert_params *params, zm_convert_report *report)
@@ -200,7 +199,6 @@ zm_status zm_convert(const zm_convert_params *params, zm_convert_report *report)
             *report = c.report;
     }
     zm_plan_finish(&c.plan);
-    zm_source_close(&c.source);
     zm_model_close(&c.model);
     zm_staging_finish(&c.staging);
     return status;

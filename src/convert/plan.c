@@ -73,19 +73,18 @@ static zm_status total_up(zm_plan *plan, const zm_log *log)
     return ZM_OK;
 }
 
-zm_status zm_plan_make(const zm_model *model, const zm_source *source, zm_dtype type,
-                       const zm_log *log, zm_plan *out)
+zm_status zm_plan_make(const zm_model *model, zm_dtype type, const zm_log *log, zm_plan *out)
 {
     zm_plan plan = {0};
     size_t count = 0;
-    for (size_t f = 0; f < source->file_count; f++)
-        count += source->files[f]->tensor_count;
+    for (size_t f = 0; f < model->file_count; f++)
+        count += model->files[f]->tensor_count;
     plan.items = zm_calloc(count, sizeof(*plan.items));
     zm_status status = ZM_OK;
     if (!plan.items)
         status = zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "no memory to plan the conversion");
-    for (size_t f = 0; f < source->file_count && !status; f++) {
-        const zm_safetensors *file = source->files[f];
+    for (size_t f = 0; f < model->file_count && !status; f++) {
+        const zm_safetensors *file = model->files[f];
         for (size_t i = 0; i < file->tensor_count && !status; i++) {
             zm_plan_item *item = &plan.items[plan.count++];
             *item = (zm_plan_item){.file = file, .tensor = &file->tensors[i]};

@@ -5,7 +5,7 @@
 #define ZM_SRC_CONVERT_PLAN_H
 
 #include "convert/recentre.h"
-#include "convert/source.h"
+#include "format/safetensors.h"
 
 typedef struct zm_plan_item {
     const zm_safetensors *file; /* which holds the tensor */
@@ -22,10 +22,9 @@ typedef struct zm_plan {
     uint64_t input_bytes, output_bytes; /* of the tensors */
 } zm_plan;
 
-/* type: as in zm_convert_params. Model and source must outlive the plan. ZM_ERROR_UNSUPPORTED: a
+/* type: as in zm_convert_params. The model must outlive the plan. ZM_ERROR_UNSUPPORTED: a
  * tensor stands in the way of an exact conversion. */
-zm_status zm_plan_make(const zm_model *model, const zm_source *source, zm_dtype type,
-                       const zm_log *log, zm_plan *out);
+zm_status zm_plan_make(const zm_model *model, zm_dtype type, const zm_log *log, zm_plan *out);
 void zm_plan_finish(zm_plan *plan);
 
 #endif

@@ -4,23 +4,14 @@
 #define ZM_SRC_CONVERT_SOURCE_H
 
 #include "convert/progress.h"
-#include "format/safetensors.h"
-
-typedef struct zm_source {
-    zm_safetensors **files; /* model.safetensors, or the shards in order of name */
-    size_t file_count;
-    uint64_t bytes;
-} zm_source;
-
-zm_status zm_source_open(const char *directory, const zm_log *log, zm_source *out);
-void zm_source_close(zm_source *source);
+#include "model/model_private.h"
 
 /* Of all files, one after the other. ZM_ERROR_CANCELLED. */
-zm_status zm_source_hash(const zm_source *source, zm_convert_progress *progress, char hex[65]);
+zm_status zm_source_hash(const zm_model *model, zm_convert_progress *progress, char hex[65]);
 
 /* The metadata of all files (the first file wins), without keys of this converter, then extra.
  * Keys and values are borrowed; free(*out). */
-zm_status zm_source_metadata(const zm_source *source, const zm_metadata *extra, size_t extra_count,
+zm_status zm_source_metadata(const zm_model *model, const zm_metadata *extra, size_t extra_count,
                              const zm_log *log, zm_metadata **out, size_t *count);
 
 #endif
