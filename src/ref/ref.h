@@ -4,12 +4,27 @@
  * One source is compiled twice, with float and with double as the storage of activations;
  * sums are in double in both.
  *
- * An op is a loop over independent items (rows, or rows x heads); a call does the items
- * begin .. end-1, so that a caller may share them among threads without changing a bit. */
+ * An op is a loop over independent items; a call does the items begin .. end-1, so that a caller
+ * may share them among threads without changing a bit. Ranges of consecutive items share work
+ * (a converted block of weights, a block of keys): give a thread 32 of them or more at a time
+ * where there are enough.
+ *
+ *   op                          an item is                    items
+ *   layer_norm, rms_norm, add,
+ *   recentre, embedding,
+ *   kv_store, argmax            a row                         rows
+ *   matmul                      a row of a block of outputs   ceil(n / ZM_REF_OUTPUTS) * m
+ *   conv1d                      the same                      ceil(n / ZM_REF_OUTPUTS) * dst_rows
+ *   attention                   a row of a head               heads * rows
+ * Where there are two counts the rows run fastest. */
 #ifndef ZM_SRC_REF_REF_H
 #define ZM_SRC_REF_REF_H
 
 #include <stddef.h>
+
+#define ZM_REF_OUTPUTS 64
+/* attention takes head_dim up to this; the ops refuse more. */
+#define ZM_REF_MAX_HEAD_DIM 2048
 
 typedef void (*zm_ref_fn)(const void *args, void *const *buffers, size_t begin, size_t end);
 
@@ -17,6 +32,7 @@ typedef struct zm_ref_op {
     const char *name; /* as the kernel files are called */
     zm_ref_fn f32;
     zm_ref_fn f64;
+    size_t (*items)(const void *args); /* how many items the whole op has */
 } zm_ref_op;
 
 /* NULL when there is none of that name. */

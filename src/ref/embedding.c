@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+
+#include "common/half.h"
+#include "ref/real.h"
+
+static double table_value(const struct zm_embedding_args *a, const void *table, size_t token,
+                          size_t i)
+{
+    size_t panel = a->table_panel;
+    size_t place =
+        panel ? (token / panel * a->d + i) * panel + token % panel : token * a->table_stride + i;
+    return zm_load_real(table, (zm_dtype)a->table_type, a->table_offset + place);
+}
+
+static double row_value(const struct zm_embedding_args *a, void *const *buffers, size_t row,
+                        int32_t token, size_t i)
+{
+    if (token < 0 || (uint32_t)token >= a->vocabulary) {
+        return NAN;
+    }
+    double value = table_value(a, buffers[1], (size_t)token, i);
+    if (a->flags & ZM_FLAG_POSITION) {
+        value += ((const REAL *)buffers[2])[a->position_offset + row * a->position_stride + i];
+    }
+    return value;
+}
+
+void ZM_REF(embedding)(const void *args, void *const *buffers, size_t begin, size_t end)
+{
+    const struct zm_embedding_args *a = args;
+    for (size_t row = begin; row < end; ++row) {
+        int32_t token = ((const int32_t *)buffers[0])[a->tokens_offset + row];
+        REAL *dst = (REAL *)buffers[3] + a->dst_offset + row * a->dst_stride;
+        double mean = 0;
+        if (a->flags & ZM_FLAG_RECENTRE) {
+            for (size_t i = 0; i < a->d; ++i) {
+                mean += row_value(a, buffers, row, token, i);
+            }
+            mean /= a->d;
+        }
+        for (size_t i = 0; i < a->d; ++i) {
+            dst[i] = (REAL)(row_value(a, buffers, row, token, i) - mean);
+        }
+    }
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The list of the reference ops, and the functions that come of it. */
+#ifndef ZM_SRC_REF_LIST_H
+#define ZM_SRC_REF_LIST_H
+
+#include <stddef.h>
+
+#define ZM_REF_OPS(X) \
+    X(layer_norm)     \
+    X(rms_norm)       \
+    X(add)            \
+    X(recentre)       \
+    X(matmul)         \
+    X(conv1d)         \
+    X(embedding)      \
+    X(kv_store)       \
+    X(attention)      \
+    X(argmax)
+
+#define ZM_REF_DECLARE(op)                                                                    \
+    void zm_ref_##op##_f32(const void *args, void *const *buffers, size_t begin, size_t end); \
+    void zm_ref_##op##_f64(const void *args, void *const *buffers, size_t begin, size_t end);
+ZM_REF_OPS(ZM_REF_DECLARE)
+#undef ZM_REF_DECLARE
+
+#endif

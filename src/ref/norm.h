@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What layer_norm and rms_norm share: a row with its residual, and writing it normalised. */
+#ifndef ZM_SRC_REF_NORM_H
+#define ZM_SRC_REF_NORM_H
+
+#include "ref/real.h"
+
+typedef struct norm_row {
+    const REAL *x, *residual, *weight, *bias; /* NULL = absent, but x */
+    REAL *dst, *sum;
+} norm_row;
+
+static inline norm_row norm_row_at(const struct zm_norm_args *a, void *const *buffers, size_t row)
+{
+    norm_row r = {.x = (const REAL *)buffers[0] + a->x_offset + row * a->x_stride,
+                  .dst = (REAL *)buffers[4] + a->dst_offset + row * a->dst_stride};
+    if (a->flags & ZM_FLAG_RESIDUAL) {
+        r.residual = (const REAL *)buffers[1] + a->residual_offset + row * a->residual_stride;
+    }
+    if (a->flags & ZM_FLAG_WEIGHT) {
+        r.weight = (const REAL *)buffers[2] + a->weight_offset;
+    }
+    if (a->flags & ZM_FLAG_BIAS) {
+        r.bias = (const REAL *)buffers[3] + a->bias_offset;
+    }
+    if (a->flags & ZM_FLAG_SUM) {
+        r.sum = (REAL *)buffers[5] + a->sum_offset + row * a->sum_stride;
+    }
+    return r;
+}
+
+static inline double norm_value(const norm_row *r, size_t i)
+{
+    return r->residual ? (double)r->x[i] + r->residual[i] : r->x[i];
+}
+
+/* dst and sum may be x or residual, so element i is read before either is written. */
+static inline void norm_write(const struct zm_norm_args *a, const norm_row *r, double mean,
+                              double scale)
+{
+    for (size_t i = 0; i < a->d; ++i) {
+        double value = norm_value(r, i);
+        double y = (value - mean) * scale;
+        if (r->weight) {
+            y *= r->weight[i];
+        }
+        if (r->bias) {
+            y += r->bias[i];
+        }
+        if (r->sum) {
+            r->sum[i] = (REAL)value;
+        }
+        r->dst[i] = (REAL)y;
+    }
+}
+
+#endif
