@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An architecture as data: how config.json calls it, which tensors it has, of which shape, and how
+ * each takes part in the blocks. A new family is a new table. */
+#ifndef ZM_SRC_MODEL_ARCHITECTURE_H
+#define ZM_SRC_MODEL_ARCHITECTURE_H
+
+#include <jansson.h>
+#include <zeromean/model.h>
+
+#include "common/log.h"
+
+/* How a tensor takes part, seen from the main branch (the residual stream). */
+typedef enum zm_tensor_role {
+    ZM_ROLE_NONE = 0,    /* no tensor of the architecture */
+    ZM_ROLE_INPUT,       /* computes on the model's input, before there is a main branch */
+    ZM_ROLE_EMBEDDING,   /* token table: begins the main branch and is the head as well */
+    ZM_ROLE_HEAD,        /* a copy of the token table under another name; not read */
+    ZM_ROLE_POSITION,    /* position table, added to the input or the embedding */
+    ZM_ROLE_NORM_WEIGHT, /* affine part of a norm */
+    ZM_ROLE_NORM_BIAS,
+    ZM_ROLE_READER_WEIGHT, /* [n][d]: multiplies the output of a norm */
+    ZM_ROLE_READER_BIAS,
+    ZM_ROLE_WRITER_WEIGHT, /* [d][n]: its product is added to the main branch */
+    ZM_ROLE_WRITER_BIAS    /* [d] */
+} zm_tensor_role;
+
+/* The numbers that shapes and layer counts are made of. */
+typedef enum zm_size {
+    ZM_SIZE_ONE = 0, /* also: no layers */
+    ZM_SIZE_KERNEL,  /* taps of a convolution */
+    ZM_SIZE_D,
+    ZM_SIZE_MEL_BINS,
+    ZM_SIZE_VOCABULARY,
+    ZM_SIZE_ENCODER_LAYERS,
+    ZM_SIZE_ENCODER_FF,
+    ZM_SIZE_ENCODER_POSITIONS,
+    ZM_SIZE_DECODER_LAYERS,
+    ZM_SIZE_DECODER_FF,
+    ZM_SIZE_DECODER_POSITIONS,
+    ZM_SIZE_COUNT
+} zm_size;
+
+typedef struct zm_tensor_pattern {
+    const char *name; /* '*' stands for the number of the layer */
+    zm_tensor_role role;
+    zm_size layers; /* ZM_SIZE_ONE where the name has no '*' */
+    uint32_t rank;
+    zm_size shape[4];
+    bool optional;
+} zm_tensor_pattern;
+
+typedef struct zm_architecture_desc {
+    zm_architecture architecture;
+    const char *model_type; /* in config.json */
+    const zm_tensor_pattern *patterns;
+    size_t pattern_count;
+    /* Fills the hyper-parameters of info from the files in directory. What it allocates hangs on
+     * info, also on failure, and is freed by finish. */
+    zm_status (*read)(const char *directory, const json_t *config, const zm_log *log,
+                      zm_model_info *info);
+    void (*sizes)(const zm_model_info *info, uint64_t out[ZM_SIZE_COUNT]);
+    /* What the patterns cannot say; may be NULL. */
+    zm_status (*check)(const zm_model *model, const zm_log *log);
+    void (*finish)(zm_model_info *info);
+} zm_architecture_desc;
+
+/* The entry for config.json's model_type, or NULL. */
+const zm_architecture_desc *zm_architecture_find(const char *model_type);
+/* NULL for ZM_ARCHITECTURE_NONE. */
+const zm_architecture_desc *zm_architecture_get(zm_architecture architecture);
+/* "whisper, ..." */
+const char *zm_architecture_names(void);
+
+/* The pattern that a tensor's name matches, whatever the number of its layer; NULL = none.
+ * layer may be NULL; it is 0 where the pattern has none. */
+const zm_tensor_pattern *zm_tensor_pattern_find(const zm_architecture_desc *desc, const char *name,
+                                                uint32_t *layer);
+/* ZM_ROLE_NONE for a name that the architecture does not know. */
+zm_tensor_role zm_tensor_role_get(const zm_model *model, const char *name);
+
+#endif
