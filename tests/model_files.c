@@ -102,9 +102,9 @@ static void write_tensors(const char *path, const zm_model_tensor *tensors, size
                           const zm_metadata *metadata, size_t metadata_count)
 {
     zm_safetensors_writer *writer = NULL;
-    assert_int_equal(zm_safetensors_writer_open(path, tensors, count, metadata, metadata_count,
-                                                NULL, &writer),
-                     ZM_OK);
+    assert_int_equal(
+        zm_safetensors_writer_open(path, tensors, count, metadata, metadata_count, NULL, &writer),
+        ZM_OK);
     for (size_t i = 0; i < count; i++)
         assert_int_equal(
             zm_safetensors_writer_write(writer, tensors[i].data,
@@ -136,33 +136,37 @@ static void write_shards(const char *directory, const tensor_list *list, unsigne
 
 /* ---- a made-up Whisper ---- */
 
+/* printf formats of the size of the vocabulary. */
+#define TOKENS                                                                      \
+    "\"decoder_start_token_id\": 61, \"eos_token_id\": 60, \"bos_token_id\": 60,\n" \
+    " \"pad_token_id\": 60, \"suppress_tokens\": [1, 2, 7], \"begin_suppress_tokens\": [3, 60]}\n"
+
 static const char whisper_config[] =
     "{\"model_type\": \"whisper\", \"activation_function\": \"gelu\", \"d_model\": 32,\n"
     " \"encoder_layers\": 2, \"encoder_attention_heads\": 2, \"encoder_ffn_dim\": 64,\n"
     " \"decoder_layers\": 2, \"decoder_attention_heads\": 2, \"decoder_ffn_dim\": 48,\n"
     " \"max_source_positions\": 24, \"max_target_positions\": 40, \"num_mel_bins\": 80,\n"
-    " \"vocab_size\": 51864, \"scale_embedding\": false, \"is_encoder_decoder\": true,\n"
-    " \"decoder_start_token_id\": 50257, \"eos_token_id\": 50256, \"bos_token_id\": 50256,\n"
-    " \"pad_token_id\": 50256, \"suppress_tokens\": [1, 2, 7], \"begin_suppress_tokens\": "
-    "[220, 50256]}\n";
+    " \"vocab_size\": %u, \"scale_embedding\": false, \"is_encoder_decoder\": true,\n" TOKENS;
 static const char whisper_generation[] =
-    "{\"is_multilingual\": false, \"no_timestamps_token_id\": 50362, \"decoder_start_token_id\": "
-    "50257,\n \"eos_token_id\": 50256, \"suppress_tokens\": [1, 2, 7], "
-    "\"begin_suppress_tokens\": [220, 50256]}\n";
+    "{\"is_multilingual\": false, \"no_timestamps_token_id\": 63,\n" TOKENS;
 
-static const uint64_t whisper_sizes[ZM_SIZE_COUNT] = {
-    [ZM_SIZE_ONE] = 1,
-    [ZM_SIZE_KERNEL] = 3,
-    [ZM_SIZE_D] = 32,
-    [ZM_SIZE_MEL_BINS] = 80,
-    [ZM_SIZE_VOCABULARY] = 51864,
-    [ZM_SIZE_ENCODER_LAYERS] = 2,
-    [ZM_SIZE_ENCODER_FF] = 64,
-    [ZM_SIZE_ENCODER_POSITIONS] = 24,
-    [ZM_SIZE_DECODER_LAYERS] = 2,
-    [ZM_SIZE_DECODER_FF] = 48,
-    [ZM_SIZE_DECODER_POSITIONS] = 40,
-};
+static void fill_sizes(uint32_t vocabulary, uint64_t out[ZM_SIZE_COUNT])
+{
+    static const uint64_t sizes[ZM_SIZE_COUNT] = {
+        [ZM_SIZE_ONE] = 1,
+        [ZM_SIZE_KERNEL] = 3,
+        [ZM_SIZE_D] = 32,
+        [ZM_SIZE_MEL_BINS] = 80,
+        [ZM_SIZE_ENCODER_LAYERS] = 2,
+        [ZM_SIZE_ENCODER_FF] = 64,
+        [ZM_SIZE_ENCODER_POSITIONS] = 24,
+        [ZM_SIZE_DECODER_LAYERS] = 2,
+        [ZM_SIZE_DECODER_FF] = 48,
+        [ZM_SIZE_DECODER_POSITIONS] = 40,
+    };
+    memcpy(out, sizes, sizeof(sizes));
+    out[ZM_SIZE_VOCABULARY] = vocabulary;
+}
 
 static double uniform(uint64_t *state)
 {
@@ -188,8 +192,8 @@ static void role_range(zm_tensor_role role, uint64_t inputs, double *scale, doub
         *scale = 0.2, *offset = 0.1;
 }
 
-static void add_tensor(tensor_list *list, const zm_tensor_pattern *pattern, uint64_t layer,
-                       zm_dtype type, uint64_t *state)
+static void add_tensor(tensor_list *list, const zm_tensor_pattern *pattern, const uint64_t *sizes,
+                       uint64_t layer, zm_dtype type, uint64_t *state)
 {
     const char *star = strchr(pattern->name, '*');
     char *name = star ? test_format("%.*s%llu%s", (int)(star - pattern->name), pattern->name,
@@ -199,7 +203,7 @@ static void add_tensor(tensor_list *list, const zm_tensor_pattern *pattern, uint
     *tensor = (zm_model_tensor){
         .name = own(list, name), .dtype = type, .rank = pattern->rank, .elements = 1};
     for (uint32_t i = 0; i < pattern->rank; i++) {
-        tensor->shape[i] = whisper_sizes[pattern->shape[i]];
+        tensor->shape[i] = sizes[pattern->shape[i]];
         tensor->elements *= tensor->shape[i];
     }
     double scale, offset;
@@ -212,16 +216,18 @@ static void add_tensor(tensor_list *list, const zm_tensor_pattern *pattern, uint
     tensor->data = data;
 }
 
-void test_write_whisper(const char *directory, zm_dtype type, uint64_t seed)
+void test_write_whisper(const char *directory, zm_dtype type, uint32_t vocabulary, uint64_t seed)
 {
+    uint64_t sizes[ZM_SIZE_COUNT];
+    fill_sizes(vocabulary, sizes);
     const zm_architecture_desc *desc = zm_architecture_find("whisper");
     assert_non_null(desc);
     tensor_list *list = calloc(1, sizeof(*list));
     assert_non_null(list);
     for (size_t i = 0; i < desc->pattern_count; i++)
-        for (uint64_t l = 0; l < whisper_sizes[desc->patterns[i].layers]; l++)
+        for (uint64_t l = 0; l < sizes[desc->patterns[i].layers]; l++)
             if (!desc->patterns[i].optional)
-                add_tensor(list, &desc->patterns[i], l, type, &seed);
+                add_tensor(list, &desc->patterns[i], sizes, l, type, &seed);
     char key[] = "format", value[] = "pt";
     const zm_metadata metadata = {key, value};
     mkdir(directory, 0777);
@@ -229,7 +235,9 @@ void test_write_whisper(const char *directory, zm_dtype type, uint64_t seed)
     write_tensors(path, list->tensors, list->count, &metadata, 1);
     free(path);
     list_free(list);
-    test_write_text(directory, "config.json", whisper_config);
+    char *config = test_format(whisper_config, vocabulary);
+    test_write_text(directory, "config.json", config);
+    free(config);
     test_write_text(directory, "generation_config.json", whisper_generation);
     test_write_text(directory, "tokenizer.json", "{\"added_tokens\": []}\n");
 }
@@ -285,9 +293,9 @@ static void copy_texts(const char *from, const char *to, const test_changes *cha
         size_t size;
         char *text = test_read_file(from, names[i], &size);
         assert_non_null(text);
-        char *brace = strchr(text, '{');
-        if (i == 0 && changes->eps && brace) {
-            char *changed = test_format("{\"layer_norm_eps\": %s, %s", changes->eps, brace + 1);
+        if (i == 0 && changes->eps) {
+            assert_int_equal(text[0], '{');
+            char *changed = test_format("{\"layer_norm_eps\": %s, %s", changes->eps, text + 1);
             free(text);
             text = changed;
         }

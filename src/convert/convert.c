@@ -32,6 +32,9 @@ static zm_status check_params(const zm_convert_params *params)
     const zm_log *log = params->log;
     if (!params->input || !params->output || !*params->input || !*params->output)
         return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "convert needs an input and an output");
+    if (zm_path_exists(params->input) && !zm_path_is_directory(params->input))
+        return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "%s: is not a directory with a model",
+                       params->input);
     if (params->norm != ZM_NORM_DEFAULT && params->norm != ZM_NORM_RMS)
         return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT,
                        "convert: cannot convert to the norm %s; rms_norm is possible",

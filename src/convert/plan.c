@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/alloc.h"
-#include "model/architecture.h"
+#include "model/model_private.h"
 
 static zm_recentre_axis axis_of(zm_tensor_role role)
 {

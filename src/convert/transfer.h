@@ -4,6 +4,7 @@
 #define ZM_SRC_CONVERT_TRANSFER_H
 
 #include "convert/plan.h"
+#include "convert/progress.h"
 #include "format/safetensors.h"
 
 typedef struct zm_transfer_params {
