@@ -24,6 +24,8 @@ static const char header[] = "#ifndef FACTOR\n#define FACTOR 1.0f\n#endif\n"
 static const char broken[] = "__kernel void broken(__global float *x)\n"
                              "{\n    x[0] = no_such_thing;\n}\n";
 
+static const char nameless[] = "__kernel void another(__global float *x)\n{\n    x[0] = 1.0f;\n}\n";
+
 struct scale_args {
     uint32_t n;
     float factor;
@@ -51,6 +53,7 @@ bool scale_folder_make(scale_folder *folder)
     snprintf(cpu, sizeof(cpu), "%s/cpu", folder->shaders);
     return mkdir(folder->shaders, 0700) == 0 && mkdir(cpu, 0700) == 0 &&
            write_text(cpu, "scale.cl", source) && write_text(cpu, "broken.cl", broken) &&
+           write_text(cpu, "nameless.cl", nameless) &&
            write_text(folder->shaders, "scale.clh", header);
 }
 

@@ -9,7 +9,7 @@
 
 typedef struct scale_folder {
     char root[64];    /* temporary; holds everything below */
-    char shaders[96]; /* cpu/scale.cl, cpu/broken.cl, scale.clh */
+    char shaders[96]; /* cpu/: scale.cl, broken.cl, nameless.cl; scale.clh */
     char cache[96];   /* for zm_device_params.cache_dir; not made yet */
 } scale_folder;
 
