@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Building, caching and launching kernels. A run without an OpenCL device fails. */
+/* Building and launching kernels. A run without an OpenCL device fails. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,13 +7,8 @@
 
 #include <cmocka.h>
 
-#include <dirent.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "device/device.h"
 #include "shaders/args.h"
@@ -21,12 +16,10 @@
 #include "support/scale.h"
 
 #define THREADS 4
-#define PROCESSES 3
 
 static capture messages = CAPTURE_INIT;
 static zm_log messages_log;
 static scale_folder folder;
-static const char *program; /* argv[0] */
 
 static int folder_make(void **state)
 {
@@ -235,229 +228,6 @@ static void threads_share_a_kernel(void **state)
     zm_device_close(&device);
 }
 
-/* ---- the program cache ---- */
-
-/* Opens, runs and closes; tells how many kernels were built and how many came from the cache. */
-static void run_cached(uint32_t *built, uint32_t *cached)
-{
-    zm_device *device = open_device(true);
-    assert_int_equal(scale_exercise(device, 3.0f), ZM_OK);
-    *built = zm_device_built_kernels(device);
-    *cached = zm_device_cached_kernels(device);
-    zm_device_close(&device);
-}
-
-static void assert_cached_run(uint32_t built)
-{
-    uint32_t was_built = 99, was_cached = 99;
-    run_cached(&was_built, &was_cached);
-    assert_int_equal(was_built, built);
-    assert_int_equal(was_cached, 1 - built);
-}
-
-/* The nth file of the cache in the order of the directory; the count of files. */
-static size_t cache_files(char path[512])
-{
-    char programs[128];
-    snprintf(programs, sizeof(programs), "%s/programs", folder.cache);
-    DIR *directory = opendir(programs);
-    size_t count = 0;
-    for (const struct dirent *entry; directory && (entry = readdir(directory));) {
-        if (entry->d_name[0] == '.')
-            continue;
-        snprintf(path, 512, "%s/%s", programs, entry->d_name);
-        count++;
-    }
-    if (directory)
-        closedir(directory);
-    return count;
-}
-
-static void a_second_start_builds_nothing(void **state)
-{
-    (void)state;
-    char path[512];
-    assert_cached_run(1);
-    assert_cached_run(0);
-    assert_cached_run(0);
-    assert_int_equal(cache_files(path), 1);
-    struct stat status;
-    assert_int_equal(stat(folder.cache, &status), 0);
-    assert_int_equal(status.st_mode & 0077, 0);
-
-    /* Other options or another source: another program. */
-    zm_device *device = open_device(true);
-    const zm_kernel *kernel = NULL;
-    assert_int_equal(scale_kernel(device, "-DFACTOR=2.0f", &kernel), ZM_OK);
-    assert_int_equal(zm_device_built_kernels(device), 1);
-    zm_device_close(&device);
-    assert_int_equal(cache_files(path), 2);
-    snprintf(path, sizeof(path), "%s/scale.clh", folder.shaders);
-    FILE *file = fopen(path, "a");
-    assert_non_null(file);
-    fputs("/* changed */\n", file);
-    fclose(file);
-    assert_cached_run(1);
-    assert_int_equal(cache_files(path), 3);
-}
-
-static void overwrite(const char *path, long offset, const void *bytes, size_t size)
-{
-    FILE *file = fopen(path, "r+b");
-    assert_non_null(file);
-    assert_int_equal(fseek(file, offset, offset < 0 ? SEEK_END : SEEK_SET), 0);
-    assert_int_equal(fwrite(bytes, 1, size, file), size);
-    assert_int_equal(fclose(file), 0);
-}
-
-static void damaged_files_are_replaced(void **state)
-{
-    (void)state;
-    char path[512];
-    struct stat whole, status;
-    assert_cached_run(1);
-    assert_int_equal(cache_files(path), 1);
-    assert_int_equal(stat(path, &whole), 0);
-    const long sizes[] = {0, 1, 100, 143, 144, 145, (long)whole.st_size - 1};
-    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-        assert_int_equal(truncate(path, sizes[i]), 0);
-        assert_cached_run(1);
-        assert_cached_run(0);
-        assert_int_equal(stat(path, &status), 0);
-        assert_true(status.st_size > 1000);
-    }
-    const long offsets[] = {0, 8, 71, 72, 135, 136, 143, 144, 5000, -1};
-    for (size_t i = 0; i < sizeof(offsets) / sizeof(offsets[0]); i++) {
-        overwrite(path, offsets[i], "\x5a\xa5\x5a\xa5", offsets[i] < 0 ? 1 : 4);
-        capture_clear(&messages);
-        assert_cached_run(1);
-        assert_true(capture_has(&messages, "damaged or foreign"));
-        assert_cached_run(0);
-    }
-    assert_int_equal(cache_files(path), 1);
-}
-
-/* A sound file under the name of another key, and one whose program the driver refuses. */
-static void foreign_files_are_replaced(void **state)
-{
-    (void)state;
-    char path[512], command[1200], other[512];
-    assert_cached_run(1);
-    assert_int_equal(cache_files(path), 1);
-    strcpy(other, path);
-    zm_device *device = open_device(true);
-    const zm_kernel *kernel = NULL;
-    assert_int_equal(scale_kernel(device, "-DFACTOR=2.0f", &kernel), ZM_OK);
-    zm_device_close(&device);
-    assert_int_equal(cache_files(path), 2);
-    char *name = strrchr(path, '/') + 1;
-    if (strcmp(path, other) == 0) /* the last one listed is the old one: find the new one */
-        snprintf(command, sizeof(command),
-                 "cd '%s/programs' && for f in *; do [ $f = %s ] || cp $f %s; done", folder.cache,
-                 name, name);
-    else
-        snprintf(command, sizeof(command), "cp '%s' '%s'", path, other);
-    assert_int_equal(system(command), 0);
-    assert_cached_run(1);
-    assert_cached_run(0);
-}
-
-static void the_oldest_files_go_when_the_cache_is_full(void **state)
-{
-    (void)state;
-    char path[512], options[32];
-    zm_device *device = open_device(true);
-    const zm_kernel *kernel = NULL;
-    assert_int_equal(scale_kernel(device, "-DFACTOR=1.0f", &kernel), ZM_OK);
-    assert_int_equal(cache_files(path), 1);
-    struct stat status;
-    assert_int_equal(stat(path, &status), 0);
-    device->cache_limit = (uint64_t)status.st_size * 5 / 2;
-    for (int i = 2; i < 5; i++) {
-        snprintf(options, sizeof(options), "-DFACTOR=%d.0f", i);
-        usleep(20000); /* times of files are coarse */
-        assert_int_equal(scale_kernel(device, options, &kernel), ZM_OK);
-        assert_int_equal(cache_files(path), 2);
-    }
-    zm_device_close(&device);
-    device = open_device(true);
-    assert_int_equal(scale_kernel(device, "-DFACTOR=4.0f", &kernel), ZM_OK);
-    assert_int_equal(scale_kernel(device, "-DFACTOR=3.0f", &kernel), ZM_OK);
-    assert_int_equal(zm_device_cached_kernels(device), 2);
-    assert_int_equal(scale_kernel(device, "-DFACTOR=2.0f", &kernel), ZM_OK);
-    assert_int_equal(zm_device_built_kernels(device), 1);
-    zm_device_close(&device);
-}
-
-static void an_unusable_cache_folder_changes_nothing(void **state)
-{
-    (void)state;
-    char blocked[256];
-    snprintf(blocked, sizeof(blocked), "%s/scale.clh", folder.shaders);
-    zm_device_params params = {.spec = "opencl", .log = &messages_log, .cache_dir = blocked};
-    zm_device *device = NULL;
-    assert_int_equal(zm_device_open(&params, &device), ZM_OK);
-    assert_int_equal(zm_device_set_shader_dir(device, folder.shaders), ZM_OK);
-    assert_int_equal(scale_exercise(device, 3.0f), ZM_OK);
-    assert_int_equal(zm_device_built_kernels(device), 1);
-    assert_true(capture_has(&messages, "programs cannot be kept here"));
-    zm_device_close(&device);
-}
-
-static pid_t start_process(int number)
-{
-    pid_t pid = fork();
-    if (pid != 0)
-        return pid;
-    char pocl[160];
-    snprintf(pocl, sizeof(pocl), "%s/pocl-%d", folder.root, number);
-    setenv("POCL_CACHE_DIR", pocl, 1);
-    execl("/proc/self/exe", program, folder.shaders, folder.cache, (char *)NULL);
-    _exit(127);
-}
-
-/* What such a process does. */
-static int process_main(const char *shaders, const char *cache)
-{
-    scale_folder shared = {0};
-    snprintf(shared.shaders, sizeof(shared.shaders), "%s", shaders);
-    snprintf(shared.cache, sizeof(shared.cache), "%s", cache);
-    for (int i = 0; i < 5; i++) {
-        zm_device *device = NULL;
-        zm_status status = scale_open(&shared, "opencl:pocl", true, NULL, &device);
-        for (int k = 0; k < 3 && status == ZM_OK; k++) {
-            char options[32];
-            const zm_kernel *kernel = NULL;
-            snprintf(options, sizeof(options), "-DFACTOR=%d.0f", k);
-            status = scale_kernel(device, options, &kernel);
-        }
-        if (status == ZM_OK)
-            status = scale_exercise(device, 7.0f);
-        zm_device_close(&device);
-        if (status != ZM_OK)
-            return (int)status;
-    }
-    return 0;
-}
-
-static void processes_share_the_cache(void **state)
-{
-    (void)state;
-    pid_t pids[PROCESSES];
-    for (int i = 0; i < PROCESSES; i++) {
-        pids[i] = start_process(i);
-        assert_true(pids[i] > 0);
-    }
-    for (int i = 0; i < PROCESSES; i++) {
-        int status = -1;
-        assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
-        assert_int_equal(status, 0);
-    }
-    char path[512];
-    assert_int_equal(cache_files(path), 4);
-    assert_cached_run(0);
-}
-
 /* ---- the host device ---- */
 
 static void host_add(const char *spec, uint32_t threads, uint32_t rows, uint32_t d, void *out)
@@ -556,11 +326,8 @@ static void the_host_has_plain_c_kernels_only(void **state)
 
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, folder_make, folder_remove)
 
-int main(int argc, char **argv)
+int main(void)
 {
-    if (argc == 3)
-        return process_main(argv[1], argv[2]);
-    program = argv[0];
     messages_log = capture_log(&messages, ZM_LOG_DEBUG);
     const struct CMUnitTest tests[] = {
         IN_FOLDER(kernels_are_built_once_per_options),
@@ -570,12 +337,6 @@ int main(int argc, char **argv)
         IN_FOLDER(launches_compute_and_check),
         IN_FOLDER(two_devices_interleave),
         IN_FOLDER(threads_share_a_kernel),
-        IN_FOLDER(a_second_start_builds_nothing),
-        IN_FOLDER(damaged_files_are_replaced),
-        IN_FOLDER(foreign_files_are_replaced),
-        IN_FOLDER(the_oldest_files_go_when_the_cache_is_full),
-        IN_FOLDER(an_unusable_cache_folder_changes_nothing),
-        IN_FOLDER(processes_share_the_cache),
         IN_FOLDER(the_host_shares_items_among_threads),
         IN_FOLDER(the_host_has_plain_c_kernels_only),
     };
