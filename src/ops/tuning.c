@@ -82,18 +82,20 @@ static uint32_t tile_rows(uint32_t m)
 zm_tiling zm_tiling_get(const zm_device *device, uint32_t m, uint32_t columns)
 {
     const zm_tuning *tuning = zm_tuning_get(device);
-    zm_tiling tiling = {.rows = tile_rows(m), .row_block = m, .blocks = 1};
-    if (tuning->block_rows == 0)
-        return tiling;
-    uint64_t wanted = (uint64_t)compute_units(device) * tuning->block_items_per_unit;
-    uint32_t blocks = zm_ceil_div(wanted, columns);
-    uint32_t least = zm_ceil_div(m, tuning->block_rows);
-    if (blocks < least)
-        blocks = least;
+    zm_tiling tiling = {.rows = tile_rows(m)};
     uint32_t tiles = zm_ceil_div(m, tiling.rows);
-    uint32_t tiles_per_block = tiles > blocks ? zm_ceil_div(tiles, blocks) : 1;
-    tiling.row_block = tiles_per_block * tiling.rows;
-    tiling.blocks = zm_ceil_div(m, tiling.row_block);
+    uint64_t items = (uint64_t)compute_units(device) * tuning->block_items_per_unit;
+    uint32_t blocks = zm_ceil_div(items, columns);
+    uint32_t each = blocks ? tiles / blocks : tiles;
+    uint32_t most = tuning->block_rows / tiling.rows;
+    if (each > most)
+        each = most;
+    if (each == 0)
+        each = 1;
+    /* As many blocks as that makes, but all alike. */
+    each = zm_ceil_div(tiles, zm_ceil_div(tiles, each));
+    tiling.row_block = each * tiling.rows;
+    tiling.blocks = zm_ceil_div(tiles, each);
     return tiling;
 }
 
