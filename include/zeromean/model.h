@@ -28,7 +28,7 @@ typedef struct zm_model_tensor {
     uint64_t shape[4]; /* outermost first */
     uint64_t elements;
     uint64_t bytes;
-    const void *data; /* little-endian, alignment not promised beyond the file's */
+    const void *data; /* little-endian, aligned to the size of an element */
 } zm_model_tensor;
 
 /* Hyper-parameters of Whisper (Radford et al. 2022, arXiv 2212.04356). */

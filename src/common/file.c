@@ -167,6 +167,15 @@ zm_status zm_writer_open(zm_writer *writer, const char *path, const zm_log *log)
     return ZM_OK;
 }
 
+static void abandon(zm_writer *writer)
+{
+    if (writer->fd < 0)
+        return;
+    close(writer->fd);
+    unlink(writer->temporary);
+    writer->fd = -1;
+}
+
 zm_status zm_writer_write(zm_writer *writer, const void *data, uint64_t size)
 {
     if (writer->fd < 0)
@@ -179,7 +188,7 @@ zm_status zm_writer_write(zm_writer *writer, const void *data, uint64_t size)
         if (count < 0) {
             zm_status status = zm_fail(&writer->log, ZM_ERROR_IO, "%s: cannot write: %s",
                                        writer->path, strerror(errno));
-            zm_writer_discard(writer); /* so that a later commit can't publish the hole */
+            abandon(writer); /* so that a later commit can't publish the hole */
             return status;
         }
         bytes += count;
@@ -218,7 +227,7 @@ zm_status zm_writer_commit(zm_writer *writer)
         synced = false;
         error = errno;
     }
-    writer->fd = -1;
+    writer->fd = -1; /* from here on the temporary name is not discard's business */
     if (!synced || rename(writer->temporary, writer->path) != 0) {
         error = synced ? errno : error;
         status = zm_fail(&writer->log, ZM_ERROR_IO, "%s: cannot %s: %s", writer->path,
@@ -227,21 +236,15 @@ zm_status zm_writer_commit(zm_writer *writer)
     } else {
         sync_parent(writer->path);
     }
-    free(writer->temporary);
-    writer->temporary = NULL; /* discard must not touch a name that is no longer ours */
     zm_writer_discard(writer);
     return status;
 }
 
 void zm_writer_discard(zm_writer *writer)
 {
-    if (writer->fd >= 0) {
-        close(writer->fd);
-        unlink(writer->temporary);
-    }
+    abandon(writer);
     free(writer->path);
     free(writer->temporary);
     writer->path = NULL;
     writer->temporary = NULL;
-    writer->fd = -1;
 }

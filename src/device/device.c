@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/alloc.h"
+#include "device/cache.h"
 
 /* Meson's option shader_dir, for people who write kernels. */
 #ifndef ZM_SHADER_DIR
@@ -28,6 +29,7 @@ zm_status zm_device_base_init(zm_device *device, const zm_device_fns *fns,
     device->fns = fns;
     device->info = *info;
     device->log = zm_log_copy(params->log);
+    device->cache_limit = ZM_CACHE_DEFAULT_LIMIT;
     zm_mutex_init(&device->mutex);
     zm_status status = set_string(device, &device->cache_dir, params->cache_dir);
     if (status == ZM_OK)

@@ -117,9 +117,10 @@ struct zm_device {
     const zm_device_fns *fns;
     zm_device_info info;
     zm_log log;
-    char *cache_dir;  /* NULL = off */
-    char *shader_dir; /* NULL = the embedded sources */
-    zm_mutex mutex;   /* guards kernels */
+    char *cache_dir;      /* NULL = off */
+    uint64_t cache_limit; /* bytes of files in it */
+    char *shader_dir;     /* NULL = the embedded sources */
+    zm_mutex mutex;       /* guards kernels */
     zm_kernel *kernels;
     atomic_uint built_kernels;  /* compiled from source */
     atomic_uint cached_kernels; /* taken from the program cache */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The safetensors format: an 8-byte little-endian header length, a JSON header, then tensor data. */
+/* The safetensors format: an 8-byte little-endian header length, a JSON header, then tensor data.
+ */
 #ifndef ZM_SRC_FORMAT_SAFETENSORS_H
 #define ZM_SRC_FORMAT_SAFETENSORS_H
 
@@ -13,9 +14,11 @@ typedef struct zm_metadata {
 } zm_metadata;
 
 /* An open file. Everything that the header says has been checked against the file: each tensor's
- * type, shape product, byte range, alignment of its size, no overlap, no hole before or behind. */
+ * type, shape product and byte range, no overlap, no hole, nothing behind. The data of each tensor
+ * is aligned to its element: a file that does not align them is copied to memory. */
 typedef struct zm_safetensors {
     zm_map map;
+    void *aligned; /* the copy of the data section, NULL where the mapping serves */
     char *path;
     zm_model_tensor *tensors; /* in order of name; names are owned */
     size_t tensor_count;

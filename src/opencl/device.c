@@ -79,6 +79,24 @@ static void get_platform_text(const zm_opencl_fns *cl, cl_platform_id platform,
     keep_text(out, size, text);
 }
 
+/* The name and, in brackets, how the vendor calls this version of it. CL_PLATFORM_VERSION is
+ * "OpenCL 3.0 PoCL 3.1+debian  Linux, LLVM ...": what matters ends at a comma or double blank. */
+static void get_platform_title(const zm_opencl_fns *cl, cl_platform_id platform, char *out,
+                               size_t size)
+{
+    char name[96], version[256], own[32];
+    get_platform_text(cl, platform, CL_PLATFORM_NAME, name, sizeof(name));
+    get_platform_text(cl, platform, CL_PLATFORM_VERSION, version, sizeof(version));
+    int skip = 0;
+    sscanf(version, "OpenCL %*d.%*d %n", &skip);
+    char *end = strstr(version + skip, "  ");
+    version[skip + (int)strcspn(version + skip, ",")] = '\0';
+    if (end)
+        *end = '\0';
+    keep_text(own, sizeof(own), version + skip);
+    snprintf(out, size, *own && skip ? "%s (%s)" : "%s", name, own);
+}
+
 /* Whole words only: cl_khr_fp16 is not in "cl_khr_fp16_x". Free with free(); NULL = none. */
 static char *get_extensions(const zm_opencl_fns *cl, cl_device_id id)
 {
@@ -187,7 +205,7 @@ static void fill_info(const zm_opencl_fns *cl, cl_platform_id platform, cl_devic
     get_text(cl, id, CL_DEVICE_NAME, info->name, sizeof(info->name));
     get_text(cl, id, CL_DEVICE_VENDOR, info->vendor, sizeof(info->vendor));
     get_text(cl, id, CL_DRIVER_VERSION, info->driver, sizeof(info->driver));
-    get_platform_text(cl, platform, CL_PLATFORM_NAME, info->platform, sizeof(info->platform));
+    get_platform_title(cl, platform, info->platform, sizeof(info->platform));
     info->type = device_type(cl, id);
     fill_limits(cl, id, &info->limits);
 }

@@ -1,99 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/alloc.h"
-#include "common/clock.h"
 #include "opencl/opencl.h"
-
-#define MAX_OPTIONS 512
-
-static char *build_log(const zm_opencl_device *device, cl_program program)
-{
-    size_t size = 0;
-    if (device->cl.clGetProgramBuildInfo(program, device->id, CL_PROGRAM_BUILD_LOG, 0, NULL,
-                                         &size) != CL_SUCCESS)
-        return NULL;
-    char *log = zm_calloc(size + 1, 1);
-    if (log && device->cl.clGetProgramBuildInfo(program, device->id, CL_PROGRAM_BUILD_LOG, size,
-                                                log, NULL) != CL_SUCCESS)
-        log[0] = '\0';
-    return log;
-}
-
-/* The first line that speaks of an error, else the first line. Cuts the log after it. */
-static const char *first_error(char *log)
-{
-    char *error = strstr(log, "error");
-    char *line = error ? error : log;
-    while (line > log && line[-1] != '\n')
-        line--;
-    line[strcspn(line, "\n")] = '\0';
-    return *line ? line : "the compiler gave no reason";
-}
-
-static void log_build(const zm_opencl_device *device, const zm_kernel_desc *desc,
-                      cl_program program)
-{
-    char *log = build_log(device, program);
-    if (log && log[strspn(log, " \n\t")])
-        zm_logf(&device->base.log, ZM_LOG_DEBUG, "kernel %s [%s]: %s", desc->name, desc->options,
-                log);
-    free(log);
-}
-
-static zm_status fail_build(const zm_opencl_device *device, const zm_kernel_desc *desc,
-                            cl_program program, cl_int error)
-{
-    char *log = build_log(device, program);
-    zm_fail(&device->base.log, ZM_ERROR_DEVICE, "kernel %s [%s] does not build on %s (%s): %s",
-            desc->name, desc->options, device->base.info.spec, zm_opencl_error_name(error),
-            log ? first_error(log) : "no build log");
-    free(log);
-    return ZM_ERROR_DEVICE;
-}
-
-static zm_status build_from_source(zm_opencl_device *device, const zm_kernel_desc *desc,
-                                   const char *source, size_t size, const char *options,
-                                   cl_program *out)
-{
-    cl_int error = CL_SUCCESS;
-    uint64_t start = zm_clock_ns();
-    cl_program program =
-        device->cl.clCreateProgramWithSource(device->context, 1, &source, &size, &error);
-    if (error != CL_SUCCESS)
-        return zm_opencl_check(&device->base, error, "clCreateProgramWithSource");
-    error = device->cl.clBuildProgram(program, 1, &device->id, options, NULL, NULL);
-    log_build(device, desc, program);
-    if (error != CL_SUCCESS) {
-        zm_status status = fail_build(device, desc, program, error);
-        device->cl.clReleaseProgram(program);
-        return status;
-    }
-    atomic_fetch_add(&device->base.built_kernels, 1);
-    zm_logf(&device->base.log, ZM_LOG_DEBUG, "kernel %s [%s]: built in %.0f ms", desc->name,
-            desc->options, zm_clock_since(start) * 1e3);
-    *out = program;
-    return ZM_OK;
-}
-
-static zm_status create_program(zm_opencl_device *device, const zm_kernel_desc *desc,
-                                cl_program *out)
-{
-    char options[MAX_OPTIONS];
-    int length = snprintf(options, sizeof(options), "-cl-std=CL1.2 %s", desc->options);
-    if (length < 0 || length >= MAX_OPTIONS)
-        return zm_fail(&device->base.log, ZM_ERROR_LIMIT,
-                       "kernel %s: over %d characters of options", desc->name, MAX_OPTIONS);
-    char *source = NULL;
-    size_t size = 0;
-    zm_status status = zm_opencl_source(&device->base, desc, &source, &size);
-    if (status == ZM_OK)
-        status = build_from_source(device, desc, source, size, options, out);
-    free(source);
-    return status;
-}
 
 /* A kernel's own limit can be under the device's: registers, local memory. */
 static zm_status check_work_group(zm_opencl_device *device, const zm_kernel_desc *desc,
@@ -120,16 +29,9 @@ zm_status zm_opencl_kernel_create(zm_device *device, const zm_kernel_desc *desc,
         return zm_fail(&device->log, ZM_ERROR_OUT_OF_MEMORY, "kernel %s: out of memory",
                        desc->name);
     zm_mutex_init(&kernel->mutex);
-    zm_status status = create_program(opencl, desc, &kernel->program);
+    zm_status status = zm_opencl_program_create(opencl, desc, &kernel->program, &kernel->kernel);
     if (status != ZM_OK)
         goto fail;
-    cl_int error = CL_SUCCESS;
-    kernel->kernel = opencl->cl.clCreateKernel(kernel->program, desc->name, &error);
-    if (error != CL_SUCCESS) {
-        kernel->kernel = NULL;
-        status = zm_opencl_check(device, error, "clCreateKernel");
-        goto fail;
-    }
     status = check_work_group(opencl, desc, kernel->kernel);
     if (status != ZM_OK)
         goto fail;

@@ -46,6 +46,10 @@ zm_status zm_opencl_check(const zm_device *device, cl_int error, const char *cal
 zm_status zm_opencl_source(const zm_device *device, const zm_kernel_desc *desc, char **out,
                            size_t *size);
 
+/* One program and its kernel, from the program cache or built. The handles are NULL on failure. */
+zm_status zm_opencl_program_create(zm_opencl_device *device, const zm_kernel_desc *desc,
+                                   cl_program *program, cl_kernel *kernel);
+
 /* Takes over a cl_event; the event then marks that command. */
 void zm_opencl_event_set(zm_event *event, const zm_stream *stream, cl_event command);
 

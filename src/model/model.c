@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/alloc.h"
+#include "format/json.h"
+#include "model/model_private.h"
+
+#define MAX_CONFIG_SIZE ((uint64_t)16 << 20)
+#define DEFAULT_EPS 1e-5f
+/* The newest version of the metadata that this library understands. */
+#define FORMAT_VERSION "1"
+
+/* path is a directory, or a .safetensors file in one. */
+static zm_status split_path(const char *path, const zm_log *log, char **directory,
+                            const char **file)
+{
+    static const char suffix[] = ".safetensors";
+    size_t length = strlen(path), suffix_length = sizeof(suffix) - 1;
+    *directory = zm_strdup(path);
+    if (!*directory)
+        return zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory to open it", path);
+    if (zm_path_is_directory(path))
+        return ZM_OK;
+    if (!zm_path_exists(path))
+        return zm_fail(log, ZM_ERROR_NOT_FOUND, "%s: there is no such model", path);
+    if (length < suffix_length || strcmp(path + length - suffix_length, suffix) != 0)
+        return zm_fail(log, ZM_ERROR_BAD_FORMAT,
+                       "%s: is neither a model directory nor a .safetensors file in one", path);
+    *file = path;
+    char *slash = strrchr(*directory, '/');
+    if (slash)
+        slash[slash == *directory] = '\0';
+    else
+        strcpy(*directory, "."); /* shorter than the suffix */
+    return ZM_OK;
+}
+
+static zm_status choose_architecture(zm_model *model, const char *path, const json_t *config,
+                                     const zm_log *log)
+{
+    const char *type = zm_json_string(config, "model_type");
+    if (!type)
+        return zm_fail(log, ZM_ERROR_BAD_FORMAT, "%s: has no string model_type", path);
+    model->architecture = zm_architecture_find(type);
+    if (!model->architecture)
+        return zm_fail(log, ZM_ERROR_UNSUPPORTED,
+                       "%s: the architecture %.60s is not supported; supported: %s", path, type,
+                       zm_architecture_names());
+    model->info.architecture = model->architecture->architecture;
+    model->info.architecture_name = model->architecture->model_type;
+    return ZM_OK;
+}
+
+static zm_status read_eps(zm_model *model, const char *path, const json_t *config,
+                          const zm_log *log)
+{
+    const json_t *eps = json_object_get(config, "layer_norm_eps");
+    model->info.eps = DEFAULT_EPS;
+    if (!eps)
+        return ZM_OK;
+    double value = json_number_value(eps); /* 0 for what is no number */
+    if (!(value >= 1e-30 && value <= 1))
+        return zm_fail(log, ZM_ERROR_BAD_FORMAT, "%s: layer_norm_eps is not a number in 1e-30 to 1",
+                       path);
+    model->info.eps = (float)value;
+    return ZM_OK;
+}
+
+static zm_status read_config(zm_model *model, const char *directory, const zm_log *log)
+{
+    json_t *config = NULL;
+    char *path = zm_path_join(directory, "config.json");
+    if (!path)
+        return zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory to open it", directory);
+    zm_status status = zm_json_read(path, MAX_CONFIG_SIZE, log, &config);
+    if (status == ZM_OK)
+        status = choose_architecture(model, path, config, log);
+    if (status == ZM_OK)
+        status = read_eps(model, path, config, log);
+    if (status == ZM_OK)
+        status = model->architecture->read(directory, config, log, &model->info);
+    json_decref(config);
+    free(path);
+    return status;
+}
+
+/* What the converter wrote: which norm the weights are made for. */
+static zm_status read_norm(zm_model *model, const zm_log *log)
+{
+    const char *format = zm_model_get_metadata(model, "zeromean.format");
+    const char *norm = zm_model_get_metadata(model, "zeromean.norm");
+    if (format && strcmp(format, FORMAT_VERSION) != 0)
+        return zm_fail(log, ZM_ERROR_UNSUPPORTED,
+                       "%s: was written in format %.20s, this version reads format " FORMAT_VERSION
+                       "; use a newer version, or convert the original again",
+                       model->path, format);
+    if (!norm || strcmp(norm, zm_norm_name(ZM_NORM_LAYER)) == 0)
+        model->info.norm = ZM_NORM_LAYER;
+    else if (strcmp(norm, zm_norm_name(ZM_NORM_RMS)) == 0)
+        model->info.norm = ZM_NORM_RMS;
+    else
+        return zm_fail(log, ZM_ERROR_UNSUPPORTED, "%s: the norm %.40s is not supported",
+                       model->path, norm);
+    return ZM_OK;
+}
+
+static void count_tensors(zm_model *model)
+{
+    zm_model_info *info = &model->info;
+    info->path = model->path;
+    info->tensor_count = model->tensor_count;
+    for (size_t i = 0; i < model->tensor_count; i++) {
+        info->parameters += model->tensors[i].elements; /* no overflow: all lie in memory */
+        info->bytes += model->tensors[i].bytes;
+    }
+}
+
+static zm_status open_model(zm_model *model, const char *path, const zm_log *log)
+{
+    char *directory = NULL;
+    const char *file = NULL;
+    zm_status status = split_path(path, log, &directory, &file);
+    if (status == ZM_OK)
+        status = read_config(model, directory, log);
+    if (status == ZM_OK)
+        status = zm_weights_open(model, directory, file, log);
+    if (status == ZM_OK)
+        status = read_norm(model, log);
+    if (status == ZM_OK)
+        status = zm_weights_check(model, log);
+    if (status == ZM_OK)
+        count_tensors(model);
+    free(directory);
+    return status;
+}
+
+zm_status zm_model_open(const char *path, const zm_log *log, zm_model **out)
+{
+    if (!path || !*path || !out)
+        return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "zm_model_open: path or out is missing");
+    zm_model *model = zm_calloc(1, sizeof(*model));
+    zm_status status = ZM_OK;
+    if (model)
+        model->path = zm_strdup(path);
+    if (!model || !model->path)
+        status = zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory to open it", path);
+    if (status == ZM_OK)
+        status = open_model(model, path, log);
+    if (status != ZM_OK) {
+        zm_model_close(&model);
+        return status;
+    }
+    *out = model;
+    return ZM_OK;
+}
+
+void zm_model_close(zm_model **model)
+{
+    if (!model || !*model)
+        return;
+    zm_model *m = *model;
+    if (m->architecture)
+        m->architecture->finish(&m->info);
+    zm_weights_close(m);
+    free(m->path);
+    free(m);
+    *model = NULL;
+}
+
+const zm_model_info *zm_model_get_info(const zm_model *model)
+{
+    return &model->info;
+}
+
+const zm_model_tensor *zm_model_get_tensor(const zm_model *model, size_t index)
+{
+    return index < model->tensor_count ? &model->tensors[index] : NULL;
+}
+
+const char *zm_model_get_metadata(const zm_model *model, const char *key)
+{
+    if (model->file_count == 0)
+        return NULL;
+    const zm_safetensors *file = model->files[0];
+    for (size_t i = 0; i < file->metadata_count; i++)
+        if (strcmp(file->metadata[i].key, key) == 0)
+            return file->metadata[i].value;
+    return NULL;
+}

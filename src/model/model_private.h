@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ZM_SRC_MODEL_MODEL_PRIVATE_H
+#define ZM_SRC_MODEL_MODEL_PRIVATE_H
+
+#include "format/safetensors.h"
+#include "model/architecture.h"
+
+struct zm_model {
+    zm_model_info info;
+    const zm_architecture_desc *architecture;
+    char *path;
+    zm_safetensors **files; /* the shards, in order of their names */
+    size_t file_count;
+    zm_model_tensor *tensors; /* of all files, in order of name; names belong to the files */
+    size_t tensor_count;
+};
+
+/* Opens the weights: the file, or with file == NULL what the directory holds. On failure what was
+ * opened hangs on the model. */
+zm_status zm_weights_open(zm_model *model, const char *directory, const char *file,
+                          const zm_log *log);
+void zm_weights_close(zm_model *model);
+
+/* Every tensor that the architecture needs, with its shape and a floating type. */
+zm_status zm_weights_check(const zm_model *model, const zm_log *log);
+
+/* Opens model.safetensors.index.json's shards and holds them against its weight_map. */
+zm_status zm_shards_open(zm_model *model, const char *directory, const char *index,
+                         const zm_log *log);
+
+/* Adds one file to model->files. */
+zm_status zm_weights_add_file(zm_model *model, const char *path, const zm_log *log);
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The only place that names the architectures. */
+#include <string.h>
+
+#include "model/architecture.h"
+#include "model/model_private.h"
+#include "model/whisper.h"
+
+static const zm_architecture_desc *const architectures[] = {
+    &zm_architecture_whisper,
+};
+
+#define ARCHITECTURE_COUNT (sizeof(architectures) / sizeof(architectures[0]))
+
+const zm_architecture_desc *zm_architecture_find(const char *model_type)
+{
+    for (size_t i = 0; i < ARCHITECTURE_COUNT; i++)
+        if (strcmp(architectures[i]->model_type, model_type) == 0)
+            return architectures[i];
+    return NULL;
+}
+
+const zm_architecture_desc *zm_architecture_get(zm_architecture architecture)
+{
+    for (size_t i = 0; i < ARCHITECTURE_COUNT; i++)
+        if (architectures[i]->architecture == architecture)
+            return architectures[i];
+    return NULL;
+}
+
+const char *zm_architecture_names(void)
+{
+    return "whisper";
+}
+
+/* A layer number as the patterns mean it: digits, no leading zero. Returns its length, 0 = none. */
+static size_t read_layer(const char *text, uint32_t *layer)
+{
+    size_t length = 0;
+    uint32_t number = 0;
+    while (text[length] >= '0' && text[length] <= '9' && length < 6)
+        number = number * 10 + (uint32_t)(text[length++] - '0');
+    if (length > 1 && text[0] == '0')
+        return 0;
+    *layer = number;
+    return length;
+}
+
+static bool matches(const char *pattern, const char *name, uint32_t *layer)
+{
+    const char *star = strchr(pattern, '*');
+    *layer = 0;
+    if (!star)
+        return strcmp(pattern, name) == 0;
+    size_t head = (size_t)(star - pattern);
+    if (strncmp(pattern, name, head) != 0)
+        return false;
+    size_t digits = read_layer(name + head, layer);
+    return digits > 0 && strcmp(star + 1, name + head + digits) == 0;
+}
+
+const zm_tensor_pattern *zm_tensor_pattern_find(const zm_architecture_desc *desc, const char *name,
+                                                uint32_t *layer)
+{
+    uint32_t number = 0;
+    for (size_t i = 0; i < desc->pattern_count; i++) {
+        if (!matches(desc->patterns[i].name, name, &number))
+            continue;
+        if (layer)
+            *layer = number;
+        return &desc->patterns[i];
+    }
+    return NULL;
+}
+
+zm_tensor_role zm_tensor_role_get(const zm_model *model, const char *name)
+{
+    uint64_t sizes[ZM_SIZE_COUNT];
+    uint32_t layer = 0;
+    const zm_tensor_pattern *pattern = zm_tensor_pattern_find(model->architecture, name, &layer);
+    if (!pattern)
+        return ZM_ROLE_NONE;
+    model->architecture->sizes(&model->info, sizes);
+    return layer < sizes[pattern->layers] ? pattern->role : ZM_ROLE_NONE;
+}

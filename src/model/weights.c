@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The tensors of a model: found in its files, held against the architecture, looked up by name. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/alloc.h"
+#include "model/model_private.h"
+
+#define MAX_WARNINGS 5
+#define MAX_NAME 256
+
+zm_status zm_weights_add_file(zm_model *model, const char *path, const zm_log *log)
+{
+    zm_safetensors **grown =
+        realloc(model->files, (model->file_count + 1) * sizeof(zm_safetensors *));
+    if (!grown)
+        return zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory to open it", path);
+    model->files = grown;
+    zm_status status = zm_safetensors_open(path, log, &model->files[model->file_count]);
+    if (status == ZM_OK)
+        model->file_count++;
+    return status;
+}
+
+static zm_status open_directory(zm_model *model, const char *directory, const zm_log *log)
+{
+    char *single = zm_path_join(directory, "model.safetensors");
+    char *index = zm_path_join(directory, "model.safetensors.index.json");
+    zm_status status = ZM_OK;
+    if (!single || !index)
+        status = zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory to open it", directory);
+    else if (zm_path_exists(single))
+        status = zm_weights_add_file(model, single, log);
+    else if (zm_path_exists(index))
+        status = zm_shards_open(model, directory, index, log);
+    else
+        status = zm_fail(log, ZM_ERROR_NOT_FOUND,
+                         "%s: has neither model.safetensors nor model.safetensors.index.json",
+                         directory);
+    free(single);
+    free(index);
+    return status;
+}
+
+static int compare_names(const void *left, const void *right)
+{
+    const zm_model_tensor *a = left, *b = right;
+    return strcmp(a->name, b->name);
+}
+
+static zm_status collect(zm_model *model, const zm_log *log)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < model->file_count; i++)
+        count += model->files[i]->tensor_count;
+    model->tensors = zm_calloc(count, sizeof(*model->tensors));
+    if (!model->tensors)
+        return zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory for %zu tensors", model->path,
+                       count);
+    for (size_t i = 0; i < model->file_count; i++)
+        for (size_t k = 0; k < model->files[i]->tensor_count; k++)
+            model->tensors[model->tensor_count++] = model->files[i]->tensors[k];
+    qsort(model->tensors, count, sizeof(*model->tensors), compare_names);
+    return ZM_OK;
+}
+
+zm_status zm_weights_open(zm_model *model, const char *directory, const char *file,
+                          const zm_log *log)
+{
+    zm_status status =
+        file ? zm_weights_add_file(model, file, log) : open_directory(model, directory, log);
+    return status == ZM_OK ? collect(model, log) : status;
+}
+
+void zm_weights_close(zm_model *model)
+{
+    for (size_t i = 0; i < model->file_count; i++)
+        zm_safetensors_close(&model->files[i]);
+    free(model->files);
+    free(model->tensors);
+    model->files = NULL;
+    model->tensors = NULL;
+    model->file_count = model->tensor_count = 0;
+}
+
+static int compare_key(const void *key, const void *element)
+{
+    return strcmp(key, ((const zm_model_tensor *)element)->name);
+}
+
+const zm_model_tensor *zm_model_find_tensor(const zm_model *model, const char *name)
+{
+    return bsearch(name, model->tensors, model->tensor_count, sizeof(*model->tensors), compare_key);
+}
+
+/* "[384][80][3]" */
+static void write_shape(char *out, size_t size, const uint64_t *shape, uint32_t rank)
+{
+    size_t used = 0;
+    out[0] = '\0';
+    for (uint32_t i = 0; i < rank && used < size; i++)
+        used += (size_t)snprintf(out + used, size - used, "[%" PRIu64 "]", shape[i]);
+}
+
+static zm_status check_tensor(const zm_model *model, const zm_tensor_pattern *pattern,
+                              const char *name, const uint64_t *sizes, const zm_log *log)
+{
+    uint64_t shape[4] = {0};
+    char expected[100], found[100];
+    for (uint32_t i = 0; i < pattern->rank; i++)
+        shape[i] = sizes[pattern->shape[i]];
+    write_shape(expected, sizeof(expected), shape, pattern->rank);
+    const zm_model_tensor *tensor = zm_model_find_tensor(model, name);
+    if (!tensor && pattern->optional)
+        return ZM_OK;
+    if (!tensor)
+        return zm_fail(log, ZM_ERROR_BAD_FORMAT, "%s: tensor %s %s is missing", model->path, name,
+                       expected);
+    write_shape(found, sizeof(found), tensor->shape, tensor->rank);
+    if (strcmp(expected, found) != 0)
+        return zm_fail(log, ZM_ERROR_BAD_FORMAT, "%s: tensor %s has the shape %s, expected %s",
+                       model->path, name, found[0] ? found : "of a scalar", expected);
+    if (tensor->dtype != ZM_F32 && tensor->dtype != ZM_F16 && tensor->dtype != ZM_BF16 &&
+        tensor->dtype != ZM_F64)
+        return zm_fail(log, ZM_ERROR_UNSUPPORTED,
+                       "%s: tensor %s is %s, expected a floating type (f16, bf16, f32, f64)",
+                       model->path, name, zm_dtype_name(tensor->dtype));
+    return ZM_OK;
+}
+
+static zm_status check_pattern(const zm_model *model, const zm_tensor_pattern *pattern,
+                               const uint64_t *sizes, const zm_log *log)
+{
+    const char *star = strchr(pattern->name, '*');
+    int head = star ? (int)(star - pattern->name) : (int)strlen(pattern->name);
+    for (uint64_t layer = 0; layer < sizes[pattern->layers]; layer++) {
+        char name[MAX_NAME];
+        if (star)
+            snprintf(name, sizeof(name), "%.*s%" PRIu64 "%s", head, pattern->name, layer, star + 1);
+        else
+            snprintf(name, sizeof(name), "%s", pattern->name);
+        zm_status status = check_tensor(model, pattern, name, sizes, log);
+        if (status != ZM_OK)
+            return status;
+    }
+    return ZM_OK;
+}
+
+/* Not an error, but a model that has them may be another one than it says. */
+static void warn_of_extra_tensors(const zm_model *model, const zm_log *log)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < model->tensor_count; i++) {
+        const char *name = model->tensors[i].name;
+        if (zm_tensor_role_get(model, name) != ZM_ROLE_NONE)
+            continue;
+        if (count++ < MAX_WARNINGS)
+            zm_logf(log, ZM_LOG_WARNING, "%s: tensor %.200s is not part of %s: ignored",
+                    model->path, name, model->architecture->model_type);
+    }
+    if (count > MAX_WARNINGS)
+        zm_logf(log, ZM_LOG_WARNING, "%s: %zu more tensors are ignored", model->path,
+                count - MAX_WARNINGS);
+}
+
+zm_status zm_weights_check(const zm_model *model, const zm_log *log)
+{
+    const zm_architecture_desc *desc = model->architecture;
+    uint64_t sizes[ZM_SIZE_COUNT];
+    desc->sizes(&model->info, sizes);
+    for (size_t i = 0; i < desc->pattern_count; i++) {
+        zm_status status = check_pattern(model, &desc->patterns[i], sizes, log);
+        if (status != ZM_OK)
+            return status;
+    }
+    warn_of_extra_tensors(model, log);
+    return desc->check ? desc->check(model, log) : ZM_OK;
+}
