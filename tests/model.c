@@ -242,6 +242,7 @@ static void test_head(void **state)
     m.tensors[m.count - 1].data = other;
     small_write(state, &m);
     assert_refused(*state, UNSUPPORTED, "proj_out.weight differs");
+    m.tensors[m.count - 1].data = NULL;
     m.tensors[m.count - 1].shape[0]++;
     small_write(state, &m);
     assert_refused(*state, BAD, "tensor proj_out.weight has the shape [31][8], expected [30][8]");
