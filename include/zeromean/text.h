@@ -22,16 +22,21 @@ ZM_API void zm_tokenizer_close(zm_tokenizer **tokenizer);
 ZM_API uint32_t zm_tokenizer_size(const zm_tokenizer *tokenizer);
 
 /* The bytes of one token, not NUL-terminated and not always whole UTF-8 characters; special tokens
- * have none unless special is set. *bytes lives as long as the tokenizer. */
+ * have none unless special is set. *bytes lives as long as the tokenizer. ZM_ERROR_NOT_FOUND: the
+ * tokenizer has no such token. */
 ZM_API zm_status zm_tokenizer_bytes(const zm_tokenizer *tokenizer, int32_t token, bool special,
                                     const char **bytes, size_t *size);
 
-/* The token of an added (special) token's text, "<|en|>"; -1 when there is none. */
+/* The added token, special or not, of that text, "<|en|>"; -1 when there is none. */
 ZM_API int32_t zm_tokenizer_find_special(const zm_tokenizer *tokenizer, const char *text);
 
 /* How many of the first size bytes are whole UTF-8 characters; what follows may be the beginning
  * of one. Invalid bytes count as whole. */
 ZM_API size_t zm_utf8_whole(const char *bytes, size_t size);
+
+/* A copy as valid UTF-8, NUL-terminated: U+FFFD stands where bytes are invalid, cut off or NUL.
+ * Free *out with free(). ZM_ERROR_OUT_OF_MEMORY. */
+ZM_API zm_status zm_utf8_repair(const char *bytes, size_t size, char **out);
 
 #ifdef __cplusplus
 }

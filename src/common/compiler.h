@@ -9,6 +9,9 @@
 #define ZM_PRINTF(string, first)
 #endif
 
+/* The type of a declared function, so that a table of pointers follows its header. */
+#define ZM_TYPEOF(name) __typeof__(name)
+
 /* Compiles a function once per vector width and picks one at load time. The C semantics stay: no
  * contraction, no reassociation, so every version gives the same bits. */
 #if defined(__x86_64__) && defined(__linux__) && defined(__GLIBC__) && defined(__GNUC__) &&        \

@@ -24,19 +24,19 @@ typedef enum zm_kernel_family {
 
 /* Names one kernel. Kernels are built once per device and options and live as long as it. */
 typedef struct zm_kernel_desc {
-    const char *name;    /* of the file and of the entry point: "rms_norm" */
+    const char *name; /* of the file and of the entry point: "rms_norm" */
     zm_kernel_family family;
     const char *options; /* "-DNAME=VALUE ..."; part of the identity; NULL = none */
     uint32_t local[3];   /* work-group size; zeros = 1 */
     uint32_t buffer_count;
-    uint32_t args_size;  /* bytes of the argument struct */
+    uint32_t args_size; /* bytes of the argument struct */
 } zm_kernel_desc;
 
 #define ZM_MAX_BINDINGS 12
 #define ZM_MAX_ARGS 128
 
-/* One launch: plain data that can be kept and replayed. On the host device groups[0] counts the
- * items of the reference function. */
+/* One launch: plain data that can be kept and replayed. The host device counts the items of its
+ * reference functions itself and does not look at groups. */
 typedef struct zm_dispatch {
     const zm_kernel *kernel;
     zm_buffer *buffers[ZM_MAX_BINDINGS]; /* kernel->desc.buffer_count of them; NULL = absent */
@@ -57,16 +57,15 @@ typedef struct zm_device_fns {
                               const void *src, uint64_t size);
     zm_status (*buffer_read)(zm_stream *stream, zm_buffer *buffer, uint64_t offset, void *dst,
                              uint64_t size);
-    zm_status (*buffer_copy)(zm_stream *stream, zm_buffer *dst, uint64_t dst_offset,
-                             zm_buffer *src, uint64_t src_offset, uint64_t size);
+    zm_status (*buffer_copy)(zm_stream *stream, zm_buffer *dst, uint64_t dst_offset, zm_buffer *src,
+                             uint64_t src_offset, uint64_t size);
     zm_status (*buffer_fill)(zm_stream *stream, zm_buffer *buffer, uint64_t offset, uint64_t size,
                              uint32_t pattern);
     zm_status (*buffer_map)(zm_stream *stream, zm_buffer *buffer, uint64_t offset, uint64_t size,
                             void **out);
     zm_status (*buffer_unmap)(zm_stream *stream, zm_buffer *buffer, void *pointer);
 
-    zm_status (*stream_create)(zm_device *device, const zm_stream_params *params,
-                               zm_stream **out);
+    zm_status (*stream_create)(zm_device *device, const zm_stream_params *params, zm_stream **out);
     void (*stream_destroy)(zm_stream *stream);
     zm_status (*stream_flush)(zm_stream *stream);
     zm_status (*stream_wait)(zm_stream *stream);
@@ -88,11 +87,13 @@ typedef struct zm_device_fns {
 struct zm_kernel {
     zm_kernel_desc desc; /* owned copies of the strings */
     zm_kernel *next;     /* device->kernels */
+    zm_status status;    /* why it cannot be built; it is then a note of that and nothing more */
 };
 
 struct zm_buffer {
     zm_device *device;
     uint64_t size;
+    _Atomic(void *) mapping; /* NULL = not mapped; kept by the public functions */
 };
 
 struct zm_stream {
@@ -116,9 +117,13 @@ struct zm_device {
     const zm_device_fns *fns;
     zm_device_info info;
     zm_log log;
-    char *cache_dir; /* NULL = off */
-    zm_mutex mutex;  /* guards kernels */
+    char *cache_dir;      /* NULL = off */
+    uint64_t cache_limit; /* bytes of files in it */
+    char *shader_dir;     /* NULL = the embedded sources */
+    zm_mutex mutex;       /* guards kernels */
     zm_kernel *kernels;
+    atomic_uint built_kernels;  /* compiled from source */
+    atomic_uint cached_kernels; /* taken from the program cache */
     size_t forced_count;
     zm_forced_kernel forced[ZM_MAX_FORCED];
 };
@@ -126,14 +131,12 @@ struct zm_device {
 /* A backend: enumerates its devices and opens one of them. */
 typedef struct zm_backend_fns {
     const char *name; /* first part of a spec */
-    /* Calls add for each usable device; index is what open takes. Skips broken platforms with a
+    /* Calls add for each usable device; score is filled in by add. Skips broken platforms with a
      * logged reason; a missing loader is no error. */
     zm_status (*enumerate)(const zm_log *log, void (*add)(void *user, const zm_device_info *info),
                            void *user);
-    /* info as enumerate gave it. out->log, cache_dir etc. are set by the caller beforehand in
-     * params. */
-    zm_status (*open)(const zm_device_info *info, const zm_device_params *params,
-                      zm_device **out);
+    /* info as enumerate gave it; params->log and cache_dir go to zm_device_base_init. */
+    zm_status (*open)(const zm_device_info *info, const zm_device_params *params, zm_device **out);
 } zm_backend_fns;
 
 extern const zm_backend_fns zm_backend_opencl;
@@ -147,8 +150,20 @@ void zm_device_base_finish(zm_device *device);
 /* The kernel of that description, built at the first call. Thread-safe. */
 zm_status zm_kernel_get(zm_device *device, const zm_kernel_desc *desc, const zm_kernel **out);
 
+/* Destroys every kernel of the device. */
+void zm_kernel_destroy_all(zm_device *device);
+
 /* Enqueues one launch. */
 zm_status zm_device_dispatch(zm_stream *stream, const zm_dispatch *dispatch, zm_event *event);
+
+/* Reads kernel sources from DIR/<family>/<name>.cl instead of the embedded ones; NULL = embedded.
+ * Before the first kernel is built. */
+zm_status zm_device_set_shader_dir(zm_device *device, const char *directory);
+
+/* Kernels that were compiled from source since the device was opened, and those that came from
+ * the program cache. */
+uint32_t zm_device_built_kernels(const zm_device *device);
+uint32_t zm_device_cached_kernels(const zm_device *device);
 
 /* The candidate forced for this op, or NULL. */
 const char *zm_device_forced_kernel(const zm_device *device, const char *op);

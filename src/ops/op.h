@@ -5,7 +5,10 @@
 
 #include <zeromean/ops.h>
 
+#include "common/compiler.h"
 #include "device/device.h"
+
+#define ZM_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* The launches of one op call: plain data that a graph can keep. */
 #define ZM_MAX_LAUNCHES 4
@@ -14,32 +17,64 @@ typedef struct zm_plan {
     zm_dispatch launch[ZM_MAX_LAUNCHES];
 } zm_plan;
 
-/* A reason in words, written by a candidate that refuses. */
+/* A reason in words, written by a check or a candidate that refuses. */
 typedef struct zm_refusal {
     char reason[160];
 } zm_refusal;
 
-typedef struct zm_candidate {
-    const char *name; /* "cpu", "gpu", "ref", "cpu_matvec" ... */
-    zm_kernel_family family;
-    /* False: it can't do this, and why. Cheap; no device calls. */
-    bool (*accepts)(const zm_device *device, const void *params, zm_refusal *refusal);
-    /* Fills the plan; builds its kernels at the first call. */
-    zm_status (*plan)(zm_device *device, const void *params, zm_plan *plan);
-} zm_candidate;
+/* Writes the reason and returns status: `return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, ...)`. */
+ZM_PRINTF(3, 4)
+zm_status zm_refuse(zm_refusal *refusal, zm_status status, const char *format, ...);
 
-typedef struct zm_op {
+typedef struct zm_op zm_op;
+typedef struct zm_candidate zm_candidate;
+
+/* What a candidate plans for; params have passed the op's check. */
+typedef struct zm_call {
+    zm_device *device;
+    const zm_op *op;
+    const zm_candidate *candidate;
+    const void *params;
+} zm_call;
+
+struct zm_candidate {
+    const char *name; /* "cpu", "gpu", "ref", "cpu_matvec" ... */
+    /* Which devices run it unasked is the family's business (op.c). */
+    zm_kernel_family family;
+    const char *kernel; /* file and entry point; NULL = the op's name */
+    /* ZM_ERROR_UNSUPPORTED: it can't do this, and why. Cheap; no device calls. NULL: whatever
+     * passes the op's check. */
+    zm_status (*accepts)(const zm_device *device, const void *params, zm_refusal *refusal);
+    /* Fills the plan; builds its kernels at the first call. */
+    zm_status (*plan)(const zm_call *call, zm_plan *plan);
+};
+
+struct zm_op {
     const char *name;
     /* Everything the header promises to refuse: shapes, types, strides, aliasing, ranges. */
-    zm_status (*check)(const zm_device *device, const void *params);
+    zm_status (*check)(const zm_device *device, const void *params, zm_refusal *refusal);
     const zm_candidate *candidates; /* fastest first */
     size_t candidate_count;
-} zm_op;
+};
 
 /* Checks, chooses and plans without enqueueing. */
 zm_status zm_op_plan(zm_device *device, const zm_op *op, const void *params, zm_plan *plan);
 /* Plans and enqueues. */
 zm_status zm_op_run(zm_stream *stream, const zm_op *op, const void *params);
+
+/* One launch as a candidate describes it. */
+typedef struct zm_launch {
+    const char *options; /* as zm_kernel_desc has it */
+    zm_buffer *buffers[ZM_MAX_BINDINGS];
+    uint32_t buffer_count;
+    uint32_t groups[3]; /* work-groups; 0 = 1 */
+    const void *args;
+    uint32_t args_size;
+} zm_launch;
+
+/* Appends a launch of the candidate's kernel to the plan. Options and groups are left out for
+ * the reference family: the host device knows itself how to share the work. */
+zm_status zm_plan_add(const zm_call *call, const zm_launch *launch, zm_plan *plan);
 
 extern const zm_op zm_op_layer_norm, zm_op_rms_norm, zm_op_add, zm_op_recentre, zm_op_matmul,
     zm_op_conv1d, zm_op_embedding, zm_op_kv_store, zm_op_attention, zm_op_argmax;

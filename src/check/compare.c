@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "check/compare.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/alloc.h"
+
+double zm_relative_l2(double error, double norm)
+{
+    if (error == 0 && isfinite(norm))
+        return 0;
+    double relative = sqrt(error) / sqrt(norm);
+    return isfinite(relative) ? relative : INFINITY;
+}
+
+static zm_comparison *find(const zm_compare *compare, const char *what, uint32_t layer)
+{
+    for (size_t i = 0; i < compare->count; i++) {
+        zm_comparison *item = &compare->items[i];
+        if (item->layer == layer && strcmp(item->what, what) == 0)
+            return item;
+    }
+    return NULL;
+}
+
+const zm_comparison *zm_compare_find(const zm_compare *compare, const char *what, uint32_t layer)
+{
+    return find(compare, what, layer);
+}
+
+/* Only norms read the main branch, and its mean is what the conversion takes out. */
+static bool is_branch(const char *what)
+{
+    return strcmp(what, "encoder.output") != 0 && strcmp(what, "logits") != 0;
+}
+
+static zm_comparison *add(zm_compare *compare, const zm_observation *observation)
+{
+    void *items = compare->items;
+    if (!zm_array_reserve(&items, &compare->capacity, compare->count + 1, sizeof(zm_comparison)))
+        return NULL;
+    compare->items = items;
+    zm_comparison *item = &compare->items[compare->count++];
+    *item = (zm_comparison){.layer = observation->layer, .branch = is_branch(observation->what)};
+    snprintf(item->what, sizeof(item->what), "%s", observation->what);
+    return item;
+}
+
+void zm_compare_keep(void *user, const zm_observation *observation)
+{
+    zm_compare *compare = user;
+    if (compare->status != ZM_OK)
+        return;
+    zm_comparison *item = find(compare, observation->what, observation->layer);
+    if (!item)
+        item = add(compare, observation);
+    size_t count = (size_t)observation->rows * observation->cols;
+    double *kept = item ? realloc(item->kept, (count ? count : 1) * sizeof(double)) : NULL;
+    if (!kept) {
+        compare->status = ZM_ERROR_OUT_OF_MEMORY;
+        return;
+    }
+    memcpy(kept, observation->data, count * sizeof(double));
+    item->kept = kept;
+    item->rows = observation->rows;
+    item->cols = observation->cols;
+}
+
+static double mean(const double *row, uint32_t count)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < count; i++)
+        sum += row[i];
+    return count ? sum / count : 0;
+}
+
+static void compare_row(zm_comparison *item, const double *a, const double *b, double *error,
+                        double *norm)
+{
+    uint32_t cols = item->cols;
+    double a_mean = item->branch ? mean(a, cols) : 0, b_mean = item->branch ? mean(b, cols) : 0;
+    for (uint32_t i = 0; i < cols; i++) {
+        double value = a[i] - a_mean, difference = value - (b[i] - b_mean);
+        *error += difference * difference;
+        *norm += value * value;
+        if (!(fabs(difference) <= item->max_abs)) /* NaN counts as the largest */
+            item->max_abs = isfinite(difference) ? fabs(difference) : INFINITY;
+    }
+}
+
+void zm_compare_match(void *user, const zm_observation *observation)
+{
+    zm_compare *compare = user;
+    if (compare->status != ZM_OK)
+        return;
+    zm_comparison *item = find(compare, observation->what, observation->layer);
+    if (!item || !item->kept || item->rows != observation->rows ||
+        item->cols != observation->cols) {
+        compare->status = ZM_ERROR_INVALID_ARGUMENT;
+        return;
+    }
+    double error = 0, norm = 0;
+    for (uint32_t row = 0; row < item->rows; row++) {
+        size_t first = (size_t)row * item->cols;
+        compare_row(item, item->kept + first, observation->data + first, &error, &norm);
+    }
+    item->error += error;
+    item->norm += norm;
+    double relative = zm_relative_l2(error, norm);
+    if (relative > item->worst)
+        item->worst = relative;
+    free(item->kept);
+    item->kept = NULL;
+}
+
+void zm_compare_finish(zm_compare *compare)
+{
+    for (size_t i = 0; i < compare->count; i++)
+        free(compare->items[i].kept);
+    free(compare->items);
+    *compare = (zm_compare){0};
+}

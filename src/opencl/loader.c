@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "opencl/loader.h"
+
+#include <dlfcn.h>
+#include <string.h>
+
+#include "common/log.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Android: bare names only, since the linker's namespaces refuse vendor paths since version 7, and
+ * the names that vendors allow to applications differ. */
+static const zm_opencl_candidate search[] = {
+#if defined(__ANDROID__)
+    {"libOpenCL.so", false},    {"libOpenCL-pixel.so", true}, {"libOpenCL-car.so", false},
+    {"libGLES_mali.so", false}, {"libPVROCL.so", false},
+#else
+    {"libOpenCL.so.1", false},
+    {"libOpenCL.so", false},
+#endif
+};
+
+const zm_opencl_fns *zm_opencl_shim;
+
+typedef void *(*symbol_fn)(const char *name);
+typedef void (*enable_fn)(void);
+
+/* ISO C has no conversion between object and function pointers; POSIX promises that the bits are
+ * the same. */
+static void *find_symbol(void *library, symbol_fn symbol, const char *name)
+{
+    return symbol ? symbol(name) : dlsym(library, name);
+}
+
+static bool pixel_symbols(void *library, symbol_fn *symbol)
+{
+    void *enable_address = dlsym(library, "enableOpenCL");
+    void *symbol_address = dlsym(library, "loadOpenCLPointer");
+    if (!enable_address || !symbol_address)
+        return false;
+    enable_fn enable;
+    memcpy(&enable, &enable_address, sizeof(enable));
+    memcpy(symbol, &symbol_address, sizeof(*symbol));
+    enable();
+    return true;
+}
+
+static bool load_library(const zm_opencl_candidate *candidate, const zm_log *log,
+                         zm_opencl_fns *out)
+{
+    void *library = dlopen(candidate->path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (!library) {
+        const char *reason = dlerror();
+        zm_logf(log, ZM_LOG_DEBUG, "opencl: %s", reason ? reason : candidate->path);
+        return false;
+    }
+    symbol_fn symbol = NULL;
+    if (candidate->pixel && !pixel_symbols(library, &symbol)) {
+        zm_logf(log, ZM_LOG_INFO, "opencl: %s has no loadOpenCLPointer; skipped", candidate->path);
+        return false;
+    }
+    static const struct {
+        const char *name;
+        size_t offset;
+    } functions[] = {
+#define FUNCTION(name) {#name, offsetof(zm_opencl_fns, name)},
+        ZM_OPENCL_FUNCTIONS(FUNCTION)
+#undef FUNCTION
+    };
+    for (size_t i = 0; i < COUNT(functions); i++) {
+        void *address = find_symbol(library, symbol, functions[i].name);
+        if (!address) {
+            zm_logf(log, ZM_LOG_INFO, "opencl: %s has no %s; skipped", candidate->path,
+                    functions[i].name);
+            return false;
+        }
+        memcpy((char *)out + functions[i].offset, &address, sizeof(address));
+    }
+    return true;
+}
+
+bool zm_opencl_load_from(const zm_opencl_candidate *candidates, size_t count, const zm_log *log,
+                         zm_opencl_fns *out)
+{
+    for (size_t i = 0; i < count; i++)
+        if (load_library(&candidates[i], log, out))
+            return true;
+    return false;
+}
+
+bool zm_opencl_load(const zm_log *log, zm_opencl_fns *out)
+{
+    if (zm_opencl_shim) {
+        *out = *zm_opencl_shim;
+        return true;
+    }
+    if (zm_opencl_load_from(search, COUNT(search), log, out))
+        return true;
+    zm_logf(log, ZM_LOG_INFO, "opencl: no library (%s); skipped", search[0].path);
+    return false;
+}

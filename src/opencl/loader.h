@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* OpenCL is found at run time: no link-time dependency, and a program starts without it. */
+#ifndef ZM_SRC_OPENCL_LOADER_H
+#define ZM_SRC_OPENCL_LOADER_H
+
+#define CL_TARGET_OPENCL_VERSION 120
+#include <CL/cl.h>
+#include <zeromean/log.h>
+
+#include "common/compiler.h"
+
+/* Every function that the backend calls; all are part of OpenCL 1.2. */
+#define ZM_OPENCL_FUNCTIONS(X)     \
+    X(clGetPlatformIDs)            \
+    X(clGetPlatformInfo)           \
+    X(clGetDeviceIDs)              \
+    X(clGetDeviceInfo)             \
+    X(clCreateContext)             \
+    X(clReleaseContext)            \
+    X(clCreateCommandQueue)        \
+    X(clReleaseCommandQueue)       \
+    X(clCreateBuffer)              \
+    X(clReleaseMemObject)          \
+    X(clCreateProgramWithSource)   \
+    X(clCreateProgramWithBinary)   \
+    X(clBuildProgram)              \
+    X(clGetProgramInfo)            \
+    X(clGetProgramBuildInfo)       \
+    X(clReleaseProgram)            \
+    X(clCreateKernel)              \
+    X(clReleaseKernel)             \
+    X(clSetKernelArg)              \
+    X(clGetKernelWorkGroupInfo)    \
+    X(clWaitForEvents)             \
+    X(clGetEventInfo)              \
+    X(clGetEventProfilingInfo)     \
+    X(clReleaseEvent)              \
+    X(clFlush)                     \
+    X(clFinish)                    \
+    X(clEnqueueReadBuffer)         \
+    X(clEnqueueWriteBuffer)        \
+    X(clEnqueueCopyBuffer)         \
+    X(clEnqueueFillBuffer)         \
+    X(clEnqueueMapBuffer)          \
+    X(clEnqueueUnmapMemObject)     \
+    X(clEnqueueMarkerWithWaitList) \
+    X(clEnqueueNDRangeKernel)
+
+typedef struct zm_opencl_fns {
+#define ZM_OPENCL_POINTER(name) ZM_TYPEOF(name) * name;
+    ZM_OPENCL_FUNCTIONS(ZM_OPENCL_POINTER)
+#undef ZM_OPENCL_POINTER
+} zm_opencl_fns;
+
+/* Where to look for the library. */
+typedef struct zm_opencl_candidate {
+    const char *path;
+    bool pixel; /* its functions come from loadOpenCLPointer after enableOpenCL */
+} zm_opencl_candidate;
+
+/* Fills the table from the first library that has all functions; false when there is none. A
+ * library stays loaded until the process ends: drivers keep threads that run its code. */
+bool zm_opencl_load(const zm_log *log, zm_opencl_fns *out);
+
+/* The same over a list of one's own, for tests of the search. */
+bool zm_opencl_load_from(const zm_opencl_candidate *candidates, size_t count, const zm_log *log,
+                         zm_opencl_fns *out);
+
+/* Tests put functions here that replace those of the library; NULL otherwise. */
+extern const zm_opencl_fns *zm_opencl_shim;
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The OpenCL backend: its objects and the functions behind its table. */
+#ifndef ZM_SRC_OPENCL_OPENCL_H
+#define ZM_SRC_OPENCL_OPENCL_H
+
+#include "device/device.h"
+#include "opencl/loader.h"
+
+typedef struct zm_opencl_device {
+    zm_device base;
+    zm_opencl_fns cl;
+    cl_platform_id platform;
+    cl_device_id id;
+    cl_context context;
+} zm_opencl_device;
+
+typedef struct zm_opencl_buffer {
+    zm_buffer base;
+    cl_mem memory;
+} zm_opencl_buffer;
+
+typedef struct zm_opencl_stream {
+    zm_stream base;
+    cl_command_queue queue;
+} zm_opencl_stream;
+
+typedef struct zm_opencl_event {
+    zm_event base;
+    cl_event event;
+} zm_opencl_event;
+
+typedef struct zm_opencl_kernel {
+    zm_kernel base;
+    cl_program program;
+    cl_kernel kernel;
+    zm_mutex mutex; /* arguments and launch: a cl_kernel is one thread's at a time */
+} zm_opencl_kernel;
+
+/* "CL_OUT_OF_RESOURCES"; "unknown error" for a value of no standard. */
+const char *zm_opencl_error_name(cl_int error);
+zm_status zm_opencl_status(cl_int error);
+/* ZM_OK for CL_SUCCESS; else logs the call and the error. */
+zm_status zm_opencl_check(const zm_device *device, cl_int error, const char *call);
+
+/* The text of a kernel, includes resolved. Free *out with free(). */
+zm_status zm_opencl_source(const zm_device *device, const zm_kernel_desc *desc, char **out,
+                           size_t *size);
+
+/* One program and its kernel, from the program cache or built. The handles are NULL on failure. */
+zm_status zm_opencl_program_create(zm_opencl_device *device, const zm_kernel_desc *desc,
+                                   cl_program *program, cl_kernel *kernel);
+
+/* Takes over a cl_event; the event then marks that command. */
+void zm_opencl_event_set(zm_event *event, const zm_stream *stream, cl_event command);
+
+zm_status zm_opencl_buffer_create(zm_device *device, const zm_buffer_params *params,
+                                  zm_buffer **out);
+void zm_opencl_buffer_destroy(zm_buffer *buffer);
+zm_status zm_opencl_buffer_write(zm_stream *stream, zm_buffer *buffer, uint64_t offset,
+                                 const void *src, uint64_t size);
+zm_status zm_opencl_buffer_read(zm_stream *stream, zm_buffer *buffer, uint64_t offset, void *dst,
+                                uint64_t size);
+zm_status zm_opencl_buffer_copy(zm_stream *stream, zm_buffer *dst, uint64_t dst_offset,
+                                zm_buffer *src, uint64_t src_offset, uint64_t size);
+zm_status zm_opencl_buffer_fill(zm_stream *stream, zm_buffer *buffer, uint64_t offset,
+                                uint64_t size, uint32_t pattern);
+zm_status zm_opencl_buffer_map(zm_stream *stream, zm_buffer *buffer, uint64_t offset, uint64_t size,
+                               void **out);
+zm_status zm_opencl_buffer_unmap(zm_stream *stream, zm_buffer *buffer, void *pointer);
+
+zm_status zm_opencl_stream_create(zm_device *device, const zm_stream_params *params,
+                                  zm_stream **out);
+void zm_opencl_stream_destroy(zm_stream *stream);
+zm_status zm_opencl_stream_flush(zm_stream *stream);
+zm_status zm_opencl_stream_wait(zm_stream *stream);
+
+zm_status zm_opencl_event_create(zm_device *device, zm_event **out);
+void zm_opencl_event_destroy(zm_event *event);
+zm_status zm_opencl_event_mark(zm_event *event, zm_stream *stream);
+zm_status zm_opencl_event_wait(zm_event *event);
+zm_status zm_opencl_event_times(zm_event *event, uint64_t *start_ns, uint64_t *end_ns);
+
+zm_status zm_opencl_kernel_create(zm_device *device, const zm_kernel_desc *desc, zm_kernel **out);
+void zm_opencl_kernel_destroy(zm_device *device, zm_kernel *kernel);
+zm_status zm_opencl_dispatch(zm_stream *stream, const zm_dispatch *dispatch, zm_event *event);
+
+#endif

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Programs: one per kernel, since large ones break driver compilers. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/alloc.h"
+#include "common/clock.h"
+#include "device/cache.h"
+#include "opencl/opencl.h"
+
+#define MAX_OPTIONS 512
+
+/* What is being built. */
+typedef struct recipe {
+    zm_opencl_device *device;
+    const zm_kernel_desc *desc;
+    char options[MAX_OPTIONS];
+    char *source;
+    size_t size;
+    zm_cache_key key;
+} recipe;
+
+/* The two handles that come out. */
+typedef struct product {
+    cl_program program;
+    cl_kernel kernel;
+} product;
+
+static void product_release(const recipe *r, product *p)
+{
+    if (p->kernel)
+        r->device->cl.clReleaseKernel(p->kernel);
+    if (p->program)
+        r->device->cl.clReleaseProgram(p->program);
+    *p = (product){0};
+}
+
+/* ---- what the compiler says ---- */
+
+static char *build_log(const recipe *r, cl_program program)
+{
+    const zm_opencl_fns *cl = &r->device->cl;
+    size_t size = 0;
+    if (cl->clGetProgramBuildInfo(program, r->device->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &size) !=
+        CL_SUCCESS)
+        return NULL;
+    char *log = zm_calloc(size + 1, 1);
+    if (log && cl->clGetProgramBuildInfo(program, r->device->id, CL_PROGRAM_BUILD_LOG, size, log,
+                                         NULL) != CL_SUCCESS)
+        log[0] = '\0';
+    return log;
+}
+
+/* The first line that speaks of an error, else the first line; ends the log there. */
+static const char *first_error(char *log)
+{
+    char *error = strstr(log, "error");
+    char *line = error ? error : log + strspn(log, " \n\t");
+    while (line > log && line[-1] != '\n')
+        line--;
+    line[strcspn(line, "\n")] = '\0';
+    return *line ? line : "the compiler gave no reason";
+}
+
+static zm_status report_build(const recipe *r, cl_program program, cl_int error)
+{
+    zm_status status = ZM_OK;
+    const zm_device *device = &r->device->base;
+    char *log = build_log(r, program);
+    if (log && log[strspn(log, " \n\t")])
+        zm_logf(&device->log, ZM_LOG_DEBUG, "kernel %s [%s]: %s", r->desc->name, r->options, log);
+    if (error != CL_SUCCESS)
+        status =
+            zm_fail(&device->log, ZM_ERROR_DEVICE, "kernel %s [%s] does not build on %s (%s): %s",
+                    r->desc->name, r->options, device->info.spec, zm_opencl_error_name(error),
+                    log ? first_error(log) : "no build log");
+    free(log);
+    return status;
+}
+
+/* ---- building ---- */
+
+static zm_status build_source(const recipe *r, product *out)
+{
+    const zm_opencl_fns *cl = &r->device->cl;
+    zm_device *device = &r->device->base;
+    const char *source = r->source;
+    cl_int error = CL_SUCCESS;
+    uint64_t start = zm_clock_ns();
+    out->program = cl->clCreateProgramWithSource(r->device->context, 1, &source, &r->size, &error);
+    if (error != CL_SUCCESS) {
+        out->program = NULL;
+        return zm_opencl_check(device, error, "clCreateProgramWithSource");
+    }
+    error = cl->clBuildProgram(out->program, 1, &r->device->id, r->options, NULL, NULL);
+    zm_status status = report_build(r, out->program, error);
+    if (status != ZM_OK)
+        return status;
+    out->kernel = cl->clCreateKernel(out->program, r->desc->name, &error);
+    if (error != CL_SUCCESS) {
+        out->kernel = NULL;
+        return zm_opencl_check(device, error, "clCreateKernel");
+    }
+    atomic_fetch_add(&device->built_kernels, 1);
+    zm_logf(&device->log, ZM_LOG_DEBUG, "kernel %s [%s]: built in %.0f ms", r->desc->name,
+            r->options, zm_clock_since(start) * 1e3);
+    return ZM_OK;
+}
+
+/* Quietly false: the driver may refuse what an older one wrote. */
+static bool build_binary(const recipe *r, const unsigned char *binary, size_t size, product *out)
+{
+    const zm_opencl_fns *cl = &r->device->cl;
+    cl_int error = CL_SUCCESS, binary_status = CL_SUCCESS;
+    out->program = cl->clCreateProgramWithBinary(r->device->context, 1, &r->device->id, &size,
+                                                 &binary, &binary_status, &error);
+    if (error != CL_SUCCESS) {
+        out->program = NULL;
+        return false;
+    }
+    if (binary_status == CL_SUCCESS)
+        error = cl->clBuildProgram(out->program, 1, &r->device->id, r->options, NULL, NULL);
+    if (binary_status != CL_SUCCESS || error != CL_SUCCESS)
+        return false;
+    out->kernel = cl->clCreateKernel(out->program, r->desc->name, &error);
+    if (error != CL_SUCCESS)
+        out->kernel = NULL;
+    return error == CL_SUCCESS;
+}
+
+static bool from_cache(const recipe *r, product *out)
+{
+    unsigned char *binary = NULL;
+    size_t size = 0;
+    if (!zm_cache_load(&r->device->base, &r->key, &binary, &size))
+        return false;
+    bool built = build_binary(r, binary, size, out);
+    free(binary);
+    if (built)
+        atomic_fetch_add(&r->device->base.cached_kernels, 1);
+    else
+        product_release(r, out);
+    zm_logf(&r->device->base.log, ZM_LOG_DEBUG, "kernel %s [%s]: %s", r->desc->name, r->options,
+            built ? "taken from the cache" : "the driver refuses the cached program");
+    return built;
+}
+
+/* After the kernel is created: some drivers compile only then. */
+static void to_cache(const recipe *r, const product *p)
+{
+    if (!r->device->base.cache_dir)
+        return;
+    const zm_opencl_fns *cl = &r->device->cl;
+    size_t size = 0;
+    if (cl->clGetProgramInfo(p->program, CL_PROGRAM_BINARY_SIZES, sizeof(size), &size, NULL) !=
+            CL_SUCCESS ||
+        size == 0)
+        return;
+    unsigned char *binary = zm_calloc(size, 1);
+    if (binary && cl->clGetProgramInfo(p->program, CL_PROGRAM_BINARIES, sizeof(binary), &binary,
+                                       NULL) == CL_SUCCESS)
+        zm_cache_store(&r->device->base, &r->key, binary, size);
+    free(binary);
+}
+
+static zm_status prepare(recipe *r)
+{
+    int length = snprintf(r->options, sizeof(r->options), "-cl-std=CL1.2 %s", r->desc->options);
+    if (length < 0 || length >= MAX_OPTIONS)
+        return zm_fail(&r->device->base.log, ZM_ERROR_LIMIT,
+                       "kernel %s: over %d characters of options", r->desc->name, MAX_OPTIONS);
+    zm_status status = zm_opencl_source(&r->device->base, r->desc, &r->source, &r->size);
+    if (status == ZM_OK)
+        zm_cache_key_make(&r->device->base, r->desc, r->options, r->source, r->size, &r->key);
+    return status;
+}
+
+zm_status zm_opencl_program_create(zm_opencl_device *device, const zm_kernel_desc *desc,
+                                   cl_program *program, cl_kernel *kernel)
+{
+    recipe r = {.device = device, .desc = desc};
+    product p = {0};
+    zm_status status = prepare(&r);
+    if (status == ZM_OK && !from_cache(&r, &p)) {
+        status = build_source(&r, &p);
+        if (status == ZM_OK)
+            to_cache(&r, &p);
+        else
+            product_release(&r, &p);
+    }
+    free(r.source);
+    *program = p.program;
+    *kernel = p.kernel;
+    return status;
+}

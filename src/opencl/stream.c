@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* In-order queues and events. */
+#include <stdlib.h>
+
+#include "common/alloc.h"
+#include "opencl/opencl.h"
+
+static const zm_opencl_fns *functions(const zm_device *device)
+{
+    return &((const zm_opencl_device *)device)->cl;
+}
+
+zm_status zm_opencl_stream_create(zm_device *device, const zm_stream_params *params,
+                                  zm_stream **out)
+{
+    zm_opencl_device *opencl = (zm_opencl_device *)device;
+    zm_opencl_stream *stream = zm_calloc(1, sizeof(*stream));
+    if (!stream)
+        return zm_fail(&device->log, ZM_ERROR_OUT_OF_MEMORY, "%s: out of memory",
+                       device->info.spec);
+    stream->base.device = device;
+    stream->base.timestamps = params->timestamps;
+    cl_command_queue_properties properties = params->timestamps ? CL_QUEUE_PROFILING_ENABLE : 0;
+    cl_int error = CL_SUCCESS;
+    stream->queue =
+        opencl->cl.clCreateCommandQueue(opencl->context, opencl->id, properties, &error);
+    if (error != CL_SUCCESS) {
+        free(stream);
+        return zm_opencl_check(device, error, "clCreateCommandQueue");
+    }
+    *out = &stream->base;
+    return ZM_OK;
+}
+
+void zm_opencl_stream_destroy(zm_stream *stream)
+{
+    cl_command_queue queue = ((zm_opencl_stream *)stream)->queue;
+    cl_int error = functions(stream->device)->clFinish(queue);
+    if (error != CL_SUCCESS)
+        zm_logf(&stream->device->log, ZM_LOG_WARNING, "%s: clFinish failed: %s (%d)",
+                stream->device->info.spec, zm_opencl_error_name(error), error);
+    functions(stream->device)->clReleaseCommandQueue(queue);
+    free(stream);
+}
+
+zm_status zm_opencl_stream_flush(zm_stream *stream)
+{
+    cl_int error = functions(stream->device)->clFlush(((zm_opencl_stream *)stream)->queue);
+    return zm_opencl_check(stream->device, error, "clFlush");
+}
+
+/* The state in which a finished command is: negative when it failed. */
+static zm_status check_executed(const zm_device *device, cl_event event, const char *call)
+{
+    cl_int state = CL_COMPLETE;
+    cl_int error = functions(device)->clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS,
+                                                     sizeof(state), &state, NULL);
+    if (error == CL_SUCCESS && state < 0)
+        error = state;
+    return zm_opencl_check(device, error, call);
+}
+
+/* clFinish says nothing about commands that failed on their way; a marker behind them does. */
+zm_status zm_opencl_stream_wait(zm_stream *stream)
+{
+    const zm_opencl_fns *cl = functions(stream->device);
+    cl_command_queue queue = ((zm_opencl_stream *)stream)->queue;
+    cl_event marker = NULL;
+    cl_int error = cl->clEnqueueMarkerWithWaitList(queue, 0, NULL, &marker);
+    if (error != CL_SUCCESS)
+        return zm_opencl_check(stream->device, error, "clEnqueueMarkerWithWaitList");
+    zm_status status = zm_opencl_check(stream->device, cl->clFinish(queue), "clFinish");
+    if (status == ZM_OK)
+        status = check_executed(stream->device, marker, "a command of the stream");
+    cl->clReleaseEvent(marker);
+    return status;
+}
+
+zm_status zm_opencl_event_create(zm_device *device, zm_event **out)
+{
+    zm_opencl_event *event = zm_calloc(1, sizeof(*event));
+    if (!event)
+        return zm_fail(&device->log, ZM_ERROR_OUT_OF_MEMORY, "%s: out of memory",
+                       device->info.spec);
+    event->base.device = device;
+    *out = &event->base;
+    return ZM_OK;
+}
+
+void zm_opencl_event_destroy(zm_event *event)
+{
+    cl_event command = ((zm_opencl_event *)event)->event;
+    if (command)
+        functions(event->device)->clReleaseEvent(command);
+    free(event);
+}
+
+void zm_opencl_event_set(zm_event *event, const zm_stream *stream, cl_event command)
+{
+    zm_opencl_event *opencl = (zm_opencl_event *)event;
+    if (opencl->event)
+        functions(event->device)->clReleaseEvent(opencl->event);
+    opencl->event = command;
+    event->marked = true;
+    event->timestamps = stream->timestamps;
+}
+
+zm_status zm_opencl_event_mark(zm_event *event, zm_stream *stream)
+{
+    cl_event command = NULL;
+    cl_int error =
+        functions(event->device)
+            ->clEnqueueMarkerWithWaitList(((zm_opencl_stream *)stream)->queue, 0, NULL, &command);
+    if (error == CL_SUCCESS)
+        zm_opencl_event_set(event, stream, command);
+    return zm_opencl_check(event->device, error, "clEnqueueMarkerWithWaitList");
+}
+
+zm_status zm_opencl_event_wait(zm_event *event)
+{
+    cl_event command = ((zm_opencl_event *)event)->event;
+    cl_int error = functions(event->device)->clWaitForEvents(1, &command);
+    if (error == CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST)
+        return check_executed(event->device, command, "the marked command");
+    return zm_opencl_check(event->device, error, "clWaitForEvents");
+}
+
+zm_status zm_opencl_event_times(zm_event *event, uint64_t *start_ns, uint64_t *end_ns)
+{
+    zm_status status = zm_opencl_event_wait(event);
+    if (status != ZM_OK)
+        return status;
+    const zm_opencl_fns *cl = functions(event->device);
+    cl_event command = ((zm_opencl_event *)event)->event;
+    cl_ulong start = 0, end = 0;
+    cl_int error = cl->clGetEventProfilingInfo(command, CL_PROFILING_COMMAND_START, sizeof(start),
+                                               &start, NULL);
+    if (error == CL_SUCCESS)
+        error =
+            cl->clGetEventProfilingInfo(command, CL_PROFILING_COMMAND_END, sizeof(end), &end, NULL);
+    status = zm_opencl_check(event->device, error, "clGetEventProfilingInfo");
+    if (status == ZM_OK) {
+        *start_ns = start;
+        *end_ns = end;
+    }
+    return status;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ops/operand.h"
+#include "ops/tuning.h"
+
+static zm_status operands_check(const zm_device *device, const zm_add_params *p, uint32_t y_use,
+                                zm_refusal *refusal)
+{
+    uint32_t rows = p->x.shape[0], d = p->x.shape[1];
+    const zm_operand operands[] = {
+        {"x", &p->x, 2, rows, d, ZM_OPERAND_REAL, 0, 0},
+        {"y", &p->y, 2, rows, d, ZM_OPERAND_REAL, y_use, 0},
+        {"dst", &p->dst, 2, rows, d, ZM_OPERAND_REAL, ZM_OPERAND_OUTPUT, 1u << 0 | 1u << 1},
+    };
+    return zm_operands_check(device, operands, ZM_COUNT(operands), refusal);
+}
+
+static zm_status add_check(const zm_device *device, const void *params, zm_refusal *refusal)
+{
+    return operands_check(device, params, 0, refusal);
+}
+
+static zm_status recentre_check(const zm_device *device, const void *params, zm_refusal *refusal)
+{
+    return operands_check(device, params, ZM_OPERAND_OPTIONAL, refusal);
+}
+
+static zm_status add_plan(const zm_call *call, zm_plan *plan)
+{
+    const zm_add_params *p = call->params;
+    const struct zm_add_args args = {
+        .rows = p->x.shape[0],
+        .d = p->x.shape[1],
+        .x_offset = zm_arg_offset(&p->x),
+        .x_stride = zm_arg_stride(&p->x),
+        .y_offset = zm_arg_offset(&p->y),
+        .y_stride = zm_arg_stride(&p->y),
+        .dst_offset = zm_arg_offset(&p->dst),
+        .dst_stride = zm_arg_stride(&p->dst),
+        .flags = zm_arg_flag(&p->y, ZM_FLAG_RESIDUAL),
+    };
+    const zm_launch launch = {
+        .buffers = {p->x.buffer, p->y.buffer, p->dst.buffer},
+        .buffer_count = 3,
+        .groups = {zm_row_items(call->device, args.rows, args.d)},
+        .args = &args,
+        .args_size = sizeof(args),
+    };
+    return zm_plan_add(call, &launch, plan);
+}
+
+static const zm_candidate candidates[] = {
+    {"cpu", ZM_FAMILY_CPU, NULL, NULL, add_plan},
+    {"ref", ZM_FAMILY_REF, NULL, NULL, add_plan},
+};
+
+const zm_op zm_op_add = {"add", add_check, candidates, ZM_COUNT(candidates)};
+const zm_op zm_op_recentre = {"recentre", recentre_check, candidates, ZM_COUNT(candidates)};
+
+zm_status zm_add(zm_stream *stream, const zm_add_params *params)
+{
+    return zm_op_run(stream, &zm_op_add, params);
+}
+
+zm_status zm_recentre(zm_stream *stream, const zm_add_params *params)
+{
+    return zm_op_run(stream, &zm_op_recentre, params);
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "ops/kv_layout.h"
+#include "ops/operand.h"
+#include "ops/tuning.h"
+
+static uint32_t query_heads(const zm_attention_params *p)
+{
+    return p->heads ? p->heads : p->layout.heads;
+}
+
+static zm_status range_check(const zm_attention_params *p, uint32_t rows, zm_refusal *refusal)
+{
+    if (query_heads(p) % p->layout.heads != 0)
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
+                         "%" PRIu32 " query heads are no multiple of %" PRIu32, p->heads,
+                         p->layout.heads);
+    if (p->kv_length == 0 || p->kv_length > p->layout.capacity)
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
+                         "kv_length %" PRIu32 " is not in 1 .. %" PRIu32, p->kv_length,
+                         p->layout.capacity);
+    if (p->causal && p->kv_length < rows)
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
+                         "causal: the first of %" PRIu32 " rows sees none of %" PRIu32 " keys",
+                         rows, p->kv_length);
+    return ZM_OK;
+}
+
+static zm_status attention_check(const zm_device *device, const void *params, zm_refusal *refusal)
+{
+    const zm_attention_params *p = params;
+    const zm_kv_layout *layout = &p->layout;
+    uint32_t rows = p->q.shape[0];
+    uint64_t cols = (uint64_t)query_heads(p) * layout->head_dim;
+    const zm_operand operands[] = {
+        {"q", &p->q, 2, rows, cols, ZM_OPERAND_REAL, 0, 0},
+        {"k_cache", &p->k_cache, 1, 1, layout->elements, ZM_OPERAND_REAL, 0, 0},
+        {"v_cache", &p->v_cache, 1, 1, layout->elements, ZM_OPERAND_REAL, 0, 0},
+        {"dst", &p->dst, 2, rows, cols, ZM_OPERAND_REAL, ZM_OPERAND_OUTPUT, 1u << 0},
+    };
+    zm_status status = zm_kv_layout_check(layout, refusal);
+    if (status == ZM_OK)
+        status = range_check(p, rows, refusal);
+    if (status == ZM_OK)
+        status = zm_operands_check(device, operands, ZM_COUNT(operands), refusal);
+    return status;
+}
+
+/* All kernels keep a row of a head in private memory. */
+static zm_status head_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
+{
+    const zm_attention_params *p = params;
+    uint32_t most = zm_tuning_get(device)->attention_max_head;
+    if (p->layout.head_dim <= most)
+        return ZM_OK;
+    return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "head_dim %" PRIu32 " is over %" PRIu32,
+                     p->layout.head_dim, most);
+}
+
+/* The vector kernels: a head is whole vectors of 16, keys lie in the device's panels. */
+static zm_status vector_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
+{
+    const zm_attention_params *p = params;
+    if (p->layout.head_dim % 16 != 0)
+        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "head_dim %" PRIu32 " is no multiple of 16",
+                         p->layout.head_dim);
+    zm_status status = head_accepts(device, params, refusal);
+    return status == ZM_OK ? zm_kv_layout_accepts(device, &p->layout, refusal) : status;
+}
+
+static zm_status row_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
+{
+    const zm_attention_params *p = params;
+    uint32_t most = zm_tuning_get(device)->attention_few_rows;
+    if (p->q.shape[0] > most)
+        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "%" PRIu32 " rows are more than %" PRIu32,
+                         p->q.shape[0], most);
+    return vector_accepts(device, params, refusal);
+}
+
+static zm_status launch_add(const zm_call *call, const zm_tiling *tiling, zm_plan *plan)
+{
+    const zm_attention_params *p = call->params;
+    const struct zm_attention_args args = {
+        .rows = p->q.shape[0],
+        .heads = query_heads(p),
+        .kv_heads = p->layout.heads,
+        .head_dim = p->layout.head_dim,
+        .q_offset = zm_arg_offset(&p->q),
+        .q_stride = zm_arg_stride(&p->q),
+        .k_cache_offset = zm_arg_offset(&p->k_cache),
+        .v_cache_offset = zm_arg_offset(&p->v_cache),
+        .head_stride = (uint32_t)p->layout.head_stride,
+        .panel = p->layout.panel,
+        .kv_length = p->kv_length,
+        .dst_offset = zm_arg_offset(&p->dst),
+        .dst_stride = zm_arg_stride(&p->dst),
+        .flags = p->causal ? ZM_FLAG_CAUSAL : 0,
+        .row_block = tiling->row_block,
+        .scale = p->scale != 0 ? p->scale : 1 / sqrtf((float)p->layout.head_dim),
+    };
+    char options[48];
+    snprintf(options, sizeof(options), "-DHEAD_DIM=%" PRIu32 " -DROWS=%" PRIu32, args.head_dim,
+             tiling->rows);
+    const zm_launch launch = {
+        .options = options,
+        .buffers = {p->q.buffer, p->k_cache.buffer, p->v_cache.buffer, p->dst.buffer},
+        .buffer_count = 4,
+        .groups = {args.heads, tiling->blocks},
+        .args = &args,
+        .args_size = sizeof(args),
+    };
+    return zm_plan_add(call, &launch, plan);
+}
+
+static zm_status block_plan(const zm_call *call, zm_plan *plan)
+{
+    const zm_attention_params *p = call->params;
+    zm_tiling tiling = zm_tiling_get(call->device, p->q.shape[0], query_heads(p));
+    return launch_add(call, &tiling, plan);
+}
+
+/* Each row of a head is a work-item. */
+static zm_status row_plan(const zm_call *call, zm_plan *plan)
+{
+    const zm_attention_params *p = call->params;
+    const zm_tiling each = {.rows = 1, .row_block = 1, .blocks = p->q.shape[0]};
+    return launch_add(call, &each, plan);
+}
+
+static const zm_candidate candidates[] = {
+    {"cpu_row", ZM_FAMILY_CPU, "attention_row", row_accepts, row_plan},
+    {"cpu", ZM_FAMILY_CPU, NULL, vector_accepts, block_plan},
+    {"cpu_any", ZM_FAMILY_CPU, "attention_any", head_accepts, row_plan},
+    {"ref", ZM_FAMILY_REF, NULL, head_accepts, row_plan},
+};
+
+const zm_op zm_op_attention = {"attention", attention_check, candidates, ZM_COUNT(candidates)};
+
+zm_status zm_attention(zm_stream *stream, const zm_attention_params *params)
+{
+    return zm_op_run(stream, &zm_op_attention, params);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+
+#include "ops/operand.h"
+#include "ops/tuning.h"
+
+static uint32_t conv_stride(const zm_conv1d_params *p)
+{
+    return p->stride ? p->stride : 1;
+}
+
+static zm_status conv1d_check(const zm_device *device, const void *params, zm_refusal *refusal)
+{
+    const zm_conv1d_params *p = params;
+    uint32_t rows = p->x.shape[0], channels = p->x.shape[1], n = p->weight.shape[0];
+    uint64_t padded = rows + 2 * (uint64_t)p->padding;
+    if (p->kernel == 0 || p->kernel > padded)
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
+                         "kernel of %" PRIu32 " rows on %" PRIu64 " rows with padding", p->kernel,
+                         padded);
+    uint64_t dst_rows = (padded - p->kernel) / conv_stride(p) + 1;
+    const zm_operand operands[] = {
+        {"x", &p->x, 2, rows, channels, ZM_OPERAND_REAL, ZM_OPERAND_PACKED, 0},
+        {"weight", &p->weight, 2, n, (uint64_t)p->kernel * channels, ZM_OPERAND_WEIGHT,
+         ZM_OPERAND_PACKED, 0},
+        {"bias", &p->bias, 1, 1, n, ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
+        {"dst", &p->dst, 2, dst_rows, n, ZM_OPERAND_REAL, ZM_OPERAND_OUTPUT, 0},
+    };
+    zm_status status = zm_operands_check(device, operands, ZM_COUNT(operands), refusal);
+    return status == ZM_OK ? zm_activation_check(p->activation, refusal) : status;
+}
+
+static zm_status panels_accept(const zm_device *device, const void *params, zm_refusal *refusal)
+{
+    const zm_conv1d_params *p = params;
+    uint64_t padded = p->x.shape[0] + 2 * (uint64_t)p->padding + conv_stride(p);
+    if (padded > INT32_MAX)
+        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "%" PRIu64 " rows with padding", padded);
+    return zm_panel_accepts(device, &p->weight, refusal);
+}
+
+static zm_status conv1d_plan(const zm_call *call, zm_plan *plan)
+{
+    const zm_conv1d_params *p = call->params;
+    uint32_t n = p->weight.shape[0], dst_rows = p->dst.shape[0];
+    uint32_t panels = zm_panel_count(n, p->weight.panel);
+    const zm_tiling tiling = zm_tiling_get(call->device, dst_rows, panels);
+    const zm_weight_options options = zm_weight_options_get(&p->weight, tiling.rows);
+    const struct zm_conv1d_args args = {
+        .rows = p->x.shape[0],
+        .channels = p->x.shape[1],
+        .n = n,
+        .kernel_size = p->kernel,
+        .stride = conv_stride(p),
+        .padding = p->padding,
+        .dst_rows = dst_rows,
+        .x_offset = zm_arg_offset(&p->x),
+        .weight_offset = zm_arg_offset(&p->weight),
+        .weight_type = p->weight.dtype,
+        .weight_panel = p->weight.panel,
+        .bias_offset = zm_arg_offset(&p->bias),
+        .dst_offset = zm_arg_offset(&p->dst),
+        .dst_stride = zm_arg_stride(&p->dst),
+        .flags = zm_arg_flag(&p->bias, ZM_FLAG_BIAS) | zm_arg_activation(p->activation),
+        .row_block = tiling.row_block,
+    };
+    const zm_launch launch = {
+        .options = options.text,
+        .buffers = {p->x.buffer, p->weight.buffer, p->bias.buffer, p->dst.buffer},
+        .buffer_count = 4,
+        .groups = {panels, tiling.blocks},
+        .args = &args,
+        .args_size = sizeof(args),
+    };
+    return zm_plan_add(call, &launch, plan);
+}
+
+static const zm_candidate candidates[] = {
+    {"cpu", ZM_FAMILY_CPU, NULL, panels_accept, conv1d_plan},
+    {"ref", ZM_FAMILY_REF, NULL, NULL, conv1d_plan},
+};
+
+const zm_op zm_op_conv1d = {"conv1d", conv1d_check, candidates, ZM_COUNT(candidates)};
+
+zm_status zm_conv1d(zm_stream *stream, const zm_conv1d_params *params)
+{
+    return zm_op_run(stream, &zm_op_conv1d, params);
+}

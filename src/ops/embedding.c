@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ops/operand.h"
+#include "ops/tuning.h"
+
+static zm_status embedding_check(const zm_device *device, const void *params, zm_refusal *refusal)
+{
+    const zm_embedding_params *p = params;
+    uint32_t rows = p->tokens.shape[0], vocabulary = p->table.shape[0], d = p->table.shape[1];
+    const zm_operand operands[] = {
+        {"tokens", &p->tokens, 1, 1, rows, ZM_OPERAND_INDEX, 0, 0},
+        {"table", &p->table, 2, vocabulary, d, ZM_OPERAND_WEIGHT, 0, 0},
+        {"position", &p->position, 2, rows, d, ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
+        {"dst", &p->dst, 2, rows, d, ZM_OPERAND_REAL, ZM_OPERAND_OUTPUT, 0},
+    };
+    return zm_operands_check(device, operands, ZM_COUNT(operands), refusal);
+}
+
+static zm_status embedding_plan(const zm_call *call, zm_plan *plan)
+{
+    const zm_embedding_params *p = call->params;
+    const zm_weight_options options = zm_weight_options_get(&p->table, 0);
+    const struct zm_embedding_args args = {
+        .rows = p->tokens.shape[0],
+        .d = p->table.shape[1],
+        .vocabulary = p->table.shape[0],
+        .tokens_offset = zm_arg_offset(&p->tokens),
+        .table_offset = zm_arg_offset(&p->table),
+        .table_stride = zm_arg_stride(&p->table),
+        .table_type = p->table.dtype,
+        .table_panel = p->table.panel,
+        .position_offset = zm_arg_offset(&p->position),
+        .position_stride = zm_arg_stride(&p->position),
+        .dst_offset = zm_arg_offset(&p->dst),
+        .dst_stride = zm_arg_stride(&p->dst),
+        .flags = zm_arg_flag(&p->position, ZM_FLAG_POSITION) | (p->recentre ? ZM_FLAG_RECENTRE : 0),
+    };
+    const zm_launch launch = {
+        .options = options.text,
+        .buffers = {p->tokens.buffer, p->table.buffer, p->position.buffer, p->dst.buffer},
+        .buffer_count = 4,
+        .groups = {zm_row_items(call->device, args.rows, args.d)},
+        .args = &args,
+        .args_size = sizeof(args),
+    };
+    return zm_plan_add(call, &launch, plan);
+}
+
+static const zm_candidate candidates[] = {
+    {"cpu", ZM_FAMILY_CPU, NULL, NULL, embedding_plan},
+    {"ref", ZM_FAMILY_REF, NULL, NULL, embedding_plan},
+};
+
+const zm_op zm_op_embedding = {"embedding", embedding_check, candidates, ZM_COUNT(candidates)};
+
+zm_status zm_embedding(zm_stream *stream, const zm_embedding_params *params)
+{
+    return zm_op_run(stream, &zm_op_embedding, params);
+}

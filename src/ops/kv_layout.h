@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What kv_store and attention share about the cache. */
+#ifndef ZM_SRC_OPS_KV_LAYOUT_H
+#define ZM_SRC_OPS_KV_LAYOUT_H
+
+#include "ops/op.h"
+
+/* Is it a layout that zm_kv_layout_get could have written, for any device? Afterwards
+ * elements and heads * head_dim fit 32 bits. */
+zm_status zm_kv_layout_check(const zm_kv_layout *layout, zm_refusal *refusal);
+
+/* Does it suit the kernels that read keys as the device likes it? */
+zm_status zm_kv_layout_accepts(const zm_device *device, const zm_kv_layout *layout,
+                               zm_refusal *refusal);
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+
+#include "ops/kv_layout.h"
+#include "ops/operand.h"
+#include "ops/tuning.h"
+
+static zm_status kv_store_check(const zm_device *device, const void *params, zm_refusal *refusal)
+{
+    const zm_kv_store_params *p = params;
+    const zm_kv_layout *layout = &p->layout;
+    uint32_t rows = p->k.shape[0];
+    uint64_t cols = (uint64_t)layout->heads * layout->head_dim;
+    const zm_operand operands[] = {
+        {"k", &p->k, 2, rows, cols, ZM_OPERAND_REAL, 0, 0},
+        {"v", &p->v, 2, rows, cols, ZM_OPERAND_REAL, 0, 0},
+        {"k_cache", &p->k_cache, 1, 1, layout->elements, ZM_OPERAND_REAL, ZM_OPERAND_OUTPUT, 0},
+        {"v_cache", &p->v_cache, 1, 1, layout->elements, ZM_OPERAND_REAL, ZM_OPERAND_OUTPUT, 0},
+    };
+    zm_status status = zm_kv_layout_check(layout, refusal);
+    if (status == ZM_OK)
+        status = zm_operands_check(device, operands, ZM_COUNT(operands), refusal);
+    if (status == ZM_OK && (uint64_t)p->position + rows > layout->capacity)
+        status = zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
+                           "positions %" PRIu32 " .. %" PRIu64 " in a cache of %" PRIu32,
+                           p->position, (uint64_t)p->position + rows - 1, layout->capacity);
+    return status;
+}
+
+static zm_status kv_store_plan(const zm_call *call, zm_plan *plan)
+{
+    const zm_kv_store_params *p = call->params;
+    const struct zm_kv_store_args args = {
+        .rows = p->k.shape[0],
+        .heads = p->layout.heads,
+        .head_dim = p->layout.head_dim,
+        .k_offset = zm_arg_offset(&p->k),
+        .k_stride = zm_arg_stride(&p->k),
+        .v_offset = zm_arg_offset(&p->v),
+        .v_stride = zm_arg_stride(&p->v),
+        .k_cache_offset = zm_arg_offset(&p->k_cache),
+        .v_cache_offset = zm_arg_offset(&p->v_cache),
+        .head_stride = (uint32_t)p->layout.head_stride,
+        .panel = p->layout.panel,
+        .position = p->position,
+    };
+    const zm_launch launch = {
+        .buffers = {p->k.buffer, p->v.buffer, p->k_cache.buffer, p->v_cache.buffer},
+        .buffer_count = 4,
+        .groups = {zm_row_items(call->device, args.rows, p->k.shape[1])},
+        .args = &args,
+        .args_size = sizeof(args),
+    };
+    return zm_plan_add(call, &launch, plan);
+}
+
+static const zm_candidate candidates[] = {
+    {"cpu", ZM_FAMILY_CPU, NULL, NULL, kv_store_plan},
+    {"ref", ZM_FAMILY_REF, NULL, NULL, kv_store_plan},
+};
+
+const zm_op zm_op_kv_store = {"kv_store", kv_store_check, candidates, ZM_COUNT(candidates)};
+
+zm_status zm_kv_store(zm_stream *stream, const zm_kv_store_params *params)
+{
+    return zm_op_run(stream, &zm_op_kv_store, params);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+
+#include "ops/operand.h"
+#include "ops/tuning.h"
+
+static zm_status norm_check(const zm_device *device, const void *params, zm_refusal *refusal)
+{
+    const zm_norm_params *p = params;
+    uint32_t rows = p->x.shape[0], d = p->x.shape[1];
+    const uint32_t x_or_residual = 1u << 0 | 1u << 1;
+    const zm_operand operands[] = {
+        {"x", &p->x, 2, rows, d, ZM_OPERAND_REAL, 0, 0},
+        {"residual", &p->residual, 2, rows, d, ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
+        {"weight", &p->weight, 1, 1, d, ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
+        {"bias", &p->bias, 1, 1, d, ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
+        {"dst", &p->dst, 2, rows, d, ZM_OPERAND_REAL, ZM_OPERAND_OUTPUT, x_or_residual},
+        {"sum", &p->sum, 2, rows, d, ZM_OPERAND_REAL, ZM_OPERAND_OUTPUT | ZM_OPERAND_OPTIONAL,
+         x_or_residual},
+    };
+    if (p->sum.buffer && !p->residual.buffer)
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "sum is there without a residual");
+    if (!isfinite(p->eps) || p->eps < 0)
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "eps %g is not 0 or more",
+                         (double)p->eps);
+    return zm_operands_check(device, operands, ZM_COUNT(operands), refusal);
+}
+
+static zm_status norm_plan(const zm_call *call, zm_plan *plan)
+{
+    const zm_norm_params *p = call->params;
+    const struct zm_norm_args args = {
+        .rows = p->x.shape[0],
+        .d = p->x.shape[1],
+        .x_offset = zm_arg_offset(&p->x),
+        .x_stride = zm_arg_stride(&p->x),
+        .residual_offset = zm_arg_offset(&p->residual),
+        .residual_stride = zm_arg_stride(&p->residual),
+        .weight_offset = zm_arg_offset(&p->weight),
+        .bias_offset = zm_arg_offset(&p->bias),
+        .dst_offset = zm_arg_offset(&p->dst),
+        .dst_stride = zm_arg_stride(&p->dst),
+        .sum_offset = zm_arg_offset(&p->sum),
+        .sum_stride = zm_arg_stride(&p->sum),
+        .flags = zm_arg_flag(&p->residual, ZM_FLAG_RESIDUAL) |
+                 zm_arg_flag(&p->weight, ZM_FLAG_WEIGHT) | zm_arg_flag(&p->bias, ZM_FLAG_BIAS) |
+                 zm_arg_flag(&p->sum, ZM_FLAG_SUM),
+        .eps = p->eps,
+    };
+    const zm_launch launch = {
+        .buffers = {p->x.buffer, p->residual.buffer, p->weight.buffer, p->bias.buffer,
+                    p->dst.buffer, p->sum.buffer},
+        .buffer_count = 6,
+        .groups = {zm_row_items(call->device, args.rows, args.d)},
+        .args = &args,
+        .args_size = sizeof(args),
+    };
+    return zm_plan_add(call, &launch, plan);
+}
+
+static const zm_candidate candidates[] = {
+    {"cpu", ZM_FAMILY_CPU, NULL, NULL, norm_plan},
+    {"ref", ZM_FAMILY_REF, NULL, NULL, norm_plan},
+};
+
+const zm_op zm_op_layer_norm = {"layer_norm", norm_check, candidates, ZM_COUNT(candidates)};
+const zm_op zm_op_rms_norm = {"rms_norm", norm_check, candidates, ZM_COUNT(candidates)};
+
+zm_status zm_layer_norm(zm_stream *stream, const zm_norm_params *params)
+{
+    return zm_op_run(stream, &zm_op_layer_norm, params);
+}
+
+zm_status zm_rms_norm(zm_stream *stream, const zm_norm_params *params)
+{
+    return zm_op_run(stream, &zm_op_rms_norm, params);
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ops/op.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+zm_status zm_refuse(zm_refusal *refusal, zm_status status, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(refusal->reason, sizeof(refusal->reason), format, args);
+    va_end(args);
+    return status;
+}
+
+/* A family is tried on the kind of device it was written for. On another one that could run it, it
+ * has to be asked for by name: slow, but that is how it is tested. */
+static zm_status family_accepts(const zm_device *device, zm_kernel_family family, bool forced,
+                                zm_refusal *refusal)
+{
+    const zm_device_info *info = &device->info;
+    bool on_host = info->backend == ZM_BACKEND_HOST;
+    bool is_cpu = info->type == ZM_DEVICE_CPU;
+
+    if (on_host != (family == ZM_FAMILY_REF))
+        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED,
+                         on_host ? "the host device runs the reference only"
+                                 : "the reference runs on the host device only");
+    if (family == ZM_FAMILY_CPU && info->backend != ZM_BACKEND_OPENCL)
+        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "the cpu family is OpenCL C");
+    if (family == ZM_FAMILY_CPU && !is_cpu && !forced)
+        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "the device is not a CPU");
+    if (family == ZM_FAMILY_GPU && is_cpu && !forced)
+        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "the device is a CPU");
+    return ZM_OK;
+}
+
+static zm_status candidate_accepts(const zm_call *call, bool forced, zm_refusal *refusal)
+{
+    const zm_candidate *candidate = call->candidate;
+    zm_status status = family_accepts(call->device, candidate->family, forced, refusal);
+    if (status == ZM_OK && candidate->accepts)
+        status = candidate->accepts(call->device, call->params, refusal);
+    return status;
+}
+
+static zm_status plan_forced(zm_call *call, const char *name, zm_plan *plan)
+{
+    const zm_log *log = &call->device->log;
+    const zm_op *op = call->op;
+    for (size_t i = 0; i < op->candidate_count; i++) {
+        if (strcmp(op->candidates[i].name, name) != 0)
+            continue;
+        zm_refusal refusal;
+        call->candidate = &op->candidates[i];
+        zm_status status = candidate_accepts(call, true, &refusal);
+        if (status != ZM_OK)
+            return zm_fail(log, status, "%s: the forced kernel %s can't do it: %s", op->name, name,
+                           refusal.reason);
+        return call->candidate->plan(call, plan);
+    }
+    return zm_fail(log, ZM_ERROR_NOT_FOUND,
+                   "%s: there is no kernel candidate '%s'; zm_op_list names those there are",
+                   op->name, name);
+}
+
+static zm_status plan_first(zm_call *call, zm_plan *plan)
+{
+    const zm_log *log = &call->device->log;
+    const zm_op *op = call->op;
+    char reasons[512] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < op->candidate_count; i++) {
+        zm_refusal refusal;
+        call->candidate = &op->candidates[i];
+        if (candidate_accepts(call, false, &refusal) == ZM_OK)
+            return call->candidate->plan(call, plan);
+        const char *name = call->candidate->name;
+        zm_logf(log, ZM_LOG_DEBUG, "%s: not %s: %s", op->name, name, refusal.reason);
+        if (used < sizeof(reasons))
+            used += (size_t)snprintf(reasons + used, sizeof(reasons) - used, "%s%s: %s",
+                                     i ? "; " : "", name, refusal.reason);
+    }
+    return zm_fail(log, ZM_ERROR_UNSUPPORTED, "%s: no kernel for device %s can do it (%s)",
+                   op->name, call->device->info.spec, reasons);
+}
+
+zm_status zm_op_plan(zm_device *device, const zm_op *op, const void *params, zm_plan *plan)
+{
+    zm_refusal refusal;
+    if (!params)
+        return zm_fail(&device->log, ZM_ERROR_INVALID_ARGUMENT, "%s: no parameters", op->name);
+    zm_status status = op->check(device, params, &refusal);
+    if (status != ZM_OK)
+        return zm_fail(&device->log, status, "%s: %s", op->name, refusal.reason);
+
+    zm_call call = {.device = device, .op = op, .params = params};
+    const char *forced = zm_device_forced_kernel(device, op->name);
+    plan->count = 0;
+    return forced ? plan_forced(&call, forced, plan) : plan_first(&call, plan);
+}
+
+zm_status zm_op_run(zm_stream *stream, const zm_op *op, const void *params)
+{
+    if (!stream)
+        return ZM_ERROR_INVALID_ARGUMENT;
+    zm_plan plan;
+    zm_status status = zm_op_plan(stream->device, op, params, &plan);
+    for (size_t i = 0; status == ZM_OK && i < plan.count; i++)
+        status = zm_device_dispatch(stream, &plan.launch[i], NULL);
+    return status;
+}
+
+zm_status zm_plan_add(const zm_call *call, const zm_launch *launch, zm_plan *plan)
+{
+    const zm_candidate *candidate = call->candidate;
+    bool shared = candidate->family != ZM_FAMILY_REF;
+    const zm_kernel_desc desc = {
+        .name = candidate->kernel ? candidate->kernel : call->op->name,
+        .family = candidate->family,
+        .options = shared ? launch->options : NULL,
+        .buffer_count = launch->buffer_count,
+        .args_size = launch->args_size,
+    };
+    zm_dispatch *dispatch = &plan->launch[plan->count];
+    *dispatch = (zm_dispatch){0};
+    zm_status status = zm_kernel_get(call->device, &desc, &dispatch->kernel);
+    if (status != ZM_OK)
+        return status;
+    memcpy(dispatch->buffers, launch->buffers, sizeof(dispatch->buffers));
+    memcpy(dispatch->args.bytes, launch->args, launch->args_size);
+    for (size_t i = 0; i < 3; i++)
+        dispatch->groups[i] = shared && launch->groups[i] ? launch->groups[i] : 1;
+    plan->count++;
+    return ZM_OK;
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ops/operand.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "ops/tuning.h"
+#include "ops/view.h"
+
+static bool type_fits(const zm_device *device, zm_operand_type type, zm_dtype dtype)
+{
+    zm_dtype real = device->info.real_type;
+    switch (type) {
+    case ZM_OPERAND_REAL: return dtype == real;
+    case ZM_OPERAND_WEIGHT: return dtype == real || dtype == ZM_F32 || dtype == ZM_F16;
+    case ZM_OPERAND_INDEX: return dtype == ZM_I32;
+    }
+    return false;
+}
+
+static zm_status shape_check(const zm_operand *operand, zm_refusal *refusal)
+{
+    const zm_tensor *tensor = operand->tensor;
+    if (tensor->rank != operand->rank)
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "rank %" PRIu32 ", not %" PRIu32,
+                         tensor->rank, operand->rank);
+    uint32_t rows = operand->rank == 2 ? tensor->shape[0] : 1;
+    uint32_t cols = tensor->shape[operand->rank - 1];
+    if (cols != operand->cols || (operand->rank == 2 && rows != operand->rows))
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
+                         "shape [%" PRIu32 "][%" PRIu32 "], not [%" PRIu64 "][%" PRIu64 "]", rows,
+                         cols, operand->rank == 2 ? operand->rows : 1, operand->cols);
+    return ZM_OK;
+}
+
+static zm_status tensor_check(const zm_device *device, const zm_operand *operand, zm_view *view,
+                              zm_refusal *refusal)
+{
+    const zm_tensor *tensor = operand->tensor;
+    if (tensor->buffer->device != device)
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "its buffer is of another device");
+    if (!type_fits(device, operand->type, tensor->dtype))
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "type %s does not fit (device %s: %s)",
+                         zm_dtype_name(tensor->dtype), device->info.spec,
+                         zm_dtype_name(device->info.real_type));
+    if (tensor->panel && operand->type != ZM_OPERAND_WEIGHT)
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "only weights come in panels");
+    zm_status status = shape_check(operand, refusal);
+    if (status == ZM_OK)
+        status = zm_view_get(tensor, view, refusal);
+    if (status == ZM_OK && (operand->use & ZM_OPERAND_PACKED) && view->rows > 1)
+        status = zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "there are gaps between its rows");
+    return status;
+}
+
+/* Names the operand in front of what is wrong with it. */
+static zm_status operand_check(const zm_device *device, const zm_operand *operand, zm_view *view,
+                               zm_refusal *refusal)
+{
+    zm_refusal inner = {"it is missing"};
+    zm_status status = ZM_ERROR_INVALID_ARGUMENT;
+    *view = (zm_view){0};
+    if (operand->tensor->buffer)
+        status = tensor_check(device, operand, view, &inner);
+    else if (operand->use & ZM_OPERAND_OPTIONAL)
+        status = ZM_OK;
+    if (status != ZM_OK)
+        zm_refuse(refusal, status, "%s: %.120s", operand->name, inner.reason);
+    return status;
+}
+
+static bool may_alias(const zm_operand *operands, size_t output, size_t other)
+{
+    return (operands[output].use & ZM_OPERAND_OUTPUT) &&
+           (operands[output].aliases & (1u << other)) != 0;
+}
+
+static zm_status pair_check(const zm_operand *operands, const zm_view *views, size_t i, size_t j,
+                            zm_refusal *refusal)
+{
+    if (!((operands[i].use | operands[j].use) & ZM_OPERAND_OUTPUT) || !views[i].buffer)
+        return ZM_OK;
+    zm_relation relation = zm_view_relation(&views[i], &views[j]);
+    if (relation == ZM_DISJOINT)
+        return ZM_OK;
+    if (relation == ZM_SAME_VIEW && (may_alias(operands, i, j) || may_alias(operands, j, i)))
+        return ZM_OK;
+    return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "%s and %s overlap%s", operands[i].name,
+                     operands[j].name, relation == ZM_SAME_VIEW ? "" : " in part");
+}
+
+zm_status zm_operands_check(const zm_device *device, const zm_operand *operands, size_t count,
+                            zm_refusal *refusal)
+{
+    zm_view views[ZM_MAX_OPERANDS];
+    zm_status status = ZM_OK;
+    for (size_t i = 0; status == ZM_OK && i < count; i++)
+        status = operand_check(device, &operands[i], &views[i], refusal);
+    for (size_t i = 0; status == ZM_OK && i < count; i++)
+        for (size_t j = 0; status == ZM_OK && j < i; j++)
+            status = pair_check(operands, views, i, j, refusal);
+    return status;
+}
+
+uint32_t zm_arg_offset(const zm_tensor *tensor)
+{
+    return tensor->buffer ? (uint32_t)tensor->offset : 0;
+}
+
+uint32_t zm_arg_stride(const zm_tensor *matrix)
+{
+    return (uint32_t)zm_tensor_row_stride(matrix);
+}
+
+uint32_t zm_arg_flag(const zm_tensor *tensor, uint32_t flag)
+{
+    return tensor->buffer ? flag : 0;
+}
+
+zm_status zm_activation_check(zm_activation activation, zm_refusal *refusal)
+{
+    if (activation == ZM_ACTIVATION_NONE || activation == ZM_ACTIVATION_GELU)
+        return ZM_OK;
+    return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "there is no activation %d",
+                     (int)activation);
+}
+
+uint32_t zm_arg_activation(zm_activation activation)
+{
+    return activation == ZM_ACTIVATION_GELU ? ZM_FLAG_GELU : 0;
+}
+
+zm_status zm_panel_accepts(const zm_device *device, const zm_tensor *weight, zm_refusal *refusal)
+{
+    uint32_t panel = zm_tuning_get(device)->weight_panel;
+    if (weight->panel == panel)
+        return ZM_OK;
+    return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED,
+                     "weights in panels of %" PRIu32 ", not %" PRIu32
+                     " as zm_weight_layout_get says",
+                     weight->panel, panel);
+}
+
+zm_weight_options zm_weight_options_get(const zm_tensor *weight, uint32_t rows)
+{
+    zm_weight_options options;
+    int used = snprintf(options.text, sizeof(options.text), "-DWEIGHT_TYPE=%d", weight->dtype);
+    if (rows)
+        snprintf(options.text + used, sizeof(options.text) - (size_t)used, " -DROWS=%" PRIu32,
+                 rows);
+    return options;
+}

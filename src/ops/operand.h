@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The operands of an op as a table: one function checks them all. Plus the way from tensors to
+ * the fields of shaders/args.h. */
+#ifndef ZM_SRC_OPS_OPERAND_H
+#define ZM_SRC_OPS_OPERAND_H
+
+#include "ops/op.h"
+#include "shaders/args.h"
+
+typedef enum zm_operand_type {
+    ZM_OPERAND_REAL = 0, /* the device's real_type */
+    ZM_OPERAND_WEIGHT,   /* F32, F16 or the real_type; may be in panels; a matrix without strides */
+    ZM_OPERAND_INDEX     /* I32 */
+} zm_operand_type;
+
+#define ZM_OPERAND_OPTIONAL 1u
+#define ZM_OPERAND_OUTPUT 2u
+#define ZM_OPERAND_PACKED 4u /* rows without gaps */
+
+#define ZM_MAX_OPERANDS 8
+typedef struct zm_operand {
+    const char *name;
+    const zm_tensor *tensor;
+    uint32_t rank;       /* 1: [cols], 2: [rows][cols] */
+    uint64_t rows, cols; /* what the shape has to be */
+    zm_operand_type type;
+    uint32_t use;     /* ZM_OPERAND_* */
+    uint32_t aliases; /* an output: bit i = it may be the same view as operand i */
+} zm_operand;
+
+/* Refuses what the conventions in include/zeromean/ops.h rule out. */
+zm_status zm_operands_check(const zm_device *device, const zm_operand *operands, size_t count,
+                            zm_refusal *refusal);
+
+/* Fields of the argument structs, from tensors that passed the check; 0 for an absent one. */
+uint32_t zm_arg_offset(const zm_tensor *tensor);
+uint32_t zm_arg_stride(const zm_tensor *matrix);
+uint32_t zm_arg_flag(const zm_tensor *tensor, uint32_t flag);
+
+zm_status zm_activation_check(zm_activation activation, zm_refusal *refusal);
+uint32_t zm_arg_activation(zm_activation activation);
+
+/* Do the weights lie in the panels that the device's kernels read? */
+zm_status zm_panel_accepts(const zm_device *device, const zm_tensor *weight, zm_refusal *refusal);
+
+/* "-DWEIGHT_TYPE=1 -DROWS=12"; without the second when rows is 0. */
+typedef struct zm_weight_options {
+    char text[48];
+} zm_weight_options;
+zm_weight_options zm_weight_options_get(const zm_tensor *weight, uint32_t rows);
+
+#endif

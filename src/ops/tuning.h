@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Numbers that decide how work is cut up: data, found by measuring, never literals in an op. */
+#ifndef ZM_SRC_OPS_TUNING_H
+#define ZM_SRC_OPS_TUNING_H
+
+#include "device/device.h"
+
+typedef struct zm_tuning {
+    uint32_t weight_panel; /* output rows per panel of weights; 0 = plain rows */
+    uint32_t key_panel;    /* positions per panel of keys; 0 = plain rows */
+    uint32_t key_step;     /* the capacity of a cache is a multiple of this: attention may read up
+                              to the next one */
+
+    /* norms, add and the like: a work-item takes whole rows */
+    uint32_t row_items_per_unit;    /* work-items per compute unit, at most */
+    uint32_t row_elements_per_item; /* at least, while there are rows enough */
+
+    /* matmul, conv1d, attention: a work-item takes a block of rows, a few at a time */
+    uint32_t block_rows;           /* rows of a block, about; fewer when work-items would lack */
+    uint32_t block_items_per_unit; /* work-items per compute unit, at least */
+
+    uint32_t matvec_items_per_unit; /* one row: work-items per compute unit, about */
+    uint32_t attention_few_rows;    /* up to here each row of a head is a work-item of its own */
+    uint32_t attention_max_head;    /* the largest head that the kernels have room for */
+} zm_tuning;
+
+/* Of the kernel family that suits the device. */
+const zm_tuning *zm_tuning_get(const zm_device *device);
+
+/* ---- what follows from them ---- */
+
+uint32_t zm_ceil_div(uint64_t a, uint32_t b);
+
+/* Panels of n rows; 1 for plain rows. */
+uint32_t zm_panel_count(uint32_t n, uint32_t panel);
+
+/* Work-items for an op that takes whole rows. */
+uint32_t zm_row_items(const zm_device *device, uint32_t rows, uint32_t cols);
+
+/* How a matrix of m rows and `columns` columns of work-items is cut. */
+typedef struct zm_tiling {
+    uint32_t rows;      /* at a time, in registers */
+    uint32_t row_block; /* per work-item, a multiple of rows */
+    uint32_t blocks;    /* along m */
+} zm_tiling;
+zm_tiling zm_tiling_get(const zm_device *device, uint32_t m, uint32_t columns);
+
+/* Panels of a one-row product that a work-item takes, of `panels`. */
+uint32_t zm_matvec_panels(const zm_device *device, uint32_t panels);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "session/kv_cache.h"
+
+static zm_status create_half(zm_storage *storage, zm_stream *stream, uint64_t elements,
+                             zm_tensor *out)
+{
+    if (elements > UINT32_MAX)
+        return zm_fail(&storage->log, ZM_ERROR_LIMIT, "session: a cache of %llu elements",
+                       (unsigned long long)elements);
+    zm_dtype type = storage->real_type;
+    zm_buffer *buffer;
+    zm_status status = zm_storage_buffer(storage, elements, type, &buffer);
+    if (status != ZM_OK)
+        return status;
+    *out = zm_tensor_1d(buffer, type, (uint32_t)elements);
+    /* A kernel may multiply positions that are not in use by zero: they must be finite. */
+    return zm_buffer_fill(stream, buffer, 0, elements * zm_dtype_size(type), 0);
+}
+
+zm_status zm_kv_cache_create(zm_storage *storage, zm_stream *stream, uint32_t heads,
+                             uint32_t head_dim, uint32_t positions, zm_kv_cache *out)
+{
+    zm_kv_cache cache = {0};
+    zm_status status = zm_kv_layout_get(storage->device, heads, head_dim, positions, &cache.layout);
+    if (status == ZM_OK)
+        status = create_half(storage, stream, cache.layout.elements, &cache.k);
+    if (status == ZM_OK)
+        status = create_half(storage, stream, cache.layout.elements, &cache.v);
+    if (status == ZM_OK)
+        *out = cache;
+    return status;
+}
+
+zm_status zm_kv_cache_store(const zm_kv_cache *cache, zm_stream *stream, zm_tensor kv,
+                            uint32_t position)
+{
+    uint32_t d = cache->layout.heads * cache->layout.head_dim;
+    zm_kv_store_params params = {.k = zm_tensor_cols(kv, 0, d),
+                                 .v = zm_tensor_cols(kv, d, d),
+                                 .k_cache = cache->k,
+                                 .v_cache = cache->v,
+                                 .layout = cache->layout,
+                                 .position = position};
+    return zm_kv_store(stream, &params);
+}
+
+zm_status zm_kv_cache_attend(const zm_kv_cache *cache, zm_stream *stream, zm_tensor q,
+                             uint32_t kv_length, bool causal, zm_tensor dst)
+{
+    zm_attention_params params = {.q = q,
+                                  .k_cache = cache->k,
+                                  .v_cache = cache->v,
+                                  .layout = cache->layout,
+                                  .kv_length = kv_length,
+                                  .causal = causal,
+                                  .dst = dst};
+    return zm_attention(stream, &params);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an architecture implements. The public functions of session.h check what they can and
+ * dispatch; the struct of an architecture begins with a zm_network. */
+#ifndef ZM_SRC_SESSION_NETWORK_H
+#define ZM_SRC_SESSION_NETWORK_H
+
+#include <zeromean/session.h>
+
+#include "session/storage.h"
+
+typedef struct zm_network zm_network;
+
+typedef struct zm_network_fns {
+    zm_architecture architecture;
+    size_t size; /* of the struct that begins with the base */
+    /* The base is ready. On failure destroy is called. */
+    zm_status (*create)(zm_network *network, const zm_model *model,
+                        const zm_session_params *params);
+    /* Frees what create made outside the base's storage. NULL = nothing. */
+    void (*destroy)(zm_network *network);
+    /* NULL where there is no encoder */
+    zm_status (*encode)(zm_network *network, const float *mel);
+    zm_status (*decode)(zm_network *network, const int32_t *tokens, uint32_t count, float *logits);
+    zm_status (*rewind)(zm_network *network, uint32_t position);
+} zm_network_fns;
+
+struct zm_network {
+    const zm_network_fns *fns;
+    zm_log log;
+    zm_stream *stream;
+    zm_storage storage;
+    zm_observe_fn observe; /* NULL = none */
+    void *observe_user;
+    /* Real numbers on their way between the device and the caller. */
+    void *staging;
+    double *observed;
+    uint64_t staging_count;
+};
+
+extern const zm_network_fns zm_network_whisper;
+
+/* Room for the largest tensor that is written, read or observed, in elements. */
+zm_status zm_network_reserve_staging(zm_network *network, uint64_t elements);
+
+/* Packed tensors only. From float32 to the real type and back. write may return before the device
+ * is done; read waits. */
+zm_status zm_network_write(zm_network *network, const zm_tensor *dst, const float *values);
+zm_status zm_network_read(zm_network *network, const zm_tensor *src, float *values);
+
+/* Shows a packed matrix to the observer, if there is one; waits for it. */
+zm_status zm_network_observe(zm_network *network, const char *what, uint32_t layer,
+                             const zm_tensor *matrix);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "session/storage.h"
+
+#include <stdlib.h>
+
+#include "common/alloc.h"
+
+void zm_storage_init(zm_storage *storage, zm_device *device, const zm_log *log)
+{
+    *storage = (zm_storage){.device = device,
+                            .log = zm_log_copy(log),
+                            .real_type = zm_device_get_info(device)->real_type};
+}
+
+void zm_storage_finish(zm_storage *storage)
+{
+    for (size_t i = 0; i < storage->count; i++)
+        zm_buffer_destroy(&storage->buffers[i]);
+    free(storage->buffers);
+    *storage = (zm_storage){0};
+}
+
+static zm_status reserve(zm_storage *storage)
+{
+    void *buffers = storage->buffers;
+    if (!zm_array_reserve(&buffers, &storage->capacity, storage->count + 1, sizeof(zm_buffer *)))
+        return zm_fail(&storage->log, ZM_ERROR_OUT_OF_MEMORY, "session: out of memory");
+    storage->buffers = buffers;
+    return ZM_OK;
+}
+
+zm_status zm_storage_buffer(zm_storage *storage, uint64_t elements, zm_dtype dtype, zm_buffer **out)
+{
+    zm_status status = reserve(storage);
+    if (status != ZM_OK)
+        return status;
+
+    /* Where memory is shared, weights are packed in place: no second copy. */
+    const zm_device_info *info = zm_device_get_info(storage->device);
+    zm_buffer_params params = {.host_visible = info->limits.unified_memory};
+    if (!zm_mul_u64(elements, zm_dtype_size(dtype), &params.size))
+        return zm_fail(&storage->log, ZM_ERROR_LIMIT, "session: a buffer of %llu elements",
+                       (unsigned long long)elements);
+    status = zm_buffer_create(storage->device, &params, out);
+    if (status == ZM_OK)
+        storage->buffers[storage->count++] = *out;
+    return status;
+}
+
+zm_status zm_storage_matrix(zm_storage *storage, uint64_t rows, uint64_t cols, zm_tensor *out)
+{
+    uint64_t elements;
+    if (rows > UINT32_MAX || cols > UINT32_MAX || !zm_mul_u64(rows, cols, &elements))
+        return zm_fail(&storage->log, ZM_ERROR_LIMIT, "session: a matrix of %llu x %llu elements",
+                       (unsigned long long)rows, (unsigned long long)cols);
+    zm_buffer *buffer;
+    zm_status status = zm_storage_buffer(storage, elements, storage->real_type, &buffer);
+    if (status == ZM_OK)
+        *out = zm_tensor_2d(buffer, storage->real_type, (uint32_t)rows, (uint32_t)cols);
+    return status;
+}

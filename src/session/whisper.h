@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whisper on a device (Radford et al. 2022, arXiv 2212.04356). */
+#ifndef ZM_SRC_SESSION_WHISPER_H
+#define ZM_SRC_SESSION_WHISPER_H
+
+#include "session/block.h"
+#include "session/network.h"
+
+#define ZM_WHISPER_KERNEL 3 /* rows of both convolutions */
+
+typedef struct zm_whisper_weights {
+    zm_linear conv1, conv2;
+    zm_tensor encoder_positions; /* [encoder_positions][d] */
+    zm_block *encoder;           /* encoder_layers */
+    zm_norm_weights encoder_norm;
+    zm_tensor table; /* [vocabulary][d]: embedding and, tied to it, the head */
+    zm_tensor decoder_positions;
+    zm_block *decoder; /* decoder_layers */
+    zm_norm_weights decoder_norm;
+} zm_whisper_weights;
+
+/* Memory that encoder and decoder use in turn: all work is in one stream. */
+typedef struct zm_whisper_scratch {
+    zm_tensor mel; /* [2 encoder_positions][mel_bins] */
+    zm_tensor x, y, qkv;
+    zm_buffer *ff;        /* the wider one of both mlps; also the output of conv1 */
+    zm_buffer *tokens;    /* [decoder_positions] I32 */
+    zm_tensor logits;     /* [1][vocabulary] */
+    zm_kv_cache encoder;  /* of the encoder layer at work */
+    zm_kv_cache *decoder; /* per decoder layer, kept between calls */
+    zm_kv_cache *cross;   /* per decoder layer, kept from encode on */
+} zm_whisper_scratch;
+
+typedef struct zm_whisper {
+    zm_network base;
+    zm_whisper_info info; /* without its lists */
+    zm_norm norm;
+    float eps;
+    zm_whisper_weights weights;
+    zm_whisper_scratch scratch;
+    bool encoded;
+    uint32_t position; /* tokens in the decoder */
+} zm_whisper;
+
+zm_status zm_whisper_load_weights(zm_whisper *whisper, const zm_model *model,
+                                  const zm_session_params *params);
+zm_status zm_whisper_encode(zm_network *network, const float *mel);
+zm_status zm_whisper_decode(zm_network *network, const int32_t *tokens, uint32_t count,
+                            float *logits);
+
+/* Views for a run of rows rows with an mlp of width ff. */
+zm_workspace zm_whisper_workspace(const zm_whisper *whisper, uint32_t rows, uint32_t ff);
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names as in Hugging Face's WhisperForConditionalGeneration. */
+#include "common/alloc.h"
+#include "session/weights.h"
+#include "session/whisper.h"
+
+static zm_status load_single(zm_weight_loader *loader, const char *name, uint32_t n, uint32_t k,
+                             zm_linear *out)
+{
+    return zm_load_linear(loader, &name, 1, n, k, out);
+}
+
+static zm_status load_self_attention(zm_weight_loader *loader, uint32_t d, zm_block *block)
+{
+    static const char *const in[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"};
+    zm_status status = zm_load_norm(loader, "self_attn_layer_norm", d, &block->self_norm);
+    if (status == ZM_OK)
+        status = zm_load_linear(loader, in, 3, d, d, &block->self_in);
+    if (status == ZM_OK)
+        status = load_single(loader, "self_attn.out_proj", d, d, &block->self_out);
+    return status;
+}
+
+static zm_status load_cross_attention(zm_weight_loader *loader, uint32_t d, zm_block *block)
+{
+    static const char *const kv[] = {"encoder_attn.k_proj", "encoder_attn.v_proj"};
+    zm_status status = zm_load_norm(loader, "encoder_attn_layer_norm", d, &block->cross_norm);
+    if (status == ZM_OK)
+        status = load_single(loader, "encoder_attn.q_proj", d, d, &block->cross_q);
+    if (status == ZM_OK)
+        status = zm_load_linear(loader, kv, 2, d, d, &block->cross_kv);
+    if (status == ZM_OK)
+        status = load_single(loader, "encoder_attn.out_proj", d, d, &block->cross_out);
+    return status;
+}
+
+static zm_status load_mlp(zm_weight_loader *loader, uint32_t d, uint32_t ff, zm_block *block)
+{
+    zm_status status = zm_load_norm(loader, "final_layer_norm", d, &block->mlp_norm);
+    if (status == ZM_OK)
+        status = load_single(loader, "fc1", ff, d, &block->mlp_in);
+    if (status == ZM_OK)
+        status = load_single(loader, "fc2", d, ff, &block->mlp_out);
+    return status;
+}
+
+static zm_status load_blocks(zm_weight_loader *loader, const char *side, bool cross,
+                             uint32_t layers, uint32_t d, uint32_t ff, zm_block **out)
+{
+    *out = zm_calloc(layers, sizeof(zm_block));
+    if (!*out)
+        return zm_fail(&loader->storage->log, ZM_ERROR_OUT_OF_MEMORY, "session: out of memory");
+    zm_status status = ZM_OK;
+    for (uint32_t i = 0; i < layers && status == ZM_OK; i++) {
+        zm_block *block = &(*out)[i];
+        zm_weight_loader_prefix(loader, "model.%s.layers.%u.", side, i);
+        status = load_self_attention(loader, d, block);
+        if (status == ZM_OK && cross)
+            status = load_cross_attention(loader, d, block);
+        if (status == ZM_OK)
+            status = load_mlp(loader, d, ff, block);
+    }
+    return status;
+}
+
+static zm_status load_encoder(zm_weight_loader *loader, const zm_whisper_info *info,
+                              zm_whisper_weights *weights)
+{
+    zm_weight_loader_prefix(loader, "model.encoder.");
+    zm_status status = zm_load_conv1d(loader, "conv1", info->d, info->mel_bins, ZM_WHISPER_KERNEL,
+                                      &weights->conv1);
+    if (status == ZM_OK)
+        status =
+            zm_load_conv1d(loader, "conv2", info->d, info->d, ZM_WHISPER_KERNEL, &weights->conv2);
+    if (status == ZM_OK)
+        status = zm_load_rows(loader, "embed_positions.weight", info->encoder_positions, info->d,
+                              &weights->encoder_positions);
+    if (status == ZM_OK)
+        status = zm_load_norm(loader, "layer_norm", info->d, &weights->encoder_norm);
+    if (status == ZM_OK)
+        status = load_blocks(loader, "encoder", false, info->encoder_layers, info->d,
+                             info->encoder_ff, &weights->encoder);
+    return status;
+}
+
+static zm_status load_decoder(zm_weight_loader *loader, const zm_whisper_info *info,
+                              zm_whisper_weights *weights)
+{
+    zm_weight_loader_prefix(loader, "model.decoder.");
+    zm_status status =
+        zm_load_table(loader, "embed_tokens.weight", info->vocabulary, info->d, &weights->table);
+    if (status == ZM_OK)
+        status = zm_load_rows(loader, "embed_positions.weight", info->decoder_positions, info->d,
+                              &weights->decoder_positions);
+    if (status == ZM_OK)
+        status = zm_load_norm(loader, "layer_norm", info->d, &weights->decoder_norm);
+    if (status == ZM_OK)
+        status = load_blocks(loader, "decoder", true, info->decoder_layers, info->d,
+                             info->decoder_ff, &weights->decoder);
+    return status;
+}
+
+zm_status zm_whisper_load_weights(zm_whisper *whisper, const zm_model *model,
+                                  const zm_session_params *params)
+{
+    zm_weight_loader loader = {.storage = &whisper->base.storage,
+                               .stream = whisper->base.stream,
+                               .model = model,
+                               .progress = params->progress,
+                               .progress_user = params->progress_user};
+    zm_status status = zm_weight_loader_init(&loader);
+    if (status == ZM_OK)
+        status = load_encoder(&loader, &whisper->info, &whisper->weights);
+    if (status == ZM_OK)
+        status = load_decoder(&loader, &whisper->info, &whisper->weights);
+    zm_weight_loader_finish(&loader);
+    return status;
+}

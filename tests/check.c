@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The judge of conversions must itself be judged: it has to see what is equal and what is not. */
+#include <zeromean/check.h>
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tiny_whisper.h"
+
+#define SEED 11u
+
+static char reason[512];
+
+static void remember(void *user, zm_log_level level, const char *message)
+{
+    (void)user;
+    if (level == ZM_LOG_ERROR)
+        snprintf(reason, sizeof(reason), "%s", message);
+}
+
+static const zm_log test_log = {.write = remember, .level = ZM_LOG_ERROR};
+
+typedef struct pair {
+    char *paths[2];
+    zm_model *a, *b;
+    zm_device *device;
+} pair;
+
+static void start(pair *self, const tiny_params *a, const tiny_params *b)
+{
+    zm_device_params device = {.spec = "host", .log = &test_log};
+    assert_int_equal(zm_device_open(&device, &self->device), ZM_OK);
+    self->paths[0] = tiny_whisper_write(a);
+    self->paths[1] = tiny_whisper_write(b);
+    assert_int_equal(zm_model_open(self->paths[0], &test_log, &self->a), ZM_OK);
+    assert_int_equal(zm_model_open(self->paths[1], &test_log, &self->b), ZM_OK);
+}
+
+static void stop(pair *self)
+{
+    zm_model_close(&self->a);
+    zm_model_close(&self->b);
+    zm_device_close(&self->device);
+    tiny_whisper_remove(self->paths[0]);
+    tiny_whisper_remove(self->paths[1]);
+}
+
+static zm_check_report *compare(const tiny_params *a, const tiny_params *b,
+                                const zm_check_params *more)
+{
+    pair self;
+    zm_check_report *report = NULL;
+    start(&self, a, b);
+    zm_check_params params = more ? *more : (zm_check_params){0};
+    params.a = self.a;
+    params.b = self.b;
+    params.device_a = self.device;
+    params.log = &test_log;
+    if (zm_check(&params, &report) != ZM_OK)
+        fail_msg("%s", reason);
+    assert_non_null(report);
+    stop(&self);
+    return report;
+}
+
+static const zm_check_row *row(const zm_check_report *report, const char *what, uint32_t layer)
+{
+    for (size_t i = 0; i < report->row_count; i++) {
+        if (strcmp(report->rows[i].what, what) == 0 && report->rows[i].layer == layer)
+            return &report->rows[i];
+    }
+    fail_msg("no row %s %u", what, layer);
+    return NULL;
+}
+
+static void test_same_model(void **state)
+{
+    (void)state;
+    tiny_params same = {.seed = SEED};
+    zm_check_report *report = compare(&same, &same, NULL);
+    assert_true(report->equal);
+    assert_true(report->final_relative_l2 == 0);
+    /* the decoder has 12 places, the prompt takes 2; the last token needs none */
+    assert_int_equal(report->tokens, TINY_TOKENS - 1);
+    assert_int_equal(report->tokens_equal, report->tokens);
+    assert_int_equal(report->row_count, 2 * TINY_LAYERS + 4);
+    assert_string_equal(report->rows[report->row_count - 2].what, "encoder.output");
+    assert_string_equal(report->rows[report->row_count - 1].what, "logits");
+    for (size_t i = 0; i < report->row_count; i++) {
+        assert_true(report->rows[i].relative_l2 == 0);
+        assert_true(report->rows[i].max_abs == 0);
+    }
+    zm_check_report_destroy(&report);
+    assert_null(report);
+    zm_check_report_destroy(&report);
+}
+
+/* One element of one tensor: the rows before it are equal, those behind it are not. */
+static void test_one_weight(void **state)
+{
+    (void)state;
+    tiny_params a = {.seed = SEED}, b = a;
+    b.edited = "model.encoder.layers.1.fc2.weight";
+    b.edited_index = 77;
+    b.edited_value = 0.9;
+    zm_check_report *report = compare(&a, &b, NULL);
+    assert_false(report->equal);
+    assert_true(row(report, "encoder.layer", 0)->relative_l2 == 0);
+    assert_true(row(report, "encoder.layer", 1)->relative_l2 > 1e-4);
+    assert_true(row(report, "decoder.layer", 0)->relative_l2 > 0);
+    assert_true(row(report, "encoder.output", 0)->max_abs > 0);
+    assert_true(report->final_relative_l2 >= row(report, "encoder.output", 0)->relative_l2);
+    zm_check_report_destroy(&report);
+}
+
+/* What only the decoder sees must be seen too: here in the head but hardly in the main branch. */
+static void test_decoder_weight(void **state)
+{
+    (void)state;
+    tiny_params a = {.seed = SEED}, b = a;
+    b.edited = "model.decoder.layer_norm.bias";
+    b.edited_index = 3;
+    b.edited_value = 4;
+    zm_check_report *report = compare(&a, &b, NULL);
+    assert_false(report->equal);
+    assert_true(row(report, "encoder.output", 0)->relative_l2 == 0);
+    assert_true(row(report, "decoder.layer", TINY_LAYERS - 1)->relative_l2 < 1);
+    assert_true(row(report, "logits", 0)->relative_l2 > 1e-3);
+    assert_true(report->final_relative_l2 >= row(report, "logits", 0)->relative_l2);
+    zm_check_report_destroy(&report);
+}
+
+static void test_other_eps(void **state)
+{
+    (void)state;
+    tiny_params a = {.seed = SEED}, b = a;
+    b.eps = 1e-2;
+    zm_check_report *report = compare(&a, &b, NULL);
+    assert_false(report->equal);
+    assert_true(report->final_relative_l2 > 1e-5);
+    zm_check_report_destroy(&report);
+}
+
+/* RMSNorm on weights that were not recentred: far from equal. */
+static void test_unconverted_rms(void **state)
+{
+    (void)state;
+    tiny_params a = {.seed = SEED}, b = a;
+    b.norm = "rms_norm";
+    zm_check_report *report = compare(&a, &b, NULL);
+    assert_false(report->equal);
+    assert_true(report->final_relative_l2 > 0.05);
+    /* at the input both are the same up to the mean, which is not compared */
+    assert_true(row(report, "encoder.input", 0)->relative_l2 < 1e-6);
+    assert_true(row(report, "decoder.input", 0)->relative_l2 < 1e-6);
+    zm_check_report_destroy(&report);
+}
+
+/* The mean of the main branch is free: adding one value to a whole bias of a writer changes
+ * nothing that is read. */
+static void test_mean_is_free(void **state)
+{
+    (void)state;
+    tiny_params a = {.seed = SEED, .type = ZM_F64}, b = a;
+    zm_device *precise = NULL;
+    zm_device_params device = {.spec = "host:f64", .log = &test_log};
+    assert_int_equal(zm_device_open(&device, &precise), ZM_OK);
+    b.moved = "model.encoder.layers.0.self_attn.out_proj.bias";
+    b.moved_by = 5;
+    pair self;
+    zm_check_report *report = NULL;
+    start(&self, &a, &b);
+    zm_check_params params = {.a = self.a, .b = self.b, .device_a = precise, .log = &test_log};
+    assert_int_equal(zm_check(&params, &report), ZM_OK);
+    assert_true(report->equal);
+    assert_true(report->final_relative_l2 > 0);
+    assert_true(report->final_relative_l2 < 1e-7); /* logits come as float32 */
+    assert_true(row(report, "encoder.layer", 0)->relative_l2 < 1e-12);
+    zm_check_report_destroy(&report);
+    stop(&self);
+    zm_device_close(&precise);
+}
+
+static void test_two_devices(void **state)
+{
+    (void)state;
+    tiny_params same = {.seed = SEED, .type = ZM_F16};
+    zm_device *opencl = NULL;
+    zm_device_params device = {.spec = "opencl", .log = &test_log};
+    if (zm_device_open(&device, &opencl) != ZM_OK)
+        fail_msg("%s", reason);
+    zm_check_params more = {.device_b = opencl};
+    zm_check_report *report = compare(&same, &same, &more);
+    print_message("host against %s, seed %u: %.1e\n", zm_device_get_info(opencl)->name, SEED,
+                  report->final_relative_l2);
+    assert_true(report->equal);
+    zm_check_report_destroy(&report);
+    zm_device_close(&opencl);
+}
+
+static bool count_steps(void *user, const char *stage, uint64_t done, uint64_t total)
+{
+    uint64_t *steps = user;
+    assert_non_null(stage);
+    assert_int_equal(done, steps[0] + 1);
+    assert_true(done <= total);
+    steps[0] = done;
+    return done != steps[1];
+}
+
+static void test_parameters(void **state)
+{
+    (void)state;
+    tiny_params a = {.seed = SEED}, b = {.seed = SEED + 1};
+    uint64_t steps[2] = {0, 0};
+    float *mel = tiny_mel(SEED);
+    zm_check_params more = {
+        .mel = mel, .tokens = 3, .tolerance = 1e9, .progress = count_steps, .progress_user = steps};
+    zm_check_report *report = compare(&a, &b, &more);
+    assert_int_equal(report->tokens, 3);
+    assert_int_equal(steps[0], 8);
+    /* within that tolerance: tokens decide alone */
+    assert_int_equal(report->equal, report->tokens_equal == 3);
+    zm_check_report_destroy(&report);
+    free(mel);
+}
+
+static void check_refused(const zm_check_params *params, zm_status expected)
+{
+    zm_check_report *report = NULL;
+    assert_int_equal(zm_check(params, &report), expected);
+    assert_null(report);
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    tiny_params a = {.seed = SEED}, b = {.seed = SEED, .encoder_ff = 48};
+    tiny_params damaged = {
+        .seed = SEED, .edited = "model.decoder.layers.0.fc1.weight", .edited_value = NAN};
+    pair self;
+    start(&self, &a, &b);
+    zm_check_params params = {.a = self.a, .b = self.b, .device_a = self.device, .log = &test_log};
+    check_refused(&params, ZM_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(reason, "encoder_ffn_dim"));
+    params.device_a = NULL;
+    check_refused(&params, ZM_ERROR_INVALID_ARGUMENT);
+    check_refused(NULL, ZM_ERROR_INVALID_ARGUMENT);
+    stop(&self);
+
+    uint64_t steps[2] = {0, 3};
+    start(&self, &a, &damaged);
+    params = (zm_check_params){.a = self.a, .b = self.b, .device_a = self.device, .log = &test_log};
+    check_refused(&params, ZM_ERROR_BAD_FORMAT);
+    params.b = self.a;
+    params.progress = count_steps;
+    params.progress_user = steps;
+    check_refused(&params, ZM_ERROR_CANCELLED);
+    assert_int_equal(steps[0], 3);
+    stop(&self);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_same_model),      cmocka_unit_test(test_one_weight),
+        cmocka_unit_test(test_decoder_weight),  cmocka_unit_test(test_other_eps),
+        cmocka_unit_test(test_unconverted_rms), cmocka_unit_test(test_mean_is_free),
+        cmocka_unit_test(test_two_devices),     cmocka_unit_test(test_parameters),
+        cmocka_unit_test(test_refusals),
+    };
+    return cmocka_run_group_tests_name("check", tests, NULL, NULL);
+}

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sessions on every kind of device, against the same function in plain loops. */
+#include <zeromean/session.h>
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/half.h"
+#include "tiny_whisper.h"
+
+#define SEED 4u
+#define OUTPUT (TINY_POSITIONS * TINY_D)
+#define F32_BUDGET 1e-5
+#define F64_BUDGET 1e-12
+
+static const int32_t tokens[] = {91, 94, 17, 5, 63, 99, 0, 42};
+#define COUNT 8
+
+/* The last line of the log. */
+static char reason[512];
+
+static void remember(void *user, zm_log_level level, const char *message)
+{
+    (void)user;
+    if (level == ZM_LOG_ERROR)
+        snprintf(reason, sizeof(reason), "%s", message);
+}
+
+static const zm_log test_log = {.write = remember, .level = ZM_LOG_ERROR};
+
+typedef struct fixture {
+    char *path;
+    zm_model *model;
+    zm_device *device;
+    zm_session *session;
+    double output[OUTPUT]; /* the encoder's, as observed */
+    uint32_t encoder_layers, decoder_layers, inputs, logits;
+} fixture;
+
+static void observe(void *user, const zm_observation *seen)
+{
+    fixture *self = user;
+    if (strcmp(seen->what, "encoder.output") == 0) {
+        assert_int_equal(seen->rows, TINY_POSITIONS);
+        assert_int_equal(seen->cols, TINY_D);
+        memcpy(self->output, seen->data, sizeof(self->output));
+    } else if (strcmp(seen->what, "encoder.layer") == 0) {
+        assert_int_equal(seen->layer, self->encoder_layers % TINY_LAYERS);
+        self->encoder_layers++;
+    } else if (strcmp(seen->what, "decoder.layer") == 0) {
+        assert_int_equal(seen->layer, self->decoder_layers % TINY_LAYERS);
+        self->decoder_layers++;
+    } else if (strcmp(seen->what, "logits") == 0) {
+        assert_int_equal(seen->cols, TINY_VOCABULARY);
+        self->logits++;
+    } else {
+        assert_true(strcmp(seen->what, "encoder.input") == 0 ||
+                    strcmp(seen->what, "decoder.input") == 0);
+        self->inputs++;
+    }
+}
+
+static void open_device(const char *spec, zm_device **device)
+{
+    zm_device_params params = {.spec = spec, .log = &test_log};
+    if (zm_device_open(&params, device) != ZM_OK)
+        fail_msg("no device %s: %s", spec, reason);
+}
+
+static zm_status try_session(fixture *self, const tiny_params *params, const char *spec)
+{
+    self->path = tiny_whisper_write(params);
+    if (zm_model_open(self->path, &test_log, &self->model) != ZM_OK)
+        fail_msg("%s", reason);
+    open_device(spec, &self->device);
+    zm_session_params session = {.log = &test_log, .observe = observe, .observe_user = self};
+    return zm_session_create(self->device, self->model, &session, &self->session);
+}
+
+static fixture *start(const tiny_params *params, const char *spec)
+{
+    fixture *self = calloc(1, sizeof(*self));
+    assert_non_null(self);
+    if (try_session(self, params, spec) != ZM_OK)
+        fail_msg("%s", reason);
+    return self;
+}
+
+static void stop(fixture *self)
+{
+    zm_session_destroy(&self->session);
+    zm_device_close(&self->device);
+    zm_model_close(&self->model);
+    tiny_whisper_remove(self->path);
+    free(self);
+}
+
+static void encode(fixture *self)
+{
+    float *mel = tiny_mel(SEED);
+    assert_int_equal(zm_session_encode(self->session, mel), ZM_OK);
+    free(mel);
+}
+
+static void decode(fixture *self, const int32_t *from, uint32_t count, float *logits)
+{
+    if (zm_session_decode(self->session, from, count, logits) != ZM_OK)
+        fail_msg("%s", reason);
+}
+
+/* ---- the function ---- */
+
+static void check_against_loops(const tiny_params *params, const char *spec, double budget)
+{
+    fixture *self = start(params, spec);
+    float *mel = tiny_mel(SEED), logits[TINY_VOCABULARY];
+    double *output = naive_encode(self->model, mel);
+    double *expected = naive_decode(self->model, output, tokens, COUNT);
+    encode(self);
+    decode(self, tokens, COUNT, logits);
+    double encoder_error = relative_l2(output, self->output, OUTPUT);
+    double logits_error = relative_l2_f32(expected, logits, TINY_VOCABULARY);
+    print_message("%s seed %u: encoder %.1e, logits %.1e\n", zm_device_get_info(self->device)->name,
+                  SEED, encoder_error, logits_error);
+    assert_true(encoder_error <= budget);
+    assert_true(logits_error <= F32_BUDGET); /* float32 in the interface */
+    assert_int_equal(self->encoder_layers, TINY_LAYERS);
+    assert_int_equal(self->decoder_layers, TINY_LAYERS);
+    assert_int_equal(self->inputs, 2);
+    assert_int_equal(self->logits, 1);
+    free(mel);
+    free(output);
+    free(expected);
+    stop(self);
+}
+
+static void check_types(const char *spec, double budget)
+{
+    const tiny_params cases[] = {
+        {.seed = SEED},
+        {.seed = SEED, .type = ZM_F16},
+        {.seed = SEED, .type = ZM_BF16},
+        {.seed = SEED, .type = ZM_F64, .eps = 0.5},
+        {.seed = SEED, .norm = "rms_norm"},
+        /* of the three parts of one weight, one is wider than the others */
+        {.seed = SEED, .type = ZM_F16, .odd_one = "model.encoder.layers.1.self_attn.v_proj.weight"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        check_against_loops(&cases[i], spec, budget);
+}
+
+static void test_host_is_the_function(void **state)
+{
+    (void)state;
+    check_types("host", F32_BUDGET);
+}
+
+static void test_host_f64_is_the_function(void **state)
+{
+    (void)state;
+    check_types("host:f64", F64_BUDGET);
+}
+
+static void test_opencl_is_the_function(void **state)
+{
+    (void)state;
+    check_types("opencl", F32_BUDGET);
+}
+
+/* ---- the cache ---- */
+
+static void check_cached(const char *spec)
+{
+    tiny_params params = {.seed = SEED};
+    fixture *self = start(&params, spec);
+    float whole[TINY_VOCABULARY], single[TINY_VOCABULARY], again[TINY_VOCABULARY];
+    double expected[TINY_VOCABULARY];
+    encode(self);
+    decode(self, tokens, COUNT, whole);
+    for (size_t i = 0; i < TINY_VOCABULARY; i++)
+        expected[i] = whole[i];
+
+    encode(self); /* begins anew */
+    for (uint32_t i = 0; i < COUNT; i++)
+        decode(self, &tokens[i], 1, single);
+    assert_true(relative_l2_f32(expected, single, TINY_VOCABULARY) <= F32_BUDGET);
+
+    encode(self);
+    decode(self, tokens, 3, again);
+    decode(self, tokens + 3, COUNT - 3, again);
+    assert_true(relative_l2_f32(expected, again, TINY_VOCABULARY) <= F32_BUDGET);
+
+    /* other tokens in between leave no trace */
+    assert_int_equal(zm_session_rewind(self->session, COUNT - 1), ZM_OK);
+    decode(self, tokens, 3, again);
+    assert_true(relative_l2_f32(expected, again, TINY_VOCABULARY) > 1e-3);
+    assert_int_equal(zm_session_rewind(self->session, COUNT - 1), ZM_OK);
+    decode(self, &tokens[COUNT - 1], 1, again);
+    assert_true(relative_l2_f32(expected, again, TINY_VOCABULARY) <= F32_BUDGET);
+
+    assert_int_equal(zm_session_rewind(self->session, 0), ZM_OK);
+    decode(self, tokens, COUNT, again);
+    assert_memory_equal(whole, again, sizeof(whole)); /* same input, same bits */
+    stop(self);
+}
+
+static void test_cached_decoding(void **state)
+{
+    (void)state;
+    check_cached("host");
+    check_cached("host:f64");
+    check_cached("opencl");
+}
+
+/* ---- refusals ---- */
+
+static void test_limits(void **state)
+{
+    (void)state;
+    tiny_params params = {.seed = SEED};
+    fixture *self = start(&params, "host");
+    zm_session *session = self->session;
+    float logits[TINY_VOCABULARY], first[TINY_VOCABULARY];
+    int32_t many[TINY_TOKENS + 1] = {91};
+    int32_t outside[] = {91, TINY_VOCABULARY}, negative[] = {-1};
+
+    assert_int_equal(zm_session_decode(session, tokens, 1, logits), ZM_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(reason, "encoded"));
+    encode(self);
+    assert_int_equal(zm_session_decode(session, outside, 2, logits), ZM_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(reason, "100"));
+    assert_int_equal(zm_session_decode(session, negative, 1, logits), ZM_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(zm_session_decode(session, tokens, 0, logits), ZM_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(zm_session_decode(session, many, TINY_TOKENS + 1, logits), ZM_ERROR_LIMIT);
+    assert_int_equal(zm_session_decode(session, many, UINT32_MAX, logits), ZM_ERROR_LIMIT);
+    assert_int_equal(zm_session_rewind(session, 1), ZM_ERROR_INVALID_ARGUMENT);
+
+    /* none of these has changed the session, and the last place can be used */
+    decode(self, many, TINY_TOKENS, first);
+    assert_int_equal(zm_session_decode(session, many, 1, logits), ZM_ERROR_LIMIT);
+    assert_int_equal(zm_session_rewind(session, TINY_TOKENS - 1), ZM_OK);
+    decode(self, &many[TINY_TOKENS - 1], 1, logits);
+    for (size_t i = 0; i < TINY_VOCABULARY; i++)
+        assert_true(fabsf(first[i] - logits[i]) <= 1e-4f);
+
+    assert_int_equal(zm_session_encode(session, NULL), ZM_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(zm_session_encode(NULL, logits), ZM_ERROR_INVALID_ARGUMENT);
+    zm_session *none = NULL;
+    assert_int_equal(zm_session_create(NULL, self->model, NULL, &none), ZM_ERROR_INVALID_ARGUMENT);
+    assert_null(none);
+    zm_session_destroy(&none);
+    zm_session_destroy(NULL);
+    stop(self);
+}
+
+/* A non-finite weight anywhere is refused, and the tensor is named. */
+static void check_refused(const char *spec, zm_dtype type, const char *name, uint64_t index,
+                          double value)
+{
+    tiny_params params = {
+        .seed = SEED, .type = type, .edited = name, .edited_index = index, .edited_value = value};
+    fixture *self = calloc(1, sizeof(*self));
+    assert_non_null(self);
+    reason[0] = '\0';
+    assert_int_equal(try_session(self, &params, spec), ZM_ERROR_BAD_FORMAT);
+    assert_null(self->session);
+    assert_non_null(strstr(reason, name));
+    stop(self);
+}
+
+static void test_non_finite_weights(void **state)
+{
+    (void)state;
+    check_refused("host", ZM_F32, "model.encoder.conv1.weight", 0, NAN);
+    check_refused("host", ZM_F16, "model.encoder.layers.1.fc2.weight", TINY_D * 64 - 1, INFINITY);
+    check_refused("host", ZM_BF16, "model.decoder.embed_tokens.weight", 7, -INFINITY);
+    check_refused("host", ZM_F64, "model.decoder.layer_norm.bias", TINY_D - 1, 1e300);
+    check_refused("host:f64", ZM_F64, "model.encoder.embed_positions.weight", 33, NAN);
+    check_refused("opencl", ZM_F16, "model.decoder.layers.0.encoder_attn.k_proj.weight", 5, NAN);
+    check_refused("opencl", ZM_F32, "model.decoder.layers.1.encoder_attn.v_proj.bias", 31,
+                  INFINITY);
+}
+
+/* ---- life ---- */
+
+static void check_life(const char *spec, int cycles)
+{
+    tiny_params params = {.seed = SEED};
+    char *path = tiny_whisper_write(&params);
+    zm_device *device = NULL;
+    open_device(spec, &device);
+    float *mel = tiny_mel(SEED), first[TINY_VOCABULARY], logits[TINY_VOCABULARY];
+    for (int i = 0; i < cycles; i++) {
+        zm_model *model = NULL;
+        zm_session *session = NULL;
+        assert_int_equal(zm_model_open(path, &test_log, &model), ZM_OK);
+        assert_int_equal(zm_session_create(device, model, NULL, &session), ZM_OK);
+        zm_model_close(&model); /* the session has what it needs */
+        assert_int_equal(zm_session_encode(session, mel), ZM_OK);
+        if (i % 2 == 0) { /* the others are destroyed while they encode */
+            assert_int_equal(zm_session_decode(session, tokens, COUNT, logits), ZM_OK);
+            memcpy(i == 0 ? first : logits, logits, sizeof(logits));
+            assert_memory_equal(first, logits, sizeof(logits));
+        }
+        zm_session_destroy(&session);
+        assert_null(session);
+    }
+    free(mel);
+    zm_device_close(&device);
+    tiny_whisper_remove(path);
+}
+
+static void test_life(void **state)
+{
+    (void)state;
+    check_life("host", 50);
+    check_life("opencl", 50);
+}
+
+typedef struct watch {
+    uint64_t calls, last, total, stop_after;
+} watch;
+
+static bool count_progress(void *user, const char *stage, uint64_t done, uint64_t total)
+{
+    watch *self = user;
+    assert_non_null(stage);
+    assert_true(done >= self->last);
+    self->last = done;
+    self->total = total;
+    self->calls++;
+    return self->stop_after == 0 || self->calls < self->stop_after;
+}
+
+static void test_progress(void **state)
+{
+    (void)state;
+    tiny_params params = {.seed = SEED};
+    fixture *self = start(&params, "host");
+    watch seen = {0};
+    zm_session_params session = {
+        .log = &test_log, .progress = count_progress, .progress_user = &seen};
+    zm_session_destroy(&self->session);
+    assert_int_equal(zm_session_create(self->device, self->model, &session, &self->session), ZM_OK);
+    assert_int_equal(seen.last, seen.total);
+    assert_int_equal(seen.total, zm_model_get_info(self->model)->bytes);
+
+    zm_session_destroy(&self->session);
+    seen.last = seen.calls = 0;
+    seen.stop_after = 9;
+    assert_int_equal(zm_session_create(self->device, self->model, &session, &self->session),
+                     ZM_ERROR_CANCELLED);
+    assert_null(self->session);
+    assert_int_equal(seen.calls, 9);
+    stop(self);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_host_is_the_function),
+        cmocka_unit_test(test_host_f64_is_the_function),
+        cmocka_unit_test(test_opencl_is_the_function),
+        cmocka_unit_test(test_cached_decoding),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_non_finite_weights),
+        cmocka_unit_test(test_life),
+        cmocka_unit_test(test_progress),
+    };
+    return cmocka_run_group_tests_name("session", tests, NULL, NULL);
+}
