@@ -18,20 +18,19 @@
 #include "common/half.h"
 #include "convert/recentre.h"
 #include "model_files.h"
+#include "scratch.h"
 
 #define SEED 20230529u
 #define TABLE "model.decoder.embed_tokens.weight"
 #define TOLERANCE 1e-5
 #define MODEL "whisper-tiny.en"
 
-static void show_error(void *user, zm_log_level level, const char *message)
+static scratch_log remembered;
+static void must(zm_status status)
 {
-    (void)user;
-    if (level == ZM_LOG_ERROR)
-        print_message("%s\n", message);
+    if (status)
+        fail_msg("%s", remembered.error);
 }
-
-static const zm_log test_log = {show_error, NULL, ZM_LOG_ERROR};
 
 static zm_device *exact, *fast; /* host:f64 and the default device */
 static char *home, *original;
@@ -39,8 +38,8 @@ static char *home, *original;
 static void open_device(const char *spec, zm_device **out)
 {
     char *cache = test_format("%s/cache", home);
-    const zm_device_params params = {.spec = spec, .log = &test_log, .cache_dir = cache};
-    assert_int_equal(zm_device_open(&params, out), ZM_OK);
+    const zm_device_params params = {.spec = spec, .log = &remembered.log, .cache_dir = cache};
+    must(zm_device_open(&params, out));
     const zm_device_info *info = zm_device_get_info(*out);
     print_message("%s: %s (%s)\n", info->spec, info->name, info->platform);
     free(cache);
@@ -48,8 +47,10 @@ static void open_device(const char *spec, zm_device **out)
 
 static int set_up(void **state)
 {
-    (void)state;
-    home = test_directory_create();
+    scratch_log_init(&remembered);
+    if (scratch_setup(state) != 0)
+        return -1;
+    home = *state;
     original = test_format("%s/original", home);
     test_write_whisper(original, ZM_F32, 100, SEED);
     open_device("host:f64", &exact);
@@ -59,12 +60,10 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    (void)state;
     zm_device_close(&exact);
     zm_device_close(&fast);
     free(original);
-    test_directory_remove(home);
-    return 0;
+    return scratch_teardown(state);
 }
 
 /* The larger relative L2 of encoder output and logits; *equal: the judgement. */
@@ -72,15 +71,15 @@ static double compare(const char *a, const char *b, zm_device *device, bool *equ
 {
     zm_model *first = NULL, *second = NULL;
     zm_check_report *report = NULL;
-    assert_int_equal(zm_model_open(a, &test_log, &first), ZM_OK);
-    assert_int_equal(zm_model_open(b, &test_log, &second), ZM_OK);
+    must(zm_model_open(a, &remembered.log, &first));
+    must(zm_model_open(b, &remembered.log, &second));
     const zm_check_params params = {.a = first,
                                     .b = second,
                                     .device_a = device,
                                     .tokens = 8,
                                     .tolerance = TOLERANCE,
-                                    .log = &test_log};
-    assert_int_equal(zm_check(&params, &report), ZM_OK);
+                                    .log = &remembered.log};
+    must(zm_check(&params, &report));
     double found = report->final_relative_l2;
     *equal = report->equal;
     zm_check_report_destroy(&report);
@@ -93,8 +92,8 @@ static char *convert(const char *from, const char *name, zm_dtype type)
 {
     char *path = test_format("%s/%s", home, name);
     const zm_convert_params params = {
-        .input = from, .output = path, .type = type, .overwrite = true, .log = &test_log};
-    assert_int_equal(zm_convert(&params, NULL), ZM_OK);
+        .input = from, .output = path, .type = type, .overwrite = true, .log = &remembered.log};
+    must(zm_convert(&params, NULL));
     return path;
 }
 
@@ -153,7 +152,7 @@ static void test_still_layer_norm(void **state)
     char *plain = test_format("%s/plain", home);
     test_copy_model(path, plain, &(test_changes){.norm = ""});
     zm_model *model = NULL;
-    assert_int_equal(zm_model_open(plain, &test_log, &model), ZM_OK);
+    must(zm_model_open(plain, &remembered.log, &model));
     assert_int_equal(zm_model_get_info(model)->norm, ZM_NORM_LAYER);
     zm_model_close(&model);
     expect_equal("converted, read as LayerNorm", original, plain, exact, 1e-12);
@@ -200,7 +199,7 @@ typedef struct editor {
 static void *recentred_rows(const zm_model_tensor *tensor)
 {
     zm_recentring recentring;
-    assert_int_equal(zm_recentring_init(&recentring, tensor, ZM_RECENTRE_ROWS), ZM_OK);
+    must(zm_recentring_init(&recentring, tensor, ZM_RECENTRE_ROWS));
     double *rows = malloc(tensor->elements * sizeof(double));
     void *bytes = malloc(tensor->bytes);
     assert_true(rows && bytes);
@@ -231,7 +230,7 @@ static void try_mistake(const char *source, const char *converted, const mistake
     editor e = {.mistake = m};
     bool equal = false;
     char *path = test_format("%s/mistaken", home);
-    assert_int_equal(zm_model_open(source, &test_log, &e.before), ZM_OK);
+    must(zm_model_open(source, &remembered.log, &e.before));
     const test_changes changes = {
         .edit = edit, .user = &e, .eps = m->eps, .norm = m->only_norm ? "rms_norm" : NULL};
     test_copy_model(m->only_norm ? source : converted, path, &changes);
