@@ -1,0 +1,44 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# What the scripts share. Source it from bash after `set -euo pipefail`.
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+export ZEROMEAN_MODELS_DIR=${ZEROMEAN_MODELS_DIR:-$ROOT/models}
+export ZEROMEAN_TEST_SPEECH=${ZEROMEAN_TEST_SPEECH:-/usr/share/pocketsphinx/test/data/librivox}
+
+fail() {
+    printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+    exit 1
+}
+
+# stage "what" command...: says what is done, what it took, and stops the script if it fails.
+stage() {
+    local what=$1 start=$SECONDS
+    shift
+    printf '== %s\n' "$what"
+    "$@" || fail "failed: $what ($*)"
+    printf '   %d s\n' $((SECONDS - start))
+}
+
+configure() {
+    local folder=$1
+    shift
+    if [ -f "$folder/build.ninja" ]; then
+        meson configure "$folder" "$@"
+    else
+        rm -rf "$folder"
+        meson setup "$folder" "$ROOT" "$@"
+    fi
+}
+
+# build FOLDER OPTION...: configures and builds; quick when nothing changed.
+build() {
+    local folder=$ROOT/$1 log=$ROOT/$1.log
+    shift
+    if configure "$folder" "$@" >"$log" 2>&1 && ninja -C "$folder" >>"$log" 2>&1; then
+        rm -f "$log"
+        return 0
+    fi
+    tail -n 40 "$log" >&2
+    return 1
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* zeromean check: are two models the same function? */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zeromean/check.h>
+
+#include "cli/device.h"
+#include "cli/model.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "cli/progress.h"
+
+typedef struct check {
+    const char *device_spec, *device_b_spec, *audio;
+    uint32_t tokens;
+    double tolerance;
+    bool truth, json;
+    zm_model *a, *b;
+    zm_device *device_a, *device_b; /* device_b NULL: the same as device_a */
+    float *mel;
+    zm_check_report *report;
+} check;
+
+static zm_cli_exit open_devices(check *c)
+{
+    const char *spec_a = c->device_spec, *spec_b = c->device_b_spec;
+    if (c->truth) {
+        spec_a = "host:f64";
+        spec_b = c->device_b_spec ? c->device_b_spec : c->device_spec;
+    }
+    zm_cli_exit code = zm_cli_device_open(spec_a, &c->device_a);
+    if (code == ZM_CLI_OK && (c->truth || spec_b))
+        code = zm_cli_device_open(spec_b, &c->device_b);
+    return code;
+}
+
+static zm_cli_exit open_all(check *c, char **paths)
+{
+    zm_cli_exit code = zm_cli_result(zm_model_open(paths[0], zm_cli_log(), &c->a));
+    if (code == ZM_CLI_OK)
+        code = zm_cli_result(zm_model_open(paths[1], zm_cli_log(), &c->b));
+    if (code == ZM_CLI_OK && c->audio)
+        code = zm_cli_result(zm_cli_mel_read(c->audio, zm_model_get_info(c->a), &c->mel));
+    if (code == ZM_CLI_OK)
+        code = open_devices(c);
+    return code;
+}
+
+static void close_all(check *c)
+{
+    zm_check_report_destroy(&c->report);
+    free(c->mel);
+    zm_device_close(&c->device_b);
+    zm_device_close(&c->device_a);
+    zm_model_close(&c->b);
+    zm_model_close(&c->a);
+}
+
+static json_t *rows_json(const zm_check_report *report)
+{
+    json_t *rows = json_array();
+    for (size_t i = 0; i < report->row_count; i++) {
+        const zm_check_row *row = &report->rows[i];
+        const zm_cli_field fields[] = {
+            {"what", json_string(row->what)},
+            {"layer", json_integer(row->layer)},
+            {"relative_l2", zm_cli_json_real(row->relative_l2)},
+            {"max_abs", zm_cli_json_real(row->max_abs)},
+        };
+        json_array_append_new(rows, zm_cli_json_object(fields, 4));
+    }
+    return rows;
+}
+
+static json_t *check_json(const check *c)
+{
+    const zm_check_report *report = c->report;
+    const zm_device *b = c->device_b ? c->device_b : c->device_a;
+    const zm_cli_field fields[] = {
+        {"schema", json_string("zeromean.check/1")},
+        {"version", json_string(zm_version())},
+        {"a", zm_cli_model_json(c->a)},
+        {"b", zm_cli_model_json(c->b)},
+        {"device_a", zm_cli_device_json(zm_device_get_info(c->device_a))},
+        {"device_b", zm_cli_device_json(zm_device_get_info(b))},
+        {"rows", rows_json(report)},
+        {"final_relative_l2", zm_cli_json_real(report->final_relative_l2)},
+        {"tolerance", zm_cli_json_real(c->tolerance)},
+        {"tokens", json_integer(report->tokens)},
+        {"tokens_equal", json_integer(report->tokens_equal)},
+        {"equal", json_boolean(report->equal)},
+    };
+    return zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0]));
+}
+
+static void print_table(const check *c)
+{
+    const zm_check_report *report = c->report;
+    printf("%-20s %12s %12s\n", "", "relative L2", "max abs");
+    for (size_t i = 0; i < report->row_count; i++) {
+        const zm_check_row *row = &report->rows[i];
+        char what[48];
+        bool layer = strstr(row->what, ".layer") != NULL;
+        snprintf(what, sizeof(what), layer ? "%s %u" : "%s", row->what, row->layer);
+        printf("%-20s %12.3e %12.3e\n", what, row->relative_l2, row->max_abs);
+    }
+    printf("%-20s %12.3e %12s\n", "final", report->final_relative_l2, "");
+    printf("%-20s %u of %u greedy tokens equal\n", "tokens", report->tokens_equal, report->tokens);
+}
+
+static zm_cli_exit compare(check *c)
+{
+    zm_check_params params = {
+        .a = c->a,
+        .b = c->b,
+        .device_a = c->device_a,
+        .device_b = c->device_b,
+        .mel = c->mel,
+        .tokens = c->tokens,
+        .tolerance = c->tolerance,
+        .log = zm_cli_log(),
+        .progress = zm_cli_progress,
+    };
+    zm_cli_exit code = zm_cli_result(zm_check(&params, &c->report));
+    if (code != ZM_CLI_OK)
+        return code;
+    if (c->json)
+        code = zm_cli_json_print(check_json(c));
+    else
+        print_table(c);
+    if (c->report->equal)
+        return code;
+    zm_cli_error("%s and %s differ: relative L2 %.3e (tolerance %.0e), %u of %u tokens equal",
+                 zm_model_get_info(c->a)->path, zm_model_get_info(c->b)->path,
+                 c->report->final_relative_l2, c->tolerance, c->report->tokens_equal,
+                 c->report->tokens);
+    return ZM_CLI_FAILED;
+}
+
+static zm_cli_exit run(int argc, char **argv)
+{
+    check c = {.tokens = 32, .tolerance = 1e-5};
+    const zm_cli_option options[] = {
+        {"device", 'd', "DEVICE", "run both on this device", ZM_CLI_TEXT, &c.device_spec},
+        {"device-b", 0, "DEVICE", "run B on this one", ZM_CLI_TEXT, &c.device_b_spec},
+        {"truth", 0, NULL, "run A in float64 on the host, slowly", ZM_CLI_FLAG, &c.truth},
+        {"audio", 0, "FILE", "input: its first 30 s (default: synthetic)", ZM_CLI_TEXT, &c.audio},
+        {"tokens", 0, "N", "greedy tokens to compare (default: 32)", ZM_CLI_COUNT, &c.tokens},
+        {"tolerance", 0, "T", "relative L2 of the outputs (default: 1e-5)", ZM_CLI_REAL,
+         &c.tolerance},
+        {"json", 0, NULL, "print JSON (schema zeromean.check/1)", ZM_CLI_FLAG, &c.json},
+    };
+    zm_cli_arguments arguments;
+    zm_cli_exit code;
+    if (!zm_cli_parse(&zm_cli_check, options, sizeof(options) / sizeof(options[0]), argc, argv,
+                      &arguments, &code))
+        return code;
+    zm_cli_progress_start();
+    code = open_all(&c, arguments.values);
+    if (code == ZM_CLI_OK && !c.json) {
+        zm_cli_device_announce(c.device_a);
+        if (c.device_b)
+            zm_cli_device_announce(c.device_b);
+    }
+    if (code == ZM_CLI_OK)
+        code = compare(&c);
+    close_all(&c);
+    return code;
+}
+
+const zm_cli_command zm_cli_check = {
+    .name = "check",
+    .synopsis = "A B",
+    .summary = "Compare two models layer by layer on the same input",
+    .details = "A is taken as the truth. The main branch is compared up to its mean, which a "
+               "Pre-LN model\nnever reads. Exits with 1 when the outputs differ by more than the "
+               "tolerance or a greedy\ntoken differs.\n\n" ZM_CLI_DEVICE_HELP,
+    .min_arguments = 2,
+    .max_arguments = 2,
+    .run = run,
+};

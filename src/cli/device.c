@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/device.h"
+
+#include "cli/output.h"
+
+zm_cli_exit zm_cli_device_open(const char *spec, zm_device **out)
+{
+    zm_environment environment;
+    zm_environment_read(&environment);
+    zm_device_params params = {
+        .spec = spec ? spec : environment.device,
+        .log = zm_cli_log(),
+        .cache_dir = environment.cache_dir,
+    };
+    zm_status status = zm_device_open(&params, out);
+    zm_cli_exit code = zm_cli_result(status);
+    return status == ZM_ERROR_INVALID_ARGUMENT ? ZM_CLI_USAGE : code;
+}
+
+void zm_cli_device_announce(const zm_device *device)
+{
+    const zm_device_info *info = zm_device_get_info(device);
+    zm_cli_note("device %s: %s (%s)", info->spec, info->name, info->platform);
+}
+
+const char *zm_cli_device_type_name(zm_device_type type)
+{
+    switch (type) {
+    case ZM_DEVICE_CPU: return "cpu";
+    case ZM_DEVICE_GPU: return "gpu";
+    case ZM_DEVICE_ACCELERATOR: return "accelerator";
+    default: return "other";
+    }
+}
+
+static const char *backend_name(zm_backend backend)
+{
+    switch (backend) {
+    case ZM_BACKEND_HOST: return "host";
+    case ZM_BACKEND_OPENCL: return "opencl";
+    case ZM_BACKEND_VULKAN: return "vulkan";
+    default: return "unknown";
+    }
+}
+
+json_t *zm_cli_device_json(const zm_device_info *info)
+{
+    const zm_cli_field fields[] = {
+        {"spec", zm_cli_json_text(info->spec)},
+        {"name", zm_cli_json_text(info->name)},
+        {"platform", zm_cli_json_text(info->platform)},
+        {"vendor", zm_cli_json_text(info->vendor)},
+        {"driver", zm_cli_json_text(info->driver)},
+        {"backend", json_string(backend_name(info->backend))},
+        {"type", json_string(zm_cli_device_type_name(info->type))},
+        {"real_type", json_string(zm_dtype_name(info->real_type))},
+    };
+    return zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0]));
+}

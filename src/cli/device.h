@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Choosing a device and saying which one it was. */
+#ifndef ZM_SRC_CLI_DEVICE_H
+#define ZM_SRC_CLI_DEVICE_H
+
+#include <jansson.h>
+#include <zeromean/device.h>
+
+#include "cli/cli.h"
+
+#define ZM_CLI_DEVICE_HELP                                                                         \
+    "A device is BACKEND[:INDEX|:NAME]: 'opencl', 'opencl:1', 'opencl:pocl', 'host', 'host:f64'\n" \
+    "(see 'zeromean devices'). --device beats the environment variable ZEROMEAN_DEVICE, which\n"   \
+    "beats the best device there is.\n"
+
+/* spec NULL: what the environment says, else the best. A spec that cannot be read is a usage
+ * error. */
+zm_cli_exit zm_cli_device_open(const char *spec, zm_device **out);
+
+/* Which device it is, on stderr. */
+void zm_cli_device_announce(const zm_device *device);
+
+json_t *zm_cli_device_json(const zm_device_info *info);
+
+const char *zm_cli_device_type_name(zm_device_type type);
+
+#endif

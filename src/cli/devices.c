@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* zeromean devices: what there is to compute on. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/device.h"
+#include "cli/options.h"
+#include "cli/output.h"
+
+static json_t *limits_json(const zm_device_limits *limits)
+{
+    const zm_cli_field fields[] = {
+        {"memory_bytes", json_integer((json_int_t)limits->memory_bytes)},
+        {"max_buffer_bytes", json_integer((json_int_t)limits->max_buffer_bytes)},
+        {"local_memory_bytes", json_integer((json_int_t)limits->local_memory_bytes)},
+        {"compute_units", json_integer(limits->compute_units)},
+        {"max_work_group", json_integer(limits->max_work_group)},
+        {"buffer_alignment", json_integer(limits->buffer_alignment)},
+        {"wrap_alignment", json_integer(limits->wrap_alignment)},
+        {"float_vector_width", json_integer(limits->float_vector_width)},
+        {"sub_group_size", json_integer(limits->sub_group_size)},
+        {"fp16", json_boolean(limits->fp16)},
+        {"fp64", json_boolean(limits->fp64)},
+        {"unified_memory", json_boolean(limits->unified_memory)},
+        {"timestamps", json_boolean(limits->timestamps)},
+        {"spirv", json_boolean(limits->spirv)},
+        {"command_buffer", json_boolean(limits->command_buffer)},
+    };
+    return zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0]));
+}
+
+static json_t *devices_json(const zm_device_list *list)
+{
+    json_t *devices = json_array();
+    for (size_t i = 0; i < list->count; i++) {
+        json_t *device = zm_cli_device_json(&list->devices[i]);
+        json_object_set_new(device, "score", json_integer(list->devices[i].score));
+        json_object_set_new(device, "limits", limits_json(&list->devices[i].limits));
+        json_array_append_new(devices, device);
+    }
+    const zm_cli_field fields[] = {
+        {"schema", json_string("zeromean.devices/1")},
+        {"version", json_string(zm_version())},
+        {"devices", devices},
+    };
+    return zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0]));
+}
+
+static void print_table(const zm_device_list *list)
+{
+    printf("%-12s %-11s %6s %10s  %s\n", "device", "type", "units", "memory", "name (platform)");
+    for (size_t i = 0; i < list->count; i++) {
+        const zm_device_info *info = &list->devices[i];
+        printf("%-12s %-11s %6u %6.1f GiB  %s (%s)%s\n", info->spec,
+               zm_cli_device_type_name(info->type), info->limits.compute_units,
+               (double)info->limits.memory_bytes / (1024.0 * 1024 * 1024), info->name,
+               info->platform, i == 0 ? ", the default" : "");
+    }
+}
+
+static zm_cli_exit run(int argc, char **argv)
+{
+    bool json = false;
+    const zm_cli_option options[] = {
+        {"json", 0, NULL, "print JSON (schema zeromean.devices/1)", ZM_CLI_FLAG, &json},
+    };
+    zm_cli_arguments arguments;
+    zm_cli_exit code;
+    if (!zm_cli_parse(&zm_cli_devices, options, 1, argc, argv, &arguments, &code))
+        return code;
+
+    zm_device_list *list = NULL;
+    zm_device_params params = {.log = zm_cli_log()};
+    code = zm_cli_result(zm_device_list_create(&params, &list));
+    if (code == ZM_CLI_OK && json)
+        code = zm_cli_json_print(devices_json(list));
+    else if (code == ZM_CLI_OK)
+        print_table(list);
+    zm_device_list_destroy(&list);
+    return code;
+}
+
+const zm_cli_command zm_cli_devices = {
+    .name = "devices",
+    .synopsis = "",
+    .summary = "List the devices, the default one first",
+    .details = ZM_CLI_DEVICE_HELP,
+    .run = run,
+};

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A progress bar on stderr, and Ctrl-C as a request to stop. */
+#ifndef ZM_SRC_CLI_PROGRESS_H
+#define ZM_SRC_CLI_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* From here on the first Ctrl-C (and SIGTERM) makes zm_cli_progress return false; the second one
+ * ends the process. A bar is drawn only if stderr is a terminal. */
+void zm_cli_progress_start(void);
+
+/* A zm_progress_fn. */
+bool zm_cli_progress(void *user, const char *stage, uint64_t done, uint64_t total);
+
+/* Takes the bar off the screen until the next zm_cli_progress. */
+void zm_cli_progress_hide(void);
+
+/* Text is about to go to stdout: no bar from here on if both show on a terminal. */
+void zm_cli_progress_yield(void);
+
+bool zm_cli_interrupted(void);
+
+#endif

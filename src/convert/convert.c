@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <zeromean/convert.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/file.h"
+#include "convert/copy.h"
+#include "convert/plan.h"
+#include "convert/source.h"
+#include "convert/staging.h"
+#include "convert/transfer.h"
+
+#define WEIGHTS "model.safetensors"
+#define FORMAT_KEY "zeromean.format"
+#define FORMAT_VERSION "1"
+
+typedef struct conversion {
+    const zm_convert_params *params;
+    const zm_log *log;
+    zm_convert_progress progress;
+    zm_staging staging;
+    zm_model *model;
+    zm_plan plan;
+    uint64_t side_bytes;
+    zm_convert_report report;
+} conversion;
+
+static zm_status check_params(const zm_convert_params *params)
+{
+    const zm_log *log = params->log;
+    if (!params->input || !params->output || !*params->input || !*params->output)
+        return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "convert needs an input and an output");
+    if (zm_path_exists(params->input) && !zm_path_is_directory(params->input))
+        return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "%s: is not a directory with a model",
+                       params->input);
+    if (params->norm != ZM_NORM_DEFAULT && params->norm != ZM_NORM_RMS)
+        return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT,
+                       "convert: cannot convert to the norm %s; rms_norm is possible",
+                       zm_norm_name(params->norm));
+    if (params->type != ZM_DTYPE_NONE && params->type != ZM_F32 && params->type != ZM_F16 &&
+        params->type != ZM_F64)
+        return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT,
+                       "convert: cannot store weights as %s; f32, f16 and f64 are possible",
+                       zm_dtype_name(params->type));
+    return ZM_OK;
+}
+
+/* Overwriting must not be a way to lose a model that cannot be made again. */
+static zm_status check_overwriting(const conversion *c)
+{
+    if (!c->staging.exists || c->staging.empty)
+        return ZM_OK;
+    char *path = zm_path_join(c->staging.output, WEIGHTS);
+    if (!path)
+        return zm_fail(c->log, ZM_ERROR_OUT_OF_MEMORY, "no memory to convert");
+    zm_safetensors *file = NULL;
+    bool ours = false;
+    if (zm_path_exists(path) && zm_safetensors_open(path, NULL, &file) == ZM_OK)
+        for (size_t i = 0; i < file->metadata_count; i++)
+            ours = ours || strcmp(file->metadata[i].key, FORMAT_KEY) == 0;
+    zm_safetensors_close(&file);
+    free(path);
+    if (ours)
+        return ZM_OK;
+    return zm_fail(c->log, ZM_ERROR_INVALID_ARGUMENT,
+                   "%s: is not the output of a conversion, so it is not overwritten; remove it or "
+                   "choose another output",
+                   c->staging.output);
+}
+
+static zm_status prepare(conversion *c)
+{
+    const zm_convert_params *params = c->params;
+    zm_status status = zm_model_open(params->input, c->log, &c->model);
+    if (status)
+        return status;
+    if (zm_model_get_info(c->model)->norm != ZM_NORM_LAYER)
+        return zm_fail(c->log, ZM_ERROR_UNSUPPORTED,
+                       "%s: has the norm %s already; only LayerNorm models can be converted",
+                       params->input, zm_norm_name(zm_model_get_info(c->model)->norm));
+    status = check_overwriting(c);
+    if (!status)
+        status = zm_plan_make(c->model, params->type, c->log, &c->plan);
+    if (!status)
+        status = zm_copy_side_files(params->input, NULL, c->log, &c->side_bytes);
+    return status;
+}
+
+static zm_status hash_source(conversion *c)
+{
+    for (size_t i = 0; i < c->model->file_count; i++)
+        c->report.input_bytes += c->model->files[i]->map.size;
+    if (!zm_convert_progress_begin(&c->progress, "reading", c->report.input_bytes))
+        return ZM_ERROR_CANCELLED;
+    return zm_source_hash(c->model, &c->progress, c->report.source_sha256);
+}
+
+static zm_status open_writer(conversion *c, const char *path, zm_safetensors_writer **out)
+{
+    char format_key[] = FORMAT_KEY, format[] = FORMAT_VERSION;
+    char norm_key[] = "zeromean.norm", norm[] = "rms_norm";
+    char source_key[] = "zeromean.source_sha256";
+    char version_key[] = "zeromean.version", version[] = ZM_VERSION_STRING;
+    const zm_metadata extra[] = {{format_key, format},
+                                 {norm_key, norm},
+                                 {source_key, c->report.source_sha256},
+                                 {version_key, version}};
+    zm_metadata *metadata = NULL;
+    size_t metadata_count = 0;
+    zm_status status = zm_source_metadata(c->model, extra, sizeof(extra) / sizeof(extra[0]), c->log,
+                                          &metadata, &metadata_count);
+    zm_model_tensor *tensors = calloc(c->plan.count, sizeof(*tensors));
+    if (!status && !tensors)
+        status = zm_fail(c->log, ZM_ERROR_OUT_OF_MEMORY, "no memory to convert");
+    for (size_t i = 0; i < c->plan.count && tensors; i++) {
+        tensors[i] = *c->plan.items[i].tensor;
+        tensors[i].dtype = c->plan.items[i].dtype;
+    }
+    if (!status)
+        status = zm_safetensors_writer_open(path, tensors, c->plan.count, metadata, metadata_count,
+                                            c->log, out);
+    free(tensors);
+    free(metadata);
+    return status;
+}
+
+static zm_status write_tensors(conversion *c, zm_safetensors_writer *writer)
+{
+    if (!zm_convert_progress_begin(&c->progress, "converting", c->plan.input_bytes))
+        return ZM_ERROR_CANCELLED;
+    for (size_t i = 0; i < c->plan.count; i++) {
+        const zm_plan_item *item = &c->plan.items[i];
+        const zm_transfer_params params = {
+            .item = item, .writer = writer, .log = c->log, .progress = &c->progress};
+        double rounding = 0.0;
+        zm_status status = zm_transfer_tensor(&params, &rounding);
+        if (status)
+            return status;
+        if (rounding > c->report.rounding)
+            c->report.rounding = rounding;
+        zm_map_drop(&item->file->map, item->tensor->data, item->tensor->bytes);
+    }
+    return ZM_OK;
+}
+
+static zm_status write_output(conversion *c)
+{
+    zm_status status = zm_staging_begin(&c->staging, c->plan.output_bytes + c->side_bytes);
+    if (status)
+        return status;
+    zm_safetensors_writer *writer = NULL;
+    char *path = zm_path_join(c->staging.temporary, WEIGHTS);
+    status = path ? open_writer(c, path, &writer)
+                  : zm_fail(c->log, ZM_ERROR_OUT_OF_MEMORY, "no memory to convert");
+    if (!status)
+        status = write_tensors(c, writer);
+    if (!status)
+        status = zm_safetensors_writer_commit(&writer);
+    zm_safetensors_writer_discard(&writer);
+    struct stat info;
+    if (!status && stat(path, &info) == 0)
+        c->report.output_bytes = (uint64_t)info.st_size;
+    free(path);
+    if (!status)
+        status = zm_copy_side_files(c->params->input, c->staging.temporary, c->log, &c->side_bytes);
+    if (!status)
+        status = zm_staging_commit(&c->staging);
+    return status;
+}
+
+static void fill_report(conversion *c)
+{
+    c->report.tensors = c->plan.count;
+    c->report.recentred = c->plan.recentred;
+}
+
+zm_status zm_convert(const zm_convert_params *params, zm_convert_report *report)
+{
+    if (!params)
+        return ZM_ERROR_INVALID_ARGUMENT;
+    conversion c = {.params = params,
+                    .log = params->log,
+                    .progress = {.call = params->progress, .user = params->progress_user},
+                    .staging = {.lock = -1}};
+    zm_status status = check_params(params);
+    if (!status)
+        status =
+            zm_staging_init(&c.staging, params->input, params->output, params->overwrite, c.log);
+    if (!status)
+        status = prepare(&c);
+    if (!status)
+        status = hash_source(&c);
+    if (!status)
+        status = write_output(&c);
+    if (status == ZM_ERROR_CANCELLED)
+        zm_fail(c.log, status, "%s: conversion cancelled, nothing was written", params->output);
+    if (!status) {
+        fill_report(&c);
+        if (report)
+            *report = c.report;
+    }
+    zm_plan_finish(&c.plan);
+    zm_model_close(&c.model);
+    zm_staging_finish(&c.staging);
+    return status;
+}

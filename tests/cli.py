@@ -1,0 +1,358 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The manners of the program: usage, exit codes, one line per failure, nothing left behind.
+
+usage: cli.py PROGRAM
+"""
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import program
+import tap
+import tiny_model
+from program import ROOT, Program, write_wav
+
+COMMANDS = ("transcribe", "convert", "check", "devices", "inspect")
+HOST = ("--device", "host")
+
+
+class Usage(Program):
+    def test_help_and_version_everywhere(self):
+        version = self.ok("--version")
+        self.assertRegex(version, r"^zeromean \d+\.\d+\.\d+\n$")
+        self.assertEqual(self.ok("-h"), self.ok("--help"))
+        for command in COMMANDS:
+            self.assertIn(command, self.ok("--help"))
+            self.assertEqual(self.ok(command, "--version"), version)
+            text = self.ok(command, "--help")
+            self.assertTrue(text.startswith(f"usage: zeromean {command}"), text)
+            self.assertIn("Exit status", text)
+            self.assertLessEqual(max(map(len, text.splitlines())), 100)
+
+    def test_help_wins_over_missing_arguments(self):
+        self.ok("convert", "--help", "--norm", "rms")
+
+    def test_no_command(self):
+        self.usage()
+
+    def test_unknown_command_and_option(self):
+        self.assertIn("'transmogrify'", self.usage("transmogrify"))
+        self.assertIn("'--frobnicate'", self.usage("--frobnicate"))
+        for command in COMMANDS:
+            self.assertIn("'--frobnicate'", self.usage(command, "--frobnicate", "x", "y"))
+            self.assertIn("'-Z'", self.usage(command, "-Z", "x", "y"))
+
+    def test_number_of_arguments(self):
+        for arguments in (["transcribe"], ["transcribe", "m"], ["convert", "m"], ["check", "m"],
+                          ["inspect"], ["inspect", "a", "b"], ["convert", "a", "b", "c"],
+                          ["devices", "a"]):
+            self.usage(*arguments)
+
+    def test_values(self):
+        for arguments in (["convert", "a", "b", "--norm", "layer"], ["convert", "a", "b", "--norm"],
+                          ["convert", "a", "b", "--type=f"], ["convert", "a", "b", "--type", "f32|"],
+                          ["convert", "a", "b", "--overwrite=1"],
+                          ["check", "a", "b", "--tokens", "0"], ["check", "a", "b", "--tokens", "-1"],
+                          ["check", "a", "b", "--tokens", "1e3"],
+                          ["check", "a", "b", "--tokens", "99999999999999999999"],
+                          ["check", "a", "b", "--tolerance", "nan"],
+                          ["check", "a", "b", "--tolerance", "0"],
+                          ["check", "a", "b", "--tolerance", "1x"],
+                          ["transcribe", "a", "b", "--repeat", ""],
+                          ["transcribe", "a", "b", "--device"], ["transcribe", "a", "b", "-d"],
+                          ["transcribe", "a", "b", "--device="]):
+            self.usage(*arguments)
+
+    def test_two_dashes_end_the_options(self):
+        self.assertIn("--json", self.failure("inspect", "--", "--json"))
+
+
+class Devices(Program):
+    def test_host_is_always_there(self):
+        self.assertRegex(self.ok("devices"), r"(?m)^host ")
+
+    def test_json(self):
+        devices = self.json("devices")
+        self.assertEqual(devices["schema"], "zeromean.devices/1")
+        scores = [device["score"] for device in devices["devices"]]
+        self.assertEqual(scores, sorted(scores, reverse=True))
+        self.assertIn("host", [device["backend"] for device in devices["devices"]])
+
+    def test_an_opencl_device_is_found(self):
+        kinds = [device["backend"] for device in self.json("devices")["devices"]]
+        self.assertIn("opencl", kinds, "without an OpenCL device these tests prove little")
+
+    def test_full_disk(self):
+        with open("/dev/full", "wb") as full:
+            for arguments in (["devices"], ["devices", "--json"], ["--help"]):
+                self.assertIn("standard output", self.failure(*arguments, stdout=full))
+
+
+class Models(Program):
+    def setUp(self):
+        super().setUp()
+        self.model = tiny_model.write(self.scratch / "model")
+        self.wav = write_wav(self.scratch / "a.wav", 1.5)
+        self.out = self.scratch / "out"
+
+    def nothing_left(self):
+        left = {path.name for path in self.scratch.iterdir()} - {"model", "a.wav"}
+        self.assertEqual(left, set())
+
+    def test_inspect(self):
+        self.assertIn("layer_norm", self.ok("inspect", self.model))
+        self.assertIn("model.encoder.conv1.weight", self.ok("inspect", self.model, "--tensors"))
+        about = self.json("inspect", self.model)
+        self.assertEqual(about["schema"], "zeromean.inspect/1")
+        self.assertEqual(about["whisper"]["d"], tiny_model.D)
+        self.assertNotIn("tensors", about)
+        about = self.json("inspect", self.model, "--tensors")
+        self.assertEqual(len(about["tensors"]), about["model"]["tensor_count"])
+
+    def test_convert_and_check(self):
+        self.assertIn("recentred", self.ok("convert", self.model, self.out))
+        self.assertEqual(self.json("inspect", self.out)["model"]["norm"], "rms_norm")
+        report = self.json("check", self.model, self.out, *HOST)
+        self.assertTrue(report["equal"])
+        self.assertEqual(report["schema"], "zeromean.check/1")
+        self.assertLess(report["final_relative_l2"], 1e-5)
+        self.ok("check", self.model, self.out, *HOST, "--audio", self.wav, "--tokens", "4")
+        report = self.json("check", "--truth", self.model, self.out, *HOST, "--tokens=4")
+        self.assertEqual(report["device_a"]["real_type"], "f64")
+        self.assertEqual(report["device_b"]["spec"], "host")
+
+    def test_check_sees_a_difference(self):
+        other = tiny_model.write(self.scratch / "other", seed=2)
+        done = self.run_program("check", self.model, other, *HOST)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"differ", done.stderr)
+        self.assertIn(b"final", done.stdout)
+
+    def test_convert_leaves_what_is_there(self):
+        self.out.mkdir()
+        (self.out / "mine").write_text("x")
+        self.failure("convert", self.model, self.out)
+        self.assertEqual([path.name for path in self.out.iterdir()], ["mine"])
+
+    def test_convert_overwrites_when_told(self):
+        first = self.json("convert", self.model, self.out)
+        self.assertEqual(first["schema"], "zeromean.convert/1")
+        again = self.json("convert", self.model, self.out, "--overwrite")
+        self.assertEqual(first, again)
+        self.assertEqual(self.json("inspect", self.out)["model"]["norm"], "rms_norm")
+
+    def test_convert_type(self):
+        self.ok("convert", self.model, self.out, "--type", "f16")
+        tensors = self.json("inspect", self.out, "--tensors")["tensors"]
+        self.assertEqual({tensor["dtype"] for tensor in tensors}, {"f16"})
+
+    def test_convert_where_there_is_no_place(self):
+        self.failure("convert", self.model, "/proc/no/such/place")
+        self.failure("convert", self.model, self.scratch / "a.wav" / "out")
+        self.nothing_left()
+
+    def test_no_model(self):
+        for command in (["inspect"], ["convert", self.out], ["check", self.model],
+                        ["transcribe", self.wav]):
+            for wrong in (self.scratch / "none", self.wav, "", "\n", "/proc/self/mem"):
+                arguments = [command[0], wrong, *command[1:]]
+                if command[0] == "check":
+                    arguments = [*command, wrong]
+                self.failure(*arguments)
+        self.nothing_left()
+
+    def broken(self, name, data):
+        path = self.model / name
+        if data is None:
+            path.unlink()
+        else:
+            path.write_bytes(data)
+        for arguments in (["inspect", self.model], ["convert", self.model, self.out],
+                          ["check", self.model, self.model, *HOST],
+                          ["transcribe", self.model, self.wav, *HOST]):
+            error = self.failure(*arguments)
+        self.nothing_left()
+        return error
+
+    def test_truncated_weights(self):
+        data = (self.model / "model.safetensors").read_bytes()
+        for size in (0, 1, 7, 8, 9, 1000, len(data) // 2, len(data) - 1):
+            with self.subTest(size=size):
+                self.broken("model.safetensors", data[:size])
+
+    def test_weights_with_more_behind(self):
+        data = (self.model / "model.safetensors").read_bytes()
+        self.broken("model.safetensors", data + b"\0")
+
+    def test_missing_and_broken_files(self):
+        whole = (self.model / "config.json").read_bytes()
+        self.broken("config.json", b"")
+        self.broken("config.json", b"{")
+        self.broken("config.json", b"[1]")
+        self.broken("config.json", whole[: len(whole) // 2])
+        self.broken("config.json", b"\xff\xfe\x00")
+        self.broken("config.json", None)
+        (self.model / "config.json").write_bytes(whole)
+        self.broken("model.safetensors", None)
+
+    def test_unknown_architecture(self):
+        for wrong in ("bert", "", 7, None):
+            config = {**tiny_model.config(), "model_type": wrong}
+            self.broken("config.json", json.dumps(config).encode())
+
+    def test_lying_config(self):
+        for field, wrong in (("d_model", 32), ("d_model", 0), ("d_model", -1), ("d_model", 1e30),
+                             ("d_model", "16"), ("encoder_layers", 3), ("encoder_layers", 2**31),
+                             ("encoder_attention_heads", 3), ("vocab_size", 5),
+                             ("num_mel_bins", 81), ("max_source_positions", 1499)):
+            with self.subTest(field=field, value=wrong):
+                config = {**tiny_model.config(), field: wrong}
+                self.broken("config.json", json.dumps(config).encode())
+
+    def test_missing_tensor(self):
+        weights = tiny_model.tensors()
+        del weights["model.decoder.layers.1.fc2.bias"]
+        tiny_model.write_safetensors(self.model / "other", weights)
+        error = self.broken("model.safetensors", (self.model / "other").read_bytes())
+        self.assertIn("model.decoder.layers.1.fc2.bias", error)
+
+    def test_weights_that_are_no_numbers(self):
+        weights = tiny_model.tensors()
+        weights["model.encoder.layers.1.fc2.weight"][1][5] = float("nan")
+        tiny_model.write_safetensors(self.model / "model.safetensors", weights)
+        self.assertIn("model.encoder.layers.1.fc2.weight",
+                      self.failure("convert", self.model, self.out))
+        self.nothing_left()
+
+    def test_broken_tokenizer(self):
+        for data in (None, b"", b"{}", b"[[[[[[", b'{"model": {"type": "WordPiece", "vocab": {}}}'):
+            path = self.model / "tokenizer.json"
+            path.unlink(missing_ok=True)
+            if data is not None:
+                path.write_bytes(data)
+            self.failure("transcribe", self.model, self.wav, *HOST)
+
+    def test_devices_that_are_not_there(self):
+        for spec in ("opencl:99", "opencl:no such name", "host:7"):
+            self.failure("transcribe", self.model, self.wav, "--device", spec)
+            self.failure("transcribe", self.model, self.wav, env={"ZEROMEAN_DEVICE": spec})
+            self.failure("check", self.model, self.model, "--device-b", spec)
+
+    def test_devices_that_make_no_sense(self):
+        for spec in ("cuda", ":", "opencl:", "x" * 5000):
+            self.line(2, "transcribe", self.model, self.wav, "--device", spec)
+
+    def test_option_beats_environment(self):
+        said = self.json("transcribe", self.model, self.wav, *HOST, env={"ZEROMEAN_DEVICE": "opencl:99"})
+        self.assertEqual(said["device"]["spec"], "host")
+        said = self.json("transcribe", self.model, self.wav, env={"ZEROMEAN_DEVICE": "host"})
+        self.assertEqual(said["device"]["spec"], "host")
+
+    def test_not_audio(self):
+        empty = write_wav(self.scratch / "empty.wav", 0)
+        (self.scratch / "zero.wav").write_bytes(b"")
+        (self.scratch / "header.wav").write_bytes(self.wav.read_bytes()[:20])
+        for path in (empty, self.scratch / "zero.wav", self.scratch / "header.wav",
+                     self.scratch / "none.wav", self.model / "config.json", self.scratch,
+                     "/proc/self/mem"):
+            self.failure("transcribe", self.model, path, *HOST)
+            self.failure("check", self.model, self.model, *HOST, "--audio", path)
+
+    def test_transcribe_names_the_device(self):
+        done = self.run_program("transcribe", self.model, self.wav, *HOST)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr.decode(), r"^zeromean: device host: .*\n$")
+
+    def test_transcribe_json(self):
+        said = self.json("transcribe", self.model, self.wav, *HOST, "--repeat", "2")
+        self.assertEqual(said["schema"], "zeromean.transcribe/1")
+        (clip,) = said["files"]
+        self.assertAlmostEqual(clip["audio_seconds"], 1.5, places=2)
+        self.assertEqual(len(clip["timings"]), 2)
+        self.assertGreater(clip["timings"][1]["encode_seconds"], 0)
+        self.assertGreater(said["peak_rss_bytes"], 1 << 20)
+
+    def test_transcribe_repeats(self):
+        once = self.ok("transcribe", self.model, self.wav, *HOST)
+        self.assertEqual(once, self.ok("transcribe", self.model, self.wav, *HOST, "--repeat=2"))
+
+    def test_one_bad_file_among_good_ones(self):
+        done = self.run_program("transcribe", self.model, self.wav, self.model / "config.json",
+                                self.wav, *HOST)
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.stdout.count(b"== "), 2)
+        self.assertIn(b"config.json", done.stderr)
+        done = self.run_program("transcribe", self.model, self.scratch / "none", self.wav, *HOST,
+                                "--json")
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(len(json.loads(done.stdout)["files"]), 1)
+
+    def test_translation_wants_a_multilingual_model(self):
+        done = self.run_program("transcribe", self.model, self.wav, *HOST, "--translate")
+        self.assertEqual(done.returncode, 1)
+        done = self.run_program("transcribe", self.model, self.wav, *HOST, "--language", "tlh")
+        self.assertEqual(done.returncode, 1)
+
+    def test_full_disk(self):
+        with open("/dev/full", "wb") as full:
+            done = self.run_program("transcribe", self.model, self.wav, *HOST, "--json", stdout=full)
+        self.assertEqual(done.returncode, 1)
+
+    def test_kernels_are_cached_where_told(self):
+        cache = self.scratch / "cache"
+        self.ok("transcribe", self.model, self.wav, env={"ZEROMEAN_CACHE_DIR": str(cache)})
+        self.assertGreater(len(list(cache.rglob("*"))), 0)
+
+
+class Interrupt(Program):
+    def test_ctrl_c_leaves_nothing(self):
+        model = program.required("ZEROMEAN_MODELS_DIR") / "whisper-tiny.en"
+        out = self.scratch / "out"
+        for delay in (0.02, 0.1, 0.2):
+            process = subprocess.Popen([self.path, "convert", model, out], stderr=subprocess.PIPE,
+                                       stdout=subprocess.PIPE)
+            time.sleep(delay)
+            process.send_signal(signal.SIGINT)
+            output, error = process.communicate(timeout=60)
+            if process.returncode == 0:  # it was faster
+                self.assertTrue((out / "model.safetensors").exists())
+                shutil.rmtree(out)
+            elif process.returncode != -signal.SIGINT:  # else it had not begun
+                self.assertEqual((process.returncode, output), (1, b""), error)
+                self.assertEqual(error.count(b"\n"), 1, error)
+            self.assertEqual(list(self.scratch.iterdir()), [])
+
+
+class Documentation(Program):
+    def keys(self, value):
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                yield key
+                yield from self.keys(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                yield from self.keys(inner)
+
+    def test_json_md_explains_every_key(self):
+        model = tiny_model.write(self.scratch / "model")
+        wav = write_wav(self.scratch / "a.wav", 1)
+        out = self.scratch / "out"
+        outputs = [self.json("devices"), self.json("convert", model, out),
+                   self.json("inspect", out, "--tensors"), self.json("check", model, out, *HOST),
+                   self.json("transcribe", out, wav, *HOST, "--timestamps")]
+        text = (ROOT / "docs/json.md").read_text(encoding="utf-8")
+        explained = set(re.findall(r"`([a-z0-9_]+)`", text))
+        for output in outputs:
+            self.assertIn(output["schema"], text)
+            self.assertEqual(set(self.keys(output)) - explained, set())
+
+
+if __name__ == "__main__":
+    Program.path = os.path.abspath(sys.argv.pop(1))
+    tap.main()

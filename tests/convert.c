@@ -1,0 +1,565 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The conversion of model directories: what is written, what is refused, and that the output is
+ * complete or absent. That the function stays the same is the matter of equivalence.c. */
+#include <zeromean/convert.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <math.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/half.h"
+#include "common/hash.h"
+#include "model_files.h"
+
+#define SEED 20240611u
+#define WRITER "model.encoder.layers.1.fc2.weight"
+#define READER "model.decoder.layers.0.encoder_attn.k_proj.weight"
+
+static char *home; /* everything of a test is in here */
+static char *input, *output;
+
+static int set_up(void **state)
+{
+    (void)state;
+    home = test_directory_create();
+    input = test_format("%s/in", home);
+    output = test_format("%s/out", home);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    free(input);
+    free(output);
+    test_directory_remove(home);
+    return 0;
+}
+
+static char last_error[2048];
+
+static void keep_error(void *user, zm_log_level level, const char *message)
+{
+    (void)user;
+    if (level == ZM_LOG_ERROR)
+        snprintf(last_error, sizeof(last_error), "%s", message);
+}
+
+static const zm_log test_log = {keep_error, NULL, ZM_LOG_INFO};
+
+static zm_status convert(const char *from, const char *to, zm_dtype type, zm_convert_report *report)
+{
+    last_error[0] = '\0';
+    const zm_convert_params params = {.input = from, .output = to, .type = type, .log = &test_log};
+    return zm_convert(&params, report);
+}
+
+/* Entries of home, without . and .. */
+static size_t count_entries(const char *path)
+{
+    size_t count = 0;
+    DIR *directory = opendir(path);
+    assert_non_null(directory);
+    for (struct dirent *entry; (entry = readdir(directory));)
+        count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+    closedir(directory);
+    return count;
+}
+
+static zm_model *open_model(const char *path)
+{
+    zm_model *model = NULL;
+    assert_int_equal(zm_model_open(path, &test_log, &model), ZM_OK);
+    return model;
+}
+
+/* ---- what is written ---- */
+
+static bool is_changed(zm_tensor_role role)
+{
+    return role == ZM_ROLE_WRITER_WEIGHT || role == ZM_ROLE_WRITER_BIAS || role == ZM_ROLE_POSITION;
+}
+
+static long double expected_element(const zm_model_tensor *tensor, bool outputs, uint64_t i)
+{
+    uint64_t cols = outputs ? tensor->elements / tensor->shape[0] : tensor->shape[tensor->rank - 1];
+    uint64_t terms = outputs ? tensor->shape[0] : cols;
+    uint64_t first = outputs ? i % cols : i / cols * cols, step = outputs ? cols : 1;
+    long double mean = 0.0L;
+    for (uint64_t k = 0; k < terms; k++)
+        mean += zm_load_real(tensor->data, tensor->dtype, first + k * step);
+    return zm_load_real(tensor->data, tensor->dtype, i) - mean / terms;
+}
+
+/* How far a stored element may be from the exact one. */
+static long double allowance(zm_dtype type, long double exact)
+{
+    switch (type) {
+    case ZM_F16: return fabsl(exact) * 4.89e-4L + 3.0e-8L; /* half a step; of subnormals, too */
+    case ZM_F32: return fabsl(exact) * 5.97e-8L + 1e-15L;
+    default: return 4e-16L; /* the mean is rounded as well */
+    }
+}
+
+static void compare_changed(const zm_model_tensor *before, const zm_model_tensor *after,
+                            zm_tensor_role role)
+{
+    for (uint64_t i = 0; i < before->elements; i++) {
+        long double expected = expected_element(before, role == ZM_ROLE_WRITER_WEIGHT, i);
+        double stored = zm_load_real(after->data, after->dtype, i);
+        assert_true(fabsl(stored - expected) <= allowance(after->dtype, expected));
+    }
+}
+
+static void compare_models(const zm_model *before, const zm_model *after, zm_dtype changed_type,
+                           zm_dtype other_type)
+{
+    assert_int_equal(zm_model_get_info(before)->tensor_count,
+                     zm_model_get_info(after)->tensor_count);
+    for (size_t i = 0; i < zm_model_get_info(before)->tensor_count; i++) {
+        const zm_model_tensor *a = zm_model_get_tensor(before, i);
+        const zm_model_tensor *b = zm_model_get_tensor(after, i);
+        zm_tensor_role role = zm_tensor_role_get(before, a->name);
+        assert_string_equal(a->name, b->name);
+        assert_int_equal(a->rank, b->rank);
+        assert_memory_equal(a->shape, b->shape, sizeof(a->shape));
+        assert_int_equal(b->dtype, is_changed(role) ? changed_type : other_type);
+        if (is_changed(role))
+            compare_changed(a, b, role);
+        else if (a->dtype == b->dtype)
+            assert_memory_equal(a->data, b->data, a->bytes);
+        else
+            for (uint64_t k = 0; k < a->elements; k++) {
+                double exact = zm_load_real(a->data, a->dtype, k);
+                double stored = zm_load_real(b->data, b->dtype, k);
+                assert_true(fabs(stored - exact) <= (double)allowance(b->dtype, exact));
+            }
+    }
+}
+
+static void check_hash(const char *hex)
+{
+    size_t size;
+    char expected[65];
+    char *bytes = test_read_file(input, "model.safetensors", &size);
+    assert_non_null(bytes);
+    zm_sha256 hash;
+    zm_sha256_init(&hash);
+    zm_sha256_update(&hash, bytes, size);
+    zm_sha256_finish(&hash, expected);
+    free(bytes);
+    assert_string_equal(hex, expected);
+}
+
+static void test_output(void **state)
+{
+    (void)state;
+    test_write_whisper(input, ZM_F16, 100, SEED);
+    test_write_text(input, "notes.txt", "kept\n");
+    test_write_text(input, "empty.txt", "");
+    test_write_text(input, "pytorch_model.bin", "other weights\n");
+    test_write_text(input, ".hidden", "not ours\n");
+    zm_convert_report report;
+    assert_int_equal(convert(input, output, ZM_DTYPE_NONE, &report), ZM_OK);
+    zm_model *before = open_model(input), *after = open_model(output);
+    compare_models(before, after, ZM_F32, ZM_F16);
+    assert_int_equal(zm_model_get_info(after)->norm, ZM_NORM_RMS);
+    assert_string_equal(zm_model_get_metadata(after, "zeromean.format"), "1");
+    assert_string_equal(zm_model_get_metadata(after, "zeromean.norm"), "rms_norm");
+    assert_string_equal(zm_model_get_metadata(after, "zeromean.version"), zm_version());
+    assert_string_equal(zm_model_get_metadata(after, "zeromean.source_sha256"),
+                        report.source_sha256);
+    assert_string_equal(zm_model_get_metadata(after, "format"), "pt");
+    check_hash(report.source_sha256);
+    /* Writers of an encoder block: 2, of a decoder block: 3; two tensors each; two tables. */
+    assert_int_equal(report.recentred, 2 * (2 * 2 + 2 * 3) + 2);
+    assert_int_equal(report.tensors, zm_model_get_info(before)->tensor_count);
+    assert_true(report.rounding > 1e-9 && report.rounding < 6e-8);
+    zm_model_close(&before);
+    zm_model_close(&after);
+
+    static const char *const copied[] = {"config.json", "generation_config.json", "tokenizer.json",
+                                         "notes.txt", "empty.txt"};
+    for (size_t i = 0; i < sizeof(copied) / sizeof(copied[0]); i++) {
+        size_t was_size, is_size;
+        char *was = test_read_file(input, copied[i], &was_size);
+        char *is = test_read_file(output, copied[i], &is_size);
+        assert_true(was && is && was_size == is_size && memcmp(was, is, is_size) == 0);
+        free(was);
+        free(is);
+    }
+    assert_int_equal(count_entries(output), 1 + sizeof(copied) / sizeof(copied[0]));
+    assert_int_equal(count_entries(home), 2);
+    size_t size;
+    char *weights = test_read_file(output, "model.safetensors", &size);
+    assert_int_equal(size, report.output_bytes);
+    free(weights);
+}
+
+static void test_types(void **state)
+{
+    (void)state;
+    static const struct {
+        zm_dtype type;
+        double least, most; /* rounding */
+    } cases[] = {{ZM_F32, 1e-9, 6e-8}, {ZM_F16, 1e-4, 4e-4}, {ZM_F64, 0.0, 1e-16}};
+    test_write_whisper(input, ZM_F32, 100, SEED);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        zm_convert_report report;
+        char *path = test_format("%s/%s", home, zm_dtype_name(cases[i].type));
+        assert_int_equal(convert(input, path, cases[i].type, &report), ZM_OK);
+        zm_model *before = open_model(input), *after = open_model(path);
+        compare_models(before, after, cases[i].type, cases[i].type);
+        print_message("%s: rounding %.2e\n", zm_dtype_name(cases[i].type), report.rounding);
+        assert_true(report.rounding >= cases[i].least && report.rounding <= cases[i].most);
+        zm_model_close(&before);
+        zm_model_close(&after);
+        free(path);
+    }
+}
+
+/* Sharded inputs, other names of the same directories, repetitions: the same weights. */
+static void test_same_result(void **state)
+{
+    (void)state;
+    test_write_whisper(input, ZM_F32, 100, SEED);
+    assert_int_equal(convert(input, output, ZM_DTYPE_NONE, NULL), ZM_OK);
+    size_t size, other_size;
+    char *bytes = test_read_file(output, "model.safetensors", &size);
+    char *again = test_format("%s/in/../again//", home);
+    assert_int_equal(convert(input, again, ZM_DTYPE_NONE, NULL), ZM_OK);
+    char *other = test_read_file(again, "model.safetensors", &other_size);
+    assert_int_equal(size, other_size);
+    assert_memory_equal(bytes, other, size);
+
+    char *shards = test_format("%s/shards", home), *joined = test_format("%s/joined", home);
+    test_copy_model(input, shards, &(test_changes){.shards = 3});
+    assert_int_equal(convert(shards, joined, ZM_DTYPE_NONE, NULL), ZM_OK);
+    zm_model *one = open_model(output), *three = open_model(joined);
+    for (size_t i = 0; i < zm_model_get_info(one)->tensor_count; i++) {
+        const zm_model_tensor *a = zm_model_get_tensor(one, i), *b = zm_model_get_tensor(three, i);
+        assert_string_equal(a->name, b->name);
+        assert_memory_equal(a->data, b->data, a->bytes);
+    }
+    assert_int_equal(count_entries(joined), 4);
+    zm_model_close(&one);
+    zm_model_close(&three);
+    free(bytes);
+    free(other);
+    free(again);
+    free(shards);
+    free(joined);
+}
+
+/* ---- what is refused ---- */
+
+typedef struct spoiler {
+    const char *name;
+    uint64_t index;
+    double value;
+} spoiler;
+
+static void *spoil(void *user, const zm_model_tensor *tensor)
+{
+    const spoiler *how = user;
+    if (strcmp(tensor->name, how->name) != 0)
+        return NULL;
+    void *bytes = malloc(tensor->bytes);
+    memcpy(bytes, tensor->data, tensor->bytes);
+    zm_store_real(bytes, tensor->dtype, how->index, how->value);
+    return bytes;
+}
+
+/* The refusal names what is wrong and leaves nothing behind. */
+static void expect_refusal(const char *from, const char *to, zm_dtype type, zm_status status,
+                           const char *named)
+{
+    size_t entries = count_entries(home);
+    zm_status got = convert(from, to, type, NULL);
+    if (got != status || !strstr(last_error, named))
+        print_message("%s (%s expected): %s\n", zm_status_name(got), zm_status_name(status),
+                      last_error);
+    assert_int_equal(got, status);
+    assert_non_null(strstr(last_error, named));
+    assert_null(strchr(last_error, '\n'));
+    assert_int_equal(count_entries(home), entries);
+}
+
+static void test_refused_tensors(void **state)
+{
+    (void)state;
+    static spoiler nan_reader = {READER, 100, NAN}, inf_writer = {WRITER, 77, INFINITY},
+                   large = {READER, 5, 70000.0},
+                   nan_table = {"model.decoder.embed_tokens.weight", 3199, NAN};
+    const struct {
+        test_changes changes;
+        zm_dtype type;
+        zm_status status;
+        const char *named;
+    } cases[] = {
+        {{.edit = spoil, .user = &nan_reader}, 0, ZM_ERROR_UNSUPPORTED, READER ": element 100 "},
+        {{.edit = spoil, .user = &inf_writer}, 0, ZM_ERROR_UNSUPPORTED, WRITER ": element 77 "},
+        {{.edit = spoil, .user = &nan_table}, ZM_F32, ZM_ERROR_UNSUPPORTED, ": element 3199 "},
+        {{.edit = spoil, .user = &large}, ZM_F16, ZM_ERROR_UNSUPPORTED, READER ": element 5 "},
+        {{.add = "model.encoder.layers.0.ls1.gamma"}, 0, ZM_ERROR_UNSUPPORTED, "ls1.gamma"},
+        {{.add = "model.encoder.layers.2.fc2.bias"}, 0, ZM_ERROR_UNSUPPORTED, "layers.2.fc2.bias"},
+        {{.drop = WRITER}, 0, ZM_ERROR_BAD_FORMAT, WRITER},
+        {{.drop = "model.encoder.layers.1.fc2.bias"}, 0, ZM_ERROR_BAD_FORMAT, "fc2.bias"},
+        {{.integer = WRITER}, 0, ZM_ERROR_UNSUPPORTED, WRITER},
+        {{.norm = "rms_norm"}, 0, ZM_ERROR_UNSUPPORTED, "rms_norm already"},
+    };
+    char *original = test_format("%s/original", home);
+    test_write_whisper(original, ZM_F32, 100, SEED);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char *bad = test_format("%s/bad%zu", home, i);
+        test_copy_model(original, bad, &cases[i].changes);
+        expect_refusal(bad, output, cases[i].type, cases[i].status, cases[i].named);
+        free(bad);
+    }
+    free(original);
+}
+
+static void test_refused_arguments(void **state)
+{
+    (void)state;
+    test_write_whisper(input, ZM_F32, 100, SEED);
+    char *inside = test_format("%s/out", input), *missing = test_format("%s/no/where", home);
+    char *same = test_format("%s/./in/", home), *file = test_format("%s/file", home);
+    char *link = test_format("%s/link", home), *below_link = test_format("%s/link/out", home);
+    test_write_text(home, "file", "");
+    assert_int_equal(symlink(input, link), 0);
+    expect_refusal(input, inside, 0, ZM_ERROR_INVALID_ARGUMENT, "outside");
+    expect_refusal(input, below_link, 0, ZM_ERROR_INVALID_ARGUMENT, "outside");
+    expect_refusal(input, same, 0, ZM_ERROR_INVALID_ARGUMENT, "exists");
+    expect_refusal(input, file, 0, ZM_ERROR_INVALID_ARGUMENT, "not a directory");
+    expect_refusal(input, home, 0, ZM_ERROR_INVALID_ARGUMENT, "exists");
+    expect_refusal(input, missing, 0, ZM_ERROR_NOT_FOUND, "no such directory");
+    expect_refusal(input, "/proc/zeromean", 0, ZM_ERROR_IO, "/proc");
+    expect_refusal(missing, output, 0, ZM_ERROR_NOT_FOUND, missing);
+    expect_refusal(input, "", 0, ZM_ERROR_INVALID_ARGUMENT, "output");
+    expect_refusal(input, output, ZM_BF16, ZM_ERROR_INVALID_ARGUMENT, "bf16");
+    expect_refusal(file, output, 0, ZM_ERROR_INVALID_ARGUMENT, "not a directory");
+    zm_convert_params params = {.input = input, .output = output, .norm = ZM_NORM_LAYER};
+    assert_int_equal(zm_convert(&params, NULL), ZM_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(zm_convert(NULL, NULL), ZM_ERROR_INVALID_ARGUMENT);
+    params = (zm_convert_params){.input = input, .output = home, .overwrite = true};
+    assert_int_equal(zm_convert(&params, NULL), ZM_ERROR_INVALID_ARGUMENT);
+    params.output = same;
+    assert_int_equal(zm_convert(&params, NULL), ZM_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(count_entries(input), 4);
+    free(inside);
+    free(missing);
+    free(same);
+    free(file);
+    free(link);
+    free(below_link);
+}
+
+/* ---- complete or absent ---- */
+
+static void test_overwrite(void **state)
+{
+    (void)state;
+    test_write_whisper(input, ZM_F32, 100, SEED);
+    zm_convert_params params = {
+        .input = input, .output = output, .overwrite = true, .log = &test_log};
+    assert_int_equal(zm_convert(&params, NULL), ZM_OK); /* nothing there: as without */
+    test_write_text(output, "left.txt", "over\n");
+    params.type = ZM_F16;
+    assert_int_equal(zm_convert(&params, NULL), ZM_OK);
+    assert_int_equal(count_entries(output), 4);
+    assert_int_equal(count_entries(home), 2);
+    zm_model *model = open_model(output);
+    assert_int_equal(zm_model_find_tensor(model, WRITER)->dtype, ZM_F16);
+    zm_model_close(&model);
+
+    /* What no conversion made is not for it to remove. */
+    char *precious = test_format("%s/precious", home);
+    test_write_whisper(precious, ZM_F32, 100, SEED + 1);
+    params.output = precious;
+    assert_int_equal(zm_convert(&params, NULL), ZM_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(count_entries(precious), 4);
+    char *empty = test_format("%s/empty", home);
+    assert_int_equal(mkdir(empty, 0777), 0);
+    params.output = empty;
+    assert_int_equal(zm_convert(&params, NULL), ZM_OK);
+    assert_int_equal(count_entries(empty), 4);
+    assert_int_equal(count_entries(home), 4);
+    free(precious);
+    free(empty);
+}
+
+typedef struct canceller {
+    unsigned calls, stop; /* stop at this call; 0 = never */
+    uint64_t last;
+    bool backwards;
+} canceller;
+
+static bool count_call(void *user, const char *stage, uint64_t done, uint64_t total)
+{
+    canceller *c = user;
+    c->backwards = c->backwards || done > total || (done > 0 && done < c->last) || !stage;
+    c->last = done;
+    return ++c->calls != c->stop;
+}
+
+static void test_cancel(void **state)
+{
+    (void)state;
+    test_write_whisper(input, ZM_F32, 20000, SEED);
+    canceller counter = {0};
+    zm_convert_params params = {.input = input,
+                                .output = output,
+                                .log = &test_log,
+                                .progress = count_call,
+                                .progress_user = &counter};
+    assert_int_equal(zm_convert(&params, NULL), ZM_OK);
+    assert_false(counter.backwards);
+    unsigned calls = counter.calls;
+    assert_true(calls >= 6);
+    char *other = test_format("%s/other", home);
+    params.output = other;
+    for (unsigned stop = 1; stop <= calls; stop++) {
+        counter = (canceller){.stop = stop};
+        assert_int_equal(zm_convert(&params, NULL), ZM_ERROR_CANCELLED);
+        assert_int_equal(counter.calls, stop);
+        assert_int_equal(count_entries(home), 2);
+    }
+    free(other);
+}
+
+/* A file size limit stands for a full disk. */
+static void test_disk_full(void **state)
+{
+    (void)state;
+    test_write_whisper(input, ZM_F32, 5000, SEED);
+    static const rlim_t limits[] = {0, 100, 20000, 300000};
+    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            const struct rlimit limit = {limits[i], limits[i]};
+            signal(SIGXFSZ, SIG_IGN);
+            bool right = setrlimit(RLIMIT_FSIZE, &limit) == 0 &&
+                         convert(input, output, ZM_DTYPE_NONE, NULL) == ZM_ERROR_IO &&
+                         strstr(last_error, "cannot write");
+            _exit(right ? 0 : 1);
+        }
+        int status = 0;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        assert_int_equal(count_entries(home), 1);
+    }
+}
+
+static void sleep_us(uint64_t us)
+{
+    const struct timespec time = {(time_t)(us / 1000000), (long)(us % 1000000) * 1000};
+    nanosleep(&time, NULL);
+}
+
+static uint64_t now_us(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_nsec / 1000;
+}
+
+/* Converts in a child and kills it after a while; us == 0: lets it finish. */
+static void convert_and_kill(bool overwrite, uint64_t us)
+{
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        const zm_convert_params params = {.input = input, .output = output, .overwrite = overwrite};
+        _exit(zm_convert(&params, NULL) == ZM_OK ? 0 : 1);
+    }
+    if (us > 0) {
+        sleep_us(us);
+        kill(child, SIGKILL);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
+}
+
+/* Absent, or exactly this many files with exactly these weights. */
+static bool check_whole(const char *expected, size_t size)
+{
+    size_t got;
+    if (access(output, F_OK) != 0)
+        return false;
+    assert_int_equal(count_entries(output), 4);
+    char *bytes = test_read_file(output, "model.safetensors", &got);
+    assert_non_null(bytes);
+    assert_int_equal(got, size);
+    assert_memory_equal(bytes, expected, size);
+    free(bytes);
+    return true;
+}
+
+static void test_kill(void **state)
+{
+    (void)state;
+    enum { KILLS = 20 };
+    uint64_t random = SEED;
+    size_t size, finished = 0, left = 0;
+    test_write_whisper(input, ZM_F32, 50000, SEED);
+    uint64_t begin = now_us();
+    convert_and_kill(false, 0);
+    uint64_t duration = now_us() - begin;
+    char *expected = test_read_file(output, "model.safetensors", &size);
+    assert_true(check_whole(expected, size));
+    for (unsigned i = 0; i < KILLS; i++) {
+        char *old = test_format("rm -rf '%s'", output);
+        bool overwrite = i % 4 == 3; /* the old output stays until the new one is there */
+        if (!overwrite)
+            assert_int_equal(system(old), 0);
+        bool was_there = access(output, F_OK) == 0;
+        free(old);
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        convert_and_kill(overwrite, 1 + (random >> 33) % (duration + duration / 8));
+        bool whole = check_whole(expected, size);
+        assert_true(whole || !was_there);
+        finished += whole && !was_there;
+        left += count_entries(home) > 1 + (size_t)whole;
+    }
+    print_message("killed within %.0f ms: %zu of %d left a temporary, %zu had finished\n",
+                  (double)duration * 1e-3, left, KILLS, finished);
+    assert_true(left > 0); /* or nothing was tested */
+    convert_and_kill(true, 0);
+    assert_true(check_whole(expected, size));
+    assert_int_equal(count_entries(home), 2);
+    free(expected);
+}
+
+int main(void)
+{
+    print_message("seed %u\n", SEED);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_output, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_types, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_same_result, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_refused_tensors, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_refused_arguments, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_overwrite, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_disk_full, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_kill, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
