@@ -35,8 +35,8 @@ typedef struct zm_kernel_desc {
 #define ZM_MAX_BINDINGS 12
 #define ZM_MAX_ARGS 128
 
-/* One launch: plain data that can be kept and replayed. On the host device groups[0] counts the
- * items of the reference function. */
+/* One launch: plain data that can be kept and replayed. The host device counts the items of its
+ * reference functions itself and does not look at groups. */
 typedef struct zm_dispatch {
     const zm_kernel *kernel;
     zm_buffer *buffers[ZM_MAX_BINDINGS]; /* kernel->desc.buffer_count of them; NULL = absent */

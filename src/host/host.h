@@ -27,6 +27,7 @@ typedef struct zm_host_event {
 typedef struct zm_host_kernel {
     zm_kernel base;
     zm_ref_fn function;
+    size_t (*items)(const void *args);
 } zm_host_kernel;
 
 zm_status zm_host_buffer_create(zm_device *device, const zm_buffer_params *params, zm_buffer **out);

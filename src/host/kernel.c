@@ -23,6 +23,7 @@ zm_status zm_host_kernel_create(zm_device *device, const zm_kernel_desc *desc, z
         return zm_fail(&device->log, ZM_ERROR_OUT_OF_MEMORY, "kernel %s: out of memory",
                        desc->name);
     kernel->function = device->info.real_type == ZM_F64 ? op->f64 : op->f32;
+    kernel->items = op->items;
     *out = &kernel->base;
     return ZM_OK;
 }
@@ -48,7 +49,7 @@ zm_status zm_host_dispatch(zm_stream *stream, const zm_dispatch *dispatch, zm_ev
             job.buffers[i] = ((zm_host_buffer *)dispatch->buffers[i])->data;
 
     uint64_t start = zm_clock_ns();
-    zm_host_pool_run(((zm_host_device *)stream->device)->pool, dispatch->groups[0], run_items,
+    zm_host_pool_run(((zm_host_device *)stream->device)->pool, kernel->items(job.args), run_items,
                      &job);
     if (event) {
         zm_host_event *host = (zm_host_event *)event;

@@ -49,6 +49,17 @@ static zm_status attention_check(const zm_device *device, const void *params, zm
     return status;
 }
 
+/* All kernels keep a row of a head in private memory. */
+static zm_status head_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
+{
+    const zm_attention_params *p = params;
+    uint32_t most = zm_tuning_get(device)->attention_max_head;
+    if (p->layout.head_dim <= most)
+        return ZM_OK;
+    return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "head_dim %" PRIu32 " is over %" PRIu32,
+                     p->layout.head_dim, most);
+}
+
 /* The vector kernels: a head is whole vectors of 16, keys lie in the device's panels. */
 static zm_status vector_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
 {
@@ -56,7 +67,8 @@ static zm_status vector_accepts(const zm_device *device, const void *params, zm_
     if (p->layout.head_dim % 16 != 0)
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "head_dim %" PRIu32 " is no multiple of 16",
                          p->layout.head_dim);
-    return zm_kv_panel_accepts(device, &p->layout, refusal);
+    zm_status status = head_accepts(device, params, refusal);
+    return status == ZM_OK ? zm_kv_layout_accepts(device, &p->layout, refusal) : status;
 }
 
 static zm_status row_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
@@ -69,18 +81,7 @@ static zm_status row_accepts(const zm_device *device, const void *params, zm_ref
     return vector_accepts(device, params, refusal);
 }
 
-static zm_status any_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
-{
-    const zm_attention_params *p = params;
-    uint32_t most = zm_tuning_get(device)->attention_max_head;
-    if (p->layout.head_dim <= most)
-        return ZM_OK;
-    return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "head_dim %" PRIu32 " is over %" PRIu32,
-                     p->layout.head_dim, most);
-}
-
-static zm_status launch_add(const zm_call *call, const zm_tiling *tiling, uint32_t columns,
-                            zm_plan *plan)
+static zm_status launch_add(const zm_call *call, const zm_tiling *tiling, zm_plan *plan)
 {
     const zm_attention_params *p = call->params;
     const struct zm_attention_args args = {
@@ -108,7 +109,7 @@ static zm_status launch_add(const zm_call *call, const zm_tiling *tiling, uint32
         .options = options,
         .buffers = {p->q.buffer, p->k_cache.buffer, p->v_cache.buffer, p->dst.buffer},
         .buffer_count = 4,
-        .groups = {columns, tiling->blocks},
+        .groups = {args.heads, tiling->blocks},
         .args = &args,
         .args_size = sizeof(args),
     };
@@ -119,28 +120,22 @@ static zm_status block_plan(const zm_call *call, zm_plan *plan)
 {
     const zm_attention_params *p = call->params;
     zm_tiling tiling = zm_tiling_get(call->device, p->q.shape[0], query_heads(p));
-    return launch_add(call, &tiling, query_heads(p), plan);
+    return launch_add(call, &tiling, plan);
 }
 
+/* Each row of a head is a work-item. */
 static zm_status row_plan(const zm_call *call, zm_plan *plan)
 {
     const zm_attention_params *p = call->params;
-    const zm_tiling one = {.rows = 1, .row_block = 1, .blocks = 1};
-    return launch_add(call, &one, query_heads(p) * p->q.shape[0], plan);
-}
-
-static zm_status any_plan(const zm_call *call, zm_plan *plan)
-{
-    const zm_attention_params *p = call->params;
     const zm_tiling each = {.rows = 1, .row_block = 1, .blocks = p->q.shape[0]};
-    return launch_add(call, &each, query_heads(p), plan);
+    return launch_add(call, &each, plan);
 }
 
 static const zm_candidate candidates[] = {
     {"cpu_row", ZM_FAMILY_CPU, "attention_row", row_accepts, row_plan},
     {"cpu", ZM_FAMILY_CPU, NULL, vector_accepts, block_plan},
-    {"cpu_any", ZM_FAMILY_CPU, "attention_any", any_accepts, any_plan},
-    {"ref", ZM_FAMILY_REF, NULL, NULL, any_plan},
+    {"cpu_any", ZM_FAMILY_CPU, "attention_any", head_accepts, row_plan},
+    {"ref", ZM_FAMILY_REF, NULL, head_accepts, row_plan},
 };
 
 const zm_op zm_op_attention = {"attention", attention_check, candidates, ZM_COUNT(candidates)};

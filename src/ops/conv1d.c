@@ -33,6 +33,9 @@ static zm_status conv1d_check(const zm_device *device, const void *params, zm_re
 static zm_status panels_accept(const zm_device *device, const void *params, zm_refusal *refusal)
 {
     const zm_conv1d_params *p = params;
+    uint64_t padded = p->x.shape[0] + 2 * (uint64_t)p->padding + conv_stride(p);
+    if (padded > INT32_MAX)
+        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "%" PRIu64 " rows with padding", padded);
     return zm_panel_accepts(device, &p->weight, refusal);
 }
 

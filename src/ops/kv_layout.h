@@ -9,8 +9,8 @@
  * elements and heads * head_dim fit 32 bits. */
 zm_status zm_kv_layout_check(const zm_kv_layout *layout, zm_refusal *refusal);
 
-/* Are the keys in the panels that the device's kernels read? */
-zm_status zm_kv_panel_accepts(const zm_device *device, const zm_kv_layout *layout,
-                              zm_refusal *refusal);
+/* Does it suit the kernels that read keys as the device likes it? */
+zm_status zm_kv_layout_accepts(const zm_device *device, const zm_kv_layout *layout,
+                               zm_refusal *refusal);
 
 #endif

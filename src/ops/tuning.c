@@ -3,23 +3,25 @@
 
 #include "ops/op.h"
 
-#define CPU_TUNING                                                                       \
-    {                                                                                    \
-        .weight_panel = 32, .key_panel = 16, .row_items_per_unit = 8,                    \
-        .row_elements_per_item = 4096, .block_rows = 96, .block_items_per_unit = 4,      \
-        .matvec_items_per_unit = 4, .attention_few_rows = 4, .attention_max_head = 1024, \
+#define CPU_TUNING                                                                                 \
+    {                                                                                              \
+        .weight_panel = 32, .key_panel = 16, .key_step = 32, .row_items_per_unit = 8,              \
+        .row_elements_per_item = 4096, .block_rows = 192, .block_items_per_unit = 4,               \
+        .matvec_items_per_unit = 4, .attention_few_rows = 4, .attention_max_head = 1024,           \
     }
 
 /* A GPU runs the cpu family when it is told to; its own numbers come with its own kernels. */
 static const zm_tuning tunings[] = {
-    [ZM_FAMILY_REF] = {.weight_panel = 0, .key_panel = 0},
+    [ZM_FAMILY_REF] = {.key_step = 1, .attention_max_head = 2048},
     [ZM_FAMILY_CPU] = CPU_TUNING,
     [ZM_FAMILY_GPU] = CPU_TUNING,
 };
 
-/* Rows that the register tiles of the cpu family come in. */
-static const uint32_t few_rows[] = {1, 2, 3, 4, 6, 8, 12};
-static const uint32_t many_rows[] = {12, 10, 8};
+/* Rows that the register tiles of the cpu family come in. A tile costs its rows and the loading of
+ * weights; under FULL_TILE rows the chains of adds are too few to hide their latency. */
+static const uint32_t tile_sizes[] = {12, 10, 8, 6, 4, 3, 2, 1};
+#define FULL_TILE 4
+#define TILE_LOADS 2
 
 const zm_tuning *zm_tuning_get(const zm_device *device)
 {
@@ -57,19 +59,18 @@ uint32_t zm_row_items(const zm_device *device, uint32_t rows, uint32_t cols)
     return items ? (uint32_t)items : 1;
 }
 
-/* Up to the largest tile the smallest one that holds all rows; else the tile that wastes least. */
+/* The cheapest tile of at most m rows: the kernels never read rows that aren't there. */
 static uint32_t tile_rows(uint32_t m)
 {
-    for (size_t i = 0; i < ZM_COUNT(few_rows); i++)
-        if (few_rows[i] >= m)
-            return few_rows[i];
-    uint32_t best = many_rows[0];
+    uint32_t best = 1;
     uint64_t least = UINT64_MAX;
-    for (size_t i = 0; i < ZM_COUNT(many_rows); i++) {
-        uint64_t padded = (uint64_t)zm_ceil_div(m, many_rows[i]) * many_rows[i];
-        if (padded < least) {
-            least = padded;
-            best = many_rows[i];
+    for (size_t i = 0; i < ZM_COUNT(tile_sizes); i++) {
+        uint32_t size = tile_sizes[i];
+        uint64_t tile = (size > FULL_TILE ? size : FULL_TILE) + TILE_LOADS;
+        uint64_t cost = tile * zm_ceil_div(m, size);
+        if (size <= m && cost < least) {
+            least = cost;
+            best = size;
         }
     }
     return best;

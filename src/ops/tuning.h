@@ -8,6 +8,8 @@
 typedef struct zm_tuning {
     uint32_t weight_panel; /* output rows per panel of weights; 0 = plain rows */
     uint32_t key_panel;    /* positions per panel of keys; 0 = plain rows */
+    uint32_t key_step;     /* the capacity of a cache is a multiple of this: attention may read up
+                              to the next one */
 
     /* norms, add and the like: a work-item takes whole rows */
     uint32_t row_items_per_unit;    /* work-items per compute unit, at most */
@@ -19,7 +21,7 @@ typedef struct zm_tuning {
 
     uint32_t matvec_items_per_unit; /* one row: work-items per compute unit, about */
     uint32_t attention_few_rows;    /* up to here each row of a head is a work-item of its own */
-    uint32_t attention_max_head;    /* the largest head that cpu_any keeps in private memory */
+    uint32_t attention_max_head;    /* the largest head that the kernels have room for */
 } zm_tuning;
 
 /* Of the kernel family that suits the device. */

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Was the machine ours while something ran? Linux only.
+
+Timings with two threads on two cores are worthless while another process takes one of them, so
+what ran beside others is dropped and done again.
+"""
+import os
+import resource
+import time
+
+TICK = os.sysconf("SC_CLK_TCK")
+CORES = os.cpu_count()
+LIMIT = 0.05  # of all cores, taken by others
+
+
+def machine_seconds():
+    """Processor time that the whole machine has spent working."""
+    with open("/proc/stat", encoding="ascii") as stat:
+        user, nice, system, _idle, _wait, irq, softirq, steal = map(
+            int, stat.readline().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / TICK
+
+
+def own_seconds():
+    """Processor time of this process and of those of its children that have ended."""
+    return sum(usage.ru_utime + usage.ru_stime
+               for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+
+
+class Watch:
+    """with Watch() as watch: ...; then watch.others is the share of the machine others took."""
+
+    def __enter__(self):
+        self.start = time.monotonic(), machine_seconds(), own_seconds()
+        return self
+
+    def __exit__(self, *error):
+        wall, machine, own = (end - start for end, start in zip(
+            (time.monotonic(), machine_seconds(), own_seconds()), self.start))
+        tick = 1 / TICK / max(wall, 1e-9)  # /proc/stat counts in ticks
+        self.others = max(0.0, (machine - own) / (wall * CORES) - tick)
+        self.quiet = self.others <= LIMIT
+
+
+def wait(seconds):
+    """Wait until the machine is idle, at most this long."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with Watch() as watch:
+            time.sleep(0.2)
+        if watch.quiet:
+            return True
+    return False

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* attention for CPU devices, any head_dim and any layout of the keys: the plain kernel behind
+ * attention.cl and attention_row.cl.
+ *
+ *   k cache of one head: rows, or panels             v cache of one head: rows
+ *     [position / panel][head_dim][panel]              [position][head_dim]
+ *
+ * A work-item owns one row (group 1) of one head (group 0). Keys come one at a time; when a score is
+ * over the largest so far, what was gathered is scaled down to it. */
+#include "args.h"
+
+#ifndef HEAD_DIM
+#define HEAD_DIM 64
+#endif
+
+/* step: elements from one element of the key to the next. */
+static float score(const float *q, __global const float *key, size_t step)
+{
+    float sum = 0.0f;
+    for (uint i = 0; i < HEAD_DIM; i++)
+        sum = fma(q[i], key[i * step], sum);
+    return sum;
+}
+
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+attention_any(__global const float *q, __global const float *k_cache,
+              __global const float *v_cache, __global float *dst, struct zm_attention_args a)
+{
+    uint head = get_group_id(0);
+    uint row = get_group_id(1);
+    uint length = a.flags & ZM_FLAG_CAUSAL ? a.kv_length - a.rows + row + 1 : a.kv_length;
+    size_t cache = (size_t)(head / (a.heads / a.kv_heads)) * a.head_stride;
+    uint panel = a.panel ? a.panel : 1;
+    q += a.q_offset + (size_t)row * a.q_stride + head * HEAD_DIM;
+    dst += a.dst_offset + (size_t)row * a.dst_stride + head * HEAD_DIM;
+    k_cache += a.k_cache_offset + cache;
+    v_cache += a.v_cache_offset + cache;
+
+    float query[HEAD_DIM], out[HEAD_DIM];
+    float max = -INFINITY, sum = 0.0f;
+    for (uint i = 0; i < HEAD_DIM; i++) {
+        query[i] = q[i];
+        out[i] = 0.0f;
+    }
+    for (uint j = 0; j < length; j++) {
+        __global const float *key = k_cache + (size_t)(j / panel) * panel * HEAD_DIM + j % panel;
+        float s = score(query, key, panel) * a.scale;
+        if (s > max) {
+            float factor = exp(max - s);
+            sum *= factor;
+            for (uint i = 0; i < HEAD_DIM; i++)
+                out[i] *= factor;
+            max = s;
+        }
+        /* While every score so far is -inf their weights are 0, not NaN: a later one may be finite. */
+        float weight = exp(s - (max == -INFINITY ? 0.0f : max));
+        sum += weight;
+        __global const float *value = v_cache + (size_t)j * HEAD_DIM;
+        for (uint i = 0; i < HEAD_DIM; i++)
+            out[i] = fma(weight, value[i], out[i]);
+    }
+    for (uint i = 0; i < HEAD_DIM; i++)
+        dst[i] = out[i] / sum;
+}
