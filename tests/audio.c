@@ -305,25 +305,6 @@ static void test_headers_that_lie(void **state)
     free(samples);
 }
 
-/* Cut off: as much as there is. */
-static void test_truncated_files(void **state)
-{
-    (void)state;
-    static const int formats[] = {SF_FORMAT_WAV | SF_FORMAT_PCM_16,
-                                  SF_FORMAT_OGG | SF_FORMAT_VORBIS};
-    for (size_t i = 0; i < 2; i++) {
-        float *samples;
-        size_t count, size;
-        write_tone("cut", formats[i], 16000, 1, 160000, 440);
-        uint8_t *file = read_bytes("cut", &size);
-        write_bytes("cut", file, size / 2);
-        free(file);
-        assert_int_equal(zm_audio_read(path_of("cut"), NULL, &samples, &count), ZM_OK);
-        assert_in_range(count, 40000, 120000);
-        free(samples);
-    }
-}
-
 /* Damaged bytes anywhere: a refusal with its one line, or finite samples. */
 static void test_damaged_files(void **state)
 {
@@ -380,6 +361,31 @@ static float *make_chirp(void)
         samples[i] = i >= 160000 && i < 192000 ? 0 : (float)(tone + noise);
     }
     return samples;
+}
+
+/* Cut off: as much as there is. */
+static void test_truncated_files(void **state)
+{
+    (void)state;
+    static const int formats[] = {SF_FORMAT_WAV | SF_FORMAT_PCM_16,
+                                  SF_FORMAT_OGG | SF_FORMAT_VORBIS};
+    float *chirp = make_chirp();
+    for (size_t i = 0; i < 2; i++) {
+        float *samples;
+        size_t count, size;
+        SF_INFO info = {.samplerate = 16000, .channels = 1, .format = formats[i]};
+        SNDFILE *out = sf_open(path_of("cut"), SFM_WRITE, &info);
+        assert_non_null(out);
+        assert_int_equal(sf_write_float(out, chirp, 160000), 160000);
+        sf_close(out);
+        uint8_t *file = read_bytes("cut", &size);
+        write_bytes("cut", file, size / 2);
+        free(file);
+        assert_int_equal(zm_audio_read(path_of("cut"), NULL, &samples, &count), ZM_OK);
+        assert_in_range(count, 10000, 120000);
+        free(samples);
+    }
+    free(chirp);
 }
 
 static void test_mel_against_numpy(void **state)

@@ -3,11 +3,11 @@
 
 #include "ops/op.h"
 
-#define CPU_TUNING                                                                       \
-    {                                                                                    \
-        .weight_panel = 32, .key_panel = 16, .row_items_per_unit = 8,                    \
-        .row_elements_per_item = 4096, .block_rows = 96, .block_items_per_unit = 4,      \
-        .matvec_items_per_unit = 4, .attention_few_rows = 4, .attention_max_head = 1024, \
+#define CPU_TUNING                                                                                 \
+    {                                                                                              \
+        .weight_panel = 32, .key_panel = 16, .key_step = 32, .row_items_per_unit = 8,              \
+        .row_elements_per_item = 4096, .block_rows = 192, .block_items_per_unit = 4,               \
+        .matvec_items_per_unit = 4, .attention_few_rows = 4, .attention_max_head = 1024,           \
     }
 
 /* A GPU runs the cpu family when it is told to; its own numbers come with its own kernels. */

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+
+#include "cache.h"
+#include "fill.h"
+#include "op_run.h"
+
+extern const op_description op_attention;
+
+enum { Q, K_CACHE, V_CACHE, DST, OPERANDS };
+
+typedef struct attention_shape {
+    uint32_t rows, heads, kv_heads, head_dim, kv_length;
+    bool causal;
+} attention_shape;
+
+static uint32_t heads_of(const zm_attention_params *p)
+{
+    return p->heads ? p->heads : p->layout.heads;
+}
+
+static double scale_of(const zm_attention_params *p)
+{
+    return p->scale > 0 ? (double)p->scale : (float)(1 / sqrt(p->layout.head_dim));
+}
+
+/* How many keys the row sees. */
+static size_t visible(const zm_attention_params *p, size_t row)
+{
+    return p->causal ? p->kv_length - op_rows(&p->q) + row + 1 : p->kv_length;
+}
+
+static op_case *add_case(op_list *list, attention_shape s, size_t i)
+{
+    op_case *c = op_list_add(list);
+    if (!c) {
+        return NULL;
+    }
+    zm_attention_params *p = &c->params.attention;
+    uint32_t pad = i % 3 ? (uint32_t)(i % 7) : 0;
+    p->q = op_matrix(s.rows, s.heads * s.head_dim, i % 4, pad);
+    p->k_cache = op_vector(1, (i + 1) % 4);
+    p->v_cache = op_vector(1, (i + 2) % 4);
+    p->dst = op_matrix(s.rows, s.heads * s.head_dim, (i + 3) % 4, pad + 1);
+    p->layout.heads = s.kv_heads;
+    p->layout.head_dim = s.head_dim;
+    p->layout.capacity = s.kv_length + (uint32_t)(i % 3 * 9);
+    p->heads = s.heads == s.kv_heads && i % 2 ? 0 : s.heads;
+    p->kv_length = s.kv_length;
+    p->causal = s.causal;
+    p->scale = i % 4 == 2 ? 0.3f : 0;
+    c->alias[DST] = i % 3 == 1 ? 1 + Q : 0;
+    return c;
+}
+
+/* Few head sizes: a kernel is built for each. */
+static const uint32_t dims[] = {64, 1, 3, 16, 31, 80, 128};
+#define DIMS (sizeof(dims) / sizeof(dims[0]))
+
+static bool add_sizes(op_list *list)
+{
+    for (size_t i = 0; i < op_size_count; ++i) {
+        uint32_t length = op_sizes[i], kv_heads = (uint32_t)(1 + i % 3);
+        uint32_t rows = (uint32_t)(1 + i * 5 % 17);
+        attention_shape cross = {rows, kv_heads, kv_heads, 64, length, false};
+        attention_shape step = {1, kv_heads * 2, kv_heads, 64, length, true};
+        attention_shape other = {rows, kv_heads * (1 + i % 2), kv_heads, dims[i % DIMS], length,
+                                 rows <= length};
+        if (!add_case(list, cross, i) || !add_case(list, step, i + 1) ||
+            !add_case(list, other, i + 2)) {
+            return false;
+        }
+    }
+    for (uint32_t rows = 1; rows <= 40; ++rows) {
+        attention_shape prompt = {rows, 2, 1, 64, rows + rows % 5 * 7, true};
+        if (!add_case(list, prompt, rows)) {
+            return false;
+        }
+    }
+    attention_shape encoder = {200, 2, 2, 64, 1500, false};
+    return add_case(list, encoder, 0) != NULL;
+}
+
+static bool add_fills(op_list *list)
+{
+    static const struct {
+        op_fill q, k, v;
+    } fills[] = {
+        {OP_OUTLIER, OP_NORMAL, OP_NORMAL}, {OP_MEAN_100, OP_NORMAL, OP_NORMAL},
+        {OP_TINY, OP_TINY, OP_NORMAL},      {OP_ZERO, OP_NORMAL, OP_NORMAL},
+        {OP_NORMAL, OP_NORMAL, OP_LARGE},   {OP_NORMAL, OP_NORMAL, OP_MEAN_1000},
+        {OP_NAN, OP_NORMAL, OP_NORMAL},     {OP_NORMAL, OP_NAN_LAST, OP_NORMAL},
+        {OP_NORMAL, OP_NORMAL, OP_NAN_LAST}};
+    static const attention_shape shapes[] = {{5, 2, 2, 64, 70, true},
+                                             {1, 4, 2, 64, 45, true},
+                                             {9, 2, 1, 16, 33, false}};
+    for (size_t i = 0; i < sizeof(fills) / sizeof(fills[0]) * 3; ++i) {
+        op_case *c = add_case(list, shapes[i % 3], i);
+        if (!c) {
+            return false;
+        }
+        c->fill[Q] = fills[i / 3].q;
+        c->fill[K_CACHE] = fills[i / 3].k;
+        c->fill[V_CACHE] = fills[i / 3].v;
+    }
+    return true;
+}
+
+static bool cases(op_list *list)
+{
+    return add_sizes(list) && add_fills(list);
+}
+
+static zm_status prepare(const zm_device *device, op_params *params)
+{
+    zm_attention_params *p = &params->attention;
+    return op_cache_prepare(device, &p->layout, &p->k_cache, &p->v_cache);
+}
+
+/* Positions that aren't in use hold NaN: nobody may have written them yet. */
+static bool fill(const op_params *params, size_t operand, op_fill how, op_random *random,
+                 double *values)
+{
+    const zm_attention_params *p = &params->attention;
+    const zm_kv_layout *layout = &p->layout;
+    size_t dim = layout->head_dim;
+    double row[128];
+    if (operand != K_CACHE && operand != V_CACHE) {
+        return false;
+    }
+    for (size_t i = 0; i < layout->elements; ++i) {
+        values[i] = NAN;
+    }
+    for (size_t head = 0; head < layout->heads; ++head) {
+        for (size_t position = 0; position < p->kv_length; ++position) {
+            op_fill_row(random, how, position, row, dim);
+            if (how == OP_NAN_LAST && position + 1 == p->kv_length) {
+                row[head % dim] = NAN;
+            }
+            for (size_t i = 0; i < dim; ++i) {
+                values[operand == K_CACHE ? op_key_place(layout, head, position, i)
+                                          : op_value_place(layout, head, position, i)] = row[i];
+            }
+        }
+    }
+    return true;
+}
+
+static zm_status run(zm_stream *stream, const op_params *params)
+{
+    return zm_attention(stream, &params->attention);
+}
+
+static void args(const op_params *params, op_args *out)
+{
+    const zm_attention_params *p = &params->attention;
+    out->attention = (struct zm_attention_args){
+        .rows = op_rows(&p->q),
+        .heads = heads_of(p),
+        .kv_heads = p->layout.heads,
+        .head_dim = p->layout.head_dim,
+        .q_offset = (uint32_t)p->q.offset,
+        .q_stride = (uint32_t)op_stride(&p->q),
+        .k_cache_offset = (uint32_t)p->k_cache.offset,
+        .v_cache_offset = (uint32_t)p->v_cache.offset,
+        .head_stride = (uint32_t)p->layout.head_stride,
+        .panel = p->layout.panel,
+        .kv_length = p->kv_length,
+        .dst_offset = (uint32_t)p->dst.offset,
+        .dst_stride = (uint32_t)op_stride(&p->dst),
+        .flags = p->causal ? ZM_FLAG_CAUSAL : 0,
+        .scale = (float)scale_of(p),
+    };
+}
+
+/* Squared L2 of sum p |v| of one head, times what the rounding of its scores does to p. */
+static double head_scale(const op_run *r, size_t head, size_t row)
+{
+    const zm_attention_params *p = &r->reference.attention;
+    const zm_kv_layout *layout = &p->layout;
+    size_t dim = layout->head_dim, kv_head = head / (heads_of(p) / layout->heads);
+    const double *q = op_run_input(r, Q) + row * op_stride(&p->q) + head * dim;
+    const double *keys = op_run_input(r, K_CACHE), *values = op_run_input(r, V_CACHE);
+    double out[128] = {0}, total = 0, largest = 0, max = -INFINITY, squares = 0;
+    for (int pass = 0; pass < 2; ++pass) {
+        for (size_t j = 0; j < visible(p, row); ++j) {
+            double score = 0, magnitude = 0;
+            for (size_t i = 0; i < dim; ++i) {
+                double product = q[i] * keys[op_key_place(layout, kv_head, j, i)] * scale_of(p);
+                score += product;
+                magnitude += fabs(product);
+            }
+            max = fmax(max, score);
+            largest = fmax(largest, magnitude);
+            double weight = pass ? exp(score - max) : 0;
+            total += weight;
+            for (size_t i = 0; i < dim; ++i) {
+                out[i] += weight * fabs(values[op_value_place(layout, kv_head, j, i)]);
+            }
+        }
+    }
+    for (size_t i = 0; i < dim; ++i) {
+        squares += out[i] / total * out[i] / total;
+    }
+    return squares * (1 + largest) * (1 + largest);
+}
+
+static double scale(const op_run *r, size_t operand, size_t row)
+{
+    double squares = 0;
+    (void)operand;
+    for (size_t head = 0; head < heads_of(&r->reference.attention); ++head) {
+        squares += head_scale(r, head, row);
+    }
+    return sqrt(squares);
+}
+
+/* Of a causal one only the keys that are seen. */
+static double flops(const op_params *params)
+{
+    const zm_attention_params *p = &params->attention;
+    double keys = 0;
+    for (size_t row = 0; row < op_rows(&p->q); ++row) {
+        keys += (double)visible(p, row);
+    }
+    return 4 * keys * heads_of(p) * p->layout.head_dim;
+}
+
+static double bytes(const op_params *params, size_t real_size)
+{
+    const zm_attention_params *p = &params->attention;
+    double cache = 2.0 * p->kv_length * p->layout.heads * p->layout.head_dim;
+    return op_tensor_bytes(&p->q, real_size) + op_tensor_bytes(&p->dst, real_size) +
+           cache * (double)real_size;
+}
+
+const op_description op_attention = {
+    .name = "attention",
+    .operand_count = OPERANDS,
+    .operands = {{"q", offsetof(zm_attention_params, q), OP_INPUT},
+                 {"k_cache", offsetof(zm_attention_params, k_cache), OP_INPUT},
+                 {"v_cache", offsetof(zm_attention_params, v_cache), OP_INPUT},
+                 {"dst", offsetof(zm_attention_params, dst), OP_OUTPUT}},
+    .cases = cases,
+    .prepare = prepare,
+    .fill = fill,
+    .run = run,
+    .args = args,
+    .tolerance_f32 = 1e-6,
+    .tolerance_f64 = 1e-13,
+    .scale = scale,
+    .flops = flops,
+    .bytes = bytes,
+};

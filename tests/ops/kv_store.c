@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cache.h"
+
+extern const op_description op_kv_store;
+
+enum { K, V, K_CACHE, V_CACHE, OPERANDS };
+
+typedef struct kv_shape {
+    uint32_t rows, heads, head_dim, capacity, position;
+} kv_shape;
+
+static op_case *add_case(op_list *list, kv_shape s, size_t i)
+{
+    op_case *c = op_list_add(list);
+    if (!c) {
+        return NULL;
+    }
+    zm_kv_store_params *p = &c->params.kv_store;
+    uint32_t pad = i % 3 ? (uint32_t)(i % 7) : 0;
+    p->k = op_matrix(s.rows, s.heads * s.head_dim, i % 4, pad);
+    p->v = op_matrix(s.rows, s.heads * s.head_dim, (i + 1) % 4, pad + 1);
+    p->k_cache = op_vector(1, (i + 2) % 4);
+    p->v_cache = op_vector(1, (i + 3) % 4);
+    p->layout.heads = s.heads;
+    p->layout.head_dim = s.head_dim;
+    p->layout.capacity = s.capacity;
+    p->position = s.position;
+    return c;
+}
+
+static bool cases(op_list *list)
+{
+    static const uint32_t dims[] = {1, 3, 8, 16, 31, 64, 80, 128};
+    static const uint32_t positions[] = {0, 1, 15, 16, 17, 40};
+    for (size_t i = 0; i < 48; ++i) {
+        uint32_t rows = (uint32_t)(1 + i * 5 % 37), position = positions[i % 6];
+        kv_shape s = {rows, (uint32_t)(1 + i % 4), dims[i % 8],
+                      rows + position + (uint32_t)(i % 3), position};
+        op_case *c = add_case(list, s, i);
+        if (!c) {
+            return false;
+        }
+        c->fill[i % 2 ? K : V] = i % 5 ? OP_NORMAL : OP_NAN;
+    }
+    kv_shape whole = {1500, 2, 64, 1500, 0};
+    return add_case(list, whole, 1) != NULL;
+}
+
+static zm_status prepare(const zm_device *device, op_params *params)
+{
+    zm_kv_store_params *p = &params->kv_store;
+    return op_cache_prepare(device, &p->layout, &p->k_cache, &p->v_cache);
+}
+
+static zm_status run(zm_stream *stream, const op_params *params)
+{
+    return zm_kv_store(stream, &params->kv_store);
+}
+
+static void args(const op_params *params, op_args *out)
+{
+    const zm_kv_store_params *p = &params->kv_store;
+    out->kv_store = (struct zm_kv_store_args){
+        .rows = op_rows(&p->k),
+        .heads = p->layout.heads,
+        .head_dim = p->layout.head_dim,
+        .k_offset = (uint32_t)p->k.offset,
+        .k_stride = (uint32_t)op_stride(&p->k),
+        .v_offset = (uint32_t)p->v.offset,
+        .v_stride = (uint32_t)op_stride(&p->v),
+        .k_cache_offset = (uint32_t)p->k_cache.offset,
+        .v_cache_offset = (uint32_t)p->v_cache.offset,
+        .head_stride = (uint32_t)p->layout.head_stride,
+        .panel = p->layout.panel,
+        .position = p->position,
+    };
+}
+
+static double flops(const op_params *params)
+{
+    (void)params;
+    return 0;
+}
+
+static double bytes(const op_params *params, size_t real_size)
+{
+    const zm_kv_store_params *p = &params->kv_store;
+    return 2 * (op_tensor_bytes(&p->k, real_size) + op_tensor_bytes(&p->v, real_size));
+}
+
+const op_description op_kv_store = {
+    .name = "kv_store",
+    .operand_count = OPERANDS,
+    .operands = {{"k", offsetof(zm_kv_store_params, k), OP_INPUT},
+                 {"v", offsetof(zm_kv_store_params, v), OP_INPUT},
+                 {"k_cache", offsetof(zm_kv_store_params, k_cache), OP_UPDATED},
+                 {"v_cache", offsetof(zm_kv_store_params, v_cache), OP_UPDATED}},
+    .cases = cases,
+    .prepare = prepare,
+    .run = run,
+    .args = args,
+    .flops = flops,
+    .bytes = bytes,
+};

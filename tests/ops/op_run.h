@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A case with its buffers on a device and its reference on the host. */
+#ifndef ZM_TESTS_OPS_OP_RUN_H
+#define ZM_TESTS_OPS_OP_RUN_H
+
+#include "op_case.h"
+
+/* The memory of one operand and of those that are the same view. */
+typedef struct op_memory {
+    zm_buffer *buffer; /* NULL = the operand is absent or an alias */
+    zm_dtype dtype;
+    size_t count;          /* elements */
+    size_t reference_size; /* bytes of input and of result */
+    unsigned char *before; /* what is uploaded: canaries, and the inputs in their views */
+    unsigned char *after;  /* what came back */
+    unsigned char *first;  /* what came back the first time */
+    void *input;           /* before, as double or int32_t; weights as rows */
+    void *result;          /* input, after the reference ran over it */
+} op_memory;
+
+struct op_run {
+    const op_description *op;
+    op_params params;    /* with buffers */
+    op_params reference; /* the same views, weights as rows of float64 */
+    op_case c;
+    op_memory memory[OP_MAX_OPERANDS];
+    size_t owner[OP_MAX_OPERANDS]; /* the operand whose memory it uses */
+};
+
+typedef struct op_verdict {
+    bool ok;
+    double error;    /* the highest, as the description measures it */
+    char reason[200]; /* why not ok */
+} op_verdict;
+
+/* Builds the inputs from the seed and creates the buffers. Destroy also after a failure. */
+zm_status op_run_create(zm_device *device, const op_description *op, const op_case *c,
+                        uint64_t seed, op_run **out);
+void op_run_destroy(op_run **run);
+
+/* Puts every buffer in its initial state. */
+zm_status op_run_upload(op_run *run, zm_stream *stream);
+zm_status op_run_call(op_run *run, zm_stream *stream);
+/* Reads every buffer back and waits. */
+zm_status op_run_download(op_run *run, zm_stream *stream);
+
+void op_run_reference(op_run *run);
+/* After download and reference: outputs within the tolerance, everything else untouched. */
+op_verdict op_run_check(const op_run *run, zm_dtype real);
+
+/* Upload, call and download twice, check, and ask for the same bits both times. */
+zm_status op_run_verify(op_run *run, zm_stream *stream, zm_dtype real, op_verdict *verdict);
+
+/* The input of an operand as doubles, from the first element of its view on; NULL = absent. */
+const double *op_run_input(const op_run *run, size_t operand);
+
+#endif
