@@ -35,10 +35,10 @@ static void inner_tile(__global const float *x, __global const weight_t *weight,
                        uint row, const struct zm_conv1d_args *a, float *sums)
 {
     float16 acc[ROWS][2];
-    load_sums(sums, true, acc);
+    clear_sums(acc);
     product_stored(x + ((size_t)row * a->stride - a->padding) * a->channels,
                    (size_t)a->stride * a->channels, weight, a->kernel_size * a->channels, acc);
-    keep_sums(sums, acc);
+    keep_sums(acc, true, sums);
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void

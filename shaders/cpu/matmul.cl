@@ -40,12 +40,12 @@ matmul(__global const float *x, __global const weight_t *weight, __global const 
             uint row = min(next, a.m - ROWS);
             __global const float *tile = x + (size_t)row * a.x_stride + k0;
             float16 acc[ROWS][2];
-            load_sums(sum, k0 == 0, acc);
+            clear_sums(acc);
             if (unpacks)
                 product_unpacked(tile, a.x_stride, unpacked, k, acc);
             else
                 product_stored(tile, a.x_stride, weight, k, acc);
-            keep_sums(sum, acc);
+            keep_sums(acc, k0 == 0, sum);
             for (uint y = next; k0 + k == a.k && y < min(next + ROWS, end); y++)
                 store_row(bias, residual + (size_t)y * a.residual_stride,
                           dst + (size_t)y * a.dst_stride, sum + (y - row) * PANEL, count, a.flags);
