@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/half.h"
 #include "format/safetensors.h"
+#include "model_files.h"
 
 #define MAX_TENSORS 96
 #define DECODER_FF 48
@@ -132,16 +132,6 @@ static void add_all(builder *self)
     add_norm(self, decoder, "layer_norm");
 }
 
-static void write_text(const char *directory, const char *name, const char *text)
-{
-    char path[256];
-    snprintf(path, sizeof(path), "%s/%s", directory, name);
-    FILE *file = fopen(path, "w");
-    assert(file);
-    fputs(text, file);
-    fclose(file);
-}
-
 static void write_configs(const char *directory, const tiny_params *params)
 {
     char text[1600], eps[64] = "";
@@ -159,11 +149,11 @@ static void write_configs(const char *directory, const tiny_params *params)
              "%s}\n",
              TINY_MEL_BINS, TINY_D, eps, TINY_LAYERS, TINY_LAYERS, (int)encoder_ff(params),
              DECODER_FF, TINY_POSITIONS, TINY_TOKENS, TINY_VOCABULARY, shared);
-    write_text(directory, "config.json", text);
+    test_write_text(directory, "config.json", text);
     snprintf(text, sizeof(text),
              "{\"is_multilingual\": false, \"no_timestamps_token_id\": 94, %s}\n", shared);
-    write_text(directory, "generation_config.json", text);
-    write_text(directory, "tokenizer.json", "{}\n");
+    test_write_text(directory, "generation_config.json", text);
+    test_write_text(directory, "tokenizer.json", "{}\n");
 }
 
 /* The values of one tensor, in its type. Free with free(). */
@@ -208,14 +198,9 @@ static void write_weights(const char *directory, const builder *self)
 
 char *tiny_whisper_write(const tiny_params *params)
 {
-    const char *root = getenv("TMPDIR");
-    char *path = malloc(128);
-    assert(path);
-    snprintf(path, 128, "%s/zeromean-tiny-XXXXXX", root && strlen(root) < 90 ? root : "/tmp");
-    char *made = mkdtemp(path);
-    assert(made);
+    char *path = test_directory_create();
     builder *self = calloc(1, sizeof(*self));
-    assert(self && made);
+    assert(self);
     self->params = params;
     add_all(self);
     write_configs(path, params);
@@ -224,19 +209,6 @@ char *tiny_whisper_write(const tiny_params *params)
         free((char *)(uintptr_t)self->tensors[i].name);
     free(self);
     return path;
-}
-
-void tiny_whisper_remove(char *path)
-{
-    static const char *const names[] = {"config.json", "generation_config.json", "tokenizer.json",
-                                        "model.safetensors"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        char file[256];
-        snprintf(file, sizeof(file), "%s/%s", path, names[i]);
-        unlink(file);
-    }
-    rmdir(path);
-    free(path);
 }
 
 float *tiny_mel(uint64_t seed)
