@@ -141,6 +141,23 @@ static void test_other_eps(void **state)
     zm_check_report_destroy(&report);
 }
 
+/* Finite weights that overflow: what is no number is no agreement either. */
+static void test_overflow(void **state)
+{
+    (void)state;
+    tiny_params a = {.seed = SEED}, b = a;
+    b.edited = "model.decoder.layer_norm.weight";
+    b.edited_value = 3e38;
+    zm_check_params more = {.tolerance = 1e300};
+    zm_check_report *report = compare(&a, &b, &more);
+    assert_false(report->equal);
+    assert_true(isinf(report->final_relative_l2));
+    assert_true(isinf(row(report, "logits", 0)->relative_l2));
+    assert_true(isinf(row(report, "logits", 0)->max_abs));
+    assert_true(row(report, "decoder.layer", TINY_LAYERS - 1)->relative_l2 == 0);
+    zm_check_report_destroy(&report);
+}
+
 /* RMSNorm on weights that were not recentred: far from equal. */
 static void test_unconverted_rms(void **state)
 {
@@ -266,11 +283,11 @@ int main(void)
 {
     scratch_log_init(&test_log);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_model),      cmocka_unit_test(test_one_weight),
-        cmocka_unit_test(test_decoder_weight),  cmocka_unit_test(test_other_eps),
-        cmocka_unit_test(test_unconverted_rms), cmocka_unit_test(test_mean_is_free),
-        cmocka_unit_test(test_two_devices),     cmocka_unit_test(test_parameters),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_same_model),     cmocka_unit_test(test_one_weight),
+        cmocka_unit_test(test_decoder_weight), cmocka_unit_test(test_other_eps),
+        cmocka_unit_test(test_overflow),       cmocka_unit_test(test_unconverted_rms),
+        cmocka_unit_test(test_mean_is_free),   cmocka_unit_test(test_two_devices),
+        cmocka_unit_test(test_parameters),     cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests_name("check", tests, NULL, NULL);
 }
