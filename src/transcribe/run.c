@@ -16,12 +16,13 @@ enum {
     REST_SAMPLES_MIN = ZM_AUDIO_RATE / 10 /* too short for a word: not worth a window */
 };
 
-zm_status zm_run_progress(const zm_run *run, uint64_t samples)
+zm_status zm_run_progress(zm_run *run, uint64_t samples)
 {
     const zm_transcribe_params *params = run->params;
     const uint64_t total = params->sample_count;
-    if (!params->progress ||
-        params->progress(params->user, "transcribe", samples < total ? samples : total, total))
+    if (samples > run->reached)
+        run->reached = samples < total ? samples : total;
+    if (!params->progress || params->progress(params->user, "transcribe", run->reached, total))
         return ZM_OK;
     return ZM_ERROR_CANCELLED;
 }

@@ -28,11 +28,13 @@ typedef struct zm_run {
     float *mel;              /* [ZM_MEL_FRAMES][mel_bins] */
     float *logits;           /* [vocabulary] */
     zm_transcript_builder transcript;
+    uint64_t reached; /* samples; what the caller was told last */
     double mel_seconds, encode_seconds, decode_seconds;
 } zm_run;
 
-/* ZM_ERROR_CANCELLED when the caller wants to stop. samples: how far the work is. */
-zm_status zm_run_progress(const zm_run *run, uint64_t samples);
+/* ZM_ERROR_CANCELLED when the caller wants to stop. samples: how far the work is; the caller is
+ * never told less than before. */
+zm_status zm_run_progress(zm_run *run, uint64_t samples);
 
 /* Transcribes with any model; zm_transcribe is this with a session's. */
 zm_status zm_transcribe_with(const zm_speech_model *model, const zm_whisper_info *info,
