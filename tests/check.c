@@ -12,7 +12,6 @@
 
 #include <cmocka.h>
 
-#include "model_files.h"
 #include "scratch.h"
 #include "tiny_whisper.h"
 
@@ -41,8 +40,8 @@ static void stop(pair *self)
     zm_model_close(&self->a);
     zm_model_close(&self->b);
     zm_device_close(&self->device);
-    test_directory_remove(self->paths[0]);
-    test_directory_remove(self->paths[1]);
+    tiny_whisper_remove(self->paths[0]);
+    tiny_whisper_remove(self->paths[1]);
 }
 
 static zm_check_report *compare(const tiny_params *a, const tiny_params *b,

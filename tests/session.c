@@ -13,7 +13,6 @@
 #include <cmocka.h>
 
 #include "common/half.h"
-#include "model_files.h"
 #include "scratch.h"
 #include "tiny_whisper.h"
 
@@ -90,7 +89,7 @@ static void stop(fixture *self)
     zm_session_destroy(&self->session);
     zm_device_close(&self->device);
     zm_model_close(&self->model);
-    test_directory_remove(self->path);
+    tiny_whisper_remove(self->path);
     free(self);
 }
 
@@ -335,7 +334,7 @@ static void check_life(const char *spec, int cycles)
     }
     free(mel);
     zm_device_close(&device);
-    test_directory_remove(path);
+    tiny_whisper_remove(path);
 }
 
 static void test_life(void **state)

@@ -8,7 +8,7 @@
 
 #include "common/half.h"
 #include "format/safetensors.h"
-#include "model_files.h"
+#include "scratch.h"
 
 #define MAX_TENSORS 96
 #define DECODER_FF 48
@@ -132,6 +132,14 @@ static void add_all(builder *self)
     add_norm(self, decoder, "layer_norm");
 }
 
+static void write_text(const char *directory, const char *name, const char *text)
+{
+    char *path = zm_path_join(directory, name);
+    assert(path);
+    scratch_write(path, text, strlen(text));
+    free(path);
+}
+
 static void write_configs(const char *directory, const tiny_params *params)
 {
     char text[1600], eps[64] = "";
@@ -149,11 +157,11 @@ static void write_configs(const char *directory, const tiny_params *params)
              "%s}\n",
              TINY_MEL_BINS, TINY_D, eps, TINY_LAYERS, TINY_LAYERS, (int)encoder_ff(params),
              DECODER_FF, TINY_POSITIONS, TINY_TOKENS, TINY_VOCABULARY, shared);
-    test_write_text(directory, "config.json", text);
+    write_text(directory, "config.json", text);
     snprintf(text, sizeof(text),
              "{\"is_multilingual\": false, \"no_timestamps_token_id\": 94, %s}\n", shared);
-    test_write_text(directory, "generation_config.json", text);
-    test_write_text(directory, "tokenizer.json", "{}\n");
+    write_text(directory, "generation_config.json", text);
+    write_text(directory, "tokenizer.json", "{}\n");
 }
 
 /* The values of one tensor, in its type. Free with free(). */
@@ -198,7 +206,10 @@ static void write_weights(const char *directory, const builder *self)
 
 char *tiny_whisper_write(const tiny_params *params)
 {
-    char *path = test_directory_create();
+    void *folder = NULL;
+    int failed = scratch_setup(&folder);
+    assert(!failed);
+    const char *path = folder;
     builder *self = calloc(1, sizeof(*self));
     assert(self);
     self->params = params;
@@ -208,7 +219,13 @@ char *tiny_whisper_write(const tiny_params *params)
     for (size_t i = 0; i < self->count; i++)
         free((char *)(uintptr_t)self->tensors[i].name);
     free(self);
-    return path;
+    return folder;
+}
+
+void tiny_whisper_remove(char *path)
+{
+    void *folder = path;
+    scratch_teardown(&folder);
 }
 
 float *tiny_mel(uint64_t seed)

@@ -29,8 +29,9 @@ typedef struct tiny_params {
     double eps;            /* in config.json; 0 = not there */
 } tiny_params;
 
-/* A new directory; test_directory_remove removes it and frees the path. */
+/* A new directory; remove frees the path. */
 char *tiny_whisper_write(const tiny_params *params);
+void tiny_whisper_remove(char *path);
 
 /* A log-mel picture [TINY_FRAMES][TINY_MEL_BINS]. Free with free(). */
 float *tiny_mel(uint64_t seed);
