@@ -155,7 +155,8 @@ class Names:
                 self.cross_attention(source + "/attention", layer)
             self.feed_forward(source + "/ffn", layer)
         self.norm(side + "/layer_norm", target + ".layer_norm")
-        self.put(target + ".embed_positions.weight", self.get(side + "/position_encodings/encodings"))
+        self.put(target + ".embed_positions.weight",
+                 self.get(side + "/position_encodings/encodings"))
 
     def whisper(self):
         for conv in ("conv1", "conv2"):

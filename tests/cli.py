@@ -245,7 +245,7 @@ class Models(Program):
             self.failure("check", self.model, self.model, "--device-b", spec)
 
     def test_devices_that_make_no_sense(self):
-        for spec in ("cuda", ":", "opencl:", "x" * 5000):
+        for spec in ("cuda", ":", "opencl:", "x" * 400):
             self.line(2, "transcribe", self.model, self.wav, "--device", spec)
 
     def test_option_beats_environment(self):
@@ -267,7 +267,7 @@ class Models(Program):
     def test_transcribe_names_the_device(self):
         done = self.run_program("transcribe", self.model, self.wav, *HOST)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertRegex(done.stderr.decode(), r"^zeromean: device host: .*\n$")
+        self.assertRegex(done.stderr.decode(), r"^zeromean: device host: .*\n")
 
     def test_transcribe_json(self):
         said = self.json("transcribe", self.model, self.wav, *HOST, "--repeat", "2")

@@ -326,11 +326,16 @@ int main(void)
 {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_checked_sizes), cmocka_unit_test(test_arrays),
-        cmocka_unit_test(test_sha256),        IN_FOLDER(test_map),
-        IN_FOLDER(test_unreadable),           IN_FOLDER(test_read),
-        IN_FOLDER(test_write),                IN_FOLDER(test_two_writers),
-        IN_FOLDER(test_write_failures),       IN_FOLDER(test_write_full),
+        cmocka_unit_test(test_checked_sizes),
+        cmocka_unit_test(test_arrays),
+        cmocka_unit_test(test_sha256),
+        IN_FOLDER(test_map),
+        IN_FOLDER(test_unreadable),
+        IN_FOLDER(test_read),
+        IN_FOLDER(test_write),
+        IN_FOLDER(test_two_writers),
+        IN_FOLDER(test_write_failures),
+        IN_FOLDER(test_write_full),
         IN_FOLDER(test_paths),
     };
     return cmocka_run_group_tests_name("common", tests, NULL, NULL);

@@ -1,22 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The conversion of model directories: what is written, what is refused, and that the output is
- * complete or absent. That the function stays the same is the matter of equivalence.c. */
+/* The conversion of model directories: what is written and what is refused. That the function stays
+ * the same is the matter of equivalence.c, that nothing is left half that of staging.c. */
 #include <zeromean/convert.h>
 
-#include <dirent.h>
-#include <errno.h>
 #include <math.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -24,66 +18,44 @@
 #include "common/half.h"
 #include "common/hash.h"
 #include "model_files.h"
+#include "scratch.h"
 
 #define SEED 20240611u
 #define WRITER "model.encoder.layers.1.fc2.weight"
 #define READER "model.decoder.layers.0.encoder_attn.k_proj.weight"
 
-static char *home; /* everything of a test is in here */
-static char *input, *output;
+static char *home, *input, *output; /* a folder, and two names in it */
+static scratch_log remembered;
 
 static int set_up(void **state)
 {
-    (void)state;
-    home = test_directory_create();
+    scratch_log_init(&remembered);
+    int failed = scratch_setup(state);
+    home = *state;
     input = test_format("%s/in", home);
     output = test_format("%s/out", home);
-    return 0;
+    return failed;
 }
 
 static int tear_down(void **state)
 {
-    (void)state;
     free(input);
     free(output);
-    test_directory_remove(home);
-    return 0;
+    return scratch_teardown(state);
 }
-
-static char last_error[2048];
-
-static void keep_error(void *user, zm_log_level level, const char *message)
-{
-    (void)user;
-    if (level == ZM_LOG_ERROR)
-        snprintf(last_error, sizeof(last_error), "%s", message);
-}
-
-static const zm_log test_log = {keep_error, NULL, ZM_LOG_INFO};
 
 static zm_status convert(const char *from, const char *to, zm_dtype type, zm_convert_report *report)
 {
-    last_error[0] = '\0';
-    const zm_convert_params params = {.input = from, .output = to, .type = type, .log = &test_log};
+    remembered.error[0] = '\0';
+    const zm_convert_params params = {
+        .input = from, .output = to, .type = type, .log = &remembered.log};
     return zm_convert(&params, report);
-}
-
-/* Entries of home, without . and .. */
-static size_t count_entries(const char *path)
-{
-    size_t count = 0;
-    DIR *directory = opendir(path);
-    assert_non_null(directory);
-    for (struct dirent *entry; (entry = readdir(directory));)
-        count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
-    closedir(directory);
-    return count;
 }
 
 static zm_model *open_model(const char *path)
 {
     zm_model *model = NULL;
-    assert_int_equal(zm_model_open(path, &test_log, &model), ZM_OK);
+    assert_int_equal(zm_model_open(path, &remembered.log, &model), ZM_OK);
     return model;
 }
 
@@ -202,8 +174,8 @@ static void test_output(void **state)
         free(was);
         free(is);
     }
-    assert_int_equal(count_entries(output), 1 + sizeof(copied) / sizeof(copied[0]));
-    assert_int_equal(count_entries(home), 2);
+    assert_int_equal(scratch_count(output), 1 + sizeof(copied) / sizeof(copied[0]));
+    assert_int_equal(scratch_count(home), 2);
     size_t size;
     char *weights = test_read_file(output, "model.safetensors", &size);
     assert_int_equal(size, report.output_bytes);
@@ -255,7 +227,7 @@ static void test_same_result(void **state)
         assert_string_equal(a->name, b->name);
         assert_memory_equal(a->data, b->data, a->bytes);
     }
-    assert_int_equal(count_entries(joined), 4);
+    assert_int_equal(scratch_count(joined), 4);
     zm_model_close(&one);
     zm_model_close(&three);
     free(bytes);
@@ -288,15 +260,15 @@ static void *spoil(void *user, const zm_model_tensor *tensor)
 static void expect_refusal(const char *from, const char *to, zm_dtype type, zm_status status,
                            const char *named)
 {
-    size_t entries = count_entries(home);
+    size_t entries = scratch_count(home);
     zm_status got = convert(from, to, type, NULL);
-    if (got != status || !strstr(last_error, named))
+    if (got != status || !strstr(remembered.error, named))
         print_message("%s (%s expected): %s\n", zm_status_name(got), zm_status_name(status),
-                      last_error);
+                      remembered.error);
     assert_int_equal(got, status);
-    assert_non_null(strstr(last_error, named));
-    assert_null(strchr(last_error, '\n'));
-    assert_int_equal(count_entries(home), entries);
+    assert_non_null(strstr(remembered.error, named));
+    assert_null(strchr(remembered.error, '\n'));
+    assert_int_equal(scratch_count(home), entries);
 }
 
 static void test_refused_tensors(void **state)
@@ -360,191 +332,13 @@ static void test_refused_arguments(void **state)
     assert_int_equal(zm_convert(&params, NULL), ZM_ERROR_INVALID_ARGUMENT);
     params.output = same;
     assert_int_equal(zm_convert(&params, NULL), ZM_ERROR_INVALID_ARGUMENT);
-    assert_int_equal(count_entries(input), 4);
+    assert_int_equal(scratch_count(input), 4);
     free(inside);
     free(missing);
     free(same);
     free(file);
     free(link);
     free(below_link);
-}
-
-/* ---- complete or absent ---- */
-
-static void test_overwrite(void **state)
-{
-    (void)state;
-    test_write_whisper(input, ZM_F32, 100, SEED);
-    zm_convert_params params = {
-        .input = input, .output = output, .overwrite = true, .log = &test_log};
-    assert_int_equal(zm_convert(&params, NULL), ZM_OK); /* nothing there: as without */
-    test_write_text(output, "left.txt", "over\n");
-    params.type = ZM_F16;
-    assert_int_equal(zm_convert(&params, NULL), ZM_OK);
-    assert_int_equal(count_entries(output), 4);
-    assert_int_equal(count_entries(home), 2);
-    zm_model *model = open_model(output);
-    assert_int_equal(zm_model_find_tensor(model, WRITER)->dtype, ZM_F16);
-    zm_model_close(&model);
-
-    /* What no conversion made is not for it to remove. */
-    char *precious = test_format("%s/precious", home);
-    test_write_whisper(precious, ZM_F32, 100, SEED + 1);
-    params.output = precious;
-    assert_int_equal(zm_convert(&params, NULL), ZM_ERROR_INVALID_ARGUMENT);
-    assert_int_equal(count_entries(precious), 4);
-    char *empty = test_format("%s/empty", home);
-    assert_int_equal(mkdir(empty, 0777), 0);
-    params.output = empty;
-    assert_int_equal(zm_convert(&params, NULL), ZM_OK);
-    assert_int_equal(count_entries(empty), 4);
-    assert_int_equal(count_entries(home), 4);
-    free(precious);
-    free(empty);
-}
-
-typedef struct canceller {
-    unsigned calls, stop; /* stop at this call; 0 = never */
-    uint64_t last;
-    bool backwards;
-} canceller;
-
-static bool count_call(void *user, const char *stage, uint64_t done, uint64_t total)
-{
-    canceller *c = user;
-    c->backwards = c->backwards || done > total || (done > 0 && done < c->last) || !stage;
-    c->last = done;
-    return ++c->calls != c->stop;
-}
-
-static void test_cancel(void **state)
-{
-    (void)state;
-    test_write_whisper(input, ZM_F32, 20000, SEED);
-    canceller counter = {0};
-    zm_convert_params params = {.input = input,
-                                .output = output,
-                                .log = &test_log,
-                                .progress = count_call,
-                                .progress_user = &counter};
-    assert_int_equal(zm_convert(&params, NULL), ZM_OK);
-    assert_false(counter.backwards);
-    unsigned calls = counter.calls;
-    assert_true(calls >= 6);
-    char *other = test_format("%s/other", home);
-    params.output = other;
-    for (unsigned stop = 1; stop <= calls; stop++) {
-        counter = (canceller){.stop = stop};
-        assert_int_equal(zm_convert(&params, NULL), ZM_ERROR_CANCELLED);
-        assert_int_equal(counter.calls, stop);
-        assert_int_equal(count_entries(home), 2);
-    }
-    free(other);
-}
-
-/* A file size limit stands for a full disk. */
-static void test_disk_full(void **state)
-{
-    (void)state;
-    test_write_whisper(input, ZM_F32, 5000, SEED);
-    static const rlim_t limits[] = {0, 100, 20000, 300000};
-    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
-        pid_t child = fork();
-        assert_true(child >= 0);
-        if (child == 0) {
-            const struct rlimit limit = {limits[i], limits[i]};
-            signal(SIGXFSZ, SIG_IGN);
-            bool right = setrlimit(RLIMIT_FSIZE, &limit) == 0 &&
-                         convert(input, output, ZM_DTYPE_NONE, NULL) == ZM_ERROR_IO &&
-                         strstr(last_error, "cannot write");
-            _exit(right ? 0 : 1);
-        }
-        int status = 0;
-        assert_int_equal(waitpid(child, &status, 0), child);
-        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-        assert_int_equal(count_entries(home), 1);
-    }
-}
-
-static void sleep_us(uint64_t us)
-{
-    const struct timespec time = {(time_t)(us / 1000000), (long)(us % 1000000) * 1000};
-    nanosleep(&time, NULL);
-}
-
-static uint64_t now_us(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_nsec / 1000;
-}
-
-/* Converts in a child and kills it after a while; us == 0: lets it finish. */
-static void convert_and_kill(bool overwrite, uint64_t us)
-{
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        const zm_convert_params params = {.input = input, .output = output, .overwrite = overwrite};
-        _exit(zm_convert(&params, NULL) == ZM_OK ? 0 : 1);
-    }
-    if (us > 0) {
-        sleep_us(us);
-        kill(child, SIGKILL);
-    }
-    int status = 0;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
-}
-
-/* Absent, or exactly this many files with exactly these weights. */
-static bool check_whole(const char *expected, size_t size)
-{
-    size_t got;
-    if (access(output, F_OK) != 0)
-        return false;
-    assert_int_equal(count_entries(output), 4);
-    char *bytes = test_read_file(output, "model.safetensors", &got);
-    assert_non_null(bytes);
-    assert_int_equal(got, size);
-    assert_memory_equal(bytes, expected, size);
-    free(bytes);
-    return true;
-}
-
-static void test_kill(void **state)
-{
-    (void)state;
-    enum { KILLS = 20 };
-    uint64_t random = SEED;
-    size_t size, finished = 0, left = 0;
-    test_write_whisper(input, ZM_F32, 50000, SEED);
-    uint64_t begin = now_us();
-    convert_and_kill(false, 0);
-    uint64_t duration = now_us() - begin;
-    char *expected = test_read_file(output, "model.safetensors", &size);
-    assert_true(check_whole(expected, size));
-    for (unsigned i = 0; i < KILLS; i++) {
-        char *old = test_format("rm -rf '%s'", output);
-        bool overwrite = i % 4 == 3; /* the old output stays until the new one is there */
-        if (!overwrite)
-            assert_int_equal(system(old), 0);
-        bool was_there = access(output, F_OK) == 0;
-        free(old);
-        random = random * 6364136223846793005u + 1442695040888963407u;
-        convert_and_kill(overwrite, 1 + (random >> 33) % (duration + duration / 8));
-        bool whole = check_whole(expected, size);
-        assert_true(whole || !was_there);
-        finished += whole && !was_there;
-        left += count_entries(home) > 1 + (size_t)whole;
-    }
-    print_message("killed within %.0f ms: %zu of %d left a temporary, %zu had finished\n",
-                  (double)duration * 1e-3, left, KILLS, finished);
-    assert_true(left > 0); /* or nothing was tested */
-    convert_and_kill(true, 0);
-    assert_true(check_whole(expected, size));
-    assert_int_equal(count_entries(home), 2);
-    free(expected);
 }
 
 int main(void)
@@ -556,10 +350,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_same_result, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refused_tensors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refused_arguments, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_overwrite, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_disk_full, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_kill, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model_files.h"
 
-#include <ftw.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -33,28 +31,6 @@ char *test_format(const char *format, ...)
     assert_true(vasprintf(&text, format, args) >= 0);
     va_end(args);
     return text;
-}
-
-char *test_directory_create(void)
-{
-    const char *base = getenv("TMPDIR");
-    char *path = test_format("%s/zeromean-test-XXXXXX", base && *base ? base : "/tmp");
-    assert_non_null(mkdtemp(path));
-    return path;
-}
-
-static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *walk)
-{
-    (void)info;
-    (void)type;
-    (void)walk;
-    return remove(path);
-}
-
-void test_directory_remove(char *path)
-{
-    nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-    free(path);
 }
 
 void test_write_text(const char *directory, const char *name, const char *text)

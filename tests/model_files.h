@@ -5,10 +5,6 @@
 
 #include "model/architecture.h"
 
-/* A new directory under TMPDIR. */
-char *test_directory_create(void);
-/* With all that is in it; frees path. */
-void test_directory_remove(char *path);
 /* printf into a new string. */
 char *test_format(const char *format, ...);
 void test_write_text(const char *directory, const char *name, const char *text);

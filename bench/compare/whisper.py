@@ -1,21 +1,26 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Zeromean and CTranslate2, both float32, on the same speech in the same run.
+"""Zeromean and CTranslate2, both in float32, on the same speech in the same run.
 
 usage: bench/compare/whisper.py [--model whisper-base] [--rounds 5] [--repeat 4] [--device SPEC]
-                                [--converted]
+                                [--original]
 
-Rounds alternate between the two. In a round each does the work --repeat times; the first time
-warms up and is not counted. Rounds in which other processes took more than 5 % of the processors
-are dropped and done again. "encoder": from the log-mel spectrogram of a 30 s window to the encoder's output.
-"transcription": encoder and greedy decoder, from the spectrogram to the last token. Reading the
-audio and the spectrogram are in neither. CTranslate2 runs with one thread per processor.
+Needs build/zeromean; sets up the rest by scripts/bench-setup. Rounds alternate between the two.
+In a round each does the work --repeat times after a first time that warms up and is not counted.
+A round during which other processes took more than 5 % of the processors is dropped and done
+again, at most twice as often as asked for. Shown are medians over all counted repetitions.
+
+encoder        from the log-mel spectrogram of one window (30 s) to the encoder's output; for
+               Zeromean the first step of the decoder is in it too, which waits for the encoder
+transcription  encoder and greedy decoder, from the spectrogram to the last token
+
+Reading audio and the spectrogram are in neither. CTranslate2 runs one thread per processor.
+--original runs Zeromean on the Pre-LN model instead of the converted one.
 """
 import argparse
 import json
 import os
 import pathlib
-import platform
 import statistics
 import subprocess
 import sys
@@ -30,6 +35,8 @@ MODELS = pathlib.Path(os.environ.get("ZEROMEAN_MODELS_DIR", ROOT / "models"))
 SPEECH = pathlib.Path(os.environ.get("ZEROMEAN_TEST_SPEECH",
                                      "/usr/share/pocketsphinx/test/data/librivox"))
 PROGRAM = ROOT / "build/zeromean"
+# As Zeromean's: start, language, task, no timestamps.
+PROMPTS = {"whisper-base": [50258, 50259, 50359, 50363], "whisper-tiny.en": [50257, 50362]}
 
 
 class Zeromean:
@@ -51,20 +58,18 @@ class Zeromean:
 
 
 class CTranslate2:
-    name = "ctranslate2"
+    name = "CTranslate2"
 
     def __init__(self, model, wav, repeat):
         import ctranslate2
-        import numpy
         import mel
-        from ct2_model import prepare
 
+        folder = ROOT / "build/bench-models" / model
         self.repeat = repeat
-        folder, self.prompt = prepare(model)
+        self.prompt = PROMPTS[model]
         self.model = ctranslate2.models.Whisper(str(folder), device="cpu", compute_type="float32",
                                                 intra_threads=quiet.CORES)
-        spectrogram = mel.log_mel(mel.read_wav(wav))
-        self.mel = ctranslate2.StorageView.from_array(numpy.ascontiguousarray(spectrogram[None]))
+        self.mel = ctranslate2.StorageView.from_array(mel.log_mel(mel.read_wav(wav))[None])
 
     def once(self):
         start = time.perf_counter()
@@ -80,3 +85,82 @@ class CTranslate2:
         return [times for times, _ in results], results[-1][1]
 
 
+def measure(engines, rounds):
+    """name -> [(encoder, transcription)] and name -> tokens."""
+    times = {engine.name: [] for engine in engines}
+    tokens, dropped = {}, 0
+    while min(len(t) for t in times.values()) < rounds and dropped <= 2 * rounds:
+        for engine in engines:
+            if len(times[engine.name]) == rounds:
+                continue
+            quiet.wait(10)
+            with quiet.Watch() as watch:
+                result, tokens[engine.name] = engine.run()
+            keep = watch.quiet
+            if keep:
+                times[engine.name].append(result)
+            else:
+                dropped += 1
+            best = min(encoder for encoder, _ in result), min(whole for _, whole in result)
+            print(f"  {engine.name:12} encoder {best[0] * 1e3:7.1f} ms, transcription "
+                  f"{best[1] * 1e3:7.1f} ms at best; others took {watch.others:.1%}"
+                  f"{'' if keep else ': dropped'}", flush=True)
+    return {name: sum(lists, []) for name, lists in times.items()}, tokens
+
+
+def report(times, tokens):
+    if not all(times.values()):
+        sys.exit("the machine was never quiet; nothing can be said")
+    medians = {name: [statistics.median(column) for column in zip(*rows)]
+               for name, rows in times.items()}
+    ours, theirs = medians[Zeromean.name], medians[CTranslate2.name]
+    print(f"\n{'median of':14} {'zeromean':>12} {'CTranslate2':>12} {'ratio':>7}")
+    for i, what in enumerate(("encoder", "transcription")):
+        print(f"{what:14} {ours[i] * 1e3:9.1f} ms {theirs[i] * 1e3:9.1f} ms "
+              f"{theirs[i] / ours[i]:6.2f}x")
+    print("(ratio: how many times as fast as CTranslate2; repetitions "
+          f"{len(times[Zeromean.name])} and {len(times[CTranslate2.name])})")
+    same = tokens[Zeromean.name] == tokens[CTranslate2.name]
+    print(f"tokens: {len(tokens[Zeromean.name])} and {len(tokens[CTranslate2.name])}, "
+          f"{'the same' if same else 'DIFFERENT'}")
+    return same
+
+
+def processor():
+    for line in pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return "unknown processor"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="whisper-base", choices=sorted(PROMPTS))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--repeat", type=int, default=4)
+    parser.add_argument("--device")
+    parser.add_argument("--original", action="store_true")
+    options = parser.parse_args()
+    if sys.prefix == sys.base_prefix:  # go on inside the virtual environment
+        subprocess.run([ROOT / "scripts/bench-setup"], check=True)
+        os.execv(VENV, [VENV, *sys.argv])
+
+    with tempfile.TemporaryDirectory() as scratch:
+        wav = os.path.join(scratch, "speech.wav")
+        subprocess.run([ROOT / "scripts/join-wav", wav, *sorted(SPEECH.glob("*.wav"))], check=True)
+        model = MODELS / options.model
+        if not options.original:
+            model = pathlib.Path(scratch) / "converted"
+            subprocess.run([PROGRAM, "convert", MODELS / options.model, model], check=True,
+                           stdout=subprocess.DEVNULL)
+        ours = Zeromean(model, wav, options.repeat, options.device)
+        theirs = CTranslate2(options.model, wav, options.repeat)
+        print(f"{options.model}, float32, {quiet.CORES} processors of {processor()}")
+        times, tokens = measure([ours, theirs], options.rounds)
+        print(f"\nzeromean on {ours.said['device']['spec']}: {ours.said['device']['name']}, "
+              f"{ours.said['norm']}, peak memory {ours.said['peak_rss_bytes'] / 1e6:.0f} MB")
+        sys.exit(0 if report(times, tokens) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -17,11 +17,13 @@ extern "C" {
 
 typedef struct zm_convert_params {
     const char *input;  /* model directory */
-    const char *output; /* directory to create; must not exist unless overwrite is set */
+    const char *output; /* directory to create, outside of input, in one that exists */
     zm_norm norm;       /* ZM_NORM_DEFAULT = ZM_NORM_RMS */
     zm_dtype type;      /* ZM_DTYPE_NONE: changed tensors as F32, the others as they are (exact);
-                           ZM_F32: all as F32 (exact); ZM_F16: all as F16 (rounded) */
-    bool overwrite;
+                           ZM_F32: all as F32 (exact); ZM_F16: all as F16 (rounded); ZM_F64: all
+                           as F64, for checks in float64 */
+    bool overwrite; /* output may be an empty directory or the output of another conversion; it
+                       stays until the new one is complete */
     const zm_log *log;
     zm_progress_fn progress; /* unit: bytes */
     void *progress_user;
@@ -36,8 +38,11 @@ typedef struct zm_convert_report {
     char source_sha256[65]; /* of the input's safetensors files, in order */
 } zm_convert_report;
 
-/* The output is complete or absent, whatever happens. report may be NULL. ZM_ERROR_UNSUPPORTED:
- * the model cannot be converted exactly; the log names the tensor and the reason. */
+/* Writes one model.safetensors, also where the input has shards, and copies the input's other files
+ * that are no weights. The output is complete or absent, whatever happens. report may be NULL.
+ * ZM_ERROR_UNSUPPORTED: the model cannot be converted exactly; the log names the tensor and the
+ * reason. ZM_ERROR_INVALID_ARGUMENT: the output is in the way or the type is not one of those
+ * above. ZM_ERROR_CANCELLED, ZM_ERROR_IO and what zm_model_open returns. */
 ZM_API zm_status zm_convert(const zm_convert_params *params, zm_convert_report *report);
 
 #ifdef __cplusplus

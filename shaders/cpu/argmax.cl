@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* argmax for CPU devices: the index of the largest element of a row, the lowest one of a tie.
  *
- * A work-item owns some whole rows and goes over each twice: first for the largest value (a
- * comparison with NaN is false, so NaN never wins), then for the first place where it stands. A row
- * of only NaN has no such place and gives 0. */
+ *   | CHUNK elements | CHUNK | ... | rest |
+ *
+ * A work-item owns some whole rows. It looks for the first chunk with the largest value (comparing
+ * with NaN is false, so NaN never wins), then for the first place in it that holds the value. */
 #include "args.h"
 #include "vector.clh"
 
-static float row_max(__global const float *x, uint n)
+#define CHUNK 1024
+
+/* The largest of n values; -inf when there is none but NaN. */
+static float chunk_max(__global const float *x, uint n)
 {
     float16 most[4];
 #pragma unroll
@@ -26,21 +30,26 @@ static float row_max(__global const float *x, uint n)
     return fmax(horizontal_max(fmax(fmax(most[0], most[1]), fmax(most[2], most[3]))), rest);
 }
 
-static uint first_equal(__global const float *x, uint n, float value)
+static uint row_argmax(__global const float *x, uint n)
 {
-    uint i = 0;
-    while (i + 16 <= n && !any(vload16(0, x + i) == value))
-        i += 16;
-    while (i < n && x[i] != value)
+    float most = -INFINITY;
+    uint i = 0; /* where the search begins: all of the row while there is nothing over -inf */
+    for (uint begin = 0; begin < n; begin += min((uint)CHUNK, n - begin)) {
+        float m = chunk_max(x + begin, min((uint)CHUNK, n - begin));
+        if (m > most) {
+            most = m;
+            i = begin;
+        }
+    }
+    while (i < n && x[i] != most)
         i++;
-    return i < n ? i : 0;
+    return i < n ? i : 0; /* a row of only NaN */
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 argmax(__global const float *x, __global int *dst, struct zm_argmax_args a)
 {
-    for (uint row = first_row(a.rows); row < end_row(a.rows); row++) {
-        __global const float *v = x + a.x_offset + (size_t)row * a.x_stride;
-        dst[a.dst_offset + row] = (int)first_equal(v, a.n, row_max(v, a.n));
-    }
+    for (uint row = first_row(a.rows); row < end_row(a.rows); row++)
+        dst[a.dst_offset + row] =
+            (int)row_argmax(x + a.x_offset + (size_t)row * a.x_stride, a.n);
 }

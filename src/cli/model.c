@@ -1,7 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/model.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "cli/output.h"
+
+/* A float as people write it: 1e-05, not 9.99999975e-06. */
+static json_t *float_json(float value)
+{
+    char text[32];
+    snprintf(text, sizeof(text), "%.7g", (double)value);
+    return zm_cli_json_real(strtod(text, NULL));
+}
 
 json_t *zm_cli_model_json(const zm_model *model)
 {
@@ -10,7 +21,7 @@ json_t *zm_cli_model_json(const zm_model *model)
         {"path", zm_cli_json_text(info->path)},
         {"architecture", json_string(info->architecture_name)},
         {"norm", json_string(zm_norm_name(info->norm))},
-        {"eps", zm_cli_json_real(info->eps)},
+        {"eps", float_json(info->eps)},
         {"parameters", json_integer((json_int_t)info->parameters)},
         {"bytes", json_integer((json_int_t)info->bytes)},
         {"tensor_count", json_integer((json_int_t)info->tensor_count)},

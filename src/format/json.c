@@ -18,6 +18,8 @@ zm_status zm_json_parse(const char *text, size_t size, const char *what, const z
 {
     json_error_t error;
     json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+    if (!root && error.text[0] == '\0') /* jansson has no word for it */
+        return zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory to read it", what);
     if (!root) {
         make_printable(error.text);
         return zm_fail(log, ZM_ERROR_BAD_FORMAT, "%s: not valid JSON: %s (line %d, column %d)",

@@ -13,27 +13,40 @@ struct zm_safetensors_writer {
     uint64_t written;
 };
 
-/* The entry of one tensor that begins at *offset; NULL when it cannot be written. */
-static json_t *describe_tensor(const zm_model_tensor *declared, uint64_t *offset)
+/* False: the tensor cannot be written. */
+static bool measure(const zm_model_tensor *tensor, uint64_t begin, uint64_t *end)
 {
-    zm_model_tensor tensor = *declared;
-    const char *type = zm_safetensors_type_name(tensor.dtype);
-    uint64_t end;
-    if (!type || tensor.rank > 4 || !zm_safetensors_measure(&tensor) ||
-        !zm_add_u64(*offset, tensor.bytes, &end) || end > INT64_MAX)
-        return NULL;
+    zm_model_tensor measured = *tensor;
+    if (!zm_safetensors_type_name(tensor->dtype) || tensor->rank > 4 ||
+        !zm_safetensors_measure(&measured) || !zm_add_u64(begin, measured.bytes, end))
+        return false;
+    for (uint32_t i = 0; i < tensor->rank; i++) /* an empty tensor may have any shape */
+        if (tensor->shape[i] > INT64_MAX)
+            return false;
+    return *end <= INT64_MAX;
+}
+
+/* NULL when out of memory. */
+static json_t *describe_tensor(const zm_model_tensor *tensor, uint64_t begin, uint64_t end)
+{
     json_t *shape = json_array();
-    for (uint32_t i = 0; i < tensor.rank; i++) {
-        if (tensor.shape[i] > INT64_MAX) {
-            json_decref(shape);
-            return NULL;
-        }
-        json_array_append_new(shape, json_integer((json_int_t)tensor.shape[i]));
+    bool made = shape != NULL;
+    for (uint32_t i = 0; i < tensor->rank && made; i++)
+        made = json_array_append_new(shape, json_integer((json_int_t)tensor->shape[i])) == 0;
+    if (!made) {
+        json_decref(shape);
+        return NULL;
     }
-    json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", type, "shape", shape, "data_offsets",
-                              (json_int_t)*offset, (json_int_t)end);
-    *offset = end;
-    return entry;
+    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", zm_safetensors_type_name(tensor->dtype),
+                     "shape", shape, "data_offsets", (json_int_t)begin, (json_int_t)end);
+}
+
+static bool is_utf8(const char *text)
+{
+    json_t *string = json_string(text);
+    bool valid = string != NULL;
+    json_decref(string);
+    return valid;
 }
 
 static zm_status describe_tensors(const char *path, json_t *header, const zm_model_tensor *tensors,
@@ -41,19 +54,18 @@ static zm_status describe_tensors(const char *path, json_t *header, const zm_mod
 {
     for (size_t i = 0; i < count; i++) {
         const char *name = tensors[i].name;
-        if (!name || !zm_safetensors_name_valid(name))
+        uint64_t begin = *declared;
+        if (!name || !zm_safetensors_name_valid(name) || !is_utf8(name))
             return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "%s: tensor %zu has no valid name", path,
                            i);
         if (json_object_get(header, name))
             return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "%s: two tensors are called %s", path,
                            name);
-        json_t *entry = describe_tensor(&tensors[i], declared);
-        if (!entry)
+        if (!measure(&tensors[i], begin, declared))
             return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT,
                            "%s: tensor %s: its type, rank or size cannot be written", path, name);
-        if (json_object_set_new(header, name, entry) != 0)
-            return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT,
-                           "%s: tensor %zu: its name is not valid UTF-8", path, i);
+        if (json_object_set_new(header, name, describe_tensor(&tensors[i], begin, *declared)) != 0)
+            return zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory for its header", path);
     }
     return ZM_OK;
 }
@@ -64,39 +76,41 @@ static zm_status describe_metadata(const char *path, json_t *header, const zm_me
     if (count == 0)
         return ZM_OK;
     json_t *object = json_object();
-    bool made = object != NULL;
-    for (size_t i = 0; i < count && made; i++)
+    bool made = json_object_set_new(header, ZM_SAFETENSORS_METADATA, object) == 0;
+    for (size_t i = 0; i < count && made; i++) {
+        if (!is_utf8(metadata[i].key) || !is_utf8(metadata[i].value))
+            return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "%s: metadata that is not valid UTF-8",
+                           path);
         made = json_object_set_new(object, metadata[i].key, json_string(metadata[i].value)) == 0;
-    if (!made) {
-        json_decref(object);
-        return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "%s: metadata that is not valid UTF-8",
-                       path);
     }
-    json_object_set_new(header, ZM_SAFETENSORS_METADATA, object);
-    return ZM_OK;
+    return made ? ZM_OK
+                : zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory for its header", path);
 }
 
-/* Length, JSON, and blanks up to a multiple of 8, so that the data is aligned. */
+/* Length, JSON, and blanks up to a multiple of 8, so that the data is aligned. Two passes of
+ * json_dumpb: json_dumps may leave parts out when memory runs short. */
 static zm_status write_header(zm_writer *file, const json_t *header)
 {
-    char *text = json_dumps(header, JSON_COMPACT);
-    if (!text)
-        return zm_fail(&file->log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory for its header",
-                       file->path);
-    size_t size = strlen(text), padding = (8 - size % 8) % 8;
-    uint8_t length[ZM_SAFETENSORS_LENGTH_SIZE];
-    for (unsigned i = 0; i < ZM_SAFETENSORS_LENGTH_SIZE; i++)
-        length[i] = (uint8_t)((uint64_t)(size + padding) >> 8 * i);
+    size_t size = json_dumpb(header, NULL, 0, JSON_COMPACT);
+    size_t padded = (size + 7) / 8 * 8;
+    if (size > 0 && padded > ZM_SAFETENSORS_MAX_HEADER)
+        return zm_fail(&file->log, ZM_ERROR_UNSUPPORTED, "%s: its header would be over %u bytes",
+                       file->path, ZM_SAFETENSORS_MAX_HEADER);
+    char *text = malloc(padded + ZM_SAFETENSORS_LENGTH_SIZE);
     zm_status status = ZM_OK;
-    if (size + padding > ZM_SAFETENSORS_MAX_HEADER)
-        status = zm_fail(&file->log, ZM_ERROR_UNSUPPORTED, "%s: its header would be over %u bytes",
-                         file->path, ZM_SAFETENSORS_MAX_HEADER);
-    if (status == ZM_OK)
-        status = zm_writer_write(file, length, sizeof(length));
-    if (status == ZM_OK)
-        status = zm_writer_write(file, text, size);
-    if (status == ZM_OK)
-        status = zm_writer_write(file, "       ", padding);
+    if (text) {
+        char *json = text + ZM_SAFETENSORS_LENGTH_SIZE;
+        for (unsigned i = 0; i < ZM_SAFETENSORS_LENGTH_SIZE; i++)
+            text[i] = (char)((uint64_t)padded >> 8 * i & 0xff);
+        memset(json, ' ', padded);
+        if (size == 0 || json_dumpb(header, json, size, JSON_COMPACT) != size)
+            status = ZM_ERROR_OUT_OF_MEMORY;
+    }
+    if (!text || status != ZM_OK)
+        status =
+            zm_fail(&file->log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory for its header", file->path);
+    else
+        status = zm_writer_write(file, text, padded + ZM_SAFETENSORS_LENGTH_SIZE);
     free(text);
     return status;
 }

@@ -74,7 +74,12 @@ static zm_status read_config(zm_model *model, const char *directory, const zm_lo
     char *path = zm_path_join(directory, "config.json");
     if (!path)
         return zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory to open it", directory);
-    zm_status status = zm_json_read(path, MAX_CONFIG_SIZE, log, &config);
+    zm_status status = ZM_OK;
+    if (!zm_path_exists(path))
+        status = zm_fail(log, ZM_ERROR_NOT_FOUND,
+                         "%s: is no model directory: it has no config.json", directory);
+    if (status == ZM_OK)
+        status = zm_json_read(path, MAX_CONFIG_SIZE, log, &config);
     if (status == ZM_OK)
         status = choose_architecture(model, path, config, log);
     if (status == ZM_OK)

@@ -3,18 +3,22 @@
 
 #include "ops/op.h"
 
-#define CPU_TUNING                                                                                 \
-    {                                                                                              \
-        .weight_panel = 32, .key_panel = 16, .key_step = 32, .row_items_per_unit = 8,              \
-        .row_elements_per_item = 4096, .block_rows = 192, .block_items_per_unit = 4,               \
-        .matvec_items_per_unit = 4, .attention_few_rows = 4, .attention_max_head = 1024,           \
-    }
+static const zm_tuning host_tuning = {
+    .key_step = 1,
+    .attention_max_head = 2048,
+};
 
-/* A GPU runs the cpu family when it is told to; its own numbers come with its own kernels. */
-static const zm_tuning tunings[] = {
-    [ZM_FAMILY_REF] = {.key_step = 1, .attention_max_head = 2048},
-    [ZM_FAMILY_CPU] = CPU_TUNING,
-    [ZM_FAMILY_GPU] = CPU_TUNING,
+static const zm_tuning cpu_tuning = {
+    .weight_panel = 32,
+    .key_panel = 16,
+    .key_step = 32,
+    .row_items_per_unit = 8,
+    .row_elements_per_item = 4096,
+    .block_rows = 192,
+    .block_items_per_unit = 4,
+    .matvec_items_per_unit = 4,
+    .attention_few_rows = 4,
+    .attention_max_head = 1024,
 };
 
 /* Rows that the register tiles of the cpu family come in. A tile costs its rows and the loading of
@@ -25,9 +29,8 @@ static const uint32_t tile_sizes[] = {12, 10, 8, 6, 4, 3, 2, 1};
 
 const zm_tuning *zm_tuning_get(const zm_device *device)
 {
-    if (device->info.backend == ZM_BACKEND_HOST)
-        return &tunings[ZM_FAMILY_REF];
-    return &tunings[device->info.type == ZM_DEVICE_CPU ? ZM_FAMILY_CPU : ZM_FAMILY_GPU];
+    /* Every other device runs the cpu family so far; a GPU does when it is told to. */
+    return device->info.backend == ZM_BACKEND_HOST ? &host_tuning : &cpu_tuning;
 }
 
 uint32_t zm_ceil_div(uint64_t a, uint32_t b)
@@ -79,18 +82,20 @@ static uint32_t tile_rows(uint32_t m)
 zm_tiling zm_tiling_get(const zm_device *device, uint32_t m, uint32_t columns)
 {
     const zm_tuning *tuning = zm_tuning_get(device);
-    zm_tiling tiling = {.rows = tile_rows(m), .row_block = m, .blocks = 1};
-    if (tuning->block_rows == 0)
-        return tiling;
-    uint64_t wanted = (uint64_t)compute_units(device) * tuning->block_items_per_unit;
-    uint32_t blocks = zm_ceil_div(wanted, columns);
-    uint32_t least = zm_ceil_div(m, tuning->block_rows);
-    if (blocks < least)
-        blocks = least;
+    zm_tiling tiling = {.rows = tile_rows(m)};
     uint32_t tiles = zm_ceil_div(m, tiling.rows);
-    uint32_t tiles_per_block = tiles > blocks ? zm_ceil_div(tiles, blocks) : 1;
-    tiling.row_block = tiles_per_block * tiling.rows;
-    tiling.blocks = zm_ceil_div(m, tiling.row_block);
+    uint64_t items = (uint64_t)compute_units(device) * tuning->block_items_per_unit;
+    uint32_t blocks = zm_ceil_div(items, columns);
+    uint32_t each = blocks ? tiles / blocks : tiles;
+    uint32_t most = tuning->block_rows / tiling.rows;
+    if (each > most)
+        each = most;
+    if (each == 0)
+        each = 1;
+    /* As many blocks as that makes, but all alike. */
+    each = zm_ceil_div(tiles, zm_ceil_div(tiles, each));
+    tiling.row_block = each * tiling.rows;
+    tiling.blocks = zm_ceil_div(tiles, each);
     return tiling;
 }
 

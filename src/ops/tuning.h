@@ -24,7 +24,7 @@ typedef struct zm_tuning {
     uint32_t attention_max_head;    /* the largest head that the kernels have room for */
 } zm_tuning;
 
-/* Of the kernel family that suits the device. */
+/* For the kernel family that the device runs. */
 const zm_tuning *zm_tuning_get(const zm_device *device);
 
 /* ---- what follows from them ---- */

@@ -64,8 +64,8 @@ static bool add_sizes(op_list *list)
         uint32_t rows = (uint32_t)(1 + i * 5 % 17);
         attention_shape cross = {rows, kv_heads, kv_heads, 64, length, false};
         attention_shape step = {1, kv_heads * 2, kv_heads, 64, length, true};
-        attention_shape other = {rows, kv_heads * (1 + i % 2), kv_heads, dims[i % DIMS], length,
-                                 rows <= length};
+        attention_shape other = {rows,   kv_heads * (1 + i % 2), kv_heads, dims[i % DIMS],
+                                 length, rows <= length};
         if (!add_case(list, cross, i) || !add_case(list, step, i + 1) ||
             !add_case(list, other, i + 2)) {
             return false;
@@ -85,15 +85,13 @@ static bool add_fills(op_list *list)
 {
     static const struct {
         op_fill q, k, v;
-    } fills[] = {
-        {OP_OUTLIER, OP_NORMAL, OP_NORMAL}, {OP_MEAN_100, OP_NORMAL, OP_NORMAL},
-        {OP_TINY, OP_TINY, OP_NORMAL},      {OP_ZERO, OP_NORMAL, OP_NORMAL},
-        {OP_NORMAL, OP_NORMAL, OP_LARGE},   {OP_NORMAL, OP_NORMAL, OP_MEAN_1000},
-        {OP_NAN, OP_NORMAL, OP_NORMAL},     {OP_NORMAL, OP_NAN_LAST, OP_NORMAL},
-        {OP_NORMAL, OP_NORMAL, OP_NAN_LAST}};
-    static const attention_shape shapes[] = {{5, 2, 2, 64, 70, true},
-                                             {1, 4, 2, 64, 45, true},
-                                             {9, 2, 1, 16, 33, false}};
+    } fills[] = {{OP_OUTLIER, OP_NORMAL, OP_NORMAL}, {OP_MEAN_100, OP_NORMAL, OP_NORMAL},
+                 {OP_TINY, OP_TINY, OP_NORMAL},      {OP_ZERO, OP_NORMAL, OP_NORMAL},
+                 {OP_NORMAL, OP_NORMAL, OP_LARGE},   {OP_NORMAL, OP_NORMAL, OP_MEAN_1000},
+                 {OP_NAN, OP_NORMAL, OP_NORMAL},     {OP_NORMAL, OP_NAN_LAST, OP_NORMAL},
+                 {OP_NORMAL, OP_NORMAL, OP_NAN_LAST}};
+    static const attention_shape shapes[] = {
+        {5, 2, 2, 64, 70, true}, {1, 4, 2, 64, 45, true}, {9, 2, 1, 16, 33, false}};
     for (size_t i = 0; i < sizeof(fills) / sizeof(fills[0]) * 3; ++i) {
         op_case *c = add_case(list, shapes[i % 3], i);
         if (!c) {

@@ -42,10 +42,15 @@ static bool cases(op_list *list)
         {10, 5, 6, 2, 2, 0},   {4, 6, 7, 3, 1, 4},    {300, 80, 48, 3, 1, 1}};
     const size_t shape_count = sizeof(shapes) / sizeof(shapes[0]);
     for (size_t i = 0; i < op_size_count; ++i) {
-        conv1d_shape by_n = {(uint32_t)(3 + i % 20), (uint32_t)(1 + i % 9), op_sizes[i], 3,
-                             (uint32_t)(1 + i % 2), 1};
-        conv1d_shape by_channels = {(uint32_t)(3 + i % 20), op_sizes[i] % 200,
-                                    (uint32_t)(1 + i * 7 % 67), 3, (uint32_t)(1 + i / 2 % 2), 1};
+        conv1d_shape by_n = {(uint32_t)(3 + i % 20),
+                             (uint32_t)(1 + i % 9),
+                             op_sizes[i],
+                             3,
+                             (uint32_t)(1 + i % 2),
+                             1};
+        conv1d_shape by_channels = {(uint32_t)(3 + i % 20),     op_sizes[i] % 200,
+                                    (uint32_t)(1 + i * 7 % 67), 3,
+                                    (uint32_t)(1 + i / 2 % 2),  1};
         if (!add_case(list, by_n, i) || !add_case(list, by_channels, i + 2)) {
             return false;
         }

@@ -6,10 +6,13 @@
 #include "op_case.h"
 
 enum { ADD_X, ADD_Y, ADD_DST, ADD_OPERANDS };
-#define ADD_OPERAND_LIST                                                                           \
-    {{"x", offsetof(zm_add_params, x), OP_INPUT},                                                  \
-     {"y", offsetof(zm_add_params, y), OP_INPUT},                                                  \
-     {"dst", offsetof(zm_add_params, dst), OP_OUTPUT}}
+#define ADD_OPERAND_LIST                                                                          \
+    {                                                                                             \
+        {"x", offsetof(zm_add_params, x), OP_INPUT}, {"y", offsetof(zm_add_params, y), OP_INPUT}, \
+        {                                                                                         \
+            "dst", offsetof(zm_add_params, dst), OP_OUTPUT                                        \
+        }                                                                                         \
+    }
 
 /* With cases without y where alone is set. */
 bool elementwise_cases(op_list *list, bool alone);

@@ -34,7 +34,7 @@ static op_case *add_case(op_list *list, uint32_t rows, uint32_t d, uint32_t voca
 
 static bool cases(op_list *list)
 {
-    static const op_fill fills[] = {OP_MEAN_100, OP_MEAN_1000, OP_LARGE,  OP_ZERO,
+    static const op_fill fills[] = {OP_MEAN_100, OP_MEAN_1000, OP_LARGE, OP_ZERO,
                                     OP_CONSTANT, OP_OUTLIER,   OP_NAN};
     for (size_t i = 0; i < op_size_count; ++i) {
         uint32_t vocabulary = (uint32_t)(1 + i * 31 % 200);
@@ -64,7 +64,7 @@ static bool fill(const op_params *params, size_t operand, op_fill how, op_random
     for (size_t i = 0; i < op_cols(&p->tokens); ++i) {
         values[i] = (double)op_random_below(random, op_rows(&p->table));
         if (how == OP_BAD_TOKENS && i % 3 == 1) {
-            values[i] = i % 2 ? bad[i / 3 % 3] : op_rows(&p->table);
+            values[i] = i % 2 ? (double)bad[i / 3 % 3] : (double)op_rows(&p->table);
         }
     }
     return true;
@@ -90,8 +90,7 @@ static void args(const op_params *params, op_args *out)
         .position_stride = (uint32_t)op_stride(&p->position),
         .dst_offset = (uint32_t)p->dst.offset,
         .dst_stride = (uint32_t)op_stride(&p->dst),
-        .flags = (p->position.rank ? ZM_FLAG_POSITION : 0) |
-                 (p->recentre ? ZM_FLAG_RECENTRE : 0),
+        .flags = (p->position.rank ? ZM_FLAG_POSITION : 0) | (p->recentre ? ZM_FLAG_RECENTRE : 0),
     };
 }
 

@@ -34,8 +34,8 @@ static bool cases(op_list *list)
     static const uint32_t positions[] = {0, 1, 15, 16, 17, 40};
     for (size_t i = 0; i < 48; ++i) {
         uint32_t rows = (uint32_t)(1 + i * 5 % 37), position = positions[i % 6];
-        kv_shape s = {rows, (uint32_t)(1 + i % 4), dims[i % 8],
-                      rows + position + (uint32_t)(i % 3), position};
+        kv_shape s = {rows, (uint32_t)(1 + i % 4), dims[i % 8], rows + position + (uint32_t)(i % 3),
+                      position};
         op_case *c = add_case(list, s, i);
         if (!c) {
             return false;

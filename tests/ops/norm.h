@@ -6,13 +6,17 @@
 #include "op_case.h"
 
 enum { NORM_X, NORM_RESIDUAL, NORM_WEIGHT, NORM_BIAS, NORM_DST, NORM_SUM, NORM_OPERANDS };
-#define NORM_OPERAND_LIST                                                                          \
-    {{"x", offsetof(zm_norm_params, x), OP_INPUT},                                                 \
-     {"residual", offsetof(zm_norm_params, residual), OP_INPUT},                                   \
-     {"weight", offsetof(zm_norm_params, weight), OP_INPUT},                                       \
-     {"bias", offsetof(zm_norm_params, bias), OP_INPUT},                                           \
-     {"dst", offsetof(zm_norm_params, dst), OP_OUTPUT},                                            \
-     {"sum", offsetof(zm_norm_params, sum), OP_OUTPUT}}
+#define NORM_OPERAND_LIST                                               \
+    {                                                                   \
+        {"x", offsetof(zm_norm_params, x), OP_INPUT},                   \
+            {"residual", offsetof(zm_norm_params, residual), OP_INPUT}, \
+            {"weight", offsetof(zm_norm_params, weight), OP_INPUT},     \
+            {"bias", offsetof(zm_norm_params, bias), OP_INPUT},         \
+            {"dst", offsetof(zm_norm_params, dst), OP_OUTPUT},          \
+        {                                                               \
+            "sum", offsetof(zm_norm_params, sum), OP_OUTPUT             \
+        }                                                               \
+    }
 
 bool norm_cases(op_list *list);
 void norm_args(const op_params *params, op_args *args);

@@ -50,8 +50,8 @@ typedef enum op_fill {
     OP_SCALE,      /* mean 1, deviation 1/4 */
     OP_MEAN_100,   /* mean / deviation = 100 */
     OP_MEAN_1000,
-    OP_LARGE,      /* magnitudes 180 .. 60000, log-uniform */
-    OP_TINY,       /* 1e-6 */
+    OP_LARGE, /* magnitudes 180 .. 60000, log-uniform */
+    OP_TINY,  /* 1e-6 */
     OP_ZERO,
     OP_CONSTANT,   /* one value per row */
     OP_OUTLIER,    /* normal, and one element per row at 1000 */

@@ -59,8 +59,7 @@ static zm_status allocate(zm_device *device, op_run *run, size_t operand)
     const zm_tensor *tensor = op_view(run->op, &run->params, operand);
     size_t bytes = memory->count * zm_dtype_size(memory->dtype);
     size_t values = (size_t)op_rows(tensor) * op_cols(tensor);
-    memory->reference_size =
-        (memory->count > values ? memory->count : values) * sizeof(double);
+    memory->reference_size = (memory->count > values ? memory->count : values) * sizeof(double);
     memory->before = malloc(bytes);
     memory->after = malloc(bytes);
     memory->first = malloc(bytes);
@@ -148,8 +147,7 @@ static zm_status create_operand(zm_device *device, op_run *run, size_t operand, 
         size_t owner = run->c.alias[operand] - 1u;
         run->owner[operand] = owner;
         *tensor = *op_tensor(run->op, &run->params, owner);
-        *op_tensor(run->op, &run->reference, operand) =
-            *op_tensor(run->op, &run->reference, owner);
+        *op_tensor(run->op, &run->reference, operand) = *op_tensor(run->op, &run->reference, owner);
         return ZM_OK;
     }
     if ((status = resolve(device, run, operand)) || (status = allocate(device, run, operand))) {

@@ -29,7 +29,7 @@ struct op_run {
 
 typedef struct op_verdict {
     bool ok;
-    double error;    /* the highest, as the description measures it */
+    double error;     /* the highest, as the description measures it */
     char reason[200]; /* why not ok */
 } op_verdict;
 
