@@ -140,6 +140,7 @@ static void check_types(const char *spec, double budget)
         {.seed = SEED, .type = ZM_BF16},
         {.seed = SEED, .type = ZM_F64, .eps = 0.5},
         {.seed = SEED, .norm = "rms_norm"},
+        {.seed = SEED, .unaligned = true},
         /* of the three parts of one weight, one is wider than the others */
         {.seed = SEED, .type = ZM_F16, .odd_one = "model.encoder.layers.1.self_attn.v_proj.weight"},
     };

@@ -183,6 +183,25 @@ static void *fill(const builder *self, size_t index, uint64_t *bytes)
     return data;
 }
 
+/* One more space in the header of a safetensors file: a byte more before every tensor. */
+static void shift_tensors(const char *path)
+{
+    char *data = NULL;
+    size_t size = 0;
+    zm_status status = zm_file_read(path, UINT32_MAX, NULL, &data, &size);
+    assert(status == ZM_OK);
+    uint64_t header;
+    memcpy(&header, data, 8);
+    FILE *file = fopen(path, "wb");
+    assert(file);
+    uint64_t longer = header + 1;
+    size_t done = fwrite(&longer, 8, 1, file) + fwrite(data + 8, header, 1, file) +
+                  fwrite(" ", 1, 1, file) + fwrite(data + 8 + header, size - 8 - header, 1, file);
+    assert(done == 4);
+    fclose(file);
+    free(data);
+}
+
 static void write_weights(const char *directory, const builder *self)
 {
     char path[256], key[] = "zeromean.norm";
@@ -202,6 +221,8 @@ static void write_weights(const char *directory, const builder *self)
         status = zm_safetensors_writer_commit(&out);
     assert(status == ZM_OK);
     zm_safetensors_writer_discard(&out);
+    if (self->params->unaligned)
+        shift_tensors(path);
 }
 
 char *tiny_whisper_write(const tiny_params *params)
