@@ -148,7 +148,7 @@ static void damaged_files_are_replaced(void **state)
     assert_cached_run(1);
     only_file(path);
     assert_int_equal(stat(path, &whole), 0);
-    const long sizes[] = {0, 1, 100, 143, 144, 145, (long)whole.st_size - 1};
+    const long sizes[] = {0, 143, 145, (long)whole.st_size - 1};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         assert_int_equal(truncate(path, sizes[i]), 0);
         assert_cached_run(1);
@@ -156,7 +156,7 @@ static void damaged_files_are_replaced(void **state)
         assert_int_equal(stat(path, &status), 0);
         assert_true(status.st_size > 1000);
     }
-    const long offsets[] = {0, 8, 71, 72, 135, 136, 143, 144, 5000, -1};
+    const long offsets[] = {0, 8, 72, 136, 144, -1};
     for (size_t i = 0; i < sizeof(offsets) / sizeof(offsets[0]); i++) {
         overwrite(path, offsets[i], "\x5a\xa5\x5a\xa5", offsets[i] < 0 ? 1 : 4);
         capture_clear(&messages);

@@ -120,12 +120,17 @@ static void a_command_that_failed_later_comes_back_from_the_wait(void **state)
     zm_device *device = NULL;
     zm_stream *stream = NULL;
     zm_event *event = NULL;
+    zm_buffer *buffer = NULL;
+    unsigned char bytes[4];
     assert_int_equal(scale_open(&folder, "opencl", true, &messages_log, &device), ZM_OK);
     assert_int_equal(zm_stream_create(device, NULL, &stream), ZM_OK);
     assert_int_equal(zm_event_create(device, &event), ZM_OK);
     assert_int_equal(zm_event_mark(event, stream), ZM_OK);
+    assert_int_equal(zm_buffer_create(device, &(zm_buffer_params){.size = 4}, &buffer), ZM_OK);
     shim.command_state = CL_OUT_OF_RESOURCES;
     assert_int_equal(zm_stream_wait(stream), ZM_ERROR_DEVICE);
+    assert_int_equal(zm_buffer_read(stream, buffer, 0, bytes, 4), ZM_ERROR_DEVICE);
+    zm_buffer_destroy(&buffer);
     assert_true(capture_has(&messages, "CL_OUT_OF_RESOURCES"));
     shim.fail_name = "clWaitForEvents";
     shim.error = CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST;
@@ -304,7 +309,8 @@ static void libraries_are_searched_in_order(void **state)
 
     static const zm_opencl_candidate pixel[] = {{"libno-such-library.so", false},
                                                 {TEST_PIXEL_LIBRARY, true}};
-    assert_true(zm_opencl_load_from(pixel, 2, &messages_log, &cl));
+    if (!zm_opencl_load_from(pixel, 2, &messages_log, &cl))
+        fail_msg("%s", messages.text);
     cl_uint count = 0;
     assert_int_equal(cl.clGetPlatformIDs(0, NULL, &count), CL_SUCCESS);
     assert_in_range(count, 1, 100);

@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/half.h"
 #include "format/safetensors.h"
+#include "scratch.h"
 
 #define MAX_TENSORS 96
 #define DECODER_FF 48
@@ -134,12 +134,10 @@ static void add_all(builder *self)
 
 static void write_text(const char *directory, const char *name, const char *text)
 {
-    char path[256];
-    snprintf(path, sizeof(path), "%s/%s", directory, name);
-    FILE *file = fopen(path, "w");
-    assert(file);
-    fputs(text, file);
-    fclose(file);
+    char *path = zm_path_join(directory, name);
+    assert(path);
+    scratch_write(path, text, strlen(text));
+    free(path);
 }
 
 static void write_configs(const char *directory, const tiny_params *params)
@@ -208,14 +206,12 @@ static void write_weights(const char *directory, const builder *self)
 
 char *tiny_whisper_write(const tiny_params *params)
 {
-    const char *root = getenv("TMPDIR");
-    char *path = malloc(128);
-    assert(path);
-    snprintf(path, 128, "%s/zeromean-tiny-XXXXXX", root && strlen(root) < 90 ? root : "/tmp");
-    char *made = mkdtemp(path);
-    assert(made);
+    void *folder = NULL;
+    int failed = scratch_setup(&folder);
+    assert(!failed);
+    const char *path = folder;
     builder *self = calloc(1, sizeof(*self));
-    assert(self && made);
+    assert(self);
     self->params = params;
     add_all(self);
     write_configs(path, params);
@@ -223,20 +219,13 @@ char *tiny_whisper_write(const tiny_params *params)
     for (size_t i = 0; i < self->count; i++)
         free((char *)(uintptr_t)self->tensors[i].name);
     free(self);
-    return path;
+    return folder;
 }
 
 void tiny_whisper_remove(char *path)
 {
-    static const char *const names[] = {"config.json", "generation_config.json", "tokenizer.json",
-                                        "model.safetensors"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        char file[256];
-        snprintf(file, sizeof(file), "%s/%s", path, names[i]);
-        unlink(file);
-    }
-    rmdir(path);
-    free(path);
+    void *folder = path;
+    scratch_teardown(&folder);
 }
 
 float *tiny_mel(uint64_t seed)

@@ -29,7 +29,7 @@ typedef struct tiny_params {
     double eps;            /* in config.json; 0 = not there */
 } tiny_params;
 
-/* A new directory under the system's temporary one. Free the path with tiny_whisper_remove. */
+/* A new directory; remove frees the path. */
 char *tiny_whisper_write(const tiny_params *params);
 void tiny_whisper_remove(char *path);
 

@@ -42,6 +42,9 @@ zm_status zm_opencl_status(cl_int error);
 /* ZM_OK for CL_SUCCESS; else logs the call and the error. */
 zm_status zm_opencl_check(const zm_device *device, cl_int error, const char *call);
 
+/* How a finished command ended; call is what the log calls it. */
+zm_status zm_opencl_check_command(const zm_device *device, cl_event command, const char *call);
+
 /* The text of a kernel, includes resolved. Free *out with free(). */
 zm_status zm_opencl_source(const zm_device *device, const zm_kernel_desc *desc, char **out,
                            size_t *size);
