@@ -186,6 +186,7 @@ static void test_tasks_and_languages(void **state)
         {"auto", false, true, ZM_OK, "de", {SAY_DE, SAY_TRANSCRIBE}},
         {"fr", false, true, ZM_ERROR_NOT_FOUND, "", {0}},
         {"", false, true, ZM_ERROR_NOT_FOUND, "", {0}},
+        {"other", false, true, ZM_ERROR_NOT_FOUND, "", {0}}, /* a token, but of no language */
         {"endoftext", false, true, ZM_ERROR_NOT_FOUND, "", {0}},
         {"a language with a long name", false, true, ZM_ERROR_NOT_FOUND, "", {0}},
         {NULL, false, false, ZM_OK, "", {SAY_NO_TIMESTAMPS, SAY_AND}},
