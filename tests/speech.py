@@ -47,6 +47,9 @@ class Speech(Program):
         done = cls().run_program("convert", cls.model, cls.converted)
         if done.returncode:
             sys.exit(f"convert {cls.model}: {done.stderr.decode()}")
+        # Memory is that of transcribing, not that of PoCL's compiler at the first run.
+        for model in (cls.model, cls.converted):
+            cls().run_program("transcribe", model, cls.wav)
 
     def check_transcript(self, model, norm, *options):
         text, count, first, last, language, memory = EXPECTED[self.name]
