@@ -12,20 +12,12 @@
 
 #include <cmocka.h>
 
+#include "scratch.h"
 #include "tiny_whisper.h"
 
 #define SEED 11u
 
-static char reason[512];
-
-static void remember(void *user, zm_log_level level, const char *message)
-{
-    (void)user;
-    if (level == ZM_LOG_ERROR)
-        snprintf(reason, sizeof(reason), "%s", message);
-}
-
-static const zm_log test_log = {.write = remember, .level = ZM_LOG_ERROR};
+static scratch_log test_log;
 
 typedef struct pair {
     char *paths[2];
@@ -35,12 +27,12 @@ typedef struct pair {
 
 static void start(pair *self, const tiny_params *a, const tiny_params *b)
 {
-    zm_device_params device = {.spec = "host", .log = &test_log};
+    zm_device_params device = {.spec = "host", .log = &test_log.log};
     assert_int_equal(zm_device_open(&device, &self->device), ZM_OK);
     self->paths[0] = tiny_whisper_write(a);
     self->paths[1] = tiny_whisper_write(b);
-    assert_int_equal(zm_model_open(self->paths[0], &test_log, &self->a), ZM_OK);
-    assert_int_equal(zm_model_open(self->paths[1], &test_log, &self->b), ZM_OK);
+    assert_int_equal(zm_model_open(self->paths[0], &test_log.log, &self->a), ZM_OK);
+    assert_int_equal(zm_model_open(self->paths[1], &test_log.log, &self->b), ZM_OK);
 }
 
 static void stop(pair *self)
@@ -62,9 +54,9 @@ static zm_check_report *compare(const tiny_params *a, const tiny_params *b,
     params.a = self.a;
     params.b = self.b;
     params.device_a = self.device;
-    params.log = &test_log;
+    params.log = &test_log.log;
     if (zm_check(&params, &report) != ZM_OK)
-        fail_msg("%s", reason);
+        fail_msg("%s", test_log.error);
     assert_non_null(report);
     stop(&self);
     return report;
@@ -148,6 +140,23 @@ static void test_other_eps(void **state)
     zm_check_report_destroy(&report);
 }
 
+/* Finite weights that overflow: what is no number is no agreement either. */
+static void test_overflow(void **state)
+{
+    (void)state;
+    tiny_params a = {.seed = SEED}, b = a;
+    b.edited = "model.decoder.layer_norm.weight";
+    b.edited_value = 3e38;
+    zm_check_params more = {.tolerance = 1e300};
+    zm_check_report *report = compare(&a, &b, &more);
+    assert_false(report->equal);
+    assert_true(isinf(report->final_relative_l2));
+    assert_true(isinf(row(report, "logits", 0)->relative_l2));
+    assert_true(isinf(row(report, "logits", 0)->max_abs));
+    assert_true(row(report, "decoder.layer", TINY_LAYERS - 1)->relative_l2 == 0);
+    zm_check_report_destroy(&report);
+}
+
 /* RMSNorm on weights that were not recentred: far from equal. */
 static void test_unconverted_rms(void **state)
 {
@@ -170,14 +179,14 @@ static void test_mean_is_free(void **state)
     (void)state;
     tiny_params a = {.seed = SEED, .type = ZM_F64}, b = a;
     zm_device *precise = NULL;
-    zm_device_params device = {.spec = "host:f64", .log = &test_log};
+    zm_device_params device = {.spec = "host:f64", .log = &test_log.log};
     assert_int_equal(zm_device_open(&device, &precise), ZM_OK);
     b.moved = "model.encoder.layers.0.self_attn.out_proj.bias";
     b.moved_by = 5;
     pair self;
     zm_check_report *report = NULL;
     start(&self, &a, &b);
-    zm_check_params params = {.a = self.a, .b = self.b, .device_a = precise, .log = &test_log};
+    zm_check_params params = {.a = self.a, .b = self.b, .device_a = precise, .log = &test_log.log};
     assert_int_equal(zm_check(&params, &report), ZM_OK);
     assert_true(report->equal);
     assert_true(report->final_relative_l2 > 0);
@@ -193,9 +202,9 @@ static void test_two_devices(void **state)
     (void)state;
     tiny_params same = {.seed = SEED, .type = ZM_F16};
     zm_device *opencl = NULL;
-    zm_device_params device = {.spec = "opencl", .log = &test_log};
+    zm_device_params device = {.spec = "opencl", .log = &test_log.log};
     if (zm_device_open(&device, &opencl) != ZM_OK)
-        fail_msg("%s", reason);
+        fail_msg("%s", test_log.error);
     zm_check_params more = {.device_b = opencl};
     zm_check_report *report = compare(&same, &same, &more);
     print_message("host against %s, seed %u: %.1e\n", zm_device_get_info(opencl)->name, SEED,
@@ -247,9 +256,10 @@ static void test_refusals(void **state)
         .seed = SEED, .edited = "model.decoder.layers.0.fc1.weight", .edited_value = NAN};
     pair self;
     start(&self, &a, &b);
-    zm_check_params params = {.a = self.a, .b = self.b, .device_a = self.device, .log = &test_log};
+    zm_check_params params = {
+        .a = self.a, .b = self.b, .device_a = self.device, .log = &test_log.log};
     check_refused(&params, ZM_ERROR_INVALID_ARGUMENT);
-    assert_non_null(strstr(reason, "encoder_ffn_dim"));
+    assert_non_null(strstr(test_log.error, "encoder_ffn_dim"));
     params.device_a = NULL;
     check_refused(&params, ZM_ERROR_INVALID_ARGUMENT);
     check_refused(NULL, ZM_ERROR_INVALID_ARGUMENT);
@@ -257,7 +267,8 @@ static void test_refusals(void **state)
 
     uint64_t steps[2] = {0, 3};
     start(&self, &a, &damaged);
-    params = (zm_check_params){.a = self.a, .b = self.b, .device_a = self.device, .log = &test_log};
+    params =
+        (zm_check_params){.a = self.a, .b = self.b, .device_a = self.device, .log = &test_log.log};
     check_refused(&params, ZM_ERROR_BAD_FORMAT);
     params.b = self.a;
     params.progress = count_steps;
@@ -269,12 +280,13 @@ static void test_refusals(void **state)
 
 int main(void)
 {
+    scratch_log_init(&test_log);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_model),      cmocka_unit_test(test_one_weight),
-        cmocka_unit_test(test_decoder_weight),  cmocka_unit_test(test_other_eps),
-        cmocka_unit_test(test_unconverted_rms), cmocka_unit_test(test_mean_is_free),
-        cmocka_unit_test(test_two_devices),     cmocka_unit_test(test_parameters),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_same_model),     cmocka_unit_test(test_one_weight),
+        cmocka_unit_test(test_decoder_weight), cmocka_unit_test(test_other_eps),
+        cmocka_unit_test(test_overflow),       cmocka_unit_test(test_unconverted_rms),
+        cmocka_unit_test(test_mean_is_free),   cmocka_unit_test(test_two_devices),
+        cmocka_unit_test(test_parameters),     cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests_name("check", tests, NULL, NULL);
 }

@@ -61,7 +61,6 @@ static void any_failing_call_is_survived(void **state)
     (void)state;
     assert_int_equal(open_and_exercise("opencl"), ZM_OK); /* the cache is warm from here on */
     shim.calls = 0;
-    shim.created = shim.released = 0;
     assert_int_equal(open_and_exercise("opencl"), ZM_OK);
     unsigned total = shim.calls, failures = 0;
     assert_in_range(total, 50, 1000);
@@ -114,18 +113,49 @@ static void a_device_goes_on_after_any_failing_call(void **state)
     assert_int_equal(shim.created, shim.released);
 }
 
+static void a_failing_compiler_is_survived(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        zm_status status;
+    } cases[] = {
+        {"clCreateProgramWithSource", ZM_ERROR_DEVICE},
+        {"clBuildProgram", ZM_ERROR_DEVICE},
+        {"clCreateKernel", ZM_ERROR_DEVICE},
+        {"clGetKernelWorkGroupInfo", ZM_ERROR_DEVICE},
+        {"clGetProgramInfo", ZM_OK},          /* not kept in the cache, but it runs */
+        {"clGetProgramBuildInfo", ZM_OK},     /* nothing to log */
+        {"clCreateProgramWithBinary", ZM_OK}, /* now there is one in the cache: built again */
+        {NULL, ZM_OK},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        capture_clear(&messages);
+        shim.fail_name = cases[i].name;
+        assert_int_equal(open_and_exercise("opencl"), cases[i].status);
+        assert_int_equal(shim.created, shim.released);
+        bool cached = capture_has(&messages, "taken from the cache");
+        assert_int_equal(cached, cases[i].name == NULL);
+    }
+}
+
 static void a_command_that_failed_later_comes_back_from_the_wait(void **state)
 {
     (void)state;
     zm_device *device = NULL;
     zm_stream *stream = NULL;
     zm_event *event = NULL;
+    zm_buffer *buffer = NULL;
+    unsigned char bytes[4];
     assert_int_equal(scale_open(&folder, "opencl", true, &messages_log, &device), ZM_OK);
     assert_int_equal(zm_stream_create(device, NULL, &stream), ZM_OK);
     assert_int_equal(zm_event_create(device, &event), ZM_OK);
     assert_int_equal(zm_event_mark(event, stream), ZM_OK);
+    assert_int_equal(zm_buffer_create(device, &(zm_buffer_params){.size = 4}, &buffer), ZM_OK);
     shim.command_state = CL_OUT_OF_RESOURCES;
     assert_int_equal(zm_stream_wait(stream), ZM_ERROR_DEVICE);
+    assert_int_equal(zm_buffer_read(stream, buffer, 0, bytes, 4), ZM_ERROR_DEVICE);
+    zm_buffer_destroy(&buffer);
     assert_true(capture_has(&messages, "CL_OUT_OF_RESOURCES"));
     shim.fail_name = "clWaitForEvents";
     shim.error = CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST;
@@ -304,7 +334,8 @@ static void libraries_are_searched_in_order(void **state)
 
     static const zm_opencl_candidate pixel[] = {{"libno-such-library.so", false},
                                                 {TEST_PIXEL_LIBRARY, true}};
-    assert_true(zm_opencl_load_from(pixel, 2, &messages_log, &cl));
+    if (!zm_opencl_load_from(pixel, 2, &messages_log, &cl))
+        fail_msg("%s", messages.text);
     cl_uint count = 0;
     assert_int_equal(cl.clGetPlatformIDs(0, NULL, &count), CL_SUCCESS);
     assert_in_range(count, 1, 100);
@@ -376,6 +407,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         SHIMMED(any_failing_call_is_survived),
         SHIMMED(a_device_goes_on_after_any_failing_call),
+        SHIMMED(a_failing_compiler_is_survived),
         SHIMMED(a_command_that_failed_later_comes_back_from_the_wait),
         SHIMMED(the_default_falls_back_to_the_host_and_says_so),
         SHIMMED(broken_platforms_are_skipped),

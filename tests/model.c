@@ -557,7 +557,7 @@ static void test_real_model(void **state)
     (void)state;
     const char *models = getenv("ZEROMEAN_MODELS_DIR");
     char path[1024];
-    snprintf(path, sizeof(path), "%s/whisper-tiny.en", models ? models : "models");
+    snprintf(path, sizeof(path), "%s/whisper-tiny.en", models ? models : TEST_MODELS_DIR);
     struct stat info;
     if (stat(path, &info) != 0)
         skip();

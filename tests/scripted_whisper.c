@@ -25,6 +25,7 @@ static const char tokenizer_json[] =
     "{\"id\":23,\"content\":\"<|de|>\",\"special\":true},"
     "{\"id\":24,\"content\":\"<|translate|>\",\"special\":true},"
     "{\"id\":25,\"content\":\"<|transcribe|>\",\"special\":true},"
+    "{\"id\":26,\"content\":\"<|other|>\",\"special\":true},"
     "{\"id\":28,\"content\":\"<|nospeech|>\",\"special\":true},"
     "{\"id\":29,\"content\":\"<|notimestamps|>\",\"special\":true}]}";
 

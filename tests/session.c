@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "common/half.h"
+#include "scratch.h"
 #include "tiny_whisper.h"
 
 #define SEED 4u
@@ -23,17 +24,7 @@
 static const int32_t tokens[] = {91, 94, 17, 5, 63, 99, 0, 42};
 #define COUNT 8
 
-/* The last line of the log. */
-static char reason[512];
-
-static void remember(void *user, zm_log_level level, const char *message)
-{
-    (void)user;
-    if (level == ZM_LOG_ERROR)
-        snprintf(reason, sizeof(reason), "%s", message);
-}
-
-static const zm_log test_log = {.write = remember, .level = ZM_LOG_ERROR};
+static scratch_log test_log;
 
 typedef struct fixture {
     char *path;
@@ -69,18 +60,18 @@ static void observe(void *user, const zm_observation *seen)
 
 static void open_device(const char *spec, zm_device **device)
 {
-    zm_device_params params = {.spec = spec, .log = &test_log};
+    zm_device_params params = {.spec = spec, .log = &test_log.log};
     if (zm_device_open(&params, device) != ZM_OK)
-        fail_msg("no device %s: %s", spec, reason);
+        fail_msg("no device %s: %s", spec, test_log.error);
 }
 
 static zm_status try_session(fixture *self, const tiny_params *params, const char *spec)
 {
     self->path = tiny_whisper_write(params);
-    if (zm_model_open(self->path, &test_log, &self->model) != ZM_OK)
-        fail_msg("%s", reason);
+    if (zm_model_open(self->path, &test_log.log, &self->model) != ZM_OK)
+        fail_msg("%s", test_log.error);
     open_device(spec, &self->device);
-    zm_session_params session = {.log = &test_log, .observe = observe, .observe_user = self};
+    zm_session_params session = {.log = &test_log.log, .observe = observe, .observe_user = self};
     return zm_session_create(self->device, self->model, &session, &self->session);
 }
 
@@ -89,7 +80,7 @@ static fixture *start(const tiny_params *params, const char *spec)
     fixture *self = calloc(1, sizeof(*self));
     assert_non_null(self);
     if (try_session(self, params, spec) != ZM_OK)
-        fail_msg("%s", reason);
+        fail_msg("%s", test_log.error);
     return self;
 }
 
@@ -112,7 +103,7 @@ static void encode(fixture *self)
 static void decode(fixture *self, const int32_t *from, uint32_t count, float *logits)
 {
     if (zm_session_decode(self->session, from, count, logits) != ZM_OK)
-        fail_msg("%s", reason);
+        fail_msg("%s", test_log.error);
 }
 
 /* ---- the function ---- */
@@ -149,6 +140,7 @@ static void check_types(const char *spec, double budget)
         {.seed = SEED, .type = ZM_BF16},
         {.seed = SEED, .type = ZM_F64, .eps = 0.5},
         {.seed = SEED, .norm = "rms_norm"},
+        {.seed = SEED, .unaligned = true},
         /* of the three parts of one weight, one is wider than the others */
         {.seed = SEED, .type = ZM_F16, .odd_one = "model.encoder.layers.1.self_attn.v_proj.weight"},
     };
@@ -232,10 +224,10 @@ static void test_limits(void **state)
     int32_t outside[] = {91, TINY_VOCABULARY}, negative[] = {-1};
 
     assert_int_equal(zm_session_decode(session, tokens, 1, logits), ZM_ERROR_INVALID_ARGUMENT);
-    assert_non_null(strstr(reason, "encoded"));
+    assert_non_null(strstr(test_log.error, "encoded"));
     encode(self);
     assert_int_equal(zm_session_decode(session, outside, 2, logits), ZM_ERROR_INVALID_ARGUMENT);
-    assert_non_null(strstr(reason, "100"));
+    assert_non_null(strstr(test_log.error, "100"));
     assert_int_equal(zm_session_decode(session, negative, 1, logits), ZM_ERROR_INVALID_ARGUMENT);
     assert_int_equal(zm_session_decode(session, tokens, 0, logits), ZM_ERROR_INVALID_ARGUMENT);
     assert_int_equal(zm_session_decode(session, many, TINY_TOKENS + 1, logits), ZM_ERROR_LIMIT);
@@ -260,6 +252,35 @@ static void test_limits(void **state)
     stop(self);
 }
 
+/* A device that fails leaves a session that can be used again. */
+static void test_failing_device(void **state)
+{
+    (void)state;
+    tiny_params params = {.seed = SEED};
+    fixture *self = start(&params, "host");
+    float *mel = tiny_mel(SEED), before[TINY_VOCABULARY], after[TINY_VOCABULARY];
+    encode(self);
+    decode(self, tokens, 3, before);
+
+    assert_int_equal(zm_device_force_kernel(self->device, "attention", "cpu"), ZM_OK);
+    assert_int_not_equal(zm_session_decode(self->session, &tokens[3], 1, after), ZM_OK);
+    assert_int_equal(zm_device_force_kernel(self->device, "attention", NULL), ZM_OK);
+    assert_int_equal(zm_session_rewind(self->session, 4), ZM_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(zm_session_rewind(self->session, 2), ZM_OK);
+    decode(self, &tokens[2], 1, after);
+    assert_true(fabsf(before[0] - after[0]) <= 1e-4f);
+
+    assert_int_equal(zm_device_force_kernel(self->device, "conv1d", "cpu"), ZM_OK);
+    assert_int_not_equal(zm_session_encode(self->session, mel), ZM_OK);
+    assert_int_equal(zm_device_force_kernel(self->device, "conv1d", NULL), ZM_OK);
+    assert_int_equal(zm_session_decode(self->session, tokens, 1, after), ZM_ERROR_INVALID_ARGUMENT);
+    encode(self);
+    decode(self, tokens, 3, after);
+    assert_memory_equal(before, after, sizeof(before));
+    free(mel);
+    stop(self);
+}
+
 /* A non-finite weight anywhere is refused, and the tensor is named. */
 static void check_refused(const char *spec, zm_dtype type, const char *name, uint64_t index,
                           double value)
@@ -268,10 +289,10 @@ static void check_refused(const char *spec, zm_dtype type, const char *name, uin
         .seed = SEED, .type = type, .edited = name, .edited_index = index, .edited_value = value};
     fixture *self = calloc(1, sizeof(*self));
     assert_non_null(self);
-    reason[0] = '\0';
+    test_log.error[0] = '\0';
     assert_int_equal(try_session(self, &params, spec), ZM_ERROR_BAD_FORMAT);
     assert_null(self->session);
-    assert_non_null(strstr(reason, name));
+    assert_non_null(strstr(test_log.error, name));
     stop(self);
 }
 
@@ -300,7 +321,7 @@ static void check_life(const char *spec, int cycles)
     for (int i = 0; i < cycles; i++) {
         zm_model *model = NULL;
         zm_session *session = NULL;
-        assert_int_equal(zm_model_open(path, &test_log, &model), ZM_OK);
+        assert_int_equal(zm_model_open(path, &test_log.log, &model), ZM_OK);
         assert_int_equal(zm_session_create(device, model, NULL, &session), ZM_OK);
         zm_model_close(&model); /* the session has what it needs */
         assert_int_equal(zm_session_encode(session, mel), ZM_OK);
@@ -346,7 +367,7 @@ static void test_progress(void **state)
     fixture *self = start(&params, "host");
     watch seen = {0};
     zm_session_params session = {
-        .log = &test_log, .progress = count_progress, .progress_user = &seen};
+        .log = &test_log.log, .progress = count_progress, .progress_user = &seen};
     zm_session_destroy(&self->session);
     assert_int_equal(zm_session_create(self->device, self->model, &session, &self->session), ZM_OK);
     assert_int_equal(seen.last, seen.total);
@@ -364,12 +385,14 @@ static void test_progress(void **state)
 
 int main(void)
 {
+    scratch_log_init(&test_log);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_host_is_the_function),
         cmocka_unit_test(test_host_f64_is_the_function),
         cmocka_unit_test(test_opencl_is_the_function),
         cmocka_unit_test(test_cached_decoding),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_failing_device),
         cmocka_unit_test(test_non_finite_weights),
         cmocka_unit_test(test_life),
         cmocka_unit_test(test_progress),

@@ -183,6 +183,35 @@ static bool check_whole(const char *expected, size_t size)
     return true;
 }
 
+/* Neither takes the other's work for a leftover. One at least gets through. */
+static void test_two_at_once(void **state)
+{
+    (void)state;
+    test_write_whisper(input, ZM_F32, 5000, SEED);
+    for (unsigned round = 0; round < 10; round++) {
+        unsigned done = 0;
+        pid_t children[2];
+        for (unsigned i = 0; i < 2; i++) {
+            children[i] = fork();
+            assert_true(children[i] >= 0);
+            if (children[i] == 0) {
+                const zm_convert_params params = {
+                    .input = input, .output = output, .overwrite = round > 0};
+                _exit(zm_convert(&params, NULL) == ZM_OK ? 0 : 1);
+            }
+        }
+        for (unsigned i = 0; i < 2; i++) {
+            int status = 0;
+            assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+            assert_true(WIFEXITED(status));
+            done += WEXITSTATUS(status) == 0;
+        }
+        assert_true(done >= 1);
+        assert_int_equal(scratch_count(output), FILES);
+        assert_int_equal(scratch_count(home), 2);
+    }
+}
+
 static void test_kill(void **state)
 {
     (void)state;
@@ -225,6 +254,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_overwrite, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_disk_full, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_two_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_kill, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/half.h"
 #include "format/safetensors.h"
+#include "scratch.h"
 
 #define MAX_TENSORS 96
 #define DECODER_FF 48
@@ -134,12 +134,10 @@ static void add_all(builder *self)
 
 static void write_text(const char *directory, const char *name, const char *text)
 {
-    char path[256];
-    snprintf(path, sizeof(path), "%s/%s", directory, name);
-    FILE *file = fopen(path, "w");
-    assert(file);
-    fputs(text, file);
-    fclose(file);
+    char *path = zm_path_join(directory, name);
+    assert(path);
+    scratch_write(path, text, strlen(text));
+    free(path);
 }
 
 static void write_configs(const char *directory, const tiny_params *params)
@@ -185,6 +183,25 @@ static void *fill(const builder *self, size_t index, uint64_t *bytes)
     return data;
 }
 
+/* One more space in the header of a safetensors file: a byte more before every tensor. */
+static void shift_tensors(const char *path)
+{
+    char *data = NULL;
+    size_t size = 0;
+    zm_status status = zm_file_read(path, UINT32_MAX, NULL, &data, &size);
+    assert(status == ZM_OK);
+    uint64_t header;
+    memcpy(&header, data, 8);
+    FILE *file = fopen(path, "wb");
+    assert(file);
+    uint64_t longer = header + 1;
+    size_t done = fwrite(&longer, 8, 1, file) + fwrite(data + 8, header, 1, file) +
+                  fwrite(" ", 1, 1, file) + fwrite(data + 8 + header, size - 8 - header, 1, file);
+    assert(done == 4);
+    fclose(file);
+    free(data);
+}
+
 static void write_weights(const char *directory, const builder *self)
 {
     char path[256], key[] = "zeromean.norm";
@@ -204,18 +221,18 @@ static void write_weights(const char *directory, const builder *self)
         status = zm_safetensors_writer_commit(&out);
     assert(status == ZM_OK);
     zm_safetensors_writer_discard(&out);
+    if (self->params->unaligned)
+        shift_tensors(path);
 }
 
 char *tiny_whisper_write(const tiny_params *params)
 {
-    const char *root = getenv("TMPDIR");
-    char *path = malloc(128);
-    assert(path);
-    snprintf(path, 128, "%s/zeromean-tiny-XXXXXX", root && strlen(root) < 90 ? root : "/tmp");
-    char *made = mkdtemp(path);
-    assert(made);
+    void *folder = NULL;
+    int failed = scratch_setup(&folder);
+    assert(!failed);
+    const char *path = folder;
     builder *self = calloc(1, sizeof(*self));
-    assert(self && made);
+    assert(self);
     self->params = params;
     add_all(self);
     write_configs(path, params);
@@ -223,20 +240,13 @@ char *tiny_whisper_write(const tiny_params *params)
     for (size_t i = 0; i < self->count; i++)
         free((char *)(uintptr_t)self->tensors[i].name);
     free(self);
-    return path;
+    return folder;
 }
 
 void tiny_whisper_remove(char *path)
 {
-    static const char *const names[] = {"config.json", "generation_config.json", "tokenizer.json",
-                                        "model.safetensors"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        char file[256];
-        snprintf(file, sizeof(file), "%s/%s", path, names[i]);
-        unlink(file);
-    }
-    rmdir(path);
-    free(path);
+    void *folder = path;
+    scratch_teardown(&folder);
 }
 
 float *tiny_mel(uint64_t seed)

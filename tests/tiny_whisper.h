@@ -27,9 +27,10 @@ typedef struct tiny_params {
     uint32_t encoder_ff;   /* 0 = 64 */
     const char *norm;      /* metadata of the converter; NULL = none */
     double eps;            /* in config.json; 0 = not there */
+    bool unaligned;        /* the tensors of the file begin at odd places */
 } tiny_params;
 
-/* A new directory under the system's temporary one. Free the path with tiny_whisper_remove. */
+/* A new directory; remove frees the path. */
 char *tiny_whisper_write(const tiny_params *params);
 void tiny_whisper_remove(char *path);
 

@@ -186,6 +186,7 @@ static void test_tasks_and_languages(void **state)
         {"auto", false, true, ZM_OK, "de", {SAY_DE, SAY_TRANSCRIBE}},
         {"fr", false, true, ZM_ERROR_NOT_FOUND, "", {0}},
         {"", false, true, ZM_ERROR_NOT_FOUND, "", {0}},
+        {"other", false, true, ZM_ERROR_NOT_FOUND, "", {0}}, /* a token, but of no language */
         {"endoftext", false, true, ZM_ERROR_NOT_FOUND, "", {0}},
         {"a language with a long name", false, true, ZM_ERROR_NOT_FOUND, "", {0}},
         {NULL, false, false, ZM_OK, "", {SAY_NO_TIMESTAMPS, SAY_AND}},
@@ -257,6 +258,47 @@ static void test_a_window_of_nothing_is_passed(void **state)
     assert_int_equal(transcript->segment_count, 2);
     assert_segment(transcript, 0, 0, 29, "And", 1);
     assert_segment(transcript, 1, 60, 64, "so", 1);
+    zm_transcript_destroy(&transcript);
+    finish_fixture(&f);
+}
+
+/* The model is not asked about silence, not even for the language. */
+static void test_silence(void **state)
+{
+    (void)state;
+    fixture f;
+    make_fixture(&f, 70);
+    for (size_t i = 0; i < 480000; i++)
+        f.samples[i] = i % 2 ? 0.9e-4f : -0.9e-4f;
+    f.samples[479999] = 0;
+    f.params.language = "auto";
+    f.whisper.language = SAY_DE;
+    SAY(&f, 0, SAY_T0, SAY_AND, SAY_T0 + 100);
+    SAY(&f, 1, SAY_T0, SAY_SO, SAY_T0 + 100);
+    zm_transcript *transcript = transcribe(&f);
+    assert_int_equal(f.whisper.windows, 2);
+    assert_segment(transcript, 0, 30, 32, "And", 1);
+    assert_string_equal(transcript->language, "de");
+    zm_transcript_destroy(&transcript);
+    finish_fixture(&f);
+
+    make_fixture(&f, 3);
+    memset(f.samples, 0, f.params.sample_count * sizeof(float));
+    f.params.language = "auto";
+    transcript = transcribe(&f);
+    assert_int_equal(f.whisper.windows, 0);
+    assert_string_equal(transcript->text, "");
+    assert_string_equal(transcript->language, "");
+    assert_int_equal(transcript->segment_count, 0);
+    zm_transcript_destroy(&transcript);
+    finish_fixture(&f);
+
+    make_fixture(&f, 3); /* one sample is enough */
+    memset(f.samples, 0, f.params.sample_count * sizeof(float));
+    f.samples[f.params.sample_count - 1] = -1.1e-4f;
+    SAY(&f, 0, SAY_AND);
+    transcript = transcribe(&f);
+    assert_string_equal(transcript->text, "And");
     zm_transcript_destroy(&transcript);
     finish_fixture(&f);
 }
@@ -445,6 +487,7 @@ int main(void)
         cmocka_unit_test(test_tasks_and_languages),
         cmocka_unit_test(test_windows),
         cmocka_unit_test(test_a_window_of_nothing_is_passed),
+        cmocka_unit_test(test_silence),
         cmocka_unit_test(test_the_end_of_the_audio),
         cmocka_unit_test(test_windows_without_speech),
         cmocka_unit_test(test_loops_and_limits),

@@ -279,6 +279,7 @@ static void test_splits(void **state)
         {TOKENS(T0 + 10, 1, 2), 500, 500, {{0, 3, 10, 500}}, 1},
         {TOKENS(T0, 1, T0 + 90), 500, 500, {{0, 3, 0, 90}}, 1},
         {TOKENS(T0), 500, 500, {{0, 1, 0, 500}}, 1},
+        {TOKENS(1, T0), 500, 500, {{0, 2, 0, 500}}, 1},
         /* unfinished text behind a pair is for the next window */
         {TOKENS(T0, 1, T0 + 90, T0 + 95, 2), 500, 90, {{0, 3, 0, 90}}, 1},
         {TOKENS(T0, 1, T0 + 90, T0 + 95), 500, 90, {{0, 3, 0, 90}}, 1},

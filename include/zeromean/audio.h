@@ -10,9 +10,9 @@
 extern "C" {
 #endif
 
-#define ZM_AUDIO_RATE 16000       /* samples per second, one channel */
-#define ZM_MEL_FRAMES 3000        /* frames in a window of 30 s */
-#define ZM_MEL_FRAME_SAMPLES 160  /* 10 ms */
+#define ZM_AUDIO_RATE 16000      /* samples per second, one channel */
+#define ZM_MEL_FRAMES 3000       /* frames in a window of 30 s */
+#define ZM_MEL_FRAME_SAMPLES 160 /* 10 ms */
 
 /* Reads WAV, FLAC, OGG or whatever else libsndfile knows, takes the mean of the channels and
  * resamples to ZM_AUDIO_RATE. Free *samples with free(). A file that ends early is read as far as
@@ -20,8 +20,7 @@ extern "C" {
  * ZM_ERROR_LIMIT (over 24 hours), ZM_ERROR_BAD_FORMAT: no audio file, or a damaged one, or one
  * without samples, or with samples that are not finite, or with a sample rate (1 kHz to 1 MHz) or
  * channel count (64) out of range. */
-ZM_API zm_status zm_audio_read(const char *path, const zm_log *log, float **samples,
-                               size_t *count);
+ZM_API zm_status zm_audio_read(const char *path, const zm_log *log, float **samples, size_t *count);
 
 /* Log-mel spectrogram of one window of 30 s that begins at samples[0]; what is missing is
  * silence, what is over is ignored. out: [ZM_MEL_FRAMES][bins], time-major. bins 80 or 128.

@@ -31,9 +31,9 @@ typedef enum zm_device_type {
 /* What a device can do. 0 (false) means unsupported or unknown. Kernels are chosen by these
  * fields, never by the name of a device or its vendor. */
 typedef struct zm_device_limits {
-    uint64_t memory_bytes;          /* global memory */
-    uint64_t max_buffer_bytes;      /* the largest single buffer */
-    uint64_t local_memory_bytes;    /* shared by one work-group */
+    uint64_t memory_bytes;       /* global memory */
+    uint64_t max_buffer_bytes;   /* the largest single buffer */
+    uint64_t local_memory_bytes; /* shared by one work-group */
     uint32_t compute_units;
     uint32_t max_work_group;        /* work-items in one work-group */
     uint32_t max_work_group_dim[3]; /* work-items along each dimension */
@@ -43,10 +43,10 @@ typedef struct zm_device_limits {
     uint32_t sub_group_size;        /* 0 = no sub-group operations */
     bool fp16;                      /* float16 arithmetic (float16 storage works everywhere) */
     bool fp64;
-    bool unified_memory;            /* host and device share memory: wrapping costs nothing */
-    bool timestamps;                /* events carry device times */
-    bool spirv;                     /* takes SPIR-V modules */
-    bool command_buffer;            /* records and replays command lists */
+    bool unified_memory; /* host and device share memory: wrapping costs nothing */
+    bool timestamps;     /* events carry device times */
+    bool spirv;          /* takes SPIR-V modules */
+    bool command_buffer; /* records and replays command lists */
 } zm_device_limits;
 
 typedef struct zm_device_info {
@@ -54,26 +54,31 @@ typedef struct zm_device_info {
     char name[128];     /* as the driver says it */
     char platform[128]; /* OpenCL platform, Vulkan driver, "plain C" */
     char vendor[64];
-    char driver[128];   /* version of the driver */
+    char driver[128]; /* version of the driver */
     zm_backend backend;
     zm_device_type type;
     zm_dtype real_type; /* storage of activations: ZM_F32; ZM_F64 on host:f64 */
-    int32_t score;      /* the highest one is the default device */
+    /* The highest one is the default device. By kind: 5000 GPU with memory of its own, 4000 GPU
+     * that shares the host's, 3000 accelerator, 2000 CPU and other devices of OpenCL; plus the
+     * compute units, up to 999. 1000 host; -1 host:f64, which is only opened by name. */
+    int32_t score;
     zm_device_limits limits;
 } zm_device_info;
 
 typedef struct zm_device_params {
-    /* BACKEND[:INDEX|:NAME]. BACKEND is opencl or host; NAME is any part of the device or
-     * platform name, case-insensitive. "host:f64" computes and stores in float64. NULL or "":
-     * the device with the highest score. */
+    /* BACKEND[:INDEX|:NAME], case-insensitive. BACKEND is opencl or host; NAME is any part of the
+     * device or platform name; of several devices that fit, the one with the highest score is
+     * opened. "host:f64" computes and stores in float64. NULL or "": the device with the highest
+     * score of all, or the next one where its driver fails. */
     const char *spec;
     const zm_log *log;     /* copied; NULL = silent */
     const char *cache_dir; /* compiled programs are kept here; NULL or "" = not kept */
     uint32_t host_threads; /* threads of the host device; 0 = one per processor */
 } zm_device_params;
 
-/* All devices that open, best first. Broken or empty platforms are skipped with a logged reason.
- * The host device is always among them. Free with zm_device_list_destroy. */
+/* All usable devices, best first. Broken or empty platforms and devices that can't run the kernels
+ * (older than OpenCL 1.2, no compiler) are skipped with a logged reason. The host device is always
+ * among them. Free with zm_device_list_destroy. */
 typedef struct zm_device_list {
     size_t count;
     zm_device_info *devices;
@@ -128,8 +133,8 @@ ZM_API zm_status zm_buffer_fill(zm_stream *stream, zm_buffer *buffer, uint64_t o
                                 uint64_t size, uint32_t pattern);
 /* Waits for the work before it, then gives a pointer to the range; the range must not be used by
  * the device until it is unmapped. One mapping per buffer at a time. */
-ZM_API zm_status zm_buffer_map(zm_stream *stream, zm_buffer *buffer, uint64_t offset,
-                               uint64_t size, void **out);
+ZM_API zm_status zm_buffer_map(zm_stream *stream, zm_buffer *buffer, uint64_t offset, uint64_t size,
+                               void **out);
 ZM_API zm_status zm_buffer_unmap(zm_stream *stream, zm_buffer *buffer, void *pointer);
 
 /* ---- streams and events ---- */

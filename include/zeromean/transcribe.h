@@ -4,8 +4,9 @@
  * Decoding follows the reference implementation (Radford et al. 2022) at temperature 0: its
  * suppressed tokens, its rules for timestamps, its way from window to window and its test for
  * windows without speech. Different: no temperature is ever tried but 0, the text so far is not a
- * prompt for the next window, the spectrogram is clamped window by window, and a window whose text
- * repeats one phrase over and over is left there.
+ * prompt for the next window, the spectrogram is clamped window by window, a window below -80 dB of
+ * full scale is silence without asking the model, and a window whose text repeats one phrase over
+ * and over is left there.
  *
  * Thread-safety: that of the session. */
 #ifndef ZEROMEAN_TRANSCRIBE_H
@@ -31,7 +32,8 @@ typedef struct zm_transcript {
     size_t token_count;
     zm_segment *segments;
     size_t segment_count;
-    char language[8]; /* "en"; "" where the model has no languages */
+    char language[8]; /* "en"; "" where the model has no languages, or where
+                             "auto" had nothing to hear */
     double audio_seconds;
     /* Wall time. The encoder's ends with the first logits behind it, the decoder's is the rest. */
     double mel_seconds, encode_seconds, decode_seconds;
@@ -46,8 +48,8 @@ typedef struct zm_transcribe_params {
     bool translate;  /* to English, multilingual models only */
     bool timestamps; /* decode timestamp tokens; always on for audio over 30 s */
     /* Called as text is decoded, with valid UTF-8, never empty; all pieces joined are the text of
-     * the transcript. With timestamps: as segments are complete, with the end of the segment in
-     * seconds; without: token by token, with 0. May be NULL. Return false to cancel. */
+     * the transcript. With timestamps: segment by segment, with the end of it in seconds; without:
+     * token by token, with 0. May be NULL. Return false to cancel. */
     bool (*text)(void *user, const char *utf8, double seconds);
     zm_progress_fn progress; /* unit: samples */
     void *user;              /* for text and progress */

@@ -107,6 +107,8 @@ static zm_status prepare(audio_file *audio)
 
 static zm_status append(audio_file *audio, const float *samples, size_t count)
 {
+    if (count == 0)
+        return ZM_OK;
     if (audio->count + count > (size_t)HOURS_MAX * 3600 * ZM_AUDIO_RATE)
         return zm_fail(audio->log, ZM_ERROR_LIMIT, "%s: more than %d hours; cut it into parts",
                        audio->path, HOURS_MAX);

@@ -237,8 +237,9 @@ static zm_status fill_report(checker *self)
         if (!item)
             continue;
         add_row(report, item);
-        if (item->worst > report->final_relative_l2)
-            report->final_relative_l2 = item->worst;
+        double worst = zm_comparison_worst(item);
+        if (worst > report->final_relative_l2)
+            report->final_relative_l2 = worst;
     }
     report->equal =
         report->final_relative_l2 <= self->tolerance && report->tokens_equal == report->tokens;

@@ -16,6 +16,11 @@ double zm_relative_l2(double error, double norm)
     return isfinite(relative) ? relative : INFINITY;
 }
 
+double zm_comparison_worst(const zm_comparison *item)
+{
+    return zm_relative_l2(item->worst, item->norm / item->seen);
+}
+
 static zm_comparison *find(const zm_compare *compare, const char *what, uint32_t layer)
 {
     for (size_t i = 0; i < compare->count; i++) {
@@ -109,9 +114,9 @@ void zm_compare_match(void *user, const zm_observation *observation)
     }
     item->error += error;
     item->norm += norm;
-    double relative = zm_relative_l2(error, norm);
-    if (relative > item->worst)
-        item->worst = relative;
+    item->seen++;
+    if (!(error <= item->worst))
+        item->worst = isnan(error) ? INFINITY : error;
     free(item->kept);
     item->kept = NULL;
 }

@@ -14,7 +14,8 @@ typedef struct zm_comparison {
     double error;   /* sum of |a - b|^2 */
     double norm;    /* sum of |a|^2 */
     double max_abs; /* of a - b */
-    double worst;   /* the largest relative L2 of one observation */
+    double worst;   /* the largest |a - b|^2 of one observation */
+    uint32_t seen;  /* observations */
     double *kept;   /* the observation of a that waits for b's; NULL = none */
     uint32_t rows, cols;
 } zm_comparison;
@@ -32,6 +33,9 @@ void zm_compare_finish(zm_compare *compare);
 
 /* |a - b| / |a| from the sums; infinity where it cannot be formed. */
 double zm_relative_l2(double error, double norm);
+/* The largest |a - b| against the root mean square of |a|: the common level of logits is free, so
+ * that one step's norm may be small by chance and would make its error look large. */
+double zm_comparison_worst(const zm_comparison *item);
 /* NULL when nothing was seen under that name. */
 const zm_comparison *zm_compare_find(const zm_compare *compare, const char *what, uint32_t layer);
 

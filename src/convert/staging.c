@@ -51,7 +51,8 @@ static bool survey(const char *path, bool *empty, bool *directories)
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
         *empty = false;
-        if (fstatat(dirfd(directory), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0 ||
+        /* What is gone by now is no directory: another conversion may be replacing the output. */
+        if (fstatat(dirfd(directory), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
             S_ISDIR(info.st_mode))
             *directories = true;
     }

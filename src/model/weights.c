@@ -7,6 +7,7 @@
 
 #include "common/alloc.h"
 #include "model/model_private.h"
+#include "model/pages.h"
 
 #define MAX_WARNINGS 5
 #define MAX_NAME 256
@@ -177,4 +178,11 @@ zm_status zm_weights_check(const zm_model *model, const zm_log *log)
     }
     warn_of_extra_tensors(model, log);
     return desc->check ? desc->check(model, log) : ZM_OK;
+}
+
+void zm_model_drop_pages(const zm_model *model, const zm_model_tensor *tensor)
+{
+    /* A range outside the mapping is left alone, so only the tensor's own file acts. */
+    for (size_t i = 0; i < model->file_count; i++)
+        zm_map_drop(&model->files[i]->map, tensor->data, tensor->bytes);
 }

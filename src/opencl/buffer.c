@@ -78,13 +78,21 @@ zm_status zm_opencl_buffer_write(zm_stream *stream, zm_buffer *buffer, uint64_t 
     return zm_opencl_check(stream->device, error, "clEnqueueWriteBuffer");
 }
 
+/* The event tells of a failure on the way here that the return value does not: a caller that only
+ * reads results need not wait as well. */
 zm_status zm_opencl_buffer_read(zm_stream *stream, zm_buffer *buffer, uint64_t offset, void *dst,
                                 uint64_t size)
 {
-    cl_int error =
-        functions(stream)->clEnqueueReadBuffer(queue_of(stream), memory_of(buffer), CL_TRUE,
-                                               (size_t)offset, (size_t)size, dst, 0, NULL, NULL);
-    return zm_opencl_check(stream->device, error, "clEnqueueReadBuffer");
+    cl_event command = NULL;
+    cl_int error = functions(stream)->clEnqueueReadBuffer(queue_of(stream), memory_of(buffer),
+                                                          CL_TRUE, (size_t)offset, (size_t)size,
+                                                          dst, 0, NULL, &command);
+    zm_status status = zm_opencl_check(stream->device, error, "clEnqueueReadBuffer");
+    if (status != ZM_OK)
+        return status;
+    status = zm_opencl_check_command(stream->device, command, "reading a buffer");
+    functions(stream)->clReleaseEvent(command);
+    return status;
 }
 
 zm_status zm_opencl_buffer_copy(zm_stream *stream, zm_buffer *dst, uint64_t dst_offset,

@@ -94,7 +94,8 @@ static void get_platform_title(const zm_opencl_fns *cl, cl_platform_id platform,
     if (end)
         *end = '\0';
     keep_text(own, sizeof(own), version + skip);
-    snprintf(out, size, *own && skip ? "%s (%s)" : "%s", name, own);
+    const char *format = *own == '(' ? "%s %s" : "%s (%s)";
+    snprintf(out, size, *own && skip ? format : "%s", name, own);
 }
 
 /* Whole words only: cl_khr_fp16 is not in "cl_khr_fp16_x". Free with free(); NULL = none. */
@@ -169,14 +170,15 @@ static void fill_limits(const zm_opencl_fns *cl, cl_device_id id, zm_device_limi
     free(extensions);
 }
 
+/* A simulator may call itself everything at once: whatever is a CPU too is one. */
 static zm_device_type device_type(const zm_opencl_fns *cl, cl_device_id id)
 {
     cl_device_type type = get_ulong(cl, id, CL_DEVICE_TYPE);
+    if (type & CL_DEVICE_TYPE_CPU)
+        return ZM_DEVICE_CPU;
     if (type & CL_DEVICE_TYPE_GPU)
         return ZM_DEVICE_GPU;
-    if (type & CL_DEVICE_TYPE_ACCELERATOR)
-        return ZM_DEVICE_ACCELERATOR;
-    return type & CL_DEVICE_TYPE_CPU ? ZM_DEVICE_CPU : ZM_DEVICE_OTHER;
+    return type & CL_DEVICE_TYPE_ACCELERATOR ? ZM_DEVICE_ACCELERATOR : ZM_DEVICE_OTHER;
 }
 
 /* Why a device cannot be used; NULL when it can. */

@@ -49,11 +49,10 @@ zm_status zm_opencl_stream_flush(zm_stream *stream)
     return zm_opencl_check(stream->device, error, "clFlush");
 }
 
-/* The state in which a finished command is: negative when it failed. */
-static zm_status check_executed(const zm_device *device, cl_event event, const char *call)
+zm_status zm_opencl_check_command(const zm_device *device, cl_event command, const char *call)
 {
-    cl_int state = CL_COMPLETE;
-    cl_int error = functions(device)->clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS,
+    cl_int state = CL_COMPLETE; /* negative when it failed */
+    cl_int error = functions(device)->clGetEventInfo(command, CL_EVENT_COMMAND_EXECUTION_STATUS,
                                                      sizeof(state), &state, NULL);
     if (error == CL_SUCCESS && state < 0)
         error = state;
@@ -71,7 +70,7 @@ zm_status zm_opencl_stream_wait(zm_stream *stream)
         return zm_opencl_check(stream->device, error, "clEnqueueMarkerWithWaitList");
     zm_status status = zm_opencl_check(stream->device, cl->clFinish(queue), "clFinish");
     if (status == ZM_OK)
-        status = check_executed(stream->device, marker, "a command of the stream");
+        status = zm_opencl_check_command(stream->device, marker, "a command of the stream");
     cl->clReleaseEvent(marker);
     return status;
 }
@@ -121,7 +120,7 @@ zm_status zm_opencl_event_wait(zm_event *event)
     cl_event command = ((zm_opencl_event *)event)->event;
     cl_int error = functions(event->device)->clWaitForEvents(1, &command);
     if (error == CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST)
-        return check_executed(event->device, command, "the marked command");
+        return zm_opencl_check_command(event->device, command, "the marked command");
     return zm_opencl_check(event->device, error, "clWaitForEvents");
 }
 

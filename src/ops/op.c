@@ -14,35 +14,25 @@ zm_status zm_refuse(zm_refusal *refusal, zm_status status, const char *format, .
     return status;
 }
 
-/* A family is tried on the kind of device it was written for. On another one that could run it, it
- * has to be asked for by name: slow, but that is how it is tested. */
-static zm_status family_accepts(const zm_device *device, zm_kernel_family family, bool forced,
-                                zm_refusal *refusal)
+/* A family goes first on the kind of device it was written for, and last on the others: there it
+ * is slow, but right. */
+static bool family_suits(const zm_device *device, zm_kernel_family family)
 {
-    const zm_device_info *info = &device->info;
-    bool on_host = info->backend == ZM_BACKEND_HOST;
-    bool is_cpu = info->type == ZM_DEVICE_CPU;
+    bool is_cpu = device->info.type == ZM_DEVICE_CPU;
+    return family == ZM_FAMILY_REF || (family == ZM_FAMILY_CPU) == is_cpu;
+}
 
-    if (on_host != (family == ZM_FAMILY_REF))
+static zm_status candidate_accepts(const zm_call *call, zm_refusal *refusal)
+{
+    const zm_candidate *candidate = call->candidate;
+    bool on_host = call->device->info.backend == ZM_BACKEND_HOST;
+    if (on_host != (candidate->family == ZM_FAMILY_REF))
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED,
                          on_host ? "the host device runs the reference only"
                                  : "the reference runs on the host device only");
-    if (family == ZM_FAMILY_CPU && info->backend != ZM_BACKEND_OPENCL)
+    if (candidate->family == ZM_FAMILY_CPU && call->device->info.backend != ZM_BACKEND_OPENCL)
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "the cpu family is OpenCL C");
-    if (family == ZM_FAMILY_CPU && !is_cpu && !forced)
-        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "the device is not a CPU");
-    if (family == ZM_FAMILY_GPU && is_cpu && !forced)
-        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "the device is a CPU");
-    return ZM_OK;
-}
-
-static zm_status candidate_accepts(const zm_call *call, bool forced, zm_refusal *refusal)
-{
-    const zm_candidate *candidate = call->candidate;
-    zm_status status = family_accepts(call->device, candidate->family, forced, refusal);
-    if (status == ZM_OK && candidate->accepts)
-        status = candidate->accepts(call->device, call->params, refusal);
-    return status;
+    return candidate->accepts ? candidate->accepts(call->device, call->params, refusal) : ZM_OK;
 }
 
 static zm_status plan_forced(zm_call *call, const char *name, zm_plan *plan)
@@ -54,7 +44,7 @@ static zm_status plan_forced(zm_call *call, const char *name, zm_plan *plan)
             continue;
         zm_refusal refusal;
         call->candidate = &op->candidates[i];
-        zm_status status = candidate_accepts(call, true, &refusal);
+        zm_status status = candidate_accepts(call, &refusal);
         if (status != ZM_OK)
             return zm_fail(log, status, "%s: the forced kernel %s can't do it: %s", op->name, name,
                            refusal.reason);
@@ -71,16 +61,19 @@ static zm_status plan_first(zm_call *call, zm_plan *plan)
     const zm_op *op = call->op;
     char reasons[512] = "";
     size_t used = 0;
-    for (size_t i = 0; i < op->candidate_count; i++) {
+    for (size_t i = 0; i < 2 * op->candidate_count; i++) {
         zm_refusal refusal;
-        call->candidate = &op->candidates[i];
-        if (candidate_accepts(call, false, &refusal) == ZM_OK)
+        bool suited = i < op->candidate_count;
+        call->candidate = &op->candidates[i % op->candidate_count];
+        if (family_suits(call->device, call->candidate->family) != suited)
+            continue;
+        if (candidate_accepts(call, &refusal) == ZM_OK)
             return call->candidate->plan(call, plan);
         const char *name = call->candidate->name;
         zm_logf(log, ZM_LOG_DEBUG, "%s: not %s: %s", op->name, name, refusal.reason);
         if (used < sizeof(reasons))
             used += (size_t)snprintf(reasons + used, sizeof(reasons) - used, "%s%s: %s",
-                                     i ? "; " : "", name, refusal.reason);
+                                     used ? "; " : "", name, refusal.reason);
     }
     return zm_fail(log, ZM_ERROR_UNSUPPORTED, "%s: no kernel for device %s can do it (%s)",
                    op->name, call->device->info.spec, reasons);

@@ -29,7 +29,7 @@ static const uint32_t tile_sizes[] = {12, 10, 8, 6, 4, 3, 2, 1};
 
 const zm_tuning *zm_tuning_get(const zm_device *device)
 {
-    /* Every other device runs the cpu family so far; a GPU does when it is told to. */
+    /* Every other device runs the cpu family so far. */
     return device->info.backend == ZM_BACKEND_HOST ? &host_tuning : &cpu_tuning;
 }
 

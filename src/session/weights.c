@@ -9,6 +9,7 @@
 #include "common/alloc.h"
 #include "common/file.h"
 #include "common/half.h"
+#include "model/pages.h"
 
 /* Bytes of a piece: small enough to stay in a cache, large enough to matter. */
 #define PIECE_BYTES (UINT64_C(1) << 20)
@@ -180,9 +181,7 @@ static zm_status store(zm_weight_loader *loader, const weight_source *source,
         if (!report(loader))
             return ZM_ERROR_CANCELLED;
     }
-    /* The tensor is a part of a mapped file: its pages can be read again. */
-    zm_map map = {.data = tensor->data, .size = tensor->bytes};
-    zm_map_drop(&map, tensor->data, tensor->bytes);
+    zm_model_drop_pages(loader->model, tensor);
     return ZM_OK;
 }
 

@@ -28,6 +28,7 @@ typedef struct zm_run {
     float *mel;              /* [ZM_MEL_FRAMES][mel_bins] */
     float *logits;           /* [vocabulary] */
     zm_transcript_builder transcript;
+    size_t told;      /* bytes of its text that the caller has */
     uint64_t reached; /* samples; what the caller was told last */
     double mel_seconds, encode_seconds, decode_seconds;
 } zm_run;

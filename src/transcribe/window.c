@@ -16,6 +16,9 @@
 #define NO_SPEECH_MIN 0.6
 #define LOG_PROBABILITY_MIN (-1.0)
 
+/* -80 dB of full scale. Whisper models say "you" or "Thank you" to silence like that. */
+#define SILENCE_MAX 1e-4f
+
 typedef struct window {
     zm_run *run;
     size_t seek;     /* sample where it begins */
@@ -25,7 +28,7 @@ typedef struct window {
     int32_t *text; /* the same without timestamps */
     size_t text_count;
     zm_span *spans;
-    size_t spoken_tokens;   /* tokens whose text the caller has */
+    size_t added;           /* tokens whose text the transcript has */
     bool doubtful;          /* perhaps no speech: nothing is spoken before the end is known */
     double log_probability; /* sum over the decoded tokens and the end, where doubtful */
 } window;
@@ -60,30 +63,30 @@ static double seconds_at(const window *w, uint32_t time)
     return (double)(sample < total ? sample : total) / ZM_AUDIO_RATE;
 }
 
-/* Hands the caller what the text has grown by since it was size bytes long. */
-static zm_status call_text(const window *w, size_t size, double seconds)
+/* Hands the caller the text that it has not had yet. */
+static zm_status tell_text(const window *w, double seconds)
 {
-    const zm_transcribe_params *params = w->run->params;
-    const zm_transcript_builder *transcript = &w->run->transcript;
-    if (!params->text || transcript->text_size == size)
+    zm_run *run = w->run;
+    const zm_transcribe_params *params = run->params;
+    const size_t grown = run->transcript.text_size - run->told;
+    if (!params->text || grown == 0)
         return ZM_OK;
-    size_t grown = transcript->text_size - size;
     char *piece = zm_calloc(grown + 1, 1);
     if (!piece)
         return zm_fail(params->log, ZM_ERROR_OUT_OF_MEMORY, "out of memory for text");
-    memcpy(piece, transcript->text + size, grown);
+    memcpy(piece, run->transcript.text + run->told, grown);
+    run->told += grown;
     bool go_on = params->text(params->user, piece, seconds);
     free(piece);
     return go_on ? ZM_OK : ZM_ERROR_CANCELLED;
 }
 
 /* Adds the text of the tokens up to end to the transcript. */
-static zm_status speak_tokens(window *w, size_t end, double seconds)
+static zm_status add_tokens(window *w, size_t end)
 {
     zm_run *run = w->run;
-    for (; w->spoken_tokens < end; w->spoken_tokens++) {
-        const int32_t token = w->tokens[w->spoken_tokens];
-        const size_t before = run->transcript.text_size;
+    for (; w->added < end; w->added++) {
+        const int32_t token = w->tokens[w->added];
         const char *bytes;
         size_t size;
         if (token >= run->rules.first_timestamp)
@@ -92,11 +95,8 @@ static zm_status speak_tokens(window *w, size_t end, double seconds)
             return zm_fail(run->params->log, ZM_ERROR_BAD_FORMAT,
                            "the tokenizer has no token %d; does it belong to this model?",
                            (int)token);
-        zm_status status = zm_transcript_builder_add(&run->transcript, token, bytes, size);
-        if (status == ZM_OK)
-            status = call_text(w, before, seconds);
-        if (status != ZM_OK)
-            return status;
+        if (zm_transcript_builder_add(&run->transcript, token, bytes, size) != ZM_OK)
+            return zm_fail(run->params->log, ZM_ERROR_OUT_OF_MEMORY, "out of memory for text");
     }
     return ZM_OK;
 }
@@ -104,13 +104,13 @@ static zm_status speak_tokens(window *w, size_t end, double seconds)
 static zm_status speak_span(window *w, const zm_span *span)
 {
     const double start = seconds_at(w, span->start), stop = seconds_at(w, span->stop);
-    zm_status status = speak_tokens(w, span->end, stop);
+    zm_status status = add_tokens(w, span->end);
     if (status != ZM_OK)
         return status;
-    const size_t before = w->run->transcript.text_size;
-    status = zm_transcript_builder_close_segment(&w->run->transcript, start,
-                                                 stop > start ? stop : start);
-    return status == ZM_OK ? call_text(w, before, stop) : status;
+    if (zm_transcript_builder_close_segment(&w->run->transcript, start,
+                                            stop > start ? stop : start) != ZM_OK)
+        return zm_fail(w->run->params->log, ZM_ERROR_OUT_OF_MEMORY, "out of memory for text");
+    return tell_text(w, stop);
 }
 
 /* Speaks the segments that the tokens complete and that have not been spoken. */
@@ -120,7 +120,7 @@ static zm_status speak_segments(window *w, uint32_t *advance)
                                    w->length, w->spans, advance);
     for (size_t i = 0; i < count; i++) {
         /* Without timestamps the one segment has been spoken token by token, but is open. */
-        if (w->spans[i].end <= w->spoken_tokens && w->run->rules.timestamps)
+        if (w->spans[i].end <= w->added && w->run->rules.timestamps)
             continue;
         zm_status status = speak_span(w, &w->spans[i]);
         if (status != ZM_OK)
@@ -138,16 +138,29 @@ static zm_status speak_token(window *w)
     const bool is_time = token >= first;
     zm_status status = ZM_OK;
     uint32_t advance;
-    if (w->doubtful)
-        status = ZM_OK;
-    else if (!run->rules.timestamps)
-        status = speak_tokens(w, w->token_count, seconds_at(w, 0));
-    else if (is_time && w->token_count >= 2 && w->tokens[w->token_count - 2] >= first)
+    if (!w->doubtful && !run->rules.timestamps) {
+        status = add_tokens(w, w->token_count);
+        if (status == ZM_OK)
+            status = tell_text(w, seconds_at(w, 0));
+    } else if (!w->doubtful && is_time && w->token_count >= 2 &&
+               w->tokens[w->token_count - 2] >= first) {
         status = speak_segments(w, &advance);
+    }
     if (status != ZM_OK)
         return status;
     uint64_t time = is_time ? (uint64_t)(token - first) * ZM_TIMESTAMP_SAMPLES : 0;
     return zm_run_progress(run, w->seek + time);
+}
+
+/* Whether not one sample of the window is loud enough for speech. */
+static bool window_is_silent(const window *w)
+{
+    const zm_transcribe_params *params = w->run->params;
+    const size_t end = w->seek + (size_t)w->length * ZM_TIMESTAMP_SAMPLES;
+    for (size_t i = w->seek; i < end && i < params->sample_count; i++)
+        if (fabsf(params->samples[i]) > SILENCE_MAX)
+            return false;
+    return true;
 }
 
 /* Encodes, and decodes the prompt; leaves the logits of the first token. */
@@ -228,24 +241,25 @@ static zm_status window_decode(window *w)
     }
 }
 
+/* Whether the model heard no speech and puts no trust in what it said all the same. */
+static bool window_is_distrusted(const window *w)
+{
+    return w->doubtful && w->log_probability / (double)(w->token_count + 1) < LOG_PROBABILITY_MIN;
+}
+
 zm_status zm_window_transcribe(zm_run *run, size_t seek, size_t *advance)
 {
     window w = {.run = run, .seek = seek};
-    uint32_t times = 0;
     zm_status status = window_init(&w);
-    if (status == ZM_OK)
+    uint32_t times = w.length;
+    if (status == ZM_OK && !window_is_silent(&w)) {
         status = window_begin(&w);
-    if (status == ZM_OK)
-        status = window_decode(&w);
-    if (status != ZM_OK)
-        goto done;
-    times = w.length;
-    bool silent =
-        w.doubtful && w.log_probability / (double)(w.token_count + 1) < LOG_PROBABILITY_MIN;
-    if (!silent)
-        status = speak_segments(&w, &times);
+        if (status == ZM_OK)
+            status = window_decode(&w);
+        if (status == ZM_OK && !window_is_distrusted(&w))
+            status = speak_segments(&w, &times);
+    }
     *advance = (size_t)times * ZM_TIMESTAMP_SAMPLES;
-done:
     window_finish(&w);
     return status;
 }

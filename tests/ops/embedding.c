@@ -35,7 +35,7 @@ static op_case *add_case(op_list *list, uint32_t rows, uint32_t d, uint32_t voca
 static bool cases(op_list *list)
 {
     static const op_fill fills[] = {OP_MEAN_100, OP_MEAN_1000, OP_LARGE, OP_ZERO,
-                                    OP_CONSTANT, OP_OUTLIER,   OP_NAN};
+                                    OP_CONSTANT, OP_OUTLIER,   OP_NAN,   OP_INF};
     for (size_t i = 0; i < op_size_count; ++i) {
         uint32_t vocabulary = (uint32_t)(1 + i * 31 % 200);
         if (!add_case(list, (uint32_t)(1 + i % 17), op_sizes[i], vocabulary, i)) {
