@@ -1,6 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2016 # single quotes are for the inner shell
 # The slow part of scripts/test, which sources this file.
+: "${work:?}" "${ROOT:?}"
 
 clang_build() {
     CC=clang CXX=clang++ build build-clang -Dwerror=true -Dopencl=enabled -Daudio=enabled
