@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <zeromean/audio.h>
 #include <zeromean/transcribe.h>
 
 #include "cli/device.h"
+#include "cli/memory.h"
 #include "cli/model.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -218,8 +218,6 @@ static void unload(job *j)
 
 static zm_cli_exit print_job(const job *j, double total)
 {
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
     const zm_cli_field fields[] = {
         {"schema", json_string("zeromean.transcribe/1")},
         {"version", json_string(zm_version())},
@@ -228,7 +226,7 @@ static zm_cli_exit print_job(const job *j, double total)
         {"norm", json_string(zm_norm_name(zm_model_get_info(j->model)->norm))},
         {"load_seconds", zm_cli_json_real(j->load_seconds)},
         {"total_seconds", zm_cli_json_real(total)},
-        {"peak_rss_bytes", json_integer((json_int_t)usage.ru_maxrss * 1024)},
+        {"peak_rss_bytes", json_integer((json_int_t)zm_cli_peak_memory())},
         {"files", json_incref(j->files)},
     };
     return zm_cli_json_print(zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0])));
