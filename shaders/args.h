@@ -53,7 +53,7 @@ struct zm_matmul_args {
     ZM_U32 bias_offset;
     ZM_U32 residual_offset, residual_stride;
     ZM_U32 dst_offset, dst_stride;
-    ZM_U32 flags;    /* BIAS RESIDUAL GELU */
+    ZM_U32 flags;     /* BIAS RESIDUAL GELU */
     ZM_U32 row_block; /* rows per work-item; cpu family */
 };
 
@@ -66,7 +66,7 @@ struct zm_conv1d_args {
     ZM_U32 weight_offset, weight_type, weight_panel;
     ZM_U32 bias_offset;
     ZM_U32 dst_offset, dst_stride;
-    ZM_U32 flags;    /* BIAS GELU */
+    ZM_U32 flags; /* BIAS GELU */
     ZM_U32 row_block;
 };
 

@@ -13,7 +13,7 @@ extern "C" {
 #endif
 
 typedef struct zm_check_row {
-    char what[32];  /* as in zm_observation */
+    char what[32]; /* as in zm_observation */
     uint32_t layer;
     double relative_l2; /* |a - b| / |a|; infinity where it cannot be formed (NaN) */
     double max_abs;
@@ -34,8 +34,8 @@ typedef struct zm_check_params {
 typedef struct zm_check_report {
     zm_check_row *rows; /* layers, then "encoder.output" and "logits" */
     size_t row_count;
-    double final_relative_l2; /* the larger one of encoder.output and logits: of these the step
-                                 that differs most, against the mean norm of all steps */
+    double final_relative_l2;      /* the larger one of encoder.output and logits: of these the step
+                                      that differs most, against the mean norm of all steps */
     uint32_t tokens, tokens_equal; /* tokens_equal: length of the common beginning */
     bool equal;                    /* within the tolerance and all tokens equal */
 } zm_check_report;

@@ -22,16 +22,16 @@ typedef struct zm_convert_params {
     zm_dtype type;      /* ZM_DTYPE_NONE: changed tensors as F32, the others as they are (exact);
                            ZM_F32: all as F32 (exact); ZM_F16: all as F16 (rounded); ZM_F64: all
                            as F64, for checks in float64 */
-    bool overwrite; /* output may be an empty directory or the output of another conversion; it
-                       stays until the new one is complete */
+    bool overwrite;     /* output may be an empty directory or the output of another conversion; it
+                           stays until the new one is complete */
     const zm_log *log;
     zm_progress_fn progress; /* unit: bytes */
     void *progress_user;
 } zm_convert_params;
 
 typedef struct zm_convert_report {
-    size_t tensors;         /* in the model */
-    size_t recentred;       /* changed by the conversion */
+    size_t tensors;   /* in the model */
+    size_t recentred; /* changed by the conversion */
     uint64_t input_bytes;
     uint64_t output_bytes;
     double rounding;        /* the largest relative L2 error of one tensor by the final rounding */

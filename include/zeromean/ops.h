@@ -29,7 +29,7 @@ extern "C" {
 /* A view. A tensor with buffer == NULL is absent (optional operands). */
 typedef struct zm_tensor {
     zm_buffer *buffer;
-    uint64_t offset;              /* elements from the start of the buffer */
+    uint64_t offset; /* elements from the start of the buffer */
     zm_dtype dtype;
     uint32_t rank;                /* 1..ZM_MAX_RANK */
     uint32_t shape[ZM_MAX_RANK];  /* outermost first */
@@ -146,11 +146,11 @@ ZM_API zm_status zm_embedding(zm_stream *stream, const zm_embedding_params *para
 typedef struct zm_kv_layout {
     uint32_t heads;
     uint32_t head_dim;
-    uint32_t capacity;     /* positions, rounded up where the layout needs it */
-    uint32_t panel;        /* keys: 0 = [capacity][head_dim], else
-                              [capacity / panel][head_dim][panel] within a head */
-    uint64_t head_stride;  /* elements between heads, for keys and for values */
-    uint64_t elements;     /* of the key tensor and of the value tensor, each */
+    uint32_t capacity;    /* positions, rounded up where the layout needs it */
+    uint32_t panel;       /* keys: 0 = [capacity][head_dim], else
+                             [capacity / panel][head_dim][panel] within a head */
+    uint64_t head_stride; /* elements between heads, for keys and for values */
+    uint64_t elements;    /* of the key tensor and of the value tensor, each */
 } zm_kv_layout;
 
 ZM_API zm_status zm_kv_layout_get(const zm_device *device, uint32_t heads, uint32_t head_dim,
@@ -161,7 +161,7 @@ typedef struct zm_kv_store_params {
     zm_tensor k, v;             /* [rows][heads * head_dim] */
     zm_tensor k_cache, v_cache; /* 1-d, layout.elements */
     zm_kv_layout layout;
-    uint32_t position;          /* position + rows <= layout.capacity */
+    uint32_t position; /* position + rows <= layout.capacity */
 } zm_kv_store_params;
 
 ZM_API zm_status zm_kv_store(zm_stream *stream, const zm_kv_store_params *params);
@@ -173,11 +173,11 @@ typedef struct zm_attention_params {
     zm_tensor q;                /* [rows][heads * head_dim] */
     zm_tensor k_cache, v_cache; /* as written by zm_kv_store */
     zm_kv_layout layout;
-    uint32_t heads;             /* query heads, a multiple of layout.heads; 0 = layout.heads */
-    uint32_t kv_length;         /* positions in use, 1 .. layout.capacity */
-    bool causal;                /* needs kv_length >= rows */
-    float scale;                /* 0 = 1 / sqrt(head_dim) */
-    zm_tensor dst;              /* [rows][heads * head_dim]; may alias q */
+    uint32_t heads;     /* query heads, a multiple of layout.heads; 0 = layout.heads */
+    uint32_t kv_length; /* positions in use, 1 .. layout.capacity */
+    bool causal;        /* needs kv_length >= rows */
+    float scale;        /* 0 = 1 / sqrt(head_dim) */
+    zm_tensor dst;      /* [rows][heads * head_dim]; may alias q */
 } zm_attention_params;
 
 ZM_API zm_status zm_attention(zm_stream *stream, const zm_attention_params *params);
