@@ -5,7 +5,7 @@
 usage: bench/compare/whisper.py [--model whisper-base] [--rounds 5] [--repeat 4] [--device SPEC]
                                 [--original]
 
-Needs build/zeromean; sets up the rest by scripts/bench-setup. Rounds alternate between the two.
+Sets up all that it needs by scripts/bench-setup. Rounds alternate between the two.
 In a round each does the work --repeat times after a first time that warms up and is not counted.
 A round during which other processes took more than 5 % of the processors is dropped and done
 again, at most twice as often as asked for; if that leaves nothing, the disturbed rounds are shown
@@ -144,12 +144,16 @@ def main():
     parser.add_argument("--original", action="store_true")
     options = parser.parse_args()
     if sys.prefix == sys.base_prefix:  # go on inside the virtual environment
-        subprocess.run([ROOT / "scripts/bench-setup"], check=True)
+        if subprocess.run([ROOT / "scripts/bench-setup", options.model], check=False).returncode:
+            sys.exit(1)  # it has said why
         os.execv(VENV, [VENV, *sys.argv])
 
+    clips = sorted(SPEECH.glob("*.wav"))
+    if not clips:
+        sys.exit(f"{SPEECH}: no speech there; scripts/setup installs it")
     with tempfile.TemporaryDirectory() as scratch:
         wav = os.path.join(scratch, "speech.wav")
-        subprocess.run([ROOT / "scripts/join-wav", wav, *sorted(SPEECH.glob("*.wav"))], check=True)
+        subprocess.run([ROOT / "scripts/join-wav", wav, *clips], check=True)
         model = MODELS / options.model
         if not options.original:
             model = pathlib.Path(scratch) / "converted"
