@@ -138,7 +138,7 @@ static void test_each_tensor(void **state)
     small_whisper whole;
     small_init(&whole);
     for (size_t i = 0; i < whole.count; i++) {
-        char message[200];
+        char message[320];
         small_whisper m;
         small_init(&m);
         m.tensors[i] = m.tensors[--m.count];

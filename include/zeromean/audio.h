@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Audio files and the log-mel spectrogram that Whisper reads. All functions are thread-safe. */
+/* Audio files and the log-mel spectrogram that Whisper reads. All functions are thread-safe.
+ *
+ * In a library that was built without audio (meson option 'audio') all of them, and transcription,
+ * give ZM_ERROR_UNSUPPORTED. */
 #ifndef ZEROMEAN_AUDIO_H
 #define ZEROMEAN_AUDIO_H
 
