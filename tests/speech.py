@@ -9,8 +9,10 @@ The expected tokens are those of CTranslate2 4.8 in float32, greedy.
 import os
 import pathlib
 import shutil
+import subprocess
 import sys
 import tempfile
+import time
 
 import program
 import tap
@@ -89,6 +91,17 @@ class Speech(Program):
         starts = [line[1:13] for line in lines]
         self.assertEqual(starts, sorted(starts))
         self.assertIn("Dashwood", lines[0])
+
+    def test_segments_come_as_they_are_decoded(self):
+        """With ten times the work behind the first segment, it doesn't come near the end."""
+        start = time.monotonic()
+        with subprocess.Popen([self.path, "transcribe", self.model, self.wav, "--timestamps",
+                               "--repeat", "10"], stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL) as process:
+            self.assertIn(b"-->", process.stdout.readline())
+            first = time.monotonic() - start
+            process.communicate(timeout=300)
+        self.assertLess(first, 0.7 * (time.monotonic() - start))
 
     def test_same_function(self):
         report = self.json("check", self.model, self.converted, "--audio", self.wav)

@@ -34,8 +34,7 @@ typedef struct clip {
     float *samples;
     size_t count;
     double read_seconds;
-    bool stream; /* print the text as it comes */
-    bool begun;  /* something other than white space was printed */
+    bool begun; /* something other than white space was printed */
     zm_transcript *transcript;
     json_t *repetitions;
 } clip;
@@ -60,8 +59,6 @@ static bool print_piece(void *user, const char *utf8, double seconds)
 {
     clip *c = user;
     (void)seconds;
-    if (!c->stream)
-        return !zm_cli_interrupted();
     if (!c->begun)
         utf8 += strspn(utf8, " \n");
     if (*utf8) {
@@ -80,16 +77,17 @@ static void print_time(double seconds)
            milliseconds / 1000 % 60, milliseconds % 1000);
 }
 
-static void print_segments(const zm_transcript *transcript)
+static bool print_segment(void *user, const zm_segment *segment)
 {
-    for (size_t i = 0; i < transcript->segment_count; i++) {
-        const zm_segment *segment = &transcript->segments[i];
-        putchar('[');
-        print_time(segment->start);
-        printf(" --> ");
-        print_time(segment->end);
-        printf("] %s\n", segment->text + strspn(segment->text, " "));
-    }
+    (void)user;
+    zm_cli_progress_yield();
+    putchar('[');
+    print_time(segment->start);
+    printf(" --> ");
+    print_time(segment->end);
+    printf("] %s\n", segment->text + strspn(segment->text, " "));
+    fflush(stdout);
+    return !zm_cli_interrupted();
 }
 
 static json_t *tokens_json(const int32_t *tokens, size_t count)
@@ -143,7 +141,8 @@ static json_t *clip_json(const clip *c)
     return zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0]));
 }
 
-static zm_cli_exit run_once(const job *j, clip *c)
+/* aloud: print the text as it comes */
+static zm_cli_exit run_once(const job *j, clip *c, bool aloud)
 {
     zm_transcribe_params params = {
         .samples = c->samples,
@@ -151,7 +150,8 @@ static zm_cli_exit run_once(const job *j, clip *c)
         .language = j->language,
         .translate = j->translate,
         .timestamps = j->timestamps,
-        .text = print_piece,
+        .text = aloud && !j->timestamps ? print_piece : NULL,
+        .segment = aloud && j->timestamps ? print_segment : NULL,
         .progress = zm_cli_progress,
         .user = c,
         .log = zm_cli_log(),
@@ -169,8 +169,7 @@ static zm_cli_exit transcribe_clip(job *j, clip *c)
 {
     c->repetitions = json_array();
     for (uint32_t i = 0; i < j->repeat; i++) {
-        c->stream = !j->json && !j->timestamps && i == 0;
-        zm_cli_exit code = run_once(j, c);
+        zm_cli_exit code = run_once(j, c, !j->json && i == 0);
         if (c->begun && i == 0)
             putchar('\n');
         if (code != ZM_CLI_OK)
@@ -178,8 +177,6 @@ static zm_cli_exit transcribe_clip(job *j, clip *c)
     }
     if (j->json)
         json_array_append_new(j->files, clip_json(c));
-    else if (j->timestamps)
-        print_segments(c->transcript);
     return ZM_CLI_OK;
 }
 
