@@ -176,7 +176,7 @@ static void test_gelu(void **state)
                                       .x_stride = 1,
                                       .dst_stride = 1,
                                       .weight_type = ZM_F64,
-                                      .flags = ZM_FLAG_GELU};
+                                      .activation = ZM_ARG_GELU};
         call c = {{x, NULL, NULL, NULL, dst}, {5, 0, 0, 0, 5}, {NULL, &one}};
         run("matmul", &args, &c, reals[r].type, 5);
         assert_near(dst, expected, 5, reals[r].tolerance);

@@ -143,7 +143,7 @@ static void attend_rows(const struct zm_attention_args *a, void *const *buffers,
               .values = (const REAL *)buffers[2] + a->v_cache_offset + kv_head * a->head_stride,
               .row0 = row0,
               .rows = rows};
-    REAL *dst = (REAL *)buffers[3] + a->dst_offset + row0 * a->dst_stride + query_head * dim;
+    REAL *dst = (REAL *)buffers[4] + a->dst_offset + row0 * a->dst_stride + query_head * dim;
     state s;
     attend(&h, &s);
     for (size_t r = 0; r < rows; ++r) {

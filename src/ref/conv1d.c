@@ -19,7 +19,7 @@ void ZM_REF(conv1d)(const void *args, void *const *buffers, size_t begin, size_t
                 .panel = a->weight_panel,
                 .dst = (REAL *)buffers[3] + a->dst_offset,
                 .dst_stride = a->dst_stride,
-                .gelu = (a->flags & ZM_FLAG_GELU) != 0};
+                .gelu = a->activation == ZM_ARG_GELU};
     if (a->flags & ZM_FLAG_BIAS) {
         l.bias = (const REAL *)buffers[2] + a->bias_offset;
     }

@@ -7,7 +7,7 @@
 
 extern const op_description op_attention;
 
-enum { Q, K_CACHE, V_CACHE, DST, OPERANDS };
+enum { Q, K_CACHE, V_CACHE, SLOPES, DST, OPERANDS };
 
 typedef struct attention_shape {
     uint32_t rows, heads, kv_heads, head_dim, kv_length;
@@ -238,6 +238,7 @@ const op_description op_attention = {
     .operands = {{"q", offsetof(zm_attention_params, q), OP_INPUT},
                  {"k_cache", offsetof(zm_attention_params, k_cache), OP_INPUT},
                  {"v_cache", offsetof(zm_attention_params, v_cache), OP_INPUT},
+                 {"slopes", offsetof(zm_attention_params, slopes), OP_INPUT},
                  {"dst", offsetof(zm_attention_params, dst), OP_OUTPUT}},
     .cases = cases,
     .prepare = prepare,

@@ -108,8 +108,8 @@ static void args(const op_params *params, op_args *out)
         .residual_stride = (uint32_t)op_stride(&p->residual),
         .dst_offset = (uint32_t)p->dst.offset,
         .dst_stride = (uint32_t)op_stride(&p->dst),
-        .flags = (p->bias.rank ? ZM_FLAG_BIAS : 0) | (p->residual.rank ? ZM_FLAG_RESIDUAL : 0) |
-                 (p->activation == ZM_ACTIVATION_GELU ? ZM_FLAG_GELU : 0),
+        .flags = (p->bias.rank ? ZM_FLAG_BIAS : 0) | (p->residual.rank ? ZM_FLAG_RESIDUAL : 0),
+        .activation = (uint32_t)p->activation,
     };
 }
 
