@@ -163,6 +163,7 @@ static void args(const op_params *params, op_args *out)
         .v_cache_offset = (uint32_t)p->v_cache.offset,
         .head_stride = (uint32_t)p->layout.head_stride,
         .panel = p->layout.panel,
+        .kv_type = ZM_F64,
         .kv_length = p->kv_length,
         .dst_offset = (uint32_t)p->dst.offset,
         .dst_stride = (uint32_t)op_stride(&p->dst),

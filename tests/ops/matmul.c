@@ -103,6 +103,8 @@ static void args(const op_params *params, op_args *out)
         .x_offset = (uint32_t)p->x.offset,
         .x_stride = (uint32_t)op_stride(&p->x),
         .weight_type = ZM_F64,
+        .weight_stride = op_cols(&p->x),
+        .batch = 1,
         .bias_offset = (uint32_t)p->bias.offset,
         .residual_offset = (uint32_t)p->residual.offset,
         .residual_stride = (uint32_t)op_stride(&p->residual),
