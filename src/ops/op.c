@@ -60,6 +60,13 @@ zm_kernel_family zm_layout_family(const zm_device *device, const zm_op *const *o
     return zm_family_get(device);
 }
 
+/* Does this say that the driver has no such kernel, so that another one may still do? */
+static bool is_no_kernel(zm_status status)
+{
+    return status == ZM_ERROR_DEVICE || status == ZM_ERROR_UNSUPPORTED ||
+           status == ZM_ERROR_LIMIT || status == ZM_ERROR_NOT_FOUND;
+}
+
 static zm_status plan_forced(zm_call *call, const char *name, zm_plan *plan)
 {
     const zm_log *log = &call->device->log;
@@ -74,7 +81,10 @@ static zm_status plan_forced(zm_call *call, const char *name, zm_plan *plan)
     if (status != ZM_OK)
         return zm_fail(log, status, "%s: the forced kernel %s can't do it: %s", op, name,
                        refusal.reason);
-    return call->candidate->plan(call, plan);
+    status = call->candidate->plan(call, plan);
+    if (is_no_kernel(status))
+        return zm_fail(log, status, "%s: the forced kernel %s could not be built", op, name);
+    return status;
 }
 
 /* Reasons why candidates weren't taken, one after the other. */
@@ -90,13 +100,6 @@ static void reasons_add(reasons *r, const zm_call *call, const char *reason)
     if (r->used < sizeof(r->text))
         r->used += (size_t)snprintf(r->text + r->used, sizeof(r->text) - r->used, "%s%s: %s",
                                     r->used ? "; " : "", name, reason);
-}
-
-/* Does this say that the driver has no such kernel, so that another one may still do? */
-static bool is_no_kernel(zm_status status)
-{
-    return status == ZM_ERROR_DEVICE || status == ZM_ERROR_UNSUPPORTED ||
-           status == ZM_ERROR_LIMIT || status == ZM_ERROR_NOT_FOUND;
 }
 
 static zm_status plan_first(zm_call *call, zm_plan *plan)
