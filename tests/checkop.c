@@ -11,7 +11,7 @@
 
 #include "ops/op_run.h"
 
-#define MAX_CANDIDATES 8
+#define MAX_CANDIDATES 16
 #define MAX_REPORTS 5 /* failures of a candidate that are described */
 
 static const char usage[] =

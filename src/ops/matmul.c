@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 
+#include "ops/matmul_gpu.h"
 #include "ops/operand.h"
 #include "ops/options.h"
 #include "ops/tuning.h"
@@ -97,9 +98,37 @@ static zm_status matvec_plan(const zm_call *call, zm_plan *plan)
     return launch_add(call, &args, 0, zm_ceil_div(panels, args.row_block), 1, plan);
 }
 
+static zm_status gpu_plan(const zm_call *call, zm_plan *plan)
+{
+    const struct zm_matmul_args args = matmul_args(call->params);
+    return zm_matmul_gpu_plan(call, &args, plan);
+}
+
+static zm_status gpu_cached_plan(const zm_call *call, zm_plan *plan)
+{
+    const struct zm_matmul_args args = matmul_args(call->params);
+    return zm_matmul_gpu_cached_plan(call, &args, plan);
+}
+
+static zm_status gpu_matvec_plan(const zm_call *call, zm_plan *plan)
+{
+    const struct zm_matmul_args args = matmul_args(call->params);
+    return zm_matmul_gpu_matvec_plan(call, &args, plan);
+}
+
+static zm_status gpu_direct_plan(const zm_call *call, zm_plan *plan)
+{
+    const struct zm_matmul_args args = matmul_args(call->params);
+    return zm_matmul_gpu_direct_plan(call, &args, plan);
+}
+
 static const zm_candidate candidates[] = {
     {"cpu_matvec", ZM_FAMILY_CPU, "matvec", matvec_accepts, matvec_plan},
     {"cpu", ZM_FAMILY_CPU, NULL, panels_accept, matmul_plan},
+    {"gpu_matvec", ZM_FAMILY_GPU, "matvec", zm_matmul_gpu_matvec_accepts, gpu_matvec_plan},
+    {"gpu", ZM_FAMILY_GPU, NULL, zm_matmul_gpu_accepts, gpu_plan},
+    {"gpu_cached", ZM_FAMILY_GPU, NULL, zm_matmul_gpu_cached_accepts, gpu_cached_plan},
+    {"gpu_direct", ZM_FAMILY_GPU, "matmul_direct", zm_matmul_gpu_direct_accepts, gpu_direct_plan},
     {"ref", ZM_FAMILY_REF, NULL, NULL, matmul_plan},
 };
 
