@@ -22,6 +22,7 @@
 #define ITEMS 256
 #endif
 #define SUBS (ITEMS / LANES)
+#define SUM_ITEMS (SUBS > 1 ? ITEMS / 2 : LANES)
 
 #if LANES < 2 || LANES > 16 || 16 % LANES != 0 || (SUBS & (SUBS - 1)) != 0 || SUBS < 1
 #error "LANES is 2, 4, 8 or 16, ITEMS that times a power of 2"
@@ -63,36 +64,41 @@ static void lane_product(__global const act_t *x, __global const weight_t *weigh
     }
 }
 
-/* sums[row][sub][lane] are added up in sums[row][0][lane]. */
-static void add_subs(const float4 acc[ROWS], __local float4 *sums)
+/* Adds up the sub-lanes, the upper half to the lower one until there is one left, which leaves its
+ * sums as sums[row][lane]. */
+static void add_subs(float4 acc[ROWS], __local float4 *sums)
 {
     uint id = get_local_id(0);
-#pragma unroll
-    for (uint r = 0; r < ROWS; r++)
-        sums[r * ITEMS + id] = acc[r];
-    barrier(CLK_LOCAL_MEM_FENCE);
     for (uint half_items = ITEMS / 2; half_items >= LANES; half_items /= 2) {
-        if (id < half_items) {
 #pragma unroll
-            for (uint r = 0; r < ROWS; r++)
-                sums[r * ITEMS + id] += sums[r * ITEMS + id + half_items];
-        }
+        for (uint r = 0; r < ROWS; r++)
+            if (id >= half_items && id < 2 * half_items)
+                sums[r * half_items + id - half_items] = acc[r];
+        barrier(CLK_LOCAL_MEM_FENCE);
+#pragma unroll
+        for (uint r = 0; r < ROWS; r++)
+            if (id < half_items)
+                acc[r] += sums[r * half_items + id];
         barrier(CLK_LOCAL_MEM_FENCE);
     }
+#pragma unroll
+    for (uint r = 0; r < ROWS; r++)
+        if (id < LANES)
+            sums[r * LANES + id] = acc[r];
+    barrier(CLK_LOCAL_MEM_FENCE);
 }
 
-/* The outputs of one lane and row; returns its part of the statistics. */
+/* The outputs of one lane and row; returns its part of the statistics. A gated product has its
+ * outputs in the lower half of the lanes. */
 static float2 store_lane(const epilogue *e, const struct zm_matmul_args *a, uint panel, uint part,
                          uint row, uint lane, float2 scale, __local const float4 *sums)
 {
-    uint slot = lane_slot(lane, part);
-    float4 v = sums[row * ITEMS + lane];
-    if (!(a->flags & ZM_FLAG_GATED))
-        return store_outputs(e, a, row, panel * PANEL + slot, scale, v, v);
-    if (lane < LANES / 2)
-        store_outputs(e, a, row, panel * HALF + slot, scale, v,
-                      sums[row * ITEMS + lane + LANES / 2]);
-    return (float2)(0.0f, 0.0f);
+    bool gated = (a->flags & ZM_FLAG_GATED) != 0;
+    uint output = panel * (gated ? HALF : PANEL) + lane_slot(lane, part);
+    if (gated && lane >= LANES / 2)
+        return (float2)(0.0f, 0.0f);
+    return store_outputs(e, a, row, output, scale, sums[lane],
+                         sums[gated ? lane + LANES / 2 : lane]);
 }
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
@@ -100,7 +106,7 @@ matvec(__global const act_t *x, __global const weight_t *weight, __global const 
        __global const act_t *residual, __global act_t *dst, __global const float *scale,
        __global const float *column_sums, __global float *statistics, struct zm_matmul_args a)
 {
-    __local float4 sums[ROWS * ITEMS];
+    __local float4 sums[ROWS * SUM_ITEMS];
     __local float2 scales[ROWS];
     __local float2 parts[ROWS * LANES];
     uint id = get_local_id(0);
@@ -122,7 +128,8 @@ matvec(__global const act_t *x, __global const weight_t *weight, __global const 
     lane_product(x + a.x_offset, weight, &a, id / LANES, acc);
     add_subs(acc, sums);
     for (uint i = id; i < ROWS * LANES; i += ITEMS)
-        parts[i] = store_lane(&e, &a, panel, part, i / LANES, i % LANES, scales[i / LANES], sums);
+        parts[i] = store_lane(&e, &a, panel, part, i / LANES, i % LANES, scales[i / LANES],
+                              sums + i / LANES * LANES);
     if (a.flags & ZM_FLAG_STATISTICS) {
         barrier(CLK_LOCAL_MEM_FENCE);
         for (uint r = id; r < ROWS; r += ITEMS)

@@ -123,13 +123,14 @@ static uint32_t round_rows(uint32_t m)
     return rows;
 }
 
+/* As matvec.cl declares it. */
 static bool matvec_fits(const zm_device *device, const zm_gpu_matvec *v)
 {
     uint64_t most = zm_gpu_tuning_get(device)->matvec_local_bytes;
-    uint64_t extra = v->rows * (1 + v->lanes) * 2 * sizeof(float);
-    uint64_t sums = (uint64_t)v->rows * v->items * 4 * sizeof(float);
-    return items_fit(device, v->items) && sums <= most &&
-           sums + extra <= device->info.limits.local_memory_bytes;
+    uint64_t vectors = v->items > v->lanes ? v->items / 2 : v->lanes;
+    uint64_t bytes = v->rows * (vectors * 4 + (1 + v->lanes) * 2) * sizeof(float);
+    return items_fit(device, v->items) && bytes <= most &&
+           bytes <= device->info.limits.local_memory_bytes;
 }
 
 zm_gpu_matvec zm_gpu_matvec_get(const zm_device *device, uint32_t m, uint32_t panels, uint32_t k,
