@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* matmul for GPUs on operands as they come: weights as rows [n][k] of any stride (PANELS 0) or in
- * panels of 64, a batch, few rows, odd shapes. The same as matmul but for the tile, which is small,
- * and for k, whose end is checked with every vector.
+/* matmul for GPUs on operands as they come: weights as rows [n][k] of any stride, one matrix or a
+ * batch. The same as matmul but that weights are turned on their way to local memory, and that the
+ * end of k is checked with every vector.
  *
  * Groups (row tile, column tile, matrix of the batch). */
-#ifndef PANELS
 #define PANELS 0
-#endif
-#ifndef MWG
-#define MWG 32
-#endif
 #include "args.h"
 #include "matmul_store.clh"
 

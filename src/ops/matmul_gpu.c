@@ -3,38 +3,36 @@
 
 #include <inttypes.h>
 
+#include "ops/matmul.h"
 #include "ops/tuning.h"
 
 /* ---- which calls ---- */
 
-static uint32_t rows_of(const zm_matmul_params *p)
+static uint32_t rows_of(const zm_tensor *matrix)
 {
-    return p->x.shape[p->x.rank - 2];
+    return matrix->shape[matrix->rank - 2];
 }
 
-/* Slots are rows of the weight; those of gate and up of the last outputs fill whole panels. */
+/* Gate and up of the last outputs fill whole panels. */
 static zm_gpu_shape shape_of(const zm_matmul_params *p, bool local_memory)
 {
-    bool batched = p->x.rank == 3;
-    uint32_t slots = p->weight.shape[p->weight.rank - 2];
+    uint32_t slots = rows_of(&p->weight);
     if (p->gated)
         slots = zm_ceil_div(slots, ZM_GPU_PANEL) * ZM_GPU_PANEL;
     return (zm_gpu_shape){
-        .rows = rows_of(p),
+        .rows = rows_of(&p->x),
         .slots = slots,
-        .batch = batched ? p->x.shape[0] : 1,
+        .batch = p->x.rank == 3 ? p->x.shape[0] : 1,
         .panels = p->weight.panel != 0,
         .two_panels = p->gated && p->statistics.buffer,
         .local_memory = local_memory,
     };
 }
 
-static zm_status panels_accept(const zm_tensor *weight, zm_refusal *refusal)
+zm_gpu_shape zm_gpu_shape_get(uint32_t rows, uint32_t slots)
 {
-    if (weight->panel == ZM_GPU_PANEL)
-        return ZM_OK;
-    return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "weights in panels of %" PRIu32 ", not %d",
-                     weight->panel, ZM_GPU_PANEL);
+    return (zm_gpu_shape){
+        .rows = rows, .slots = slots, .batch = 1, .panels = true, .local_memory = true};
 }
 
 static zm_status tiles_accept(const zm_device *device, const zm_gpu_shape *shape,
@@ -44,73 +42,67 @@ static zm_status tiles_accept(const zm_device *device, const zm_gpu_shape *shape
     return zm_gpu_tiles_rank(device, shape, tiles, refusal) ? ZM_OK : ZM_ERROR_UNSUPPORTED;
 }
 
-zm_gpu_shape zm_gpu_shape_get(uint32_t rows, uint32_t slots)
-{
-    return (zm_gpu_shape){
-        .rows = rows, .slots = slots, .batch = 1, .panels = true, .local_memory = true};
-}
-
 zm_status zm_gpu_panels_accept(const zm_device *device, const zm_tensor *weight, uint32_t rows,
                                zm_refusal *refusal)
 {
     const zm_gpu_shape shape = zm_gpu_shape_get(rows, weight->shape[0]);
-    zm_status status = panels_accept(weight, refusal);
+    zm_status status = zm_panel_accepts(ZM_FAMILY_GPU, weight, refusal);
     return status == ZM_OK ? tiles_accept(device, &shape, refusal) : status;
 }
 
-zm_status zm_matmul_gpu_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
+static zm_status panels_accept(const zm_device *device, const zm_matmul_params *p,
+                               bool local_memory, zm_refusal *refusal)
+{
+    const zm_gpu_shape shape = shape_of(p, local_memory);
+    zm_status status = zm_matmul_panels_accept(device, ZM_FAMILY_GPU, p, refusal);
+    return status == ZM_OK ? tiles_accept(device, &shape, refusal) : status;
+}
+
+zm_status zm_gpu_matmul_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
+{
+    return panels_accept(device, params, true, refusal);
+}
+
+zm_status zm_gpu_cached_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
+{
+    return panels_accept(device, params, false, refusal);
+}
+
+zm_status zm_gpu_direct_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
 {
     const zm_matmul_params *p = params;
     const zm_gpu_shape shape = shape_of(p, true);
-    zm_status status = panels_accept(&p->weight, refusal);
-    return status == ZM_OK ? tiles_accept(device, &shape, refusal) : status;
-}
-
-zm_status zm_matmul_gpu_cached_accepts(const zm_device *device, const void *params,
-                                       zm_refusal *refusal)
-{
-    const zm_matmul_params *p = params;
-    const zm_gpu_shape shape = shape_of(p, false);
-    zm_status status = panels_accept(&p->weight, refusal);
+    zm_status status = zm_matmul_rows_accept(device, ZM_FAMILY_GPU, p, refusal);
     return status == ZM_OK ? tiles_accept(device, &shape, refusal) : status;
 }
 
 static zm_gpu_matvec matvec_of(const zm_device *device, const zm_matmul_params *p)
 {
-    uint32_t panels = zm_ceil_div(p->weight.shape[0], ZM_GPU_PANEL);
-    return zm_gpu_matvec_get(device, rows_of(p), panels, p->x.shape[1],
+    uint32_t panels = zm_ceil_div(rows_of(&p->weight), ZM_GPU_PANEL);
+    return zm_gpu_matvec_get(device, rows_of(&p->x), panels, p->x.shape[1],
                              p->statistics.buffer != NULL);
 }
 
-zm_status zm_matmul_gpu_matvec_accepts(const zm_device *device, const void *params,
-                                       zm_refusal *refusal)
+zm_status zm_gpu_matvec_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
 {
     const zm_matmul_params *p = params;
+    const zm_device_limits *limits = &device->info.limits;
     uint32_t most = zm_gpu_tuning_get(device)->matvec_rows;
-    zm_status status = panels_accept(&p->weight, refusal);
+    zm_status status = zm_matmul_panels_accept(device, ZM_FAMILY_GPU, p, refusal);
     if (status != ZM_OK)
         return status;
-    if (rows_of(p) > most)
+    if (rows_of(&p->x) > most)
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "x has %" PRIu32 " rows, over %" PRIu32,
-                         rows_of(p), most);
+                         rows_of(&p->x), most);
     if (p->gated && p->statistics.buffer)
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED,
                          "a panel of a gated product is half a group of statistics");
     if (matvec_of(device, p).rows == 0)
-        return zm_refuse(
-            refusal, ZM_ERROR_UNSUPPORTED,
-            "work-groups of %" PRIu32 " and %" PRIu64 " bytes of local memory are too small",
-            device->info.limits.max_work_group, device->info.limits.local_memory_bytes);
+        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED,
+                         "work-groups of %" PRIu32 " and %" PRIu64
+                         " bytes of local memory are too small",
+                         limits->max_work_group, limits->local_memory_bytes);
     return ZM_OK;
-}
-
-zm_status zm_matmul_gpu_direct_accepts(const zm_device *device, const void *params,
-                                       zm_refusal *refusal)
-{
-    const zm_matmul_params *p = params;
-    const zm_gpu_shape shape = shape_of(p, true);
-    zm_status status = p->weight.panel ? panels_accept(&p->weight, refusal) : ZM_OK;
-    return status == ZM_OK ? tiles_accept(device, &shape, refusal) : status;
 }
 
 /* ---- launches ---- */
@@ -126,26 +118,6 @@ static bool is_aligned(const struct zm_matmul_args *a)
     if (a->batch > 1)
         steps |= a->x_batch | a->weight_batch | a->dst_batch | a->residual_batch;
     return steps % 4 == 0;
-}
-
-static zm_options options_of(const zm_matmul_params *p, const struct zm_matmul_args *args)
-{
-    zm_options options = zm_options_get(p->x.dtype);
-    zm_options_add(&options, "WEIGHT_TYPE", p->weight.dtype);
-    zm_options_add(&options, "ALIGNED", is_aligned(args));
-    return options;
-}
-
-static zm_launch launch_of(const zm_matmul_params *p, const struct zm_matmul_args *args)
-{
-    return (zm_launch){
-        .buffers = {p->x.buffer, p->weight.buffer, p->bias.buffer, p->residual.buffer,
-                    p->dst.buffer, p->scale.statistics.buffer, p->scale.column_sums.buffer,
-                    p->statistics.buffer},
-        .buffer_count = 8,
-        .args = args,
-        .args_size = sizeof(*args),
-    };
 }
 
 zm_status zm_gpu_tile_launch(const zm_call *call, const zm_gpu_shape *shape,
@@ -165,52 +137,55 @@ zm_status zm_gpu_tile_launch(const zm_call *call, const zm_gpu_shape *shape,
         tiled.groups[1] = zm_ceil_div(shape->slots, tile->slots);
         tiled.groups[2] = shape->batch;
         tiled.local[0] = zm_gpu_tile_items(tile);
-        tiled.local[1] = tiled.local[2] = 1;
         status = zm_plan_add(call, &tiled, plan);
     }
     return status;
 }
 
-static zm_status tile_plan(const zm_call *call, const struct zm_matmul_args *args,
-                           bool local_memory, zm_plan *plan)
+static zm_status tile_plan(const zm_call *call, bool local_memory, zm_plan *plan)
 {
     const zm_matmul_params *p = call->params;
+    const struct zm_matmul_args args = zm_matmul_args_get(call->device, p);
     const zm_gpu_shape shape = shape_of(p, local_memory);
-    const zm_options options = options_of(p, args);
-    const zm_launch launch = launch_of(p, args);
+    zm_options options = zm_matmul_options(p);
+    zm_launch launch = {.args = &args, .args_size = sizeof(args)};
+    zm_options_add(&options, "ALIGNED", is_aligned(&args));
+    zm_matmul_bind(p, &launch);
     return zm_gpu_tile_launch(call, &shape, &options, &launch, plan);
 }
 
-zm_status zm_matmul_gpu_plan(const zm_call *call, const struct zm_matmul_args *args, zm_plan *plan)
+zm_status zm_gpu_matmul_plan(const zm_call *call, zm_plan *plan)
 {
-    return tile_plan(call, args, true, plan);
+    return tile_plan(call, true, plan);
 }
 
-zm_status zm_matmul_gpu_cached_plan(const zm_call *call, const struct zm_matmul_args *args,
-                                    zm_plan *plan)
+zm_status zm_gpu_cached_plan(const zm_call *call, zm_plan *plan)
 {
-    return tile_plan(call, args, false, plan);
+    return tile_plan(call, false, plan);
 }
 
-zm_status zm_matmul_gpu_direct_plan(const zm_call *call, const struct zm_matmul_args *args,
-                                    zm_plan *plan)
+zm_status zm_gpu_direct_plan(const zm_call *call, zm_plan *plan)
 {
-    return tile_plan(call, args, true, plan);
+    return tile_plan(call, true, plan);
 }
 
-zm_status zm_matmul_gpu_matvec_plan(const zm_call *call, const struct zm_matmul_args *args,
-                                    zm_plan *plan)
+zm_status zm_gpu_matvec_plan(const zm_call *call, zm_plan *plan)
 {
     const zm_matmul_params *p = call->params;
+    const struct zm_matmul_args args = zm_matmul_args_get(call->device, p);
     const zm_gpu_matvec v = matvec_of(call->device, p);
-    zm_options options = options_of(p, args);
-    zm_launch launch = launch_of(p, args);
+    zm_options options = zm_matmul_options(p);
+    zm_options_add(&options, "ALIGNED", is_aligned(&args));
     zm_options_add(&options, "ROWS", v.rows);
     zm_options_add(&options, "LANES", v.lanes);
     zm_options_add(&options, "ITEMS", v.items);
-    launch.options = options.text;
-    launch.groups[0] = zm_ceil_div(p->weight.shape[0], ZM_GPU_PANEL) * (16 / v.lanes);
-    launch.local[0] = v.items;
-    launch.local[1] = launch.local[2] = 1;
+    zm_launch launch = {
+        .options = options.text,
+        .groups = {zm_ceil_div(rows_of(&p->weight), ZM_GPU_PANEL) * (16 / v.lanes)},
+        .local = {v.items},
+        .args = &args,
+        .args_size = sizeof(args),
+    };
+    zm_matmul_bind(p, &launch);
     return zm_plan_add(call, &launch, plan);
 }

@@ -4,38 +4,36 @@
 #define ZM_SRC_OPS_MATMUL_GPU_H
 
 #include "ops/tuning_gpu.h"
-#include "shaders/args.h"
 
-/* ---- matmul: "gpu", "gpu_cached" (no local memory), "gpu_matvec", "gpu_direct" ---- */
-zm_status zm_matmul_gpu_accepts(const zm_device *device, const void *params, zm_refusal *refusal);
-zm_status zm_matmul_gpu_cached_accepts(const zm_device *device, const void *params,
-                                       zm_refusal *refusal);
-zm_status zm_matmul_gpu_matvec_accepts(const zm_device *device, const void *params,
-                                       zm_refusal *refusal);
-zm_status zm_matmul_gpu_direct_accepts(const zm_device *device, const void *params,
-                                       zm_refusal *refusal);
+/* ---- candidates of matmul ---- */
 
-/* args as the op has made them of the parameters of the call. */
-zm_status zm_matmul_gpu_plan(const zm_call *call, const struct zm_matmul_args *args, zm_plan *plan);
-zm_status zm_matmul_gpu_cached_plan(const zm_call *call, const struct zm_matmul_args *args,
-                                    zm_plan *plan);
-zm_status zm_matmul_gpu_matvec_plan(const zm_call *call, const struct zm_matmul_args *args,
-                                    zm_plan *plan);
-zm_status zm_matmul_gpu_direct_plan(const zm_call *call, const struct zm_matmul_args *args,
-                                    zm_plan *plan);
+/* "gpu": tiles in local memory, weights in panels. */
+zm_status zm_gpu_matmul_accepts(const zm_device *device, const void *params, zm_refusal *refusal);
+zm_status zm_gpu_matmul_plan(const zm_call *call, zm_plan *plan);
 
-/* ---- what conv1d and patch_embedding need of it ---- */
+/* "gpu_cached": the same without local memory. */
+zm_status zm_gpu_cached_accepts(const zm_device *device, const void *params, zm_refusal *refusal);
+zm_status zm_gpu_cached_plan(const zm_call *call, zm_plan *plan);
+
+/* "gpu_matvec": few rows. */
+zm_status zm_gpu_matvec_accepts(const zm_device *device, const void *params, zm_refusal *refusal);
+zm_status zm_gpu_matvec_plan(const zm_call *call, zm_plan *plan);
+
+/* "gpu_direct": rows of weights, one matrix or a batch. */
+zm_status zm_gpu_direct_accepts(const zm_device *device, const void *params, zm_refusal *refusal);
+zm_status zm_gpu_direct_plan(const zm_call *call, zm_plan *plan);
+
+/* ---- what conv1d and patch_embedding need of them ---- */
 
 /* A product of `rows` rows with a weight of `slots` rows, in panels. */
 zm_gpu_shape zm_gpu_shape_get(uint32_t rows, uint32_t slots);
 
-/* Weights in panels of 64, and a tile for a product of that many rows. */
+/* Weights in the family's panels, and a tile for a product of that many rows. */
 zm_status zm_gpu_panels_accept(const zm_device *device, const zm_tensor *weight, uint32_t rows,
                                zm_refusal *refusal);
 
-/* Appends a launch of a tile kernel on a product of so many rows and outputs, weights in panels.
- * options without the tile; launch without options, groups and local. Tiles that the driver
- * refuses are passed over. */
+/* Appends a launch of a tile kernel. options without the tile; launch without options, groups and
+ * local. Tiles that the driver refuses are passed over. */
 zm_status zm_gpu_tile_launch(const zm_call *call, const zm_gpu_shape *shape,
                              const zm_options *options, const zm_launch *launch, zm_plan *plan);
 

@@ -106,7 +106,6 @@ size_t zm_gpu_tiles_rank(const zm_device *device, const zm_gpu_shape *shape,
 
 void zm_gpu_tile_options(zm_options *options, const zm_gpu_shape *shape, const zm_gpu_tile *tile)
 {
-    zm_options_add(options, "PANELS", shape->panels);
     zm_options_add(options, "LOCAL_MEMORY", shape->local_memory);
     zm_options_add(options, "MWG", tile->rows);
     zm_options_add(options, "NWG", tile->slots);
