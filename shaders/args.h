@@ -18,12 +18,29 @@
 #define ZM_FLAG_WEIGHT 2u
 #define ZM_FLAG_BIAS 4u
 #define ZM_FLAG_SUM 8u
-#define ZM_FLAG_GELU 16u
 #define ZM_FLAG_CAUSAL 32u
 #define ZM_FLAG_RECENTRE 64u
 #define ZM_FLAG_POSITION 128u
+#define ZM_FLAG_GATED 256u
+#define ZM_FLAG_STATISTICS 512u
+#define ZM_FLAG_SLOPES 1024u
+#define ZM_FLAG_FACTORS 2048u
 
-/* layer_norm, rms_norm: x, residual, weight, bias, dst, sum */
+/* values of zm_activation, zm_row_scale_kind and zm_rope_layout (ops.h) */
+#define ZM_ARG_GELU 1u
+#define ZM_ARG_GELU_TANH 2u
+#define ZM_ARG_SILU 3u
+#define ZM_ARG_RELU 4u
+#define ZM_ARG_SCALE_RMS 1u
+#define ZM_ARG_SCALE_LAYER 2u
+#define ZM_ARG_SCALE_CRMS 3u
+#define ZM_ARG_ROPE_PAIRS 1u
+
+/* The type of activations and of caches is a define of the kernel (ACT_TYPE, KV_TYPE: the values
+ * of zm_dtype, 1 = F32, 2 = F16, 3 = BF16), as is WEIGHT_TYPE; the fields *_type say the same to
+ * the reference. */
+
+/* layer_norm, rms_norm, crms_norm: x, residual, weight, bias, dst, sum */
 struct zm_norm_args {
     ZM_U32 rows, d;
     ZM_U32 x_offset, x_stride;
@@ -33,6 +50,14 @@ struct zm_norm_args {
     ZM_U32 sum_offset, sum_stride;
     ZM_U32 flags; /* RESIDUAL WEIGHT BIAS SUM */
     float eps;
+    ZM_U32 true_d; /* crms_norm */
+};
+
+/* row_statistics: x, statistics */
+struct zm_row_statistics_args {
+    ZM_U32 rows, d, group;
+    ZM_U32 x_offset, x_stride;
+    ZM_U32 statistics_offset, statistics_stride;
 };
 
 /* add, recentre: x, y, dst */
@@ -44,17 +69,27 @@ struct zm_add_args {
     ZM_U32 flags; /* RESIDUAL: y is there */
 };
 
-/* matmul: x, weight, bias, residual, dst */
+/* matmul: x, weight, bias, residual, dst, scale statistics, column sums, statistics
+ * n counts outputs: a gated weight has 2 n rows. The batch is the third dimension of groups. */
 struct zm_matmul_args {
     ZM_U32 m, n, k;
     ZM_U32 x_offset, x_stride;
-    ZM_U32 weight_offset, weight_type; /* zm_dtype; panel is a define of the kernel */
-    ZM_U32 weight_panel;
+    ZM_U32 weight_offset, weight_type, weight_panel;
+    ZM_U32 weight_stride; /* panel 0: elements between rows */
     ZM_U32 bias_offset;
     ZM_U32 residual_offset, residual_stride;
     ZM_U32 dst_offset, dst_stride;
-    ZM_U32 flags;     /* BIAS RESIDUAL GELU */
-    ZM_U32 row_block; /* rows per work-item; cpu family */
+    ZM_U32 flags;      /* BIAS RESIDUAL GATED STATISTICS */
+    ZM_U32 activation; /* ZM_ARG_* */
+    ZM_U32 row_block;  /* rows per work-item; cpu family */
+    ZM_U32 scale_kind; /* ZM_ARG_SCALE_* */
+    ZM_U32 scale_offset, scale_stride, scale_groups;
+    ZM_U32 scale_d;
+    float scale_eps;
+    ZM_U32 column_sums_offset;
+    ZM_U32 statistics_offset, statistics_stride;
+    ZM_U32 batch;
+    ZM_U32 x_batch, weight_batch, residual_batch, dst_batch; /* elements between matrices */
 };
 
 /* conv1d: x, weight, bias, dst */
@@ -66,7 +101,20 @@ struct zm_conv1d_args {
     ZM_U32 weight_offset, weight_type, weight_panel;
     ZM_U32 bias_offset;
     ZM_U32 dst_offset, dst_stride;
-    ZM_U32 flags; /* BIAS GELU */
+    ZM_U32 flags; /* BIAS */
+    ZM_U32 activation;
+    ZM_U32 row_block;
+};
+
+/* patch_embedding: x, weight, bias, position, dst */
+struct zm_patch_embedding_args {
+    ZM_U32 channels, height, width, patch, n;
+    ZM_U32 x_offset;
+    ZM_U32 weight_offset, weight_type, weight_panel;
+    ZM_U32 bias_offset;
+    ZM_U32 position_offset, position_stride;
+    ZM_U32 dst_offset, dst_stride;
+    ZM_U32 flags; /* BIAS POSITION */
     ZM_U32 row_block;
 };
 
@@ -86,21 +134,56 @@ struct zm_kv_store_args {
     ZM_U32 k_offset, k_stride;
     ZM_U32 v_offset, v_stride;
     ZM_U32 k_cache_offset, v_cache_offset;
-    ZM_U32 head_stride, panel;
+    ZM_U32 head_stride, panel, kv_type;
     ZM_U32 position;
 };
 
-/* attention: q, k_cache, v_cache, dst */
+/* attention: q, k_cache, v_cache, slopes, dst */
 struct zm_attention_args {
     ZM_U32 rows, heads, kv_heads, head_dim;
     ZM_U32 q_offset, q_stride;
     ZM_U32 k_cache_offset, v_cache_offset;
-    ZM_U32 head_stride, panel;
-    ZM_U32 kv_length;
+    ZM_U32 head_stride, panel, kv_type;
+    ZM_U32 kv_length, window; /* window 0 = none */
+    ZM_U32 slopes_offset;
     ZM_U32 dst_offset, dst_stride;
-    ZM_U32 flags; /* CAUSAL */
+    ZM_U32 flags; /* CAUSAL SLOPES */
     ZM_U32 row_block;
+    float scale, soft_cap; /* soft_cap 0 = none */
+};
+
+/* rope: x, positions, factors, dst */
+struct zm_rope_args {
+    ZM_U32 rows, heads, head_dim, rotary_dim;
+    ZM_U32 x_offset, x_stride;
+    ZM_U32 positions_offset, factors_offset;
+    ZM_U32 dst_offset, dst_stride;
+    ZM_U32 flags;  /* FACTORS */
+    ZM_U32 layout; /* ZM_ARG_ROPE_PAIRS or 0 */
+    float base, frequency_scale, magnitude;
+};
+
+/* softmax: x, dst */
+struct zm_softmax_args {
+    ZM_U32 rows, n;
+    ZM_U32 x_offset, x_stride;
+    ZM_U32 dst_offset, dst_stride;
     float scale;
+};
+
+/* copy: x, dst */
+struct zm_copy_args {
+    ZM_U32 shape[4];
+    ZM_U32 x_offset, x_stride[4], x_type;
+    ZM_U32 dst_offset, dst_stride[4], dst_type;
+};
+
+/* top_k: x, values, indices */
+struct zm_top_k_args {
+    ZM_U32 rows, n, k;
+    ZM_U32 x_offset, x_stride;
+    ZM_U32 values_offset, values_stride;
+    ZM_U32 indices_offset, indices_stride;
 };
 
 /* argmax: x, dst */
@@ -118,6 +201,12 @@ static_assert(sizeof(struct zm_conv1d_args) <= 128, "push constants");
 static_assert(sizeof(struct zm_embedding_args) <= 128, "push constants");
 static_assert(sizeof(struct zm_kv_store_args) <= 128, "push constants");
 static_assert(sizeof(struct zm_attention_args) <= 128, "push constants");
+static_assert(sizeof(struct zm_row_statistics_args) <= 128, "push constants");
+static_assert(sizeof(struct zm_patch_embedding_args) <= 128, "push constants");
+static_assert(sizeof(struct zm_rope_args) <= 128, "push constants");
+static_assert(sizeof(struct zm_softmax_args) <= 128, "push constants");
+static_assert(sizeof(struct zm_copy_args) <= 128, "push constants");
+static_assert(sizeof(struct zm_top_k_args) <= 128, "push constants");
 static_assert(sizeof(struct zm_argmax_args) <= 128, "push constants");
 #endif
 

@@ -5,9 +5,11 @@
  * Conventions for all ops
  * - Tensors are views into buffers, row-major, innermost dimension contiguous. A matrix is
  *   [rows][cols] with a stride between rows.
- * - Activations (x, dst, residual, bias, norm weights ...) have the device's real_type. Weights of
- *   matmul, conv1d and embedding may be F32, F16 or the real_type. Arithmetic and statistics are
- *   float32 (float64 on the host device), whatever the storage.
+ * - Activations of one call (x, y, q, residual, sum, dst) share one type: the device's real_type,
+ *   or F16 or BF16 as storage (with or without cl_khr_fp16). Vectors along a row (norm weights,
+ *   bias, positions, slopes, column sums) have the real_type, statistics are F32 (F64 on host:f64).
+ *   Weights of matmul, conv1d, patch_embedding and embedding are F32, F16, BF16 or the real_type.
+ *   Arithmetic and statistics are float32 (float64 on the host device), whatever the storage.
  * - "may alias" means: exactly the same view. Every other overlap between an output and an input
  *   or another output is ZM_ERROR_INVALID_ARGUMENT.
  * - NaN and Inf propagate as in the formula. Same input, same device: same bits.
@@ -59,14 +61,29 @@ ZM_API zm_status zm_weight_layout_get(const zm_device *device, uint32_t n, uint3
 
 /* Host work: copies rows [n][k] of src_type into dst (layout->elements of dst_type), row r of src
  * becoming row first + r of dst's n_total. dst_type is src_type or F32 or F64 (wider, exact), or
- * F16 (rounded to nearest even). Pad rows must have been zeroed before (a zeroed dst will do). */
+ * F16 or BF16 (rounded to nearest even). Pad rows must have been zeroed before (a zeroed dst will
+ * do). */
 ZM_API zm_status zm_weight_pack(void *dst, zm_dtype dst_type, const zm_weight_layout *layout,
                                 uint32_t n_total, uint32_t first, const void *src,
                                 zm_dtype src_type, uint32_t n, uint32_t k);
 
+/* The same for the weights of a gated product, gate and up both [n][k]: halves of panels alternate,
+ * so that a kernel has gate and up of one output side by side; without panels gate and up rows
+ * alternate. The result is a weight [2 n][k] of layout zm_weight_layout_get(device, 2 n, k), whose
+ * pad rows must have been zeroed. Its bias [2 n] (and column sums) by zm_gated_bias_pack: in the
+ * same order, but without pads, so that in the last panel up follows gate at once. */
+ZM_API zm_status zm_gated_weight_pack(void *dst, zm_dtype dst_type, const zm_weight_layout *layout,
+                                      const void *gate, const void *up, zm_dtype src_type,
+                                      uint32_t n, uint32_t k);
+ZM_API zm_status zm_gated_bias_pack(void *dst, zm_dtype dst_type, const zm_weight_layout *layout,
+                                    const void *gate, const void *up, zm_dtype src_type,
+                                    uint32_t n);
+
 /* ---- norms ----
  * layer_norm: y = (x - mean) / sqrt(var + eps) * weight + bias, biased variance (Ba et al. 2016)
  * rms_norm:   y = x / sqrt(mean(x^2) + eps) * weight + bias     (Zhang and Sennrich 2019)
+ * crms_norm:  y = z / sqrt((sum(z^2) + sum(z)^2) / d + eps) * weight + bias for the first d - 1
+ *             elements z of a zero-mean row of d                (Jiang et al. 2023)
  * With a residual both first form x + residual, which goes to sum as well when it is given. */
 typedef struct zm_norm_params {
     zm_tensor x;        /* [rows][d] */
@@ -77,10 +94,23 @@ typedef struct zm_norm_params {
     zm_tensor sum;      /* [rows][d], optional, only with residual; may alias x or residual, not
                            dst */
     float eps;          /* >= 0; inside the root */
+    uint32_t true_d;    /* crms_norm: the d of the formula; 0 = columns of x + 1 */
 } zm_norm_params;
 
 ZM_API zm_status zm_layer_norm(zm_stream *stream, const zm_norm_params *params);
 ZM_API zm_status zm_rms_norm(zm_stream *stream, const zm_norm_params *params);
+ZM_API zm_status zm_crms_norm(zm_stream *stream, const zm_norm_params *params);
+
+/* Ordered partial sums of rows, from which a later matmul makes the norm (zm_row_scale): for each
+ * group of zm_statistics_group(device) columns their sum of squares and their sum.
+ * statistics: [rows][ceil(d / group)][2]. */
+typedef struct zm_row_statistics_params {
+    zm_tensor x;          /* [rows][d] */
+    zm_tensor statistics; /* [rows][groups * 2] */
+} zm_row_statistics_params;
+
+ZM_API uint32_t zm_statistics_group(const zm_device *device);
+ZM_API zm_status zm_row_statistics(zm_stream *stream, const zm_row_statistics_params *params);
 
 /* ---- element-wise ---- */
 
@@ -95,19 +125,44 @@ ZM_API zm_status zm_add(zm_stream *stream, const zm_add_params *params);
 ZM_API zm_status zm_recentre(zm_stream *stream, const zm_add_params *params);
 
 /* ---- matmul ----
- * dst = activation(x w^T + bias) + residual */
+ * dst = activation(scale(x w^T) + bias) + residual; gated: activation(gate) * up + residual */
 typedef enum zm_activation {
     ZM_ACTIVATION_NONE = 0,
-    ZM_ACTIVATION_GELU /* exact: x/2 (1 + erf(x / sqrt 2)) (Hendrycks and Gimpel 2016) */
+    ZM_ACTIVATION_GELU,      /* exact: x/2 (1 + erf(x / sqrt 2)) (Hendrycks and Gimpel 2016) */
+    ZM_ACTIVATION_GELU_TANH, /* x/2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) (the same) */
+    ZM_ACTIVATION_SILU,      /* x / (1 + e^-x) (Elfwing et al. 2017) */
+    ZM_ACTIVATION_RELU       /* max(x, 0); NaN stays NaN */
 } zm_activation;
 
+/* The norm of x, deferred to the epilogue: W norm(x) = r (W x), r = 1 / rms(x) per row, because the
+ * product is linear. What is left of a LayerNorm is a rank-1 correction: r (W x - mean(x) s) with
+ * the column sums s_i = sum over j of W_ij. */
+typedef enum zm_row_scale_kind {
+    ZM_ROW_SCALE_NONE = 0,
+    ZM_ROW_SCALE_RMS,   /* r = 1 / sqrt(sum(x^2) / d + eps) */
+    ZM_ROW_SCALE_LAYER, /* r = 1 / sqrt(sum(x^2) / d - mean^2 + eps), and the correction */
+    ZM_ROW_SCALE_CRMS   /* r = 1 / sqrt((sum(x^2) + sum(x)^2) / d + eps) */
+} zm_row_scale_kind;
+
+typedef struct zm_row_scale {
+    zm_row_scale_kind kind;
+    zm_tensor statistics;  /* of x: [m][ceil(k / group) * 2] */
+    zm_tensor column_sums; /* [n] (gated: [2 n], packed like a bias), for ZM_ROW_SCALE_LAYER */
+    uint32_t d;            /* 0 = k, or k + 1 for ZM_ROW_SCALE_CRMS */
+    float eps;             /* >= 0 */
+} zm_row_scale;
+
 typedef struct zm_matmul_params {
-    zm_tensor x;        /* [m][k] */
-    zm_tensor weight;   /* [n][k], packed as zm_weight_layout_get says */
+    zm_tensor x;        /* [m][k], or [batch][m][k] */
+    zm_tensor weight;   /* [n][k], packed as zm_weight_layout_get says; or [batch][n][k] rows
+                           (panel 0) of any type that activations may have */
     zm_tensor bias;     /* [n], optional */
-    zm_tensor residual; /* [m][n], optional */
-    zm_tensor dst;      /* [m][n]; may alias residual */
+    zm_tensor residual; /* like dst, optional */
+    zm_tensor dst;      /* [m][n], or [batch][m][n]; may alias residual */
     zm_activation activation;
+    bool gated;           /* weight is [2 n][k] of zm_gated_weight_pack, bias [2 n] */
+    zm_row_scale scale;   /* not with a batch */
+    zm_tensor statistics; /* of dst: [m][ceil(n / group) * 2], optional, not with a batch */
 } zm_matmul_params;
 
 ZM_API zm_status zm_matmul(zm_stream *stream, const zm_matmul_params *params);
@@ -129,6 +184,20 @@ typedef struct zm_conv1d_params {
 
 ZM_API zm_status zm_conv1d(zm_stream *stream, const zm_conv1d_params *params);
 
+/* A convolution whose stride is its kernel (Dosovitskiy et al. 2020):
+ * dst[(i * (width / patch) + j)][o] = bias[o] + position[...][o] + sum over c, u, v < patch of
+ *     weight[o][(c * patch + u) * patch + v] * x[c][i * patch + u][j * patch + v]. */
+typedef struct zm_patch_embedding_params {
+    zm_tensor x;        /* [channels][height][width], packed; height and width multiples of patch */
+    zm_tensor weight;   /* [n][channels * patch * patch], packed as zm_weight_layout_get says */
+    zm_tensor bias;     /* [n], optional */
+    zm_tensor position; /* [patches][n], optional */
+    zm_tensor dst;      /* [patches][n] */
+    uint32_t patch;     /* >= 1 */
+} zm_patch_embedding_params;
+
+ZM_API zm_status zm_patch_embedding(zm_stream *stream, const zm_patch_embedding_params *params);
+
 /* dst[r] = table[token[r]] + position[r], then minus the row's mean if recentre is set.
  * A token outside the table gives a row of NaN. */
 typedef struct zm_embedding_params {
@@ -144,6 +213,7 @@ ZM_API zm_status zm_embedding(zm_stream *stream, const zm_embedding_params *para
 /* ---- attention ----
  * The cache of keys and values is stored per head in a layout that suits the device. */
 typedef struct zm_kv_layout {
+    zm_dtype dtype; /* F32, F16, BF16 or the real_type */
     uint32_t heads;
     uint32_t head_dim;
     uint32_t capacity;    /* positions, rounded up where the layout needs it */
@@ -153,8 +223,9 @@ typedef struct zm_kv_layout {
     uint64_t elements;    /* of the key tensor and of the value tensor, each */
 } zm_kv_layout;
 
-ZM_API zm_status zm_kv_layout_get(const zm_device *device, uint32_t heads, uint32_t head_dim,
-                                  uint32_t capacity, zm_kv_layout *out);
+/* dtype ZM_DTYPE_NONE = the real_type. */
+ZM_API zm_status zm_kv_layout_get(const zm_device *device, zm_dtype dtype, uint32_t heads,
+                                  uint32_t head_dim, uint32_t capacity, zm_kv_layout *out);
 
 /* Stores rows of k and v as positions position .. position + rows - 1 of the cache. */
 typedef struct zm_kv_store_params {
@@ -166,9 +237,12 @@ typedef struct zm_kv_store_params {
 
 ZM_API zm_status zm_kv_store(zm_stream *stream, const zm_kv_store_params *params);
 
-/* dst[r][h] = softmax(scale * q[r][h] . k[0..n)[h'] ) v[0..n)[h'], h' = h / (heads / kv heads),
- * n = kv_length, or with causal n = kv_length - rows + r + 1. Online softmax (Milakov and
- * Gimelshein 2018). A row with no key at all cannot be asked for. */
+/* dst[r][h] = softmax(score) v[first..n)[h'], h' = h / (heads / kv heads),
+ * score[j] = cap(scale * q[r][h] . k[j][h']) + slope[h] * (j - p), p = kv_length - rows + r,
+ * n = kv_length, or with causal n = p + 1; first = 0, or with a window max(0, p + 1 - window);
+ * cap(s) = soft_cap * tanh(s / soft_cap) where soft_cap is set (Gemma 2). Slopes are ALiBi (Press
+ * et al. 2021). Online softmax (Milakov and Gimelshein 2018). A row with no key at all cannot be
+ * asked for. */
 typedef struct zm_attention_params {
     zm_tensor q;                /* [rows][heads * head_dim] */
     zm_tensor k_cache, v_cache; /* as written by zm_kv_store */
@@ -176,11 +250,66 @@ typedef struct zm_attention_params {
     uint32_t heads;     /* query heads, a multiple of layout.heads; 0 = layout.heads */
     uint32_t kv_length; /* positions in use, 1 .. layout.capacity */
     bool causal;        /* needs kv_length >= rows */
+    uint32_t window;    /* 0 = none; needs causal */
     float scale;        /* 0 = 1 / sqrt(head_dim) */
+    float soft_cap;     /* 0 = none */
+    zm_tensor slopes;   /* [heads], optional */
     zm_tensor dst;      /* [rows][heads * head_dim]; may alias q */
 } zm_attention_params;
 
 ZM_API zm_status zm_attention(zm_stream *stream, const zm_attention_params *params);
+
+/* ---- rotary positions ----
+ * Rotates pairs (a, b) of each head by the angle position * f_i, i = 0 .. rotary_dim / 2 - 1:
+ * f_i = frequency_scale / (factors[i] * base^(2 i / rotary_dim)) (Su et al. 2021); the result is
+ * multiplied by magnitude. Elements from rotary_dim on are copied. */
+typedef enum zm_rope_layout {
+    ZM_ROPE_HALVES = 0, /* pairs (i, i + rotary_dim / 2): GPT-NeoX, Llama in Hugging Face's order */
+    ZM_ROPE_PAIRS       /* pairs (2 i, 2 i + 1): GPT-J, Llama in Meta's and GGUF's order */
+} zm_rope_layout;
+
+typedef struct zm_rope_params {
+    zm_tensor x;         /* [rows][heads * head_dim] */
+    zm_tensor positions; /* [rows] I32 */
+    zm_tensor factors;   /* [rotary_dim / 2], optional: 1 */
+    zm_tensor dst;       /* like x; may alias x */
+    uint32_t head_dim;
+    uint32_t rotary_dim; /* even; 0 = head_dim */
+    zm_rope_layout layout;
+    float base;            /* 0 = 10000 */
+    float frequency_scale; /* 0 = 1; linear scaling by s is 1 / s */
+    float magnitude;       /* 0 = 1 */
+} zm_rope_params;
+
+ZM_API zm_status zm_rope(zm_stream *stream, const zm_rope_params *params);
+
+/* dst[r] = e^(scale x[r] - max) / sum. */
+typedef struct zm_softmax_params {
+    zm_tensor x;   /* [rows][n] */
+    zm_tensor dst; /* like x; may alias x */
+    float scale;   /* 0 = 1 */
+} zm_softmax_params;
+
+ZM_API zm_status zm_softmax(zm_stream *stream, const zm_softmax_params *params);
+
+/* dst = x element by element, converted to dst's type (to nearest even). Any strides, also of the
+ * innermost dimension: a transpose is a copy whose x has exchanged shape and stride. */
+typedef struct zm_copy_params {
+    zm_tensor x;   /* rank 1..4: F32, F16, BF16, the real_type; or I32 to I32 */
+    zm_tensor dst; /* same shape; no overlap with x */
+} zm_copy_params;
+
+ZM_API zm_status zm_copy(zm_stream *stream, const zm_copy_params *params);
+
+/* The k largest of each row, the largest first; the lowest index wins a tie; NaN never gets in:
+ * where numbers run out, the rest is index -1 and -inf. */
+typedef struct zm_top_k_params {
+    zm_tensor x;       /* [rows][n] */
+    zm_tensor values;  /* [rows][k], like x */
+    zm_tensor indices; /* [rows][k] I32 */
+} zm_top_k_params;     /* k <= min(n, 256) */
+
+ZM_API zm_status zm_top_k(zm_stream *stream, const zm_top_k_params *params);
 
 /* dst[r] = index of the largest of x[r][0..n); the lowest index wins a tie; NaN never wins, a
  * row of only NaN gives 0. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ops/operand.h"
+#include "ops/options.h"
 #include "ops/tuning.h"
 
 static zm_status argmax_check(const zm_device *device, const void *params, zm_refusal *refusal)
@@ -7,8 +8,8 @@ static zm_status argmax_check(const zm_device *device, const void *params, zm_re
     const zm_argmax_params *p = params;
     uint32_t rows = p->x.shape[0], n = p->x.shape[1];
     const zm_operand operands[] = {
-        {"x", &p->x, 2, rows, n, ZM_OPERAND_REAL, 0, 0},
-        {"dst", &p->dst, 1, 1, rows, ZM_OPERAND_INDEX, ZM_OPERAND_OUTPUT, 0},
+        {"x", &p->x, 2, rows, n, ZM_OPERAND_ACTIVATION, 0, 0, 0},
+        {"dst", &p->dst, 1, 1, rows, ZM_OPERAND_INDEX, ZM_OPERAND_OUTPUT, 0, 0},
     };
     if (n > INT32_MAX)
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "x: an index would not fit i32");
@@ -25,7 +26,9 @@ static zm_status argmax_plan(const zm_call *call, zm_plan *plan)
         .x_stride = zm_arg_stride(&p->x),
         .dst_offset = zm_arg_offset(&p->dst),
     };
+    const zm_options options = zm_options_get(p->x.dtype);
     const zm_launch launch = {
+        .options = options.text,
         .buffers = {p->x.buffer, p->dst.buffer},
         .buffer_count = 2,
         .groups = {zm_row_items(call->device, args.rows, args.n)},
@@ -36,8 +39,8 @@ static zm_status argmax_plan(const zm_call *call, zm_plan *plan)
 }
 
 static const zm_candidate candidates[] = {
-    {"cpu", ZM_FAMILY_CPU, NULL, NULL, argmax_plan},
-    {"ref", ZM_FAMILY_REF, NULL, NULL, argmax_plan},
+    {"cpu", ZM_FAMILY_CPU, NULL, NULL, argmax_plan, false},
+    {"ref", ZM_FAMILY_REF, NULL, NULL, argmax_plan, false},
 };
 
 const zm_op zm_op_argmax = {"argmax", argmax_check, candidates, ZM_COUNT(candidates)};

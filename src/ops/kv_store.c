@@ -3,6 +3,7 @@
 
 #include "ops/kv_layout.h"
 #include "ops/operand.h"
+#include "ops/options.h"
 #include "ops/tuning.h"
 
 static zm_status kv_store_check(const zm_device *device, const void *params, zm_refusal *refusal)
@@ -12,12 +13,12 @@ static zm_status kv_store_check(const zm_device *device, const void *params, zm_
     uint32_t rows = p->k.shape[0];
     uint64_t cols = (uint64_t)layout->heads * layout->head_dim;
     const zm_operand operands[] = {
-        {"k", &p->k, 2, rows, cols, ZM_OPERAND_REAL, 0, 0},
-        {"v", &p->v, 2, rows, cols, ZM_OPERAND_REAL, 0, 0},
-        {"k_cache", &p->k_cache, 1, 1, layout->elements, ZM_OPERAND_REAL, ZM_OPERAND_OUTPUT, 0},
-        {"v_cache", &p->v_cache, 1, 1, layout->elements, ZM_OPERAND_REAL, ZM_OPERAND_OUTPUT, 0},
+        {"k", &p->k, 2, rows, cols, ZM_OPERAND_ACTIVATION, 0, 0, 0},
+        {"v", &p->v, 2, rows, cols, ZM_OPERAND_ACTIVATION, 0, 0, 0},
+        {"k_cache", &p->k_cache, 1, 1, layout->elements, ZM_OPERAND_CACHE, ZM_OPERAND_OUTPUT, 0, 0},
+        {"v_cache", &p->v_cache, 1, 1, layout->elements, ZM_OPERAND_CACHE, ZM_OPERAND_OUTPUT, 0, 0},
     };
-    zm_status status = zm_kv_layout_check(layout, refusal);
+    zm_status status = zm_kv_layout_check(device, layout, &p->k_cache, &p->v_cache, refusal);
     if (status == ZM_OK)
         status = zm_operands_check(device, operands, ZM_COUNT(operands), refusal);
     if (status == ZM_OK && (uint64_t)p->position + rows > layout->capacity)
@@ -42,9 +43,13 @@ static zm_status kv_store_plan(const zm_call *call, zm_plan *plan)
         .v_cache_offset = zm_arg_offset(&p->v_cache),
         .head_stride = (uint32_t)p->layout.head_stride,
         .panel = p->layout.panel,
+        .kv_type = p->layout.dtype,
         .position = p->position,
     };
+    zm_options options = zm_options_get(p->k.dtype);
+    zm_options_add(&options, "KV_TYPE", p->layout.dtype);
     const zm_launch launch = {
+        .options = options.text,
         .buffers = {p->k.buffer, p->v.buffer, p->k_cache.buffer, p->v_cache.buffer},
         .buffer_count = 4,
         .groups = {zm_row_items(call->device, args.rows, p->k.shape[1])},
@@ -55,8 +60,8 @@ static zm_status kv_store_plan(const zm_call *call, zm_plan *plan)
 }
 
 static const zm_candidate candidates[] = {
-    {"cpu", ZM_FAMILY_CPU, NULL, NULL, kv_store_plan},
-    {"ref", ZM_FAMILY_REF, NULL, NULL, kv_store_plan},
+    {"cpu", ZM_FAMILY_CPU, NULL, NULL, kv_store_plan, false},
+    {"ref", ZM_FAMILY_REF, NULL, NULL, kv_store_plan, false},
 };
 
 const zm_op zm_op_kv_store = {"kv_store", kv_store_check, candidates, ZM_COUNT(candidates)};
