@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* argmax for GPUs: the index of the largest element of a row, the lowest one of a tie.
  *
- *   row   | chunk of work-group (0, row) | chunk of (1, row) | ... |
+ *   row   | chunk of work-group (row, 0) | chunk of (row, 1) | ... |
  *
  * Each item keeps the best of every ITEMS-th element of the chunk; a tree finds the best of them.
  * With one chunk that is the result, else a note for argmax_merge: [rows][chunks]. NaN is never
@@ -16,9 +16,9 @@ argmax(__global const act_t *x, __global int *dst, __global struct best *notes,
 {
     __local float values[ITEMS];
     __local uint indices[ITEMS];
-    uint chunks = get_num_groups(0);
-    uint chunk = get_group_id(0);
-    size_t row = get_group_id(1);
+    uint chunks = get_num_groups(1);
+    uint chunk = get_group_id(1);
+    size_t row = get_group_id(0);
     uint length = (a.n - 1) / chunks + 1;
     uint begin = min(chunk * length, a.n);
     uint end = min(begin + length, a.n);

@@ -22,8 +22,8 @@ row_statistics(__global const act_t *x, __global float *statistics,
     uint item = get_local_id(0);
     uint lane = item % TEAM;
     uint groups = (a.d - 1) / a.group + 1;
-    uint group = (uint)get_group_id(0) * (ITEMS / TEAM) + item / TEAM;
-    size_t row = get_group_id(1);
+    uint group = (uint)get_group_id(1) * (ITEMS / TEAM) + item / TEAM;
+    size_t row = get_group_id(0);
     float4 sum = (float4)(0.0f), squares = (float4)(0.0f);
     if (group < groups) {
         uint begin = group * a.group;
