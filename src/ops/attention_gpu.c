@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "ops/gpu.h"
+#include "ops/kv_layout.h"
 #include "ops/tuning.h"
 
 #define LANES 16     /* attention.cl */
@@ -64,14 +65,6 @@ static bool tile_get(const zm_device *device, uint32_t head_dim, attention_tile 
     return tile->items >= LANES;
 }
 
-static zm_status layout_accepts(const zm_kv_layout *layout, zm_refusal *refusal)
-{
-    if (layout->panel == 0)
-        return ZM_OK;
-    return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "keys in panels of %" PRIu32 ", not rows",
-                     layout->panel);
-}
-
 zm_status zm_attention_gpu_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
 {
     const zm_attention_params *p = params;
@@ -82,7 +75,7 @@ zm_status zm_attention_gpu_accepts(const zm_device *device, const void *params, 
                          " bytes of local memory and work-groups of %" PRIu32 " don't do",
                          p->layout.head_dim, device->info.limits.local_memory_bytes,
                          device->info.limits.max_work_group);
-    return layout_accepts(&p->layout, refusal);
+    return zm_kv_layout_accepts(ZM_FAMILY_GPU, &p->layout, refusal);
 }
 
 static zm_options attention_options(const zm_device *device, const zm_attention_params *p,
@@ -138,10 +131,10 @@ zm_status zm_attention_gpu_row_accepts(const zm_device *device, const void *para
     if (p->layout.head_dim > ROW_HEAD)
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "head_dim %" PRIu32 " is over %d",
                          p->layout.head_dim, ROW_HEAD);
-    if (zm_gpu_items(device, ROW_ITEMS) < ROW_ITEMS)
-        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "work-groups of %d are over the limit",
-                         ROW_ITEMS);
-    return layout_accepts(&p->layout, refusal);
+    zm_status status = zm_gpu_accepts(device, params, refusal);
+    if (status != ZM_OK)
+        return status;
+    return zm_kv_layout_accepts(ZM_FAMILY_GPU, &p->layout, refusal);
 }
 
 typedef struct row_cut {

@@ -30,6 +30,9 @@ const zm_gpu_tuning *zm_gpu_tuning_get(const zm_device *device);
 /* The largest power of two of work-items that is neither over `wanted` nor over the device. */
 uint32_t zm_gpu_items(const zm_device *device, uint32_t wanted);
 
+/* What the kernels with teams of 16 items need: work-groups of 64. */
+zm_status zm_gpu_accepts(const zm_device *device, const void *params, zm_refusal *refusal);
+
 /* Appends ITEMS and, where the device has them, SUB_GROUPS. */
 void zm_gpu_options_items(zm_options *options, const zm_device *device, uint32_t items);
 
