@@ -91,7 +91,9 @@ zm_status zm_op_plan(zm_device *device, const zm_op *op, const void *params, zm_
     zm_call call = {.device = device, .op = op, .params = params};
     const char *forced = zm_device_forced_kernel(device, op->name);
     plan->count = 0;
-    return forced ? plan_forced(&call, forced, plan) : plan_first(&call, plan);
+    status = forced ? plan_forced(&call, forced, plan) : plan_first(&call, plan);
+    plan->candidate = call.candidate;
+    return status;
 }
 
 zm_status zm_op_run(zm_stream *stream, const zm_op *op, const void *params)

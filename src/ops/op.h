@@ -13,6 +13,7 @@
 /* The launches of one op call: plain data that a graph can keep. */
 #define ZM_MAX_LAUNCHES 4
 typedef struct zm_plan {
+    const struct zm_candidate *candidate; /* that was chosen */
     size_t count;
     zm_dispatch launch[ZM_MAX_LAUNCHES];
 } zm_plan;
@@ -75,6 +76,9 @@ typedef struct zm_launch {
 /* Appends a launch of the candidate's kernel to the plan. Options and groups are left out for
  * the reference family: the host device knows itself how to share the work. */
 zm_status zm_plan_add(const zm_call *call, const zm_launch *launch, zm_plan *plan);
+
+/* By the name in zm_op_list; NULL = there is none. */
+const zm_op *zm_op_find(const char *name);
 
 extern const zm_op zm_op_layer_norm, zm_op_rms_norm, zm_op_add, zm_op_recentre, zm_op_matmul,
     zm_op_conv1d, zm_op_embedding, zm_op_kv_store, zm_op_attention, zm_op_argmax;
