@@ -248,18 +248,20 @@ static void test_layouts(void **state)
 
     zm_kv_layout kv;
     for (uint32_t capacity = 1; capacity < 100; capacity++) {
-        assert_int_equal(zm_kv_layout_get(&cpu, 3, 20, capacity, &kv), ZM_OK);
+        assert_int_equal(zm_kv_layout_get(&cpu, ZM_DTYPE_NONE, 3, 20, capacity, &kv), ZM_OK);
         assert_true(kv.capacity >= capacity && kv.capacity < capacity + 32);
         assert_true(kv.panel != 0 && kv.capacity % (2 * kv.panel) == 0);
         assert_int_equal(kv.head_stride, kv.capacity * 20);
         assert_int_equal(kv.elements, 3 * kv.head_stride);
     }
-    assert_int_equal(zm_kv_layout_get(&host, 3, 20, 7, &kv), ZM_OK);
+    assert_int_equal(zm_kv_layout_get(&host, ZM_DTYPE_NONE, 3, 20, 7, &kv), ZM_OK);
     assert_int_equal(kv.capacity, 7);
     assert_int_equal(kv.panel, 0);
-    assert_int_equal(zm_kv_layout_get(&cpu, 3, 20, 0, &kv), ZM_ERROR_INVALID_ARGUMENT);
-    assert_int_equal(zm_kv_layout_get(&cpu, 1 << 16, 1 << 10, 1 << 10, &kv), ZM_ERROR_LIMIT);
-    assert_int_equal(zm_kv_layout_get(&cpu, 1, 1, UINT32_MAX, &kv), ZM_ERROR_LIMIT);
+    assert_int_equal(zm_kv_layout_get(&cpu, ZM_DTYPE_NONE, 3, 20, 0, &kv),
+                     ZM_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(zm_kv_layout_get(&cpu, ZM_DTYPE_NONE, 1 << 16, 1 << 10, 1 << 10, &kv),
+                     ZM_ERROR_LIMIT);
+    assert_int_equal(zm_kv_layout_get(&cpu, ZM_DTYPE_NONE, 1, 1, UINT32_MAX, &kv), ZM_ERROR_LIMIT);
 }
 
 /* Every row belongs to exactly one block, no block is empty, tiles never reach over the matrix. */

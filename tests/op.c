@@ -165,7 +165,7 @@ static void test_kv_alias(void **state)
                             .k_cache = at(1, ZM_F32, 0, 2 * 4 * 6),
                             .v_cache = at(2, ZM_F32, 0, 2 * 4 * 6),
                             .position = 4};
-    assert_int_equal(zm_kv_layout_get(f.device, 2, 4, 6, &p.layout), ZM_OK);
+    assert_int_equal(zm_kv_layout_get(f.device, ZM_DTYPE_NONE, 2, 4, 6, &p.layout), ZM_OK);
     reset();
     assert_int_equal(zm_kv_store(f.stream, &p), ZM_OK);
     p.v_cache = p.k_cache;

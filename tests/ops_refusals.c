@@ -353,7 +353,7 @@ static void test_kv_store(void **state)
 
 static void test_attention(void **state)
 {
-    enum { Q, K_CACHE, V_CACHE, DST };
+    enum { Q, K_CACHE, V_CACHE, SLOPES, DST };
     const op_case good = {
         .params.attention = {.q = op_matrix(3, 8, 0, 0),
                              .k_cache = op_vector(1, 0),
@@ -379,7 +379,7 @@ static void test_attention(void **state)
          .to = DST,
          .from = Q},
     };
-    (void)K_CACHE, (void)V_CACHE;
+    (void)K_CACHE, (void)V_CACHE, (void)SLOPES;
     CHECK(*state, "attention", &good, refusals);
 }
 

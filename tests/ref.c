@@ -18,7 +18,7 @@
 #include "shaders/args.h"
 
 #define SEED 20240607
-#define MAX_BUFFERS 6
+#define MAX_BUFFERS 8
 
 /* One call of an op: buffers as doubles, turned into the storage under test and back. */
 typedef struct call {
@@ -170,13 +170,15 @@ static void test_gelu(void **state)
         double x[5] = {0, 1, -1, -10, 3}, dst[5] = {0}, one = 1;
         double expected[5] = {0, 0.84134474606854293, -0.15865525393145707, -7.6198530241605261e-23,
                               2.9959503059051110};
-        struct zm_matmul_args args = {.m = 5,
+        struct zm_matmul_args args = {.batch = 1,
+                                      .weight_stride = 1,
+                                      .m = 5,
                                       .n = 1,
                                       .k = 1,
                                       .x_stride = 1,
                                       .dst_stride = 1,
                                       .weight_type = ZM_F64,
-                                      .flags = ZM_FLAG_GELU};
+                                      .activation = ZM_ARG_GELU};
         call c = {{x, NULL, NULL, NULL, dst}, {5, 0, 0, 0, 5}, {NULL, &one}};
         run("matmul", &args, &c, reals[r].type, 5);
         assert_near(dst, expected, 5, reals[r].tolerance);
@@ -250,7 +252,9 @@ static void product_finish(product *p)
 static void product_run(product *p, zm_dtype real, size_t part)
 {
     size_t outputs = (size_t)p->m * p->n;
-    struct zm_matmul_args args = {.m = p->m,
+    struct zm_matmul_args args = {.batch = 1,
+                                  .weight_stride = p->k,
+                                  .m = p->m,
                                   .n = p->n,
                                   .k = p->k,
                                   .x_stride = p->k,
@@ -365,7 +369,8 @@ static void test_kv_store(void **state)
         double k[4] = {1, 2, 3, 4}, v[4] = {5, 6, 7, 8}, keys[8] = {0}, values[8] = {0};
         double rows_k[8] = {0, 0, 1, 2, 3, 4, 0, 0}, rows_v[8] = {0, 0, 5, 6, 7, 8, 0, 0};
         double panels_k[8] = {0, 1, 0, 2, 3, 0, 4, 0};
-        struct zm_kv_store_args args = {.rows = 2,
+        struct zm_kv_store_args args = {.kv_type = reals[r].type,
+                                        .rows = 2,
                                         .heads = 1,
                                         .head_dim = 2,
                                         .k_stride = 2,
@@ -393,7 +398,8 @@ static void test_attention(void **state)
         double q[4] = {1, 2, 1, 2}, keys[2] = {0, 0}, values[2] = {8, 16}, dst[4] = {0};
         keys[1] = log(3) * 2; /* scale 0.5 */
         double cross[4] = {14, 15.2, 14, 15.2}, causal[4] = {8, 8, 14, 15.2};
-        struct zm_attention_args args = {.rows = 2,
+        struct zm_attention_args args = {.kv_type = reals[r].type,
+                                         .rows = 2,
                                          .heads = 2,
                                          .kv_heads = 1,
                                          .head_dim = 1,
@@ -402,7 +408,7 @@ static void test_attention(void **state)
                                          .kv_length = 2,
                                          .dst_stride = 2,
                                          .scale = 0.5f};
-        call c = {{q, keys, values, dst}, {4, 2, 2, 4}, {NULL}};
+        call c = {{q, keys, values, NULL, dst}, {4, 2, 2, 0, 4}, {NULL}};
         run("attention", &args, &c, reals[r].type, 1);
         assert_near(dst, cross, 4, reals[r].tolerance);
         args.flags = ZM_FLAG_CAUSAL;
@@ -420,7 +426,8 @@ static void test_attention_over_blocks(void **state)
     EACH_REAL(r)
     {
         double q[1] = {1}, keys[KEYS], values[KEYS], dst[1] = {0}, mean = (KEYS - 1) / 2.0;
-        struct zm_attention_args args = {.rows = 1,
+        struct zm_attention_args args = {.kv_type = reals[r].type,
+                                         .rows = 1,
                                          .heads = 1,
                                          .kv_heads = 1,
                                          .head_dim = 1,
@@ -429,7 +436,7 @@ static void test_attention_over_blocks(void **state)
                                          .kv_length = KEYS,
                                          .dst_stride = 1,
                                          .scale = 1};
-        call c = {{q, keys, values, dst}, {1, KEYS, KEYS, 1}, {NULL}};
+        call c = {{q, keys, values, NULL, dst}, {1, KEYS, KEYS, 0, 1}, {NULL}};
         for (int i = 0; i < KEYS; ++i) {
             keys[i] = 500;
             values[i] = i;
@@ -471,9 +478,9 @@ static void test_argmax(void **state)
 static void test_find(void **state)
 {
     (void)state;
-    assert_null(zm_ref_find("softmax"));
+    assert_null(zm_ref_find("no such op"));
     assert_null(zm_ref_find(""));
-    struct zm_matmul_args matmul = {.m = 3, .n = ZM_REF_OUTPUTS + 1, .k = 1};
+    struct zm_matmul_args matmul = {.batch = 1, .m = 3, .n = ZM_REF_OUTPUTS + 1, .k = 1};
     struct zm_attention_args attention = {.rows = 5, .heads = 7};
     assert_int_equal(zm_ref_find("matmul")->items(&matmul), 6);
     assert_int_equal(zm_ref_find("attention")->items(&attention), 35);

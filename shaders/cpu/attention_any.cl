@@ -24,7 +24,8 @@ static float score(const float *q, __global const float *key, size_t step)
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 attention_any(__global const float *q, __global const float *k_cache,
-              __global const float *v_cache, __global float *dst, struct zm_attention_args a)
+              __global const float *v_cache, __global const float *slopes, __global float *dst,
+              struct zm_attention_args a)
 {
     uint head = get_group_id(0);
     uint row = get_group_id(1);

@@ -64,6 +64,6 @@ conv1d(__global const float *x, __global const weight_t *weight, __global const 
             edge_row(x, weight, row, &a, sums);
         for (uint r = 0; r < (inner ? ROWS : 1); r++, row++)
             store_row(bias, bias, dst + (size_t)row * a.dst_stride, sums + r * PANEL, count,
-                      a.flags);
+                      a.flags, a.activation);
     }
 }

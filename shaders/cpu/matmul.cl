@@ -16,7 +16,8 @@
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 matmul(__global const float *x, __global const weight_t *weight, __global const float *bias,
-       __global const float *residual, __global float *dst, struct zm_matmul_args a)
+       __global const float *residual, __global float *dst, __global const float *scale,
+       __global const float *column_sums, __global float *statistics, struct zm_matmul_args a)
 {
     uint column = get_group_id(0) * PANEL;
     uint first = get_group_id(1) * a.row_block;
@@ -48,7 +49,8 @@ matmul(__global const float *x, __global const weight_t *weight, __global const 
             keep_sums(acc, k0 == 0, sum);
             for (uint y = next; k0 + k == a.k && y < min(next + ROWS, end); y++)
                 store_row(bias, residual + (size_t)y * a.residual_stride,
-                          dst + (size_t)y * a.dst_stride, sum + (y - row) * PANEL, count, a.flags);
+                          dst + (size_t)y * a.dst_stride, sum + (y - row) * PANEL, count, a.flags,
+                          a.activation);
         }
         weight += (size_t)k * PANEL;
     }

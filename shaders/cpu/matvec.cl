@@ -34,7 +34,8 @@ static void panel_product(__global const float *x, __global const weight_t *pane
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 matvec(__global const float *x, __global const weight_t *weight, __global const float *bias,
-       __global const float *residual, __global float *dst, struct zm_matmul_args a)
+       __global const float *residual, __global float *dst, __global const float *scale,
+       __global const float *column_sums, __global float *statistics, struct zm_matmul_args a)
 {
     uint first = get_group_id(0) * a.row_block * PANEL;
     uint end = min(first + a.row_block * PANEL, a.n);
@@ -47,6 +48,6 @@ matvec(__global const float *x, __global const weight_t *weight, __global const 
         float sums[PANEL];
         panel_product(x, weight + (size_t)column * a.k, a.k, sums);
         store_row(bias + column, residual + column, dst + column, sums,
-                  min((uint)PANEL, a.n - column), a.flags);
+                  min((uint)PANEL, a.n - column), a.flags, a.activation);
     }
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ops/operand.h"
+#include "ops/options.h"
 #include "ops/tuning.h"
 
 static zm_status operands_check(const zm_device *device, const zm_add_params *p, uint32_t y_use,
@@ -38,7 +39,9 @@ static zm_status add_plan(const zm_call *call, zm_plan *plan)
         .dst_stride = zm_arg_stride(&p->dst),
         .flags = zm_arg_flag(&p->y, ZM_FLAG_RESIDUAL),
     };
+    const zm_options options = zm_options_get(p->x.dtype);
     const zm_launch launch = {
+        .options = options.text,
         .buffers = {p->x.buffer, p->y.buffer, p->dst.buffer},
         .buffer_count = 3,
         .groups = {zm_row_items(call->device, args.rows, args.d)},

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ops/operand.h"
+#include "ops/options.h"
 #include "ops/tuning.h"
 
 static zm_status argmax_check(const zm_device *device, const void *params, zm_refusal *refusal)
@@ -25,7 +26,9 @@ static zm_status argmax_plan(const zm_call *call, zm_plan *plan)
         .x_stride = zm_arg_stride(&p->x),
         .dst_offset = zm_arg_offset(&p->dst),
     };
+    const zm_options options = zm_options_get(p->x.dtype);
     const zm_launch launch = {
+        .options = options.text,
         .buffers = {p->x.buffer, p->dst.buffer},
         .buffer_count = 2,
         .groups = {zm_row_items(call->device, args.rows, args.n)},

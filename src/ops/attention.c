@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 
 #include "ops/kv_layout.h"
 #include "ops/operand.h"
+#include "ops/options.h"
 #include "ops/tuning.h"
 
 static uint32_t query_heads(const zm_attention_params *p)
@@ -95,20 +95,26 @@ static zm_status launch_add(const zm_call *call, const zm_tiling *tiling, zm_pla
         .v_cache_offset = zm_arg_offset(&p->v_cache),
         .head_stride = (uint32_t)p->layout.head_stride,
         .panel = p->layout.panel,
+        .kv_type = p->layout.dtype,
         .kv_length = p->kv_length,
+        .window = p->window,
+        .slopes_offset = zm_arg_offset(&p->slopes),
         .dst_offset = zm_arg_offset(&p->dst),
         .dst_stride = zm_arg_stride(&p->dst),
-        .flags = p->causal ? ZM_FLAG_CAUSAL : 0,
+        .flags = (p->causal ? ZM_FLAG_CAUSAL : 0) | zm_arg_flag(&p->slopes, ZM_FLAG_SLOPES),
         .row_block = tiling->row_block,
         .scale = p->scale != 0 ? p->scale : 1 / sqrtf((float)p->layout.head_dim),
+        .soft_cap = p->soft_cap,
     };
-    char options[48];
-    snprintf(options, sizeof(options), "-DHEAD_DIM=%" PRIu32 " -DROWS=%" PRIu32, args.head_dim,
-             tiling->rows);
+    zm_options options = zm_options_get(p->q.dtype);
+    zm_options_add(&options, "KV_TYPE", p->layout.dtype);
+    zm_options_add(&options, "HEAD_DIM", args.head_dim);
+    zm_options_add(&options, "ROWS", tiling->rows);
     const zm_launch launch = {
-        .options = options,
-        .buffers = {p->q.buffer, p->k_cache.buffer, p->v_cache.buffer, p->dst.buffer},
-        .buffer_count = 4,
+        .options = options.text,
+        .buffers = {p->q.buffer, p->k_cache.buffer, p->v_cache.buffer, p->slopes.buffer,
+                    p->dst.buffer},
+        .buffer_count = 5,
         .groups = {args.heads, tiling->blocks},
         .args = &args,
         .args_size = sizeof(args),

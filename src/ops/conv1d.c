@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "ops/operand.h"
+#include "ops/options.h"
 #include "ops/tuning.h"
 
 static uint32_t conv_stride(const zm_conv1d_params *p)
@@ -45,7 +46,9 @@ static zm_status conv1d_plan(const zm_call *call, zm_plan *plan)
     uint32_t n = p->weight.shape[0], dst_rows = p->dst.shape[0];
     uint32_t panels = zm_panel_count(n, p->weight.panel);
     const zm_tiling tiling = zm_tiling_get(call->device, dst_rows, panels);
-    const zm_weight_options options = zm_weight_options_get(&p->weight, tiling.rows);
+    zm_options options = zm_options_get(p->x.dtype);
+    zm_options_add(&options, "WEIGHT_TYPE", p->weight.dtype);
+    zm_options_add(&options, "ROWS", tiling.rows);
     const struct zm_conv1d_args args = {
         .rows = p->x.shape[0],
         .channels = p->x.shape[1],
@@ -61,7 +64,8 @@ static zm_status conv1d_plan(const zm_call *call, zm_plan *plan)
         .bias_offset = zm_arg_offset(&p->bias),
         .dst_offset = zm_arg_offset(&p->dst),
         .dst_stride = zm_arg_stride(&p->dst),
-        .flags = zm_arg_flag(&p->bias, ZM_FLAG_BIAS) | zm_arg_activation(p->activation),
+        .flags = zm_arg_flag(&p->bias, ZM_FLAG_BIAS),
+        .activation = (uint32_t)p->activation,
         .row_block = tiling.row_block,
     };
     const zm_launch launch = {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ops/operand.h"
+#include "ops/options.h"
 #include "ops/tuning.h"
 
 static zm_status embedding_check(const zm_device *device, const void *params, zm_refusal *refusal)
@@ -18,7 +19,8 @@ static zm_status embedding_check(const zm_device *device, const void *params, zm
 static zm_status embedding_plan(const zm_call *call, zm_plan *plan)
 {
     const zm_embedding_params *p = call->params;
-    const zm_weight_options options = zm_weight_options_get(&p->table, 0);
+    zm_options options = zm_options_get(p->dst.dtype);
+    zm_options_add(&options, "WEIGHT_TYPE", p->table.dtype);
     const struct zm_embedding_args args = {
         .rows = p->tokens.shape[0],
         .d = p->table.shape[1],

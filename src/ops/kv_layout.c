@@ -15,14 +15,15 @@ static bool layout_fill(zm_kv_layout *layout)
            layout->elements <= UINT32_MAX;
 }
 
-zm_status zm_kv_layout_get(const zm_device *device, uint32_t heads, uint32_t head_dim,
-                           uint32_t capacity, zm_kv_layout *out)
+zm_status zm_kv_layout_get(const zm_device *device, zm_dtype dtype, uint32_t heads,
+                           uint32_t head_dim, uint32_t capacity, zm_kv_layout *out)
 {
     if (!device || !out)
         return ZM_ERROR_INVALID_ARGUMENT;
     const zm_tuning *tuning = zm_tuning_get(device);
     uint64_t rounded = (uint64_t)zm_ceil_div(capacity, tuning->key_step) * tuning->key_step;
-    zm_kv_layout layout = {.heads = heads,
+    zm_kv_layout layout = {.dtype = dtype ? dtype : device->info.real_type,
+                           .heads = heads,
                            .head_dim = head_dim,
                            .capacity = (uint32_t)rounded,
                            .panel = tuning->key_panel};
@@ -31,6 +32,10 @@ zm_status zm_kv_layout_get(const zm_device *device, uint32_t heads, uint32_t hea
                        "kv layout: %" PRIu32 " heads of %" PRIu32 ", capacity %" PRIu32
                        ": none may be 0",
                        heads, head_dim, capacity);
+    if (layout.dtype != ZM_F32 && layout.dtype != ZM_F16 && layout.dtype != ZM_BF16 &&
+        layout.dtype != device->info.real_type)
+        return zm_fail(&device->log, ZM_ERROR_INVALID_ARGUMENT,
+                       "kv layout: a cache can't be of type %s", zm_dtype_name(dtype));
     if (rounded > UINT32_MAX || !layout_fill(&layout))
         return zm_fail(&device->log, ZM_ERROR_LIMIT,
                        "kv layout: %" PRIu32 " heads of %" PRIu32 ", capacity %" PRIu32

@@ -3,6 +3,7 @@
 
 #include "ops/kv_layout.h"
 #include "ops/operand.h"
+#include "ops/options.h"
 #include "ops/tuning.h"
 
 static zm_status kv_store_check(const zm_device *device, const void *params, zm_refusal *refusal)
@@ -42,9 +43,13 @@ static zm_status kv_store_plan(const zm_call *call, zm_plan *plan)
         .v_cache_offset = zm_arg_offset(&p->v_cache),
         .head_stride = (uint32_t)p->layout.head_stride,
         .panel = p->layout.panel,
+        .kv_type = p->layout.dtype,
         .position = p->position,
     };
+    zm_options options = zm_options_get(p->k.dtype);
+    zm_options_add(&options, "KV_TYPE", p->layout.dtype);
     const zm_launch launch = {
+        .options = options.text,
         .buffers = {p->k.buffer, p->v.buffer, p->k_cache.buffer, p->v_cache.buffer},
         .buffer_count = 4,
         .groups = {zm_row_items(call->device, args.rows, p->k.shape[1])},

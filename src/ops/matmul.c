@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "ops/operand.h"
+#include "ops/options.h"
 #include "ops/tuning.h"
 
 static zm_status matmul_check(const zm_device *device, const void *params, zm_refusal *refusal)
@@ -45,13 +46,15 @@ static struct zm_matmul_args matmul_args(const zm_matmul_params *p)
         .weight_offset = zm_arg_offset(&p->weight),
         .weight_type = p->weight.dtype,
         .weight_panel = p->weight.panel,
+        .weight_stride = zm_arg_stride(&p->weight),
         .bias_offset = zm_arg_offset(&p->bias),
         .residual_offset = zm_arg_offset(&p->residual),
         .residual_stride = zm_arg_stride(&p->residual),
         .dst_offset = zm_arg_offset(&p->dst),
         .dst_stride = zm_arg_stride(&p->dst),
-        .flags = zm_arg_flag(&p->bias, ZM_FLAG_BIAS) | zm_arg_flag(&p->residual, ZM_FLAG_RESIDUAL) |
-                 zm_arg_activation(p->activation),
+        .flags = zm_arg_flag(&p->bias, ZM_FLAG_BIAS) | zm_arg_flag(&p->residual, ZM_FLAG_RESIDUAL),
+        .activation = (uint32_t)p->activation,
+        .batch = 1,
     };
 }
 
@@ -59,12 +62,16 @@ static zm_status launch_add(const zm_call *call, const struct zm_matmul_args *ar
                             uint32_t columns, uint32_t blocks, zm_plan *plan)
 {
     const zm_matmul_params *p = call->params;
-    const zm_weight_options options = zm_weight_options_get(&p->weight, rows);
+    zm_options options = zm_options_get(p->x.dtype);
+    zm_options_add(&options, "WEIGHT_TYPE", p->weight.dtype);
+    if (rows)
+        zm_options_add(&options, "ROWS", rows);
     const zm_launch launch = {
         .options = options.text,
         .buffers = {p->x.buffer, p->weight.buffer, p->bias.buffer, p->residual.buffer,
-                    p->dst.buffer},
-        .buffer_count = 5,
+                    p->dst.buffer, p->scale.statistics.buffer, p->scale.column_sums.buffer,
+                    p->statistics.buffer},
+        .buffer_count = 8,
         .groups = {columns, blocks},
         .args = args,
         .args_size = sizeof(*args),

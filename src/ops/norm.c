@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "ops/operand.h"
+#include "ops/options.h"
 #include "ops/tuning.h"
 
 static zm_status norm_check(const zm_device *device, const void *params, zm_refusal *refusal)
@@ -47,7 +48,9 @@ static zm_status norm_plan(const zm_call *call, zm_plan *plan)
                  zm_arg_flag(&p->sum, ZM_FLAG_SUM),
         .eps = p->eps,
     };
+    const zm_options options = zm_options_get(p->x.dtype);
     const zm_launch launch = {
+        .options = options.text,
         .buffers = {p->x.buffer, p->residual.buffer, p->weight.buffer, p->bias.buffer,
                     p->dst.buffer, p->sum.buffer},
         .buffer_count = 6,

@@ -69,12 +69,13 @@ typedef struct zm_launch {
     zm_buffer *buffers[ZM_MAX_BINDINGS];
     uint32_t buffer_count;
     uint32_t groups[3]; /* work-groups; 0 = 1 */
+    uint32_t local[3];  /* work-items of one; 0 = 1 */
     const void *args;
     uint32_t args_size;
 } zm_launch;
 
-/* Appends a launch of the candidate's kernel to the plan. Options and groups are left out for
- * the reference family: the host device knows itself how to share the work. */
+/* Appends a launch of the candidate's kernel to the plan. Options, groups and local are left out
+ * for the reference family: the host device knows itself how to share the work. */
 zm_status zm_plan_add(const zm_call *call, const zm_launch *launch, zm_plan *plan);
 
 /* By the name in zm_op_list; NULL = there is none. */

@@ -2,7 +2,6 @@
 #include "ops/operand.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "ops/tuning.h"
 #include "ops/view.h"
@@ -119,15 +118,10 @@ uint32_t zm_arg_flag(const zm_tensor *tensor, uint32_t flag)
 
 zm_status zm_activation_check(zm_activation activation, zm_refusal *refusal)
 {
-    if (activation == ZM_ACTIVATION_NONE || activation == ZM_ACTIVATION_GELU)
+    if (activation >= ZM_ACTIVATION_NONE && activation <= ZM_ACTIVATION_RELU)
         return ZM_OK;
     return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "there is no activation %d",
                      (int)activation);
-}
-
-uint32_t zm_arg_activation(zm_activation activation)
-{
-    return activation == ZM_ACTIVATION_GELU ? ZM_FLAG_GELU : 0;
 }
 
 zm_status zm_panel_accepts(const zm_device *device, const zm_tensor *weight, zm_refusal *refusal)
@@ -139,14 +133,4 @@ zm_status zm_panel_accepts(const zm_device *device, const zm_tensor *weight, zm_
                      "weights in panels of %" PRIu32 ", not %" PRIu32
                      " as zm_weight_layout_get says",
                      weight->panel, panel);
-}
-
-zm_weight_options zm_weight_options_get(const zm_tensor *weight, uint32_t rows)
-{
-    zm_weight_options options;
-    int used = snprintf(options.text, sizeof(options.text), "-DWEIGHT_TYPE=%d", weight->dtype);
-    if (rows)
-        snprintf(options.text + used, sizeof(options.text) - (size_t)used, " -DROWS=%" PRIu32,
-                 rows);
-    return options;
 }

@@ -38,15 +38,8 @@ uint32_t zm_arg_stride(const zm_tensor *matrix);
 uint32_t zm_arg_flag(const zm_tensor *tensor, uint32_t flag);
 
 zm_status zm_activation_check(zm_activation activation, zm_refusal *refusal);
-uint32_t zm_arg_activation(zm_activation activation);
 
 /* Do the weights lie in the panels that the device's kernels read? */
 zm_status zm_panel_accepts(const zm_device *device, const zm_tensor *weight, zm_refusal *refusal);
-
-/* "-DWEIGHT_TYPE=1 -DROWS=12"; without the second when rows is 0. */
-typedef struct zm_weight_options {
-    char text[48];
-} zm_weight_options;
-zm_weight_options zm_weight_options_get(const zm_tensor *weight, uint32_t rows);
 
 #endif

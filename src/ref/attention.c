@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/compiler.h"
+#include "common/half.h"
 #include "ref/real.h"
 #include "ref/ref.h"
 
@@ -14,45 +15,80 @@
 
 typedef struct head {
     const struct zm_attention_args *args;
-    const REAL *q, *keys, *values; /* q from row0 on */
+    const REAL *q;             /* from row0 on */
+    const void *keys, *values; /* the caches, */
+    size_t key0, value0;       /* and where this head begins in them */
+    double slope;
     size_t row0, rows;
 } head;
 
 typedef struct state {
     double max[ROWS], sum[ROWS];
-    double scores[ROWS][KEYS];
+    double scores[ROWS][KEYS];       /* of the keys at hand; then their weights */
     double out[ZM_REF_MAX_HEAD_DIM]; /* [rows][head_dim], not yet divided by sum */
+    double value[ZM_REF_MAX_HEAD_DIM];
 } state;
+
+/* Keys begin .. end-1 */
+typedef struct span {
+    size_t begin, end;
+} span;
 
 static size_t min_size(size_t a, size_t b)
 {
     return a < b ? a : b;
 }
 
-/* How many keys the row sees. */
-static size_t visible(const struct zm_attention_args *a, size_t row)
+/* Where the row itself stands among the keys. */
+static int64_t position_of(const struct zm_attention_args *a, size_t row)
 {
-    return a->flags & ZM_FLAG_CAUSAL ? a->kv_length - a->rows + row + 1 : a->kv_length;
+    return (int64_t)a->kv_length - a->rows + (int64_t)row;
 }
 
-/* block[d][key] of the keys key0 .. key0+count-1 and the elements d0 .. d0+dims-1. */
-static void load_keys(const head *h, size_t key0, size_t count, size_t d0, size_t dims,
-                      double block[][KEYS])
+/* The keys that a row sees. */
+static span visible(const struct zm_attention_args *a, size_t row)
 {
+    if (!(a->flags & ZM_FLAG_CAUSAL)) {
+        return (span){0, a->kv_length};
+    }
+    size_t end = (size_t)position_of(a, row) + 1;
+    return (span){a->window && end > a->window ? end - a->window : 0, end};
+}
+
+static span common_span(span a, span b)
+{
+    size_t end = min_size(a.end, b.end);
+    return (span){min_size(a.begin > b.begin ? a.begin : b.begin, end), end};
+}
+
+/* Elements d0 .. d0+dims-1 of a key. */
+static void load_key(const head *h, size_t key, size_t d0, size_t dims, double *line)
+{
+    zm_dtype type = (zm_dtype)h->args->kv_type;
     size_t dim = h->args->head_dim, panel = h->args->panel;
-    for (size_t j = 0; j < count; ++j) {
-        size_t key = key0 + j;
-        size_t first = panel ? key / panel * dim * panel + key % panel : key * dim;
-        size_t step = panel ? panel : 1;
-        for (size_t i = 0; i < dims; ++i) {
-            block[i][j] = h->keys[first + (d0 + i) * step];
-        }
+    if (panel == 0) {
+        size_t first = h->key0 + key * dim + d0;
+        zm_convert_reals(line, ZM_F64, (const char *)h->keys + first * zm_dtype_size(type), type,
+                         dims);
+        return;
+    }
+    for (size_t i = 0; i < dims; ++i) {
+        size_t place = (key / panel * dim + d0 + i) * panel + key % panel;
+        line[i] = zm_load_real(h->keys, type, h->key0 + place);
     }
 }
 
+static void load_value(const head *h, size_t key, double *value)
+{
+    zm_dtype type = (zm_dtype)h->args->kv_type;
+    size_t dim = h->args->head_dim, first = h->value0 + key * dim;
+    zm_convert_reals(value, ZM_F64, (const char *)h->values + first * zm_dtype_size(type), type,
+                     dim);
+}
+
 ZM_VECTORISED
-static void add_scores(double *restrict scores, const REAL *restrict q, size_t dims,
-                       double block[restrict][KEYS])
+static void add_products(double *restrict scores, const REAL *restrict q, size_t dims,
+                         double block[restrict][KEYS])
 {
     double score[KEYS];
     memcpy(score, scores, sizeof(score));
@@ -65,69 +101,107 @@ static void add_scores(double *restrict scores, const REAL *restrict q, size_t d
     memcpy(scores, score, sizeof(score));
 }
 
-static void score_keys(const head *h, size_t key0, size_t count, state *s)
+/* scores[r][j] = q[r] . k[keys.begin + j] */
+static void multiply(const head *h, span keys, state *s)
 {
     const struct zm_attention_args *a = h->args;
-    double block[DIMS][KEYS] = {{0}};
+    double block[DIMS][KEYS] = {{0}}, line[DIMS];
     memset(s->scores, 0, sizeof(s->scores));
     for (size_t d0 = 0; d0 < a->head_dim; d0 += DIMS) {
         size_t dims = min_size(DIMS, a->head_dim - d0);
-        load_keys(h, key0, count, d0, dims, block);
+        for (size_t key = keys.begin; key < keys.end; ++key) {
+            load_key(h, key, d0, dims, line);
+            for (size_t i = 0; i < dims; ++i) {
+                block[i][key - keys.begin] = line[i];
+            }
+        }
         for (size_t r = 0; r < h->rows; ++r) {
-            add_scores(s->scores[r], h->q + r * a->q_stride + d0, dims, block);
+            add_products(s->scores[r], h->q + r * a->q_stride + d0, dims, block);
         }
     }
 }
 
+/* What becomes of q . k before the softmax. */
+static double score_of(const head *h, size_t row, size_t key, double product)
+{
+    const struct zm_attention_args *a = h->args;
+    double score = (double)a->scale * product, cap = (double)a->soft_cap;
+    if (cap > 0) {
+        score = cap * tanh(score / cap);
+    }
+    if (a->flags & ZM_FLAG_SLOPES) {
+        score += h->slope * (double)((int64_t)key - position_of(a, row));
+    }
+    return score;
+}
+
+/* Turns the products of a row with the keys that it sees into weights. While every score so far is
+ * -Inf the maximum stands in as 0: the weights are 0 then and not NaN, since a later key may be
+ * finite. */
+static void weigh(const head *h, size_t r, span keys, span seen, state *s)
+{
+    double *scores = s->scores[r], *out = s->out + r * h->args->head_dim;
+    double max = s->max[r];
+    for (size_t key = seen.begin; key < seen.end; ++key) {
+        double *score = &scores[key - keys.begin];
+        *score = score_of(h, h->row0 + r, key, *score);
+        max = *score > max ? *score : max;
+    }
+    double base = max == -INFINITY ? 0 : max;
+    double shrink = exp(s->max[r] - base);
+    s->max[r] = max;
+    s->sum[r] *= shrink;
+    for (size_t i = 0; i < h->args->head_dim; ++i) {
+        out[i] *= shrink;
+    }
+    for (size_t key = seen.begin; key < seen.end; ++key) {
+        double *score = &scores[key - keys.begin];
+        *score = exp(*score - base);
+        s->sum[r] += *score;
+    }
+}
+
 ZM_VECTORISED
-static void add_value(double *restrict out, double weight, const REAL *restrict value, size_t dims)
+static void add_value(double *restrict out, double weight, const double *restrict value,
+                      size_t dims)
 {
     for (size_t i = 0; i < dims; ++i) {
         out[i] += weight * value[i];
     }
 }
 
-/* Takes in the first count keys of the block. While every score so far is -Inf the maximum stands
- * in as 0: the weights are 0 then and not NaN, since a later key may be finite. */
-static void take_row(const head *h, size_t r, size_t key0, size_t count, state *s)
+/* What a row doesn't see may never have been written: it is left out, not weighed with 0. */
+static void add_values(const head *h, span keys, const span *seen, state *s)
 {
     size_t dim = h->args->head_dim;
-    double *out = s->out + r * dim, *scores = s->scores[r];
-    double max = s->max[r];
-    for (size_t j = 0; j < count; ++j) {
-        scores[j] *= (double)h->args->scale;
-        max = scores[j] > max ? scores[j] : max;
-    }
-    double base = max == -INFINITY ? 0 : max;
-    double shrink = exp(s->max[r] - base);
-    s->max[r] = max;
-    s->sum[r] *= shrink;
-    for (size_t i = 0; i < dim; ++i) {
-        out[i] *= shrink;
-    }
-    for (size_t j = 0; j < count; ++j) {
-        double weight = exp(scores[j] - base);
-        s->sum[r] += weight;
-        add_value(out, weight, h->values + (key0 + j) * dim, dim);
+    for (size_t key = keys.begin; key < keys.end; ++key) {
+        load_value(h, key, s->value);
+        for (size_t r = 0; r < h->rows; ++r) {
+            if (key >= seen[r].begin && key < seen[r].end) {
+                add_value(s->out + r * dim, s->scores[r][key - keys.begin], s->value, dim);
+            }
+        }
     }
 }
 
 static void attend(const head *h, state *s)
 {
     const struct zm_attention_args *a = h->args;
-    size_t longest = visible(a, h->row0 + h->rows - 1);
+    span all = {visible(a, h->row0).begin, visible(a, h->row0 + h->rows - 1).end}, seen[ROWS];
     memset(s, 0, sizeof(*s));
     for (size_t r = 0; r < h->rows; ++r) {
         s->max[r] = -INFINITY;
     }
-    for (size_t key0 = 0; key0 < longest; key0 += KEYS) {
-        score_keys(h, key0, min_size(KEYS, longest - key0), s);
+    for (size_t key0 = all.begin; key0 < all.end; key0 += KEYS) {
+        span keys = {key0, min_size(key0 + KEYS, all.end)};
+        multiply(h, keys, s);
         for (size_t r = 0; r < h->rows; ++r) {
-            size_t end = min_size(visible(a, h->row0 + r), key0 + KEYS);
-            if (end > key0) {
-                take_row(h, r, key0, end - key0, s);
+            seen[r] = common_span(keys, visible(a, h->row0 + r));
+            if (seen[r].begin < seen[r].end) {
+                weigh(h, r, keys, seen[r], s);
             }
         }
+        add_values(h, keys, seen, s);
     }
 }
 
@@ -139,11 +213,16 @@ static void attend_rows(const struct zm_attention_args *a, void *const *buffers,
     size_t kv_head = query_head / (a->heads / a->kv_heads);
     head h = {.args = a,
               .q = (const REAL *)buffers[0] + a->q_offset + row0 * a->q_stride + query_head * dim,
-              .keys = (const REAL *)buffers[1] + a->k_cache_offset + kv_head * a->head_stride,
-              .values = (const REAL *)buffers[2] + a->v_cache_offset + kv_head * a->head_stride,
+              .keys = buffers[1],
+              .values = buffers[2],
+              .key0 = a->k_cache_offset + kv_head * a->head_stride,
+              .value0 = a->v_cache_offset + kv_head * a->head_stride,
               .row0 = row0,
               .rows = rows};
-    REAL *dst = (REAL *)buffers[3] + a->dst_offset + row0 * a->dst_stride + query_head * dim;
+    if (a->flags & ZM_FLAG_SLOPES) {
+        h.slope = ((const REAL *)buffers[3])[a->slopes_offset + query_head];
+    }
+    REAL *dst = (REAL *)buffers[4] + a->dst_offset + row0 * a->dst_stride + query_head * dim;
     state s;
     attend(&h, &s);
     for (size_t r = 0; r < rows; ++r) {

@@ -9,110 +9,161 @@
 
 #include "common/compiler.h"
 #include "common/half.h"
+#include "ref/activation.h"
 #include "ref/ref.h"
 
 #define OUTPUTS ZM_REF_OUTPUTS
 #define DEPTH 64
 #define ROWS 32
 
+typedef enum part { GATE = 0, UP } part; /* what is not gated has GATE rows only */
+
 static size_t min_size(size_t a, size_t b)
 {
     return a < b ? a : b;
 }
 
-/* Elements k0 .. k0+depth-1 of the outputs o0 .. o0+outputs-1. */
-static void load_rows(const linear *l, size_t o0, size_t outputs, size_t k0, size_t depth,
-                      double block[][OUTPUTS])
+/* Where the weights of an output are. Gated: the first half of a panel is gate rows, the second
+ * half the up rows of the same outputs; without panels they alternate. */
+static size_t weight_row(const linear *l, size_t output, part p)
 {
-    const char *weight = l->weight;
+    size_t half = l->panel ? l->panel / 2 : 1;
+    return l->gated ? output / half * 2 * half + p * half + output % half : output;
+}
+
+/* Elements k0 .. k0+depth-1 of a row of weights. */
+static void load_weights(const linear *l, size_t row, size_t k0, size_t depth, double *line)
+{
+    if (l->panel == 0) {
+        size_t first = l->weight_offset + row * l->weight_stride + k0;
+        zm_convert_reals(line, ZM_F64,
+                         (const char *)l->weight + first * zm_dtype_size(l->weight_type),
+                         l->weight_type, depth);
+        return;
+    }
+    size_t panel = row / l->panel, lane = row % l->panel;
+    for (size_t k = 0; k < depth; ++k) {
+        size_t place = (panel * l->k + k0 + k) * l->panel + lane;
+        line[k] = zm_load_real(l->weight, l->weight_type, l->weight_offset + place);
+    }
+}
+
+static void load_block(const linear *l, part p, size_t o0, size_t outputs, size_t k0, size_t depth,
+                       double block[][OUTPUTS])
+{
     double line[DEPTH];
     for (size_t o = 0; o < outputs; ++o) {
-        size_t first = l->weight_offset + (o0 + o) * l->k + k0;
-        zm_convert_reals(line, ZM_F64, weight + first * zm_dtype_size(l->weight_type),
-                         l->weight_type, depth);
+        load_weights(l, weight_row(l, o0 + o, p), k0, depth, line);
         for (size_t k = 0; k < depth; ++k) {
             block[k][o] = line[k];
         }
     }
 }
 
-static void load_panels(const linear *l, size_t o0, size_t outputs, size_t k0, size_t depth,
-                        double block[][OUTPUTS])
-{
-    for (size_t o = 0; o < outputs; ++o) {
-        size_t panel = (o0 + o) / l->panel, lane = (o0 + o) % l->panel;
-        for (size_t k = 0; k < depth; ++k) {
-            size_t place = (panel * l->k + k0 + k) * l->panel + lane;
-            block[k][o] = zm_load_real(l->weight, l->weight_type, l->weight_offset + place);
-        }
-    }
-}
-
 ZM_VECTORISED
-static void add_products(double *restrict sums, const REAL *restrict x, size_t depth,
+static void add_products(double *restrict sums, const double *restrict x, size_t depth,
                          double block[restrict][OUTPUTS])
 {
     double sum[OUTPUTS];
     memcpy(sum, sums, sizeof(sum));
     for (size_t k = 0; k < depth; ++k) {
-        double value = x[k];
         for (size_t o = 0; o < OUTPUTS; ++o) {
-            sum[o] += value * block[k][o];
+            sum[o] += x[k] * block[k][o];
         }
     }
     memcpy(sums, sum, sizeof(sum));
 }
 
-/* The part of k0 .. k0+depth-1 where row's window is inside x. */
-static void add_row(const linear *l, size_t row, size_t k0, size_t depth, double *sums,
-                    double block[][OUTPUTS])
+/* sums = windows of rows row0 .. row0+rows-1 times the outputs from o0 on. */
+static void multiply(const linear *l, part p, size_t row0, size_t rows, size_t o0,
+                     double sums[][OUTPUTS])
 {
-    int64_t first = (int64_t)row * l->step - l->padding + (int64_t)k0;
-    int64_t begin = first < 0 ? -first : 0;
-    int64_t end = l->size - first < (int64_t)depth ? l->size - first : (int64_t)depth;
-    if (begin < end) {
-        add_products(sums, l->x + first + begin, (size_t)(end - begin), block + begin);
+    double block[DEPTH][OUTPUTS] = {{0}}, window[DEPTH];
+    size_t outputs = min_size(OUTPUTS, l->n - o0);
+    memset(sums, 0, rows * sizeof(sums[0]));
+    for (size_t k0 = 0; k0 < l->k; k0 += DEPTH) {
+        size_t depth = min_size(DEPTH, l->k - k0);
+        load_block(l, p, o0, outputs, k0, depth, block);
+        for (size_t r = 0; r < rows; ++r) {
+            l->window(l->args, l->x, row0 + r, k0, depth, window);
+            add_products(sums[r], window, depth, block);
+        }
     }
 }
 
-/* Hendrycks and Gimpel 2016, exact; erfc keeps the digits of the negative tail. */
-static double gelu(double x)
+/* The norm of a row of x, as far as it is left for the product. */
+typedef struct row_norm {
+    double scale, mean;
+} row_norm;
+
+static row_norm read_norm(const linear_scale *s, size_t row)
 {
-    return 0.5 * x * erfc(-x * 0.70710678118654752440);
+    double squares = 0, sum = 0, power = 0, mean = 0;
+    if (s->kind == 0) {
+        return (row_norm){1, 0};
+    }
+    for (size_t group = 0; group < s->groups; ++group) {
+        squares += s->statistics[row * s->stride + 2 * group];
+        sum += s->statistics[row * s->stride + 2 * group + 1];
+    }
+    if (s->kind == ZM_ARG_SCALE_RMS) {
+        power = squares / s->d;
+    } else if (s->kind == ZM_ARG_SCALE_CRMS) {
+        power = (squares + sum * sum) / s->d;
+    } else {
+        mean = sum / s->d;
+        power = squares / s->d - mean * mean;
+        power = power < 0 ? 0 : power;
+    }
+    return (row_norm){1 / sqrt(power + s->eps), mean};
 }
 
-static void write_row(const linear *l, size_t row, size_t o0, size_t outputs, const double *sums)
+/* scale(sum) + bias of one output. */
+static double linear_value(const linear *l, const row_norm *norm, size_t output, part p, double sum)
 {
+    size_t row = weight_row(l, output, p);
+    if (l->scale.kind == ZM_ARG_SCALE_LAYER) {
+        sum -= norm->mean * l->scale.column_sums[row];
+    }
+    return norm->scale * sum + (l->bias ? (double)l->bias[row] : 0);
+}
+
+/* The outputs from o0 on of one row; up: the sums of the up rows, where it is gated. */
+static void write_row(const linear *l, size_t row, size_t o0, const double *sums, const double *up)
+{
+    row_norm norm = read_norm(&l->scale, row);
+    size_t outputs = min_size(OUTPUTS, l->n - o0);
+    REAL *dst = l->dst + row * l->dst_stride + o0;
+    double squares = 0, sum = 0;
     for (size_t o = 0; o < outputs; ++o) {
-        double value = sums[o];
-        if (l->bias) {
-            value += l->bias[o0 + o];
-        }
-        if (l->gelu) {
-            value = gelu(value);
+        double value = activate(l->activation, linear_value(l, &norm, o0 + o, GATE, sums[o]));
+        if (l->gated) {
+            value *= linear_value(l, &norm, o0 + o, UP, up[o]);
         }
         if (l->residual) {
             value += l->residual[row * l->residual_stride + o0 + o];
         }
-        l->dst[row * l->dst_stride + o0 + o] = (REAL)value;
+        dst[o] = (REAL)value;
+        squares += (double)dst[o] * dst[o];
+        sum += dst[o];
+    }
+    if (l->statistics) {
+        REAL *statistics = l->statistics + row * l->statistics_stride + o0 / OUTPUTS * 2;
+        statistics[0] = (REAL)squares;
+        statistics[1] = (REAL)sum;
     }
 }
 
 /* Rows row0 .. row0+rows-1 of the outputs from o0 on. */
 static void tile(const linear *l, size_t row0, size_t rows, size_t o0)
 {
-    double block[DEPTH][OUTPUTS] = {{0}};
-    double sums[ROWS][OUTPUTS] = {{0}};
-    size_t outputs = min_size(OUTPUTS, l->n - o0);
-    for (size_t k0 = 0; k0 < l->k; k0 += DEPTH) {
-        size_t depth = min_size(DEPTH, l->k - k0);
-        (l->panel ? load_panels : load_rows)(l, o0, outputs, k0, depth, block);
-        for (size_t r = 0; r < rows; ++r) {
-            add_row(l, row0 + r, k0, depth, sums[r], block);
-        }
+    double sums[ROWS][OUTPUTS], up[ROWS][OUTPUTS];
+    multiply(l, GATE, row0, rows, o0, sums);
+    if (l->gated) {
+        multiply(l, UP, row0, rows, o0, up);
     }
     for (size_t r = 0; r < rows; ++r) {
-        write_row(l, row0 + r, o0, outputs, sums[r]);
+        write_row(l, row0 + r, o0, sums[r], up[r]);
     }
 }
 

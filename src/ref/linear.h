@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dst = activation(windows of x times w^T + bias) + residual: what matmul and conv1d share. */
+/* dst = activation(scale(windows of x times w^T) + bias) + residual: what matmul, conv1d and
+ * patch_embedding share. They differ in what of x a row of dst is made of, its window. */
 #ifndef ZM_SRC_REF_LINEAR_H
 #define ZM_SRC_REF_LINEAR_H
 
@@ -7,19 +8,36 @@
 
 #include "ref/real.h"
 
-/* Row r multiplies the k elements of x from r * step - padding on; those before x or from x + size
- * on count as zeros. */
+/* Writes the elements k0 .. k0+depth-1 of the window of a row. args are the op's. */
+typedef void (*linear_window)(const void *args, const REAL *x, size_t row, size_t k0, size_t depth,
+                              double *window);
+
+/* zm_row_scale of ops.h */
+typedef struct linear_scale {
+    uint32_t kind; /* ZM_ARG_SCALE_*; 0 = none */
+    const REAL *statistics;
+    size_t stride, groups;
+    const REAL *column_sums;
+    double d, eps;
+} linear_scale;
+
 typedef struct linear {
     size_t rows, n, k;
+    linear_window window;
+    const void *args;
     const REAL *x;
-    int64_t size, step, padding;
+    /* panel 0: [n][k], rows weight_stride apart; else [ceil(n / panel)][k][panel]; 2 n rows where
+     * it is gated */
     const void *weight;
-    size_t weight_offset, panel; /* panel 0: [n][k], else [ceil(n / panel)][k][panel] */
+    size_t weight_offset, weight_stride, panel;
     zm_dtype weight_type;
+    linear_scale scale;
     const REAL *bias, *residual; /* NULL = absent */
-    REAL *dst;
-    size_t residual_stride, dst_stride;
-    bool gelu;
+    size_t residual_stride;
+    uint32_t activation; /* ZM_ARG_* */
+    bool gated;
+    REAL *dst, *statistics; /* statistics: NULL = not asked for */
+    size_t dst_stride, statistics_stride;
 } linear;
 
 /* The items begin .. end-1 of ceil(n / ZM_REF_OUTPUTS) * rows. */

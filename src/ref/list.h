@@ -5,16 +5,23 @@
 
 #include <stddef.h>
 
-#define ZM_REF_OPS(X) \
-    X(layer_norm)     \
-    X(rms_norm)       \
-    X(add)            \
-    X(recentre)       \
-    X(matmul)         \
-    X(conv1d)         \
-    X(embedding)      \
-    X(kv_store)       \
-    X(attention)      \
+#define ZM_REF_OPS(X)  \
+    X(layer_norm)      \
+    X(rms_norm)        \
+    X(crms_norm)       \
+    X(row_statistics)  \
+    X(add)             \
+    X(recentre)        \
+    X(matmul)          \
+    X(conv1d)          \
+    X(patch_embedding) \
+    X(embedding)       \
+    X(kv_store)        \
+    X(attention)       \
+    X(rope)            \
+    X(softmax)         \
+    X(copy)            \
+    X(top_k)           \
     X(argmax)
 
 #define ZM_REF_DECLARE(op)                                                                    \

@@ -1,28 +1,74 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ref/linear.h"
+#include "ref/ref.h"
 
-void ZM_REF(matmul)(const void *args, void *const *buffers, size_t begin, size_t end)
+static void window(const void *args, const REAL *x, size_t row, size_t k0, size_t depth,
+                   double *out)
 {
     const struct zm_matmul_args *a = args;
+    x += row * a->x_stride + k0;
+    for (size_t i = 0; i < depth; ++i) {
+        out[i] = x[i];
+    }
+}
+
+static linear_scale scale_of(const struct zm_matmul_args *a, void *const *buffers)
+{
+    if (a->scale_kind == 0) {
+        return (linear_scale){.kind = 0};
+    }
+    return (linear_scale){.kind = a->scale_kind,
+                          .statistics = (const REAL *)buffers[5] + a->scale_offset,
+                          .stride = a->scale_stride,
+                          .groups = a->scale_groups,
+                          .column_sums =
+                              buffers[6] ? (const REAL *)buffers[6] + a->column_sums_offset : NULL,
+                          .d = a->scale_d,
+                          .eps = (double)a->scale_eps};
+}
+
+static linear matrix_of(const struct zm_matmul_args *a, void *const *buffers, size_t matrix)
+{
     linear l = {.rows = a->m,
                 .n = a->n,
                 .k = a->k,
-                .x = (const REAL *)buffers[0] + a->x_offset,
-                .size = INT64_MAX,
-                .step = a->x_stride,
+                .window = window,
+                .args = a,
+                .x = (const REAL *)buffers[0] + a->x_offset + matrix * a->x_batch,
                 .weight = buffers[1],
-                .weight_offset = a->weight_offset,
+                .weight_offset = a->weight_offset + matrix * a->weight_batch,
+                .weight_stride = a->weight_stride,
                 .weight_type = (zm_dtype)a->weight_type,
                 .panel = a->weight_panel,
+                .scale = scale_of(a, buffers),
                 .residual_stride = a->residual_stride,
-                .dst = (REAL *)buffers[4] + a->dst_offset,
+                .activation = a->activation,
+                .gated = (a->flags & ZM_FLAG_GATED) != 0,
+                .dst = (REAL *)buffers[4] + a->dst_offset + matrix * a->dst_batch,
                 .dst_stride = a->dst_stride,
-                .gelu = (a->flags & ZM_FLAG_GELU) != 0};
+                .statistics_stride = a->statistics_stride};
     if (a->flags & ZM_FLAG_BIAS) {
         l.bias = (const REAL *)buffers[2] + a->bias_offset;
     }
     if (a->flags & ZM_FLAG_RESIDUAL) {
-        l.residual = (const REAL *)buffers[3] + a->residual_offset;
+        l.residual = (const REAL *)buffers[3] + a->residual_offset + matrix * a->residual_batch;
     }
-    ZM_REF(linear)(&l, begin, end);
+    if (a->flags & ZM_FLAG_STATISTICS) {
+        l.statistics = (REAL *)buffers[7] + a->statistics_offset;
+    }
+    return l;
+}
+
+void ZM_REF(matmul)(const void *args, void *const *buffers, size_t begin, size_t end)
+{
+    const struct zm_matmul_args *a = args;
+    size_t blocks = ((size_t)a->n + ZM_REF_OUTPUTS - 1) / ZM_REF_OUTPUTS;
+    size_t items = blocks * a->m; /* of one matrix of the batch */
+    while (begin < end) {
+        size_t first = begin % items;
+        size_t count = items - first < end - begin ? items - first : end - begin;
+        linear l = matrix_of(a, buffers, begin / items);
+        ZM_REF(linear)(&l, first, first + count);
+        begin += count;
+    }
 }

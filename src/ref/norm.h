@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What layer_norm and rms_norm share: a row with its residual, and writing it normalised. */
+/* What the norms share: a row with its residual, and writing it normalised. */
 #ifndef ZM_SRC_REF_NORM_H
 #define ZM_SRC_REF_NORM_H
 

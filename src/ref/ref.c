@@ -6,25 +6,35 @@
 #include "ref/list.h"
 #include "shaders/args.h"
 
+/* OP_items where an item is a row. */
+#define ROW_ITEMS(op, args_struct)                       \
+    static size_t op##_items(const void *args)           \
+    {                                                    \
+        return ((const struct args_struct *)args)->rows; \
+    }
+ROW_ITEMS(layer_norm, zm_norm_args)
+ROW_ITEMS(rms_norm, zm_norm_args)
+ROW_ITEMS(crms_norm, zm_norm_args)
+ROW_ITEMS(row_statistics, zm_row_statistics_args)
+ROW_ITEMS(add, zm_add_args)
+ROW_ITEMS(recentre, zm_add_args)
+ROW_ITEMS(embedding, zm_embedding_args)
+ROW_ITEMS(kv_store, zm_kv_store_args)
+ROW_ITEMS(rope, zm_rope_args)
+ROW_ITEMS(softmax, zm_softmax_args)
+ROW_ITEMS(top_k, zm_top_k_args)
+ROW_ITEMS(argmax, zm_argmax_args)
+#undef ROW_ITEMS
+
 static size_t blocks_of(size_t n)
 {
     return (n + ZM_REF_OUTPUTS - 1) / ZM_REF_OUTPUTS;
 }
 
-static size_t norm_items(const void *args)
-{
-    return ((const struct zm_norm_args *)args)->rows;
-}
-
-static size_t add_items(const void *args)
-{
-    return ((const struct zm_add_args *)args)->rows;
-}
-
 static size_t matmul_items(const void *args)
 {
     const struct zm_matmul_args *a = args;
-    return blocks_of(a->n) * a->m;
+    return a->batch * blocks_of(a->n) * a->m;
 }
 
 static size_t conv1d_items(const void *args)
@@ -33,14 +43,10 @@ static size_t conv1d_items(const void *args)
     return blocks_of(a->n) * a->dst_rows;
 }
 
-static size_t embedding_items(const void *args)
+static size_t patch_embedding_items(const void *args)
 {
-    return ((const struct zm_embedding_args *)args)->rows;
-}
-
-static size_t kv_store_items(const void *args)
-{
-    return ((const struct zm_kv_store_args *)args)->rows;
+    const struct zm_patch_embedding_args *a = args;
+    return blocks_of(a->n) * (a->height / a->patch) * (a->width / a->patch);
 }
 
 static size_t attention_items(const void *args)
@@ -49,14 +55,11 @@ static size_t attention_items(const void *args)
     return (size_t)a->heads * a->rows;
 }
 
-static size_t argmax_items(const void *args)
+static size_t copy_items(const void *args)
 {
-    return ((const struct zm_argmax_args *)args)->rows;
+    const struct zm_copy_args *a = args;
+    return (size_t)a->shape[0] * a->shape[1] * a->shape[2];
 }
-
-#define layer_norm_items norm_items
-#define rms_norm_items norm_items
-#define recentre_items add_items
 
 const zm_ref_op *zm_ref_find(const char *name)
 {

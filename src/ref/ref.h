@@ -2,7 +2,7 @@
 /* Plain-C operations: the specification of every op, the truth of every test and the kernels of
  * the host device. Each takes the argument struct of shaders/args.h and the buffers in its order.
  * One source is compiled twice, with float and with double as the storage of activations;
- * sums are in double in both.
+ * sums are in double in both. Weights and caches are of any type.
  *
  * An op is a loop over independent items; a call does the items begin .. end-1, so that a caller
  * may share them among threads without changing a bit. Ranges of consecutive items share work
@@ -10,18 +10,24 @@
  * where there are enough.
  *
  *   op                          an item is                    items
- *   layer_norm, rms_norm, add,
- *   recentre, embedding,
- *   kv_store, argmax            a row                         rows
- *   matmul                      a row of a block of outputs   ceil(n / ZM_REF_OUTPUTS) * m
+ *   layer_norm, rms_norm,
+ *   crms_norm, row_statistics,
+ *   add, recentre, embedding,
+ *   kv_store, rope, softmax,
+ *   top_k, argmax               a row                         rows
+ *   matmul                      a row of a block of outputs   batch * ceil(n / ZM_REF_OUTPUTS) * m
  *   conv1d                      the same                      ceil(n / ZM_REF_OUTPUTS) * dst_rows
+ *   patch_embedding             the same                      ceil(n / ZM_REF_OUTPUTS) * patches
  *   attention                   a row of a head               heads * rows
- * Where there are two counts the rows run fastest. */
+ *   copy                        a line of the innermost       shape[0] * shape[1] * shape[2]
+ *                               dimension
+ * Where there are several counts the last runs fastest. */
 #ifndef ZM_SRC_REF_REF_H
 #define ZM_SRC_REF_REF_H
 
 #include <stddef.h>
 
+/* Also the group of columns whose statistics matmul writes. */
 #define ZM_REF_OUTPUTS 64
 /* attention takes head_dim up to this; the ops refuse more. */
 #define ZM_REF_MAX_HEAD_DIM 2048

@@ -21,7 +21,8 @@ zm_status zm_kv_cache_create(zm_storage *storage, zm_stream *stream, uint32_t he
                              uint32_t head_dim, uint32_t positions, zm_kv_cache *out)
 {
     zm_kv_cache cache = {0};
-    zm_status status = zm_kv_layout_get(storage->device, heads, head_dim, positions, &cache.layout);
+    zm_status status = zm_kv_layout_get(storage->device, storage->real_type, heads, head_dim,
+                                        positions, &cache.layout);
     if (status == ZM_OK)
         status = create_half(storage, stream, cache.layout.elements, &cache.k);
     if (status == ZM_OK)

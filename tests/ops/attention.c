@@ -7,7 +7,7 @@
 
 extern const op_description op_attention;
 
-enum { Q, K_CACHE, V_CACHE, DST, OPERANDS };
+enum { Q, K_CACHE, V_CACHE, SLOPES, DST, OPERANDS };
 
 typedef struct attention_shape {
     uint32_t rows, heads, kv_heads, head_dim, kv_length;
@@ -163,6 +163,7 @@ static void args(const op_params *params, op_args *out)
         .v_cache_offset = (uint32_t)p->v_cache.offset,
         .head_stride = (uint32_t)p->layout.head_stride,
         .panel = p->layout.panel,
+        .kv_type = ZM_F64,
         .kv_length = p->kv_length,
         .dst_offset = (uint32_t)p->dst.offset,
         .dst_stride = (uint32_t)op_stride(&p->dst),
@@ -238,6 +239,7 @@ const op_description op_attention = {
     .operands = {{"q", offsetof(zm_attention_params, q), OP_INPUT},
                  {"k_cache", offsetof(zm_attention_params, k_cache), OP_INPUT},
                  {"v_cache", offsetof(zm_attention_params, v_cache), OP_INPUT},
+                 {"slopes", offsetof(zm_attention_params, slopes), OP_INPUT},
                  {"dst", offsetof(zm_attention_params, dst), OP_OUTPUT}},
     .cases = cases,
     .prepare = prepare,

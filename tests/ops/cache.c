@@ -16,8 +16,8 @@ size_t op_value_place(const zm_kv_layout *layout, size_t head, size_t position, 
 zm_status op_cache_prepare(const zm_device *device, zm_kv_layout *layout, zm_tensor *keys,
                            zm_tensor *values)
 {
-    zm_status status =
-        zm_kv_layout_get(device, layout->heads, layout->head_dim, layout->capacity, layout);
+    zm_status status = zm_kv_layout_get(device, layout->dtype, layout->heads, layout->head_dim,
+                                        layout->capacity, layout);
     if (status == ZM_OK) {
         keys->shape[0] = values->shape[0] = (uint32_t)layout->elements;
     }

@@ -96,8 +96,8 @@ static void args(const op_params *params, op_args *out)
         .bias_offset = (uint32_t)p->bias.offset,
         .dst_offset = (uint32_t)p->dst.offset,
         .dst_stride = (uint32_t)op_stride(&p->dst),
-        .flags = (p->bias.rank ? ZM_FLAG_BIAS : 0) |
-                 (p->activation == ZM_ACTIVATION_GELU ? ZM_FLAG_GELU : 0),
+        .flags = (p->bias.rank ? ZM_FLAG_BIAS : 0),
+        .activation = (uint32_t)p->activation,
     };
 }
 

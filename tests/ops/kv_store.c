@@ -72,6 +72,7 @@ static void args(const op_params *params, op_args *out)
         .v_cache_offset = (uint32_t)p->v_cache.offset,
         .head_stride = (uint32_t)p->layout.head_stride,
         .panel = p->layout.panel,
+        .kv_type = ZM_F64,
         .position = p->position,
     };
 }

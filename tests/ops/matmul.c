@@ -103,13 +103,15 @@ static void args(const op_params *params, op_args *out)
         .x_offset = (uint32_t)p->x.offset,
         .x_stride = (uint32_t)op_stride(&p->x),
         .weight_type = ZM_F64,
+        .weight_stride = op_cols(&p->x),
+        .batch = 1,
         .bias_offset = (uint32_t)p->bias.offset,
         .residual_offset = (uint32_t)p->residual.offset,
         .residual_stride = (uint32_t)op_stride(&p->residual),
         .dst_offset = (uint32_t)p->dst.offset,
         .dst_stride = (uint32_t)op_stride(&p->dst),
-        .flags = (p->bias.rank ? ZM_FLAG_BIAS : 0) | (p->residual.rank ? ZM_FLAG_RESIDUAL : 0) |
-                 (p->activation == ZM_ACTIVATION_GELU ? ZM_FLAG_GELU : 0),
+        .flags = (p->bias.rank ? ZM_FLAG_BIAS : 0) | (p->residual.rank ? ZM_FLAG_RESIDUAL : 0),
+        .activation = (uint32_t)p->activation,
     };
 }
 

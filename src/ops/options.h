@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a kernel is compiled with: "-DACT_TYPE=1 -DWEIGHT_TYPE=2 -DROWS=12". */
+#ifndef ZM_SRC_OPS_OPTIONS_H
+#define ZM_SRC_OPS_OPTIONS_H
+
+#include <zeromean/ops.h>
+
+typedef struct zm_options {
+    char text[256];
+} zm_options;
+
+/* With the type of the activations, as every kernel has it. */
+zm_options zm_options_get(zm_dtype activations);
+/* Appends -DNAME=VALUE. */
+void zm_options_add(zm_options *options, const char *name, uint32_t value);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ref/linear.h"
+
+/* Row i * (width / patch) + j of dst is made of the patch at row i, column j of patches; its
+ * elements are [channels][patch][patch]. */
+static void window(const void *args, const REAL *x, size_t row, size_t k0, size_t depth,
+                   double *out)
+{
+    const struct zm_patch_embedding_args *a = args;
+    size_t patch = a->patch, across = a->width / patch;
+    size_t top = row / across * patch, left = row % across * patch;
+    for (size_t i = 0; i < depth; ++i) {
+        size_t c = (k0 + i) / patch / patch, u = (k0 + i) / patch % patch, v = (k0 + i) % patch;
+        out[i] = x[(c * a->height + top + u) * a->width + left + v];
+    }
+}
+
+/* The position is added as a residual is: after the bias. */
+void ZM_REF(patch_embedding)(const void *args, void *const *buffers, size_t begin, size_t end)
+{
+    const struct zm_patch_embedding_args *a = args;
+    size_t k = (size_t)a->channels * a->patch * a->patch;
+    linear l = {.rows = (size_t)(a->height / a->patch) * (a->width / a->patch),
+                .n = a->n,
+                .k = k,
+                .window = window,
+                .args = a,
+                .x = (const REAL *)buffers[0] + a->x_offset,
+                .weight = buffers[1],
+                .weight_offset = a->weight_offset,
+                .weight_stride = k,
+                .weight_type = (zm_dtype)a->weight_type,
+                .panel = a->weight_panel,
+                .residual_stride = a->position_stride,
+                .dst = (REAL *)buffers[4] + a->dst_offset,
+                .dst_stride = a->dst_stride};
+    if (a->flags & ZM_FLAG_BIAS) {
+        l.bias = (const REAL *)buffers[2] + a->bias_offset;
+    }
+    if (a->flags & ZM_FLAG_POSITION) {
+        l.residual = (const REAL *)buffers[3] + a->position_offset;
+    }
+    ZM_REF(linear)(&l, begin, end);
+}
