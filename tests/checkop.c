@@ -11,27 +11,32 @@
 
 #include "ops/op_run.h"
 
-#define MAX_CANDIDATES 8
+#define MAX_CANDIDATES 16
 #define MAX_REPORTS 5 /* failures of a candidate that are described */
 
 static const char usage[] =
-    "usage: checkop [--device D] [--op GLOB] [--kernel GLOB] [--seed S] [--case N] [--list]\n"
+    "usage: checkop [--device D] [--op GLOB] [--kernel [OP=]GLOB] [--small] [--repeat N]\n"
+    "               [--seed S] [--case N] [--list]\n"
     "\n"
     "Runs the cases of the ops on a device, with each kernel candidate that takes them, and\n"
     "compares with the plain-C reference in float64.\n"
-    "  --device D     as for zeromean; default: ZEROMEAN_DEVICE, else the best one\n"
-    "  --op GLOB      only these ops\n"
-    "  --kernel GLOB  only these candidates\n"
-    "  --seed S       of the inputs; default 1\n"
-    "  --case N       only this case of each op, and what it is\n"
-    "  --list         the ops, their candidates and the number of cases; runs nothing\n"
+    "  --device D          as for zeromean; default: ZEROMEAN_DEVICE, else the best one\n"
+    "  --op GLOB           only these ops\n"
+    "  --kernel [OP=]GLOB  only these candidates; of weights and caches, the layout that they ask\n"
+    "                      for is used\n"
+    "  --small             only the few small cases that slow devices manage\n"
+    "  --repeat N          runs each case N times and asks for the same bits; default 2\n"
+    "  --seed S            of the inputs; default 1\n"
+    "  --case N            only this case of each op, and what it is\n"
+    "  --list              the ops, their candidates and the number of cases; runs nothing\n"
     "exit code: 0 all passed, 1 something failed, 2 usage\n";
 
 typedef struct options {
     const char *device, *op, *kernel;
-    uint64_t seed;
+    uint64_t seed, repeat;
     long only; /* -1 = all cases */
-    bool list;
+    bool list, small;
+    char kernel_op[64]; /* the ops that kernel is about */
 } options;
 
 /* What one candidate did. */
@@ -69,10 +74,15 @@ static uint64_t case_seed(uint64_t seed, const char *op, size_t index)
     return hash;
 }
 
+static const char *op_of(const op_description *op)
+{
+    return op->op ? op->op : op->name;
+}
+
 static void report_failure(const session *s, const op_run *run, size_t index, const char *kernel,
                            const char *reason)
 {
-    char text[300];
+    char text[500];
     op_case_describe(run->op, &run->c, text, sizeof(text));
     printf("  %s case %zu: %s\n    %s\n", kernel, index, text, reason);
     printf("    again: checkop --device %s --op %s --kernel %s --seed %" PRIu64 " --case %zu\n",
@@ -89,13 +99,81 @@ static const char *reason_of(const session *s, zm_status status)
     return reason ? strchr(reason, ':') + 2 : s->message;
 }
 
-static void verify(session *s, op_run *run, size_t index, tally *t)
+static const zm_op_info *find_op(const char *name)
+{
+    size_t count;
+    const zm_op_info *infos = zm_op_list(&count);
+    for (size_t i = 0; i < count; ++i) {
+        if (strcmp(infos[i].name, name) == 0) {
+            return &infos[i];
+        }
+    }
+    return NULL;
+}
+
+/* The layouts of weights and caches follow the forced kernels of matmul and attention: the first
+ * ones of the family that "gpu", or "gpu_direct", says. */
+static void force_layout(session *s, const char *op, const char *kernel)
+{
+    size_t family = strcspn(kernel, "_");
+    const zm_op_info *info = find_op(op);
+    for (size_t i = 0; info && i < info->candidate_count; ++i) {
+        const char *name = info->candidates[i];
+        if (strncmp(name, kernel, family) == 0 && strcspn(name, "_") == family) {
+            zm_device_force_kernel(s->device, op, name);
+            return;
+        }
+    }
+    zm_device_force_kernel(s->device, op, NULL);
+}
+
+static zm_status force(session *s, const char *op, const char *kernel)
+{
+    force_layout(s, "matmul", kernel);
+    force_layout(s, "attention", kernel);
+    return zm_device_force_kernel(s->device, op, kernel);
+}
+
+static void unforce(session *s, const char *op)
+{
+    zm_device_force_kernel(s->device, "matmul", NULL);
+    zm_device_force_kernel(s->device, "attention", NULL);
+    zm_device_force_kernel(s->device, op, NULL);
+}
+
+/* A case that is checked: its run is kept as long as the candidates ask for the same layouts. */
+typedef struct checked_case {
+    const op_description *op;
+    const op_case *c;
+    size_t index;
+    op_run *run;
+} checked_case;
+
+static zm_status set_up(session *s, checked_case *c)
+{
+    if (c->run && op_run_fits(c->run, s->device)) {
+        return ZM_OK;
+    }
+    op_run_destroy(&c->run);
+    zm_status status = op_run_create(s->device, c->op, c->c,
+                                     case_seed(s->opt->seed, c->op->name, c->index), &c->run);
+    if (status == ZM_OK) {
+        c->run->repeats = s->opt->repeat;
+        op_run_reference(c->run);
+    }
+    return status;
+}
+
+static void verify(session *s, checked_case *c, tally *t)
 {
     op_verdict verdict = {.ok = false};
     s->message[0] = '\0';
-    zm_status status = zm_device_force_kernel(s->device, run->op->name, t->name);
+    zm_status status = force(s, op_of(c->op), t->name);
     if (status == ZM_OK) {
-        status = op_run_verify(run, s->stream, s->info->real_type, &verdict);
+        status = set_up(s, c);
+    }
+    if (status == ZM_OK) {
+        status = op_run_verify(c->run, s->stream, s->info->real_type, &verdict);
     }
     if (status == ZM_ERROR_UNSUPPORTED) {
         ++t->refused;
@@ -106,42 +184,39 @@ static void verify(session *s, op_run *run, size_t index, tally *t)
     t->worst = fmax(t->worst, verdict.error);
     if (status || !verdict.ok) {
         ++t->failed;
-        if (t->failed <= MAX_REPORTS) {
-            report_failure(s, run, index, t->name, status ? reason_of(s, status) : verdict.reason);
+        if (t->failed <= MAX_REPORTS && c->run) {
+            report_failure(s, c->run, c->index, t->name,
+                           status ? reason_of(s, status) : verdict.reason);
         }
     }
 }
 
-static void report_orphan(const session *s, const op_description *op, const op_case *c,
-                          size_t index, zm_status status)
+/* The host device has no 16-bit activations. */
+static bool host_refuses(const session *s, const op_case *c)
 {
-    char text[300];
-    op_case_describe(op, c, text, sizeof(text));
-    printf("  case %zu: %s\n    %s: %s\n", index, text,
-           status ? "cannot be set up" : "no kernel takes it", reason_of(s, status));
+    return s->info->backend == ZM_BACKEND_HOST &&
+           (c->activation == ZM_F16 || c->activation == ZM_BF16);
 }
 
-/* An orphan is a case that cannot be set up, or that no candidate takes. */
-static void run_case(session *s, const op_description *op, const op_case *c, size_t index,
-                     tally *tallies, size_t count, size_t *orphans)
+/* An orphan is a case that no candidate takes. */
+static void run_case(session *s, checked_case *c, tally *tallies, size_t count, size_t *orphans)
 {
-    op_run *run = NULL;
+    char text[500];
     bool taken = false;
-    s->message[0] = '\0';
-    zm_status status =
-        op_run_create(s->device, op, c, case_seed(s->opt->seed, op->name, index), &run);
-    if (status == ZM_OK) {
-        op_run_reference(run);
-        for (size_t i = 0; i < count; ++i) {
-            size_t refused = tallies[i].refused;
-            verify(s, run, index, &tallies[i]);
-            taken = taken || tallies[i].refused == refused;
-        }
+    op_case_describe(c->op, c->c, text, sizeof(text));
+    if (s->opt->only >= 0) {
+        printf("%s case %zu: %s\n", c->op->name, c->index, text);
     }
-    if (!taken && ++*orphans <= MAX_REPORTS) {
-        report_orphan(s, op, c, index, status);
+    for (size_t i = 0; i < count; ++i) {
+        size_t refused = tallies[i].refused;
+        verify(s, c, &tallies[i]);
+        taken = taken || tallies[i].refused == refused;
     }
-    op_run_destroy(&run);
+    if (!taken && !host_refuses(s, c->c) && ++*orphans <= MAX_REPORTS) {
+        printf("  case %zu: %s\n    no kernel takes it: %s\n", c->index, text,
+               reason_of(s, ZM_ERROR_UNSUPPORTED));
+    }
+    op_run_destroy(&c->run);
 }
 
 static void report(session *s, const op_description *op, const tally *t)
@@ -151,10 +226,10 @@ static void report(session *s, const op_description *op, const tally *t)
         return;
     }
     if (t->ran == 0) {
-        printf("%-12s %-12s refused: %s\n", op->name, t->name, t->refusal);
+        printf("%-15s %-12s refused: %s\n", op->name, t->name, t->refusal);
         return;
     }
-    printf("%-12s %-12s %4zu cases, worst error %.2e of %.0e, %s", op->name, t->name, t->ran,
+    printf("%-15s %-12s %4zu cases, worst error %.2e of %.0e, %s", op->name, t->name, t->ran,
            t->worst, tolerance, t->failed ? "FAILED" : "ok");
     if (t->refused) {
         printf(" (%zu refused: %s)", t->refused, t->refusal);
@@ -169,14 +244,12 @@ static void report(session *s, const op_description *op, const tally *t)
 
 static size_t find_candidates(const options *opt, const char *op, tally *tallies)
 {
-    size_t op_count, count = 0;
-    const zm_op_info *infos = zm_op_list(&op_count);
-    for (size_t i = 0; i < op_count; ++i) {
-        for (size_t j = 0; j < infos[i].candidate_count && strcmp(infos[i].name, op) == 0; ++j) {
-            const char *name = infos[i].candidates[j];
-            if (fnmatch(opt->kernel, name, 0) == 0 && count < MAX_CANDIDATES) {
-                tallies[count++] = (tally){.name = name};
-            }
+    size_t count = 0;
+    const zm_op_info *info = find_op(op);
+    bool wanted = info && fnmatch(opt->kernel_op, op, 0) == 0;
+    for (size_t i = 0; wanted && i < info->candidate_count && count < MAX_CANDIDATES; ++i) {
+        if (fnmatch(opt->kernel, info->candidates[i], 0) == 0) {
+            tallies[count++] = (tally){.name = info->candidates[i]};
         }
     }
     return count;
@@ -185,18 +258,21 @@ static size_t find_candidates(const options *opt, const char *op, tally *tallies
 static void check_op(session *s, const op_description *op, const op_list *list)
 {
     tally tallies[MAX_CANDIDATES];
-    size_t count = find_candidates(s->opt, op->name, tallies), orphans = 0;
+    size_t count = find_candidates(s->opt, op_of(op), tallies), orphans = 0;
     bool all_candidates = strcmp(s->opt->kernel, "*") == 0;
-    for (size_t i = 0; i < list->count; ++i) {
-        if (s->opt->only < 0 || (size_t)s->opt->only == i) {
-            run_case(s, op, &list->cases[i], i, tallies, count, &orphans);
+    for (size_t i = 0; i < list->count && count; ++i) {
+        checked_case c = {op, &list->cases[i], i, NULL};
+        bool wanted = s->opt->only < 0 ? !s->opt->small || c.c->small : (size_t)s->opt->only == i;
+        if (wanted) {
+            run_case(s, &c, tallies, count, &orphans);
         }
     }
+    unforce(s, op_of(op));
     for (size_t i = 0; i < count; ++i) {
         report(s, op, &tallies[i]);
     }
     if (orphans && all_candidates) {
-        printf("%-12s %zu cases that no kernel takes: FAILED\n", op->name, orphans);
+        printf("%-15s %zu cases that no kernel takes: FAILED\n", op->name, orphans);
         ++s->failed;
     }
     fflush(stdout);
@@ -205,8 +281,11 @@ static void check_op(session *s, const op_description *op, const op_list *list)
 static void list_op(const session *s, const op_description *op, const op_list *list)
 {
     tally tallies[MAX_CANDIDATES];
-    size_t count = find_candidates(s->opt, op->name, tallies);
-    printf("%-12s %4zu cases;", op->name, list->count);
+    size_t count = find_candidates(s->opt, op_of(op), tallies), small = 0;
+    for (size_t i = 0; i < list->count; ++i) {
+        small += list->cases[i].small;
+    }
+    printf("%-15s %4zu cases, %zu small;", op->name, list->count, small);
     for (size_t i = 0; i < count; ++i) {
         printf(" %s", tallies[i].name);
     }
@@ -281,33 +360,65 @@ static bool parse_number(const char *text, uint64_t *out)
     return *text >= '0' && *text <= '9' && *end == '\0';
 }
 
+/* "GLOB" or "OP=GLOB" */
+static bool parse_kernel(char *text, options *opt)
+{
+    char *equals = strchr(text, '=');
+    opt->kernel = equals ? equals + 1 : text;
+    size_t length = equals ? (size_t)(equals - text) : 0;
+    if (length >= sizeof(opt->kernel_op)) {
+        return false;
+    }
+    if (equals) {
+        memcpy(opt->kernel_op, text, length);
+        opt->kernel_op[length] = '\0';
+    }
+    return true;
+}
+
+static bool parse_option(int option, options *opt)
+{
+    uint64_t number = 0;
+    switch (option) {
+    case 'd': opt->device = optarg; return true;
+    case 'o': opt->op = optarg; return true;
+    case 'k': return parse_kernel(optarg, opt);
+    case 'l': opt->list = true; return true;
+    case 'm': opt->small = true; return true;
+    case 's':
+    case 'c':
+    case 'r': break;
+    default: return false;
+    }
+    if (!parse_number(optarg, &number) || (option == 'c' && number > LONG_MAX) ||
+        (option == 'r' && number == 0)) {
+        fprintf(stderr, "checkop: '%s' is not a number that will do\n", optarg);
+        return false;
+    }
+    opt->seed = option == 's' ? number : opt->seed;
+    opt->repeat = option == 'r' ? number : opt->repeat;
+    opt->only = option == 'c' ? (long)number : opt->only;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     static const struct option names[] = {
         {"device", required_argument, NULL, 'd'}, {"op", required_argument, NULL, 'o'},
         {"kernel", required_argument, NULL, 'k'}, {"seed", required_argument, NULL, 's'},
-        {"case", required_argument, NULL, 'c'},   {"list", no_argument, NULL, 'l'},
+        {"case", required_argument, NULL, 'c'},   {"repeat", required_argument, NULL, 'r'},
+        {"small", no_argument, NULL, 'm'},        {"list", no_argument, NULL, 'l'},
         {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
-    options opt = {.op = "*", .kernel = "*", .seed = 1, .only = -1};
-    uint64_t number;
+    options opt = {.op = "*", .kernel = "*", .kernel_op = "*", .seed = 1, .repeat = 2, .only = -1};
     int option;
     while ((option = getopt_long(argc, argv, "h", names, NULL)) != -1) {
-        switch (option) {
-        case 'd': opt.device = optarg; break;
-        case 'o': opt.op = optarg; break;
-        case 'k': opt.kernel = optarg; break;
-        case 'l': opt.list = true; break;
-        case 'h': fputs(usage, stdout); return 0;
-        case 's':
-        case 'c':
-            if (!parse_number(optarg, &number) || (option == 'c' && number > LONG_MAX)) {
-                fprintf(stderr, "checkop: '%s' is not a number\n", optarg);
-                return 2;
-            }
-            opt.seed = option == 's' ? number : opt.seed;
-            opt.only = option == 'c' ? (long)number : opt.only;
-            break;
-        default: fputs(usage, stderr); return 2;
+        if (option == 'h') {
+            fputs(usage, stdout);
+            return 0;
+        }
+        if (!parse_option(option, &opt)) {
+            fputs(usage, stderr);
+            return 2;
         }
     }
     if (optind < argc) {

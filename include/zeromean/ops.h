@@ -61,14 +61,17 @@ ZM_API zm_status zm_weight_layout_get(const zm_device *device, uint32_t n, uint3
 
 /* Host work: copies rows [n][k] of src_type into dst (layout->elements of dst_type), row r of src
  * becoming row first + r of dst's n_total. dst_type is src_type or F32 or F64 (wider, exact), or
- * F16 (rounded to nearest even). Pad rows must have been zeroed before (a zeroed dst will do). */
+ * F16 or BF16 (rounded to nearest even). Pad rows must have been zeroed before (a zeroed dst will
+ * do). */
 ZM_API zm_status zm_weight_pack(void *dst, zm_dtype dst_type, const zm_weight_layout *layout,
                                 uint32_t n_total, uint32_t first, const void *src,
                                 zm_dtype src_type, uint32_t n, uint32_t k);
 
 /* The same for the weights of a gated product, gate and up both [n][k]: halves of panels alternate,
- * so that a kernel has gate and up of one output side by side. The result is a weight [2 n][k] of
- * layout zm_weight_layout_get(device, 2 n, k), bias likewise by zm_gated_bias_pack. */
+ * so that a kernel has gate and up of one output side by side; without panels gate and up rows
+ * alternate. The result is a weight [2 n][k] of layout zm_weight_layout_get(device, 2 n, k), whose
+ * pad rows must have been zeroed. Its bias [2 n] (and column sums) by zm_gated_bias_pack: in the
+ * same order, but without pads, so that in the last panel up follows gate at once. */
 ZM_API zm_status zm_gated_weight_pack(void *dst, zm_dtype dst_type,
                                       const zm_weight_layout *layout, const void *gate,
                                       const void *up, zm_dtype src_type, uint32_t n, uint32_t k);

@@ -6,12 +6,13 @@
  * A work-item owns some whole rows. It looks for the first chunk with the largest value (comparing
  * with NaN is false, so NaN never wins), then for the first place in it that holds the value. */
 #include "args.h"
+#include "types.clh"
 #include "vector.clh"
 
 #define CHUNK 1024
 
 /* The largest of n values; -inf when there is none but NaN. */
-static float chunk_max(__global const float *x, uint n)
+static float chunk_max(__global const act_t *x, uint n)
 {
     float16 most[4];
 #pragma unroll
@@ -21,16 +22,18 @@ static float chunk_max(__global const float *x, uint n)
     for (; i + 64 <= n; i += 64)
 #pragma unroll
         for (uint j = 0; j < 4; j++) {
-            float16 v = vload16(0, x + i + 16 * j);
+            float16 v = LOAD_ACT16(x, i + 16 * j);
             most[j] = select(most[j], v, v > most[j]);
         }
     float rest = -INFINITY;
-    for (; i < n; i++)
-        rest = x[i] > rest ? x[i] : rest;
+    for (; i < n; i++) {
+        float v = LOAD_ACT(x, i);
+        rest = v > rest ? v : rest;
+    }
     return fmax(horizontal_max(fmax(fmax(most[0], most[1]), fmax(most[2], most[3]))), rest);
 }
 
-static uint row_argmax(__global const float *x, uint n)
+static uint row_argmax(__global const act_t *x, uint n)
 {
     float most = -INFINITY;
     uint i = 0; /* where the search begins: all of the row while there is nothing over -inf */
@@ -41,13 +44,13 @@ static uint row_argmax(__global const float *x, uint n)
             i = begin;
         }
     }
-    while (i < n && x[i] != most)
+    while (i < n && LOAD_ACT(x, i) != most)
         i++;
     return i < n ? i : 0; /* a row of only NaN */
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-argmax(__global const float *x, __global int *dst, struct zm_argmax_args a)
+argmax(__global const act_t *x, __global int *dst, struct zm_argmax_args a)
 {
     for (uint row = first_row(a.rows); row < end_row(a.rows); row++)
         dst[a.dst_offset + row] =

@@ -5,14 +5,20 @@
  *     [position / 16][head_dim][16]               [position][head_dim]
  *
  * A work-item owns one head (group 0) and row_block query rows (group 1), ROWS at a time. For each
- * KEYS keys it
+ * KEYS keys that any of them sees it
  *   1. computes ROWS x KEYS scores, two panels (32 keys) at a time in registers,
- *   2. turns them into weights e^(score - max), rescaling what the rows have gathered so far when
- *      their maximum grows,
+ *   2. caps and biases them, and turns them into weights e^(score - max), rescaling what the rows
+ *      have gathered so far when their maximum grows,
  *   3. adds weights x values, 32 columns of the head at a time in registers.
- * Scores of keys that a row may not see are -inf. Keys from kv_length on are read (the cache is
- * whole panels) but never counted, whatever they hold. Requires rows >= ROWS, HEAD_DIM a multiple
- * of 16. */
+ *
+ *   rows    keys seen (causal, window)
+ *    0      . . x x x X X X X . . .       X: seen by all rows, one product for the whole tile
+ *    1      . . . x x X X X X x . .       x: the rest, row by row, so that no row meets the
+ *    2      . . . . x X X X X x x .          value of a key that it may not see, not even times 0
+ *    3      . . . . . X X X X x x x
+ *
+ * Keys from kv_length on are read (the cache is whole panels) but never counted, whatever they
+ * hold. Requires rows >= ROWS, HEAD_DIM a multiple of 16. */
 #include "args.h"
 #include "attention.clh"
 
@@ -21,19 +27,18 @@
 #endif
 
 /* scores[r][0..32) of two neighbouring panels of keys. */
-static void score_panels(__global const float *q, size_t stride, __global const float *panel,
-                         float scale, float *scores)
+static void score_panels(const float *q, __global const kv_t *panel, float scale, float *scores)
 {
     float16 acc[ROWS][2];
 #pragma unroll
     for (int r = 0; r < ROWS; r++)
         acc[r][0] = acc[r][1] = (float16)(0.0f);
     for (uint i = 0; i < HEAD_DIM; i++) {
-        float16 k0 = vload16(i, panel);
-        float16 k1 = vload16(HEAD_DIM + i, panel);
+        float16 k0 = LOAD_KV16(panel, i * PANEL);
+        float16 k1 = LOAD_KV16(panel, (HEAD_DIM + i) * PANEL);
 #pragma unroll
         for (int r = 0; r < ROWS; r++) {
-            float16 v = (float16)(q[r * stride + i]);
+            float16 v = (float16)(q[r * HEAD_DIM + i]);
             acc[r][0] = fma(v, k0, acc[r][0]);
             acc[r][1] = fma(v, k1, acc[r][1]);
         }
@@ -46,7 +51,7 @@ static void score_panels(__global const float *q, size_t stride, __global const 
 }
 
 /* out[r][0..32) = out * factor[r] + weights x values over the keys. */
-static void gather(const float *weights, __global const float *values, uint keys,
+static void gather(const float *weights, __global const kv_t *values, uint keys,
                    const float *factor, float *out)
 {
     float16 acc[ROWS][2];
@@ -56,8 +61,8 @@ static void gather(const float *weights, __global const float *values, uint keys
         acc[r][1] = vload16(1, out + r * HEAD_DIM) * factor[r];
     }
     for (uint j = 0; j < keys; j++) {
-        float16 v0 = vload16(0, values);
-        float16 v1 = vload16(1, values);
+        float16 v0 = LOAD_KV16(values, 0);
+        float16 v1 = LOAD_KV16(values, 16);
         values += HEAD_DIM;
 #pragma unroll
         for (int r = 0; r < ROWS; r++) {
@@ -74,20 +79,87 @@ static void gather(const float *weights, __global const float *values, uint keys
 }
 
 /* The last 16 columns where HEAD_DIM is no multiple of 32. */
-static void gather_rest(const float *weights, __global const float *values, uint keys,
+static void gather_rest(const float *weights, __global const kv_t *values, uint keys,
                         const float *factor, float *out)
 {
     for (int r = 0; r < ROWS; r++) {
         float16 acc = vload16(0, out + r * HEAD_DIM) * factor[r];
         for (uint j = 0; j < keys; j++)
-            acc = fma((float16)(weights[r * KEYS + j]), vload16(0, values + j * HEAD_DIM), acc);
+            acc = fma((float16)(weights[r * KEYS + j]), LOAD_KV16(values, j * HEAD_DIM), acc);
         vstore16(acc, 0, out + r * HEAD_DIM);
     }
 }
 
+/* Keys begin .. end-1 of the block for a single row. */
+static void gather_row(const float *weights, __global const kv_t *values, uint begin, uint end,
+                       float *out)
+{
+    for (uint d = 0; d < HEAD_DIM && begin < end; d += 16) {
+        float16 acc = vload16(0, out + d);
+        for (uint j = begin; j < end; j++)
+            acc = fma((float16)(weights[j]), LOAD_KV16(values, j * HEAD_DIM + d), acc);
+        vstore16(acc, 0, out + d);
+    }
+}
+
+/* What the rows of a tile have gathered. */
+struct tile {
+    float q[ROWS * HEAD_DIM], out[ROWS * HEAD_DIM];
+    float max[ROWS], sum[ROWS];
+};
+
+/* Takes in the keys key .. key+keys-1. Row r of the tile is `row` + r. */
+static void take_keys(struct tile *t, const struct zm_attention_args *a, uint row,
+                      __global const kv_t *k_cache, __global const kv_t *values, uint key,
+                      uint keys, float slope)
+{
+    float scores[ROWS * KEYS], factor[ROWS];
+    uint begin[ROWS], end[ROWS];
+    for (uint j = 0; j < keys; j += 2 * PANEL)
+        score_panels(t->q, k_cache + (size_t)(key + j) * HEAD_DIM, a->scale, scores + j);
+    for (int r = 0; r < ROWS; r++) {
+        begin[r] = in_block(first_key(a, row + r), key, keys);
+        end[r] = in_block(end_key(a, row + r), key, keys);
+        if (a->soft_cap != 0.0f || (a->flags & ZM_FLAG_SLOPES))
+            adjust(scores + r * KEYS, keys, a->soft_cap, slope, key_distance(a, row + r, key));
+        factor[r] =
+            soften(scores + r * KEYS, begin[r], end[r], keys, &t->max[r], &t->sum[r]);
+    }
+    uint common = begin[ROWS - 1];
+    uint common_end = max(common, end[0]);
+    const float *weights = scores + common;
+    __global const kv_t *shared = values + (size_t)common * HEAD_DIM;
+    for (uint d = 0; d + 32 <= HEAD_DIM; d += 32)
+        gather(weights, shared + d, common_end - common, factor, t->out + d);
+    if (HEAD_DIM % 32)
+        gather_rest(weights, shared + HEAD_DIM / 32 * 32, common_end - common, factor,
+                    t->out + HEAD_DIM / 32 * 32);
+    for (int r = 0; r < ROWS; r++) {
+        gather_row(scores + r * KEYS, values, begin[r], min(end[r], common),
+                   t->out + r * HEAD_DIM);
+        gather_row(scores + r * KEYS, values, max(begin[r], common_end), end[r],
+                   t->out + r * HEAD_DIM);
+    }
+}
+
+/* A tile may begin before the rows that are still to do: those repeat row `next`, which no other
+ * work-item writes (dst may be q). */
+static void tile_begin(struct tile *t, __global const act_t *q, size_t stride, uint row, uint next)
+{
+    for (uint r = 0; r < ROWS; r++) {
+        __global const act_t *from = q + max(row + r, next) * stride;
+        for (uint i = 0; i < HEAD_DIM; i += 16) {
+            vstore16(LOAD_ACT16(from, i), 0, t->q + r * HEAD_DIM + i);
+            vstore16((float16)(0.0f), 0, t->out + r * HEAD_DIM + i);
+        }
+        t->max[r] = -INFINITY;
+        t->sum[r] = 0.0f;
+    }
+}
+
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-attention(__global const float *q, __global const float *k_cache, __global const float *v_cache,
-          __global const float *slopes, __global float *dst, struct zm_attention_args a)
+attention(__global const act_t *q, __global const kv_t *k_cache, __global const kv_t *v_cache,
+          __global const float *slopes, __global act_t *dst, struct zm_attention_args a)
 {
     uint head = get_group_id(0);
     uint first = get_group_id(1) * a.row_block;
@@ -100,42 +172,17 @@ attention(__global const float *q, __global const float *k_cache, __global const
 
     for (uint next = first; next < end; next += ROWS) {
         uint row = min(next, a.rows - ROWS);
-        __global const float *tile = q + (size_t)row * a.q_stride;
-        float scores[ROWS * KEYS];
-        float out[ROWS * HEAD_DIM];
-        float factor[ROWS], max[ROWS], sum[ROWS];
-        for (uint i = 0; i < ROWS * HEAD_DIM; i++)
-            out[i] = 0.0f;
-        for (int r = 0; r < ROWS; r++) {
-            max[r] = -INFINITY;
-            sum[r] = 0.0f;
-        }
-        uint hidden = a.flags & ZM_FLAG_CAUSAL ? a.rows - row - ROWS : 0;
-        uint length = a.kv_length - hidden; /* keys that the last row of the tile sees */
-        for (uint key = 0; key < length; key += KEYS) {
-            uint keys = min((uint)KEYS, length - key);
-            for (uint j = 0; j < keys; j += 2 * PANEL)
-                score_panels(tile, a.q_stride, k_cache + (size_t)(key + j) * HEAD_DIM, a.scale,
-                             scores + j);
-            for (int r = 0; r < ROWS; r++) {
-                uint seen = a.flags & ZM_FLAG_CAUSAL ? length - (ROWS - 1 - r) : length;
-                uint visible = seen > key ? min(keys, seen - key) : 0;
-                factor[r] = soften(scores + r * KEYS, visible, (keys + 15) / 16 * 16, &max[r],
-                                   &sum[r]);
-            }
-            __global const float *values = v_cache + (size_t)key * HEAD_DIM;
-            for (uint d = 0; d + 32 <= HEAD_DIM; d += 32)
-                gather(scores, values + d, keys, factor, out + d);
-            if (HEAD_DIM % 32)
-                gather_rest(scores, values + HEAD_DIM / 32 * 32, keys, factor,
-                            out + HEAD_DIM / 32 * 32);
-        }
-        for (int r = 0; r < ROWS; r++) {
-            if (row + r < next || row + r >= end)
-                continue;
-            __global float *y = dst + (size_t)(row + r) * a.dst_stride;
-            for (uint d = 0; d < HEAD_DIM; d += 16)
-                vstore16(vload16(0, out + r * HEAD_DIM + d) / sum[r], 0, y + d);
+        uint length = end_key(&a, row + ROWS - 1);
+        struct tile t;
+        tile_begin(&t, q, a.q_stride, row, next);
+        for (uint key = first_key(&a, row) / (2 * PANEL) * (2 * PANEL); key < length; key += KEYS)
+            take_keys(&t, &a, row, k_cache, v_cache + (size_t)key * HEAD_DIM, key,
+                      min((uint)KEYS, length - key), head_slope(slopes, &a, head));
+        for (uint y = next; y < min(next + ROWS, end); y++) {
+            uint r = y - row;
+            for (uint i = 0; i < HEAD_DIM; i += 16)
+                STORE_ACT16(vload16(0, t.out + r * HEAD_DIM + i) / t.sum[r],
+                            dst + (size_t)y * a.dst_stride, i);
         }
     }
 }

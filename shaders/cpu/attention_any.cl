@@ -8,30 +8,27 @@
  * A work-item owns one row (group 1) of one head (group 0). Keys come one at a time; when a score is
  * over the largest so far, what was gathered is scaled down to it. */
 #include "args.h"
-
-#ifndef HEAD_DIM
-#define HEAD_DIM 64
-#endif
+#include "attention.clh"
 
 /* step: elements from one element of the key to the next. */
-static float score(const float *q, __global const float *key, size_t step)
+static float score(const float *q, __global const kv_t *key, size_t step)
 {
     float sum = 0.0f;
     for (uint i = 0; i < HEAD_DIM; i++)
-        sum = fma(q[i], key[i * step], sum);
+        sum = fma(q[i], LOAD_KV(key, i * step), sum);
     return sum;
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-attention_any(__global const float *q, __global const float *k_cache,
-              __global const float *v_cache, __global const float *slopes, __global float *dst,
+attention_any(__global const act_t *q, __global const kv_t *k_cache,
+              __global const kv_t *v_cache, __global const float *slopes, __global act_t *dst,
               struct zm_attention_args a)
 {
     uint head = get_group_id(0);
     uint row = get_group_id(1);
-    uint length = a.flags & ZM_FLAG_CAUSAL ? a.kv_length - a.rows + row + 1 : a.kv_length;
     size_t cache = (size_t)(head / (a.heads / a.kv_heads)) * a.head_stride;
     uint panel = a.panel ? a.panel : 1;
+    float slope = head_slope(slopes, &a, head);
     q += a.q_offset + (size_t)row * a.q_stride + head * HEAD_DIM;
     dst += a.dst_offset + (size_t)row * a.dst_stride + head * HEAD_DIM;
     k_cache += a.k_cache_offset + cache;
@@ -40,12 +37,16 @@ attention_any(__global const float *q, __global const float *k_cache,
     float query[HEAD_DIM], out[HEAD_DIM];
     float max = -INFINITY, sum = 0.0f;
     for (uint i = 0; i < HEAD_DIM; i++) {
-        query[i] = q[i];
+        query[i] = LOAD_ACT(q, i);
         out[i] = 0.0f;
     }
-    for (uint j = 0; j < length; j++) {
-        __global const float *key = k_cache + (size_t)(j / panel) * panel * HEAD_DIM + j % panel;
+    for (uint j = first_key(&a, row); j < end_key(&a, row); j++) {
+        __global const kv_t *key = k_cache + (size_t)(j / panel) * panel * HEAD_DIM + j % panel;
         float s = score(query, key, panel) * a.scale;
+        if (a.soft_cap != 0.0f)
+            s = a.soft_cap * tanh(s / a.soft_cap);
+        if (a.flags & ZM_FLAG_SLOPES)
+            s = fma(slope, (float)key_distance(&a, row, j), s);
         if (s > max) {
             float factor = exp(max - s);
             sum *= factor;
@@ -56,10 +57,10 @@ attention_any(__global const float *q, __global const float *k_cache,
         /* While every score so far is -inf their weights are 0, not NaN: a later one may be finite. */
         float weight = exp(s - (max == -INFINITY ? 0.0f : max));
         sum += weight;
-        __global const float *value = v_cache + (size_t)j * HEAD_DIM;
+        __global const kv_t *value = v_cache + (size_t)j * HEAD_DIM;
         for (uint i = 0; i < HEAD_DIM; i++)
-            out[i] = fma(weight, value[i], out[i]);
+            out[i] = fma(weight, LOAD_KV(value, i), out[i]);
     }
     for (uint i = 0; i < HEAD_DIM; i++)
-        dst[i] = out[i] / sum;
+        STORE_ACT(out[i] / sum, dst, i);
 }

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* attention for CPU devices, few query rows (decoding): one work-item owns one row (group 1) of one
- * head (group 0) and reads the cache once, from beginning to end. Layout and steps as in
- * attention.cl; four panels, or four rows of values, are in flight so that the sums do not wait for
- * each other. HEAD_DIM is a multiple of 16. */
+ * head (group 0) and reads what it sees of the cache once, from beginning to end.
+ *
+ *   k cache of one head: panels of 16 keys      v cache of one head: rows
+ *     [position / 16][head_dim][16]               [position][head_dim]
+ *
+ * Steps as in attention.cl; four panels, or two rows of values, are in flight so that the sums do
+ * not wait for each other. HEAD_DIM is a multiple of 16. */
 #include "args.h"
 #include "attention.clh"
 
 #define CHUNKS (HEAD_DIM / 16)
 
 /* scores[0..64) of four neighbouring panels. */
-static void score_panels(__global const float *q, __global const float *panel, float scale,
-                         float *scores)
+static void score_panels(const float *q, __global const kv_t *panel, float scale, float *scores)
 {
     float16 acc[4];
 #pragma unroll
@@ -19,27 +22,26 @@ static void score_panels(__global const float *q, __global const float *panel, f
     for (uint i = 0; i < HEAD_DIM; i++) {
 #pragma unroll
         for (int p = 0; p < 4; p++)
-            acc[p] = fma((float16)(q[i]), vload16(p * HEAD_DIM + i, panel), acc[p]);
+            acc[p] = fma((float16)(q[i]), LOAD_KV16(panel, (p * HEAD_DIM + i) * PANEL), acc[p]);
     }
 #pragma unroll
     for (int p = 0; p < 4; p++)
         vstore16(acc[p] * scale, p, scores);
 }
 
-static void score_panel(__global const float *q, __global const float *panel, float scale,
-                        float *scores)
+static void score_panel(const float *q, __global const kv_t *panel, float scale, float *scores)
 {
     float16 even = (float16)(0.0f), odd = (float16)(0.0f);
     for (uint i = 0; i < HEAD_DIM; i += 2) {
-        even = fma((float16)(q[i]), vload16(i, panel), even);
-        odd = fma((float16)(q[i + 1]), vload16(i + 1, panel), odd);
+        even = fma((float16)(q[i]), LOAD_KV16(panel, i * PANEL), even);
+        odd = fma((float16)(q[i + 1]), LOAD_KV16(panel, (i + 1) * PANEL), odd);
     }
     vstore16((even + odd) * scale, 0, scores);
 }
 
-/* out = out * factor + weights x values. */
-static void gather(const float *weights, __global const float *values, uint keys, float factor,
-                   float16 out[CHUNKS])
+/* out = out * factor + weights x values, keys begin .. end-1. */
+static void gather(const float *weights, __global const kv_t *values, uint begin, uint end,
+                   float factor, float16 out[CHUNKS])
 {
     float16 odd[CHUNKS];
 #pragma unroll
@@ -47,54 +49,65 @@ static void gather(const float *weights, __global const float *values, uint keys
         out[c] *= factor;
         odd[c] = (float16)(0.0f);
     }
-    uint j = 0;
-    for (; j + 2 <= keys; j += 2, values += 2 * HEAD_DIM) {
+    uint j = begin;
+    values += (size_t)begin * HEAD_DIM;
+    for (; j + 2 <= end; j += 2, values += 2 * HEAD_DIM) {
 #pragma unroll
         for (int c = 0; c < CHUNKS; c++) {
-            out[c] = fma((float16)(weights[j]), vload16(c, values), out[c]);
-            odd[c] = fma((float16)(weights[j + 1]), vload16(CHUNKS + c, values), odd[c]);
+            out[c] = fma((float16)(weights[j]), LOAD_KV16(values, c * 16), out[c]);
+            odd[c] = fma((float16)(weights[j + 1]), LOAD_KV16(values, HEAD_DIM + c * 16), odd[c]);
         }
     }
 #pragma unroll
     for (int c = 0; c < CHUNKS; c++) {
-        if (j < keys)
-            out[c] = fma((float16)(weights[j]), vload16(c, values), out[c]);
+        if (j < end)
+            out[c] = fma((float16)(weights[j]), LOAD_KV16(values, c * 16), out[c]);
         out[c] += odd[c];
     }
 }
 
+/* Scores of the panels that hold keys key .. key+keys-1; key begins a panel. */
+static void score_keys(const float *q, __global const kv_t *panel, uint keys, float scale,
+                       float *scores)
+{
+    uint j = 0;
+    for (; j + 4 * PANEL <= keys; j += 4 * PANEL)
+        score_panels(q, panel + (size_t)j * HEAD_DIM, scale, scores + j);
+    for (; j < keys; j += PANEL)
+        score_panel(q, panel + (size_t)j * HEAD_DIM, scale, scores + j);
+}
+
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-attention_row(__global const float *q, __global const float *k_cache,
-              __global const float *v_cache, __global const float *slopes, __global float *dst,
-              struct zm_attention_args a)
+attention_row(__global const act_t *q, __global const kv_t *k_cache, __global const kv_t *v_cache,
+              __global const float *slopes, __global act_t *dst, struct zm_attention_args a)
 {
     uint head = get_group_id(0);
     uint row = get_group_id(1);
     uint kv_head = head / (a.heads / a.kv_heads);
-    uint length = a.flags & ZM_FLAG_CAUSAL ? a.kv_length - a.rows + row + 1 : a.kv_length;
+    uint first = first_key(&a, row), length = end_key(&a, row);
     q += a.q_offset + (size_t)row * a.q_stride + head * HEAD_DIM;
     dst += a.dst_offset + (size_t)row * a.dst_stride + head * HEAD_DIM;
     k_cache += a.k_cache_offset + (size_t)kv_head * a.head_stride;
     v_cache += a.v_cache_offset + (size_t)kv_head * a.head_stride;
 
-    float scores[KEYS];
+    float query[HEAD_DIM], scores[KEYS];
     float16 out[CHUNKS];
     float max = -INFINITY, sum = 0.0f;
 #pragma unroll
-    for (int c = 0; c < CHUNKS; c++)
+    for (int c = 0; c < CHUNKS; c++) {
+        vstore16(LOAD_ACT16(q, c * 16), c, query);
         out[c] = (float16)(0.0f);
-    for (uint key = 0; key < length; key += KEYS) {
-        uint keys = min((uint)KEYS, length - key);
-        __global const float *panel = k_cache + (size_t)key * HEAD_DIM;
-        uint j = 0;
-        for (; j + 4 * PANEL <= keys; j += 4 * PANEL)
-            score_panels(q, panel + (size_t)j * HEAD_DIM, a.scale, scores + j);
-        for (; j < keys; j += PANEL)
-            score_panel(q, panel + (size_t)j * HEAD_DIM, a.scale, scores + j);
-        float factor = soften(scores, keys, j, &max, &sum);
-        gather(scores, v_cache + (size_t)key * HEAD_DIM, keys, factor, out);
+    }
+    for (uint key = first / PANEL * PANEL; key < length; key += KEYS) {
+        uint keys = min((uint)KEYS, length - key), begin = in_block(first, key, keys);
+        score_keys(query, k_cache + (size_t)key * HEAD_DIM, keys, a.scale, scores);
+        if (a.soft_cap != 0.0f || (a.flags & ZM_FLAG_SLOPES))
+            adjust(scores, keys, a.soft_cap, head_slope(slopes, &a, head),
+                   key_distance(&a, row, key));
+        float factor = soften(scores, begin, keys, keys, &max, &sum);
+        gather(scores, v_cache + (size_t)key * HEAD_DIM, begin, keys, factor, out);
     }
 #pragma unroll
     for (int c = 0; c < CHUNKS; c++)
-        vstore16(out[c] / sum, c, dst);
+        STORE_ACT16(out[c] / sum, dst, c * 16);
 }

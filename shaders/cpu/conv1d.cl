@@ -6,12 +6,15 @@
  *   dst 1:            [ kernel_size rows      ]            no copy, only another stride
  *
  * Rows of dst that reach over an end of x see fewer rows; they are done one at a time with what is
- * there. Weight [n][kernel_size * channels], packed in panels of 32 outputs as for matmul. */
+ * there. Weight [n][kernel_size * channels], packed in panels of 32 outputs as for matmul. A
+ * work-item owns one panel (group 0) and row_block rows of dst (group 1). */
 #include "args.h"
 #include "matmul_tile.clh"
 
+TILE_PRODUCT(product, tile_x_t, __global const weight_t, LOAD_WEIGHT16)
+
 /* One row of dst that reaches over an end. */
-static void edge_row(__global const float *x, __global const weight_t *weight, uint row,
+static void edge_row(__global const act_t *x, __global const weight_t *weight, uint row,
                      const struct zm_conv1d_args *a, float *sums)
 {
     int begin = (int)(row * a->stride) - (int)a->padding;
@@ -19,11 +22,11 @@ static void edge_row(__global const float *x, __global const weight_t *weight, u
     int last = min((int)a->kernel_size, (int)a->rows - begin);
     float16 low = (float16)(0.0f), high = (float16)(0.0f);
     for (int j = skipped; j < last; j++) {
-        __global const float *v = x + (size_t)(begin + j) * a->channels;
+        __global const act_t *v = x + (size_t)(begin + j) * a->channels;
         __global const weight_t *w = weight + (size_t)j * a->channels * PANEL;
         for (uint c = 0; c < a->channels; c++, w += PANEL) {
-            low = fma((float16)(v[c]), LOAD_WEIGHTS(0, w), low);
-            high = fma((float16)(v[c]), LOAD_WEIGHTS(1, w), high);
+            low = fma((float16)(LOAD_ACT(v, c)), LOAD_WEIGHT16(w, 0), low);
+            high = fma((float16)(LOAD_ACT(v, c)), LOAD_WEIGHT16(w, 16), high);
         }
     }
     vstore16(low, 0, sums);
@@ -31,27 +34,44 @@ static void edge_row(__global const float *x, __global const weight_t *weight, u
 }
 
 /* ROWS rows of dst from row on, all within x. */
-static void inner_tile(__global const float *x, __global const weight_t *weight,
-                       uint row, const struct zm_conv1d_args *a, float *sums)
+static void inner_tile(__global const act_t *x, __global const weight_t *weight, uint row,
+                       const struct zm_conv1d_args *a, float *sums)
 {
-    float16 acc[ROWS][2];
-    clear_sums(acc);
-    product_stored(x + ((size_t)row * a->stride - a->padding) * a->channels,
-                   (size_t)a->stride * a->channels, weight, a->kernel_size * a->channels, acc);
-    keep_sums(acc, true, sums);
+    float copy[X_COPY];
+    uint length = a->kernel_size * a->channels;
+    x += ((size_t)row * a->stride - a->padding) * a->channels;
+    for (uint k0 = 0; k0 < length; k0 += K_BLOCK, weight += K_BLOCK * PANEL) {
+        uint k = min((uint)K_BLOCK, length - k0);
+        size_t stride = (size_t)a->stride * a->channels;
+        tile_x_t *tile = tile_rows(x + k0, &stride, k, copy);
+        float16 acc[ROWS][2];
+        clear_sums(acc);
+        product(tile, stride, weight, k, acc);
+        keep_sums(acc, k0 == 0, sums);
+    }
+}
+
+/* dst = activation(sums + bias) for one row of a panel. */
+static void finish_row(const float *sums, const float16 bias[2], uint activation,
+                       __global act_t *dst, uint count)
+{
+    store16(activate16(vload16(0, sums) + bias[0], activation), 0, dst, count);
+    if (count > 16)
+        store16(activate16(vload16(1, sums) + bias[1], activation), 0, dst + 16, count - 16);
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-conv1d(__global const float *x, __global const weight_t *weight, __global const float *bias,
-       __global float *dst, struct zm_conv1d_args a)
+conv1d(__global const act_t *x, __global const weight_t *weight, __global const float *bias,
+       __global act_t *dst, struct zm_conv1d_args a)
 {
     uint column = get_group_id(0) * PANEL;
     uint count = min((uint)PANEL, a.n - column);
     uint row = get_group_id(1) * a.row_block;
     uint end = min(row + a.row_block, a.dst_rows);
+    float16 lanes[2];
+    load_lanes(a.flags & ZM_FLAG_BIAS ? bias + a.bias_offset + column : 0, count, lanes);
     x += a.x_offset;
     weight += a.weight_offset + (size_t)column * a.kernel_size * a.channels;
-    bias += a.bias_offset + column;
     dst += a.dst_offset + column;
     while (row < end) {
         float sums[ROWS * PANEL];
@@ -63,7 +83,7 @@ conv1d(__global const float *x, __global const weight_t *weight, __global const 
         else
             edge_row(x, weight, row, &a, sums);
         for (uint r = 0; r < (inner ? ROWS : 1); r++, row++)
-            store_row(bias, bias, dst + (size_t)row * a.dst_stride, sums + r * PANEL, count,
-                      a.flags, a.activation);
+            finish_row(sums + r * PANEL, lanes, a.activation, dst + (size_t)row * a.dst_stride,
+                       count);
     }
 }

@@ -8,46 +8,61 @@
  * In panels the elements of a token lie `panel` apart: few tokens are looked up at a time, and one
  * table then serves as the weights of the output matmul, too. A work-item owns some whole rows. */
 #include "args.h"
-#include "row.clh"
-#include "weight.clh"
+#include "types.clh"
+#include "vector.clh"
 
-static void table_row(__global const weight_t *table, uint token,
-                      const struct zm_embedding_args *a, __global float *dst)
+struct row_source {
+    __global const weight_t *table; /* first element of the token; 0 = there is no such token */
+    uint step;                      /* from one element to the next */
+    __global const float *position; /* 0 = absent */
+};
+
+static float take(const struct row_source *s, uint i)
 {
-    if (token >= a->vocabulary) { /* also the negative ones */
-        for (uint i = 0; i < a->d; i++)
-            dst[i] = NAN;
-        return;
+    float v = s->table ? LOAD_WEIGHT(s->table, (size_t)i * s->step) : NAN;
+    return s->position ? v + s->position[i] : v;
+}
+
+static float16 take16(const struct row_source *s, uint i)
+{
+    if (!s->table || s->step != 1) {
+        float lanes[16];
+        for (uint j = 0; j < 16; j++)
+            lanes[j] = take(s, i + j);
+        return vload16(0, lanes);
     }
+    float16 v = LOAD_WEIGHT16(s->table, i);
+    return s->position ? v + vload16(0, s->position + i) : v;
+}
+
+#include "row.clh"
+
+static struct row_source token_source(__global const weight_t *table, uint token,
+                                      const struct zm_embedding_args *a)
+{
+    struct row_source s = {0, 1, 0};
     uint panel = a->table_panel;
-    if (panel) {
-        table += (size_t)(token / panel) * a->d * panel + token % panel;
-        for (uint i = 0; i < a->d; i++)
-            dst[i] = LOAD_WEIGHT((size_t)i * panel, table);
-        return;
-    }
-    table += (size_t)token * a->table_stride;
-    uint i = 0;
-    for (; i + 16 <= a->d; i += 16)
-        vstore16(LOAD_WEIGHTS(0, table + i), 0, dst + i);
-    for (; i < a->d; i++)
-        dst[i] = LOAD_WEIGHT(i, table);
+    if (token >= a->vocabulary) /* also the negative ones */
+        return s;
+    s.step = panel ? panel : 1;
+    s.table = panel ? table + (size_t)(token / panel) * a->d * panel + token % panel
+                    : table + (size_t)token * a->table_stride;
+    return s;
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 embedding(__global const int *tokens, __global const weight_t *table,
-          __global const float *position, __global float *dst, struct zm_embedding_args a)
+          __global const float *position, __global act_t *dst, struct zm_embedding_args a)
 {
     for (uint row = first_row(a.rows); row < end_row(a.rows); row++) {
-        struct row r;
-        r.x = r.value = r.dst = dst + a.dst_offset + (size_t)row * a.dst_stride;
-        r.residual = r.weight = r.bias = 0;
+        uint token = (uint)tokens[a.tokens_offset + row];
+        struct row r = {token_source(table + a.table_offset, token, &a), 0, 0, 0, 0};
+        r.dst = dst + a.dst_offset + (size_t)row * a.dst_stride;
         if (a.flags & ZM_FLAG_POSITION)
-            r.residual = position + a.position_offset + (size_t)row * a.position_stride;
-        table_row(table + a.table_offset, (uint)tokens[a.tokens_offset + row], &a, r.dst);
+            r.source.position = position + a.position_offset + (size_t)row * a.position_stride;
         if (a.flags & ZM_FLAG_RECENTRE)
             row_recentre(&r, a.d);
         else
-            row_sum(&r, a.d); /* for its first pass, which adds the position */
+            row_write(&r, a.d, 0.0f, 0.0f, 1.0f);
     }
 }

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* layer_norm for CPU devices: y = (v - mean) / sqrt(var + eps) * weight + bias, v = x + residual.
  *
- * A work-item owns some whole rows and takes them one after the other, three passes each: the sum
- * (and v, where there is a residual), the differences from the mean, then y. Only the first pass
- * waits for memory. The differences also say how far off the mean was, rounded as it is: so
- * nothing cancels when |mean| is a thousand times the deviation. row.clh draws the passes. */
+ *   x, residual, dst, sum: [row][d], each with its own stride; weight, bias: [d]
+ *
+ * A work-item owns some whole rows and takes them one after the other, three passes each: the sum,
+ * the differences from the mean, then y (and v, where a sum is wanted). Only the first pass waits
+ * for memory. The differences also say how far off the mean was, rounded as it is: so nothing
+ * cancels when |mean| is a thousand times the deviation. row.clh draws the passes. */
 #include "args.h"
 #include "norm.clh"
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-layer_norm(__global const float *x, __global const float *residual, __global const float *weight,
-           __global const float *bias, __global float *dst, __global float *sum,
+layer_norm(__global const act_t *x, __global const act_t *residual, __global const float *weight,
+           __global const float *bias, __global act_t *dst, __global act_t *sum,
            struct zm_norm_args a)
 {
     for (uint row = first_row(a.rows); row < end_row(a.rows); row++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* matmul for CPU devices: dst = activation(x w^T + bias) + residual.
+/* matmul for CPU devices: dst = activation(scale(x w^T) + bias) + residual (see epilogue.clh).
  *
- *                 group 0: panel of 32 outputs
+ *                 group 0: 32 outputs, a panel of weights [k][32] (two when gated)
  *                 +--------+--------+----
  *   group 1:      | tile   |
  *   row_block     | tile   |            a tile is ROWS x 32 and stays in registers;
@@ -13,45 +13,53 @@
  * and stores only its new rows. */
 #include "args.h"
 #include "matmul_tile.clh"
+#include "epilogue.clh"
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-matmul(__global const float *x, __global const weight_t *weight, __global const float *bias,
-       __global const float *residual, __global float *dst, __global const float *scale,
-       __global const float *column_sums, __global float *statistics, struct zm_matmul_args a)
+TILE_PRODUCT(product_stored, tile_x_t, __global const weight_t, LOAD_WEIGHT16)
+TILE_PRODUCT(product_unpacked, tile_x_t, const float, LOAD16_1)
+
+static void panel_rows(__global const act_t *x, __global const weight_t *panel,
+                       const struct epilogue *e, const struct zm_matmul_args *a)
 {
-    uint column = get_group_id(0) * PANEL;
-    uint first = get_group_id(1) * a.row_block;
-    uint end = min(first + a.row_block, a.m);
-    uint count = min((uint)PANEL, a.n - column);
+    uint first = get_group_id(1) * a->row_block;
+    uint end = min(first + a->row_block, a->m);
     bool unpacks = WEIGHT_TYPE != 1 && end - first > 2 * ROWS;
-    float unpacked[K_BLOCK * PANEL];
+    float unpacked[K_BLOCK * PANEL], copy[X_COPY];
     float sums[(ROW_BLOCK + ROWS) * PANEL];
-    x += a.x_offset;
-    weight += a.weight_offset + (size_t)column * a.k;
-    bias += a.bias_offset + column;
-    residual += a.residual_offset + column;
-    dst += a.dst_offset + column;
-
-    for (uint k0 = 0; k0 < a.k; k0 += K_BLOCK) {
-        uint k = min((uint)K_BLOCK, a.k - k0);
+    for (uint k0 = 0; k0 < a->k; k0 += K_BLOCK, panel += K_BLOCK * PANEL) {
+        uint k = min((uint)K_BLOCK, a->k - k0);
         if (unpacks)
-            unpack(weight, k, unpacked);
+            unpack(panel, k, unpacked);
         float *sum = sums;
         for (uint next = first; next < end; next += ROWS, sum += ROWS * PANEL) {
-            uint row = min(next, a.m - ROWS);
-            __global const float *tile = x + (size_t)row * a.x_stride + k0;
+            uint row = min(next, a->m - ROWS);
+            size_t stride = a->x_stride;
+            tile_x_t *tile = tile_rows(x + row * stride + k0, &stride, k, copy);
             float16 acc[ROWS][2];
             clear_sums(acc);
             if (unpacks)
-                product_unpacked(tile, a.x_stride, unpacked, k, acc);
+                product_unpacked(tile, stride, unpacked, k, acc);
             else
-                product_stored(tile, a.x_stride, weight, k, acc);
+                product_stored(tile, stride, panel, k, acc);
             keep_sums(acc, k0 == 0, sum);
-            for (uint y = next; k0 + k == a.k && y < min(next + ROWS, end); y++)
-                store_row(bias, residual + (size_t)y * a.residual_stride,
-                          dst + (size_t)y * a.dst_stride, sum + (y - row) * PANEL, count, a.flags,
-                          a.activation);
+            if (k0 + k == a->k)
+                finish_rows(e, a, next, min(next + ROWS, end), row, sum);
         }
-        weight += (size_t)k * PANEL;
     }
+}
+
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+matmul(__global const act_t *x, __global const weight_t *weight, __global const float *bias,
+       __global const act_t *residual, __global act_t *dst, __global const float *scale,
+       __global const float *column_sums, __global float *statistics, struct zm_matmul_args a)
+{
+    const struct outputs o =
+        outputs_get(bias, residual, dst, scale, column_sums, statistics, &a);
+    const uint step = panel_outputs(&a);
+    for (uint group = get_group_id(0) * PANEL; group < a.n; group += get_num_groups(0) * PANEL)
+        for (uint output = group; output < min(group + PANEL, a.n); output += step) {
+            const struct epilogue e = epilogue_get(&o, &a, output);
+            panel_rows(x + a.x_offset,
+                       weight + a.weight_offset + (size_t)(output / step) * PANEL * a.k, &e, &a);
+        }
 }

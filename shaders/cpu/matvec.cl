@@ -1,53 +1,56 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* matmul of a single row for CPU devices: dst = activation(x w^T + bias) + residual, m = 1.
+/* matmul of a single row for CPU devices: dst = activation(scale(x w^T) + bias) + residual, m = 1
+ * (see epilogue.clh).
  *
- * One work-item reads row_block whole panels [k][32] from beginning to end, as memory likes it
- * best. Four steps of k go to separate sums, so that the adds of one do not wait for those of the
- * other. */
+ *   panel of 32 weight rows   | k = 0: 32 | k = 1: 32 | k = 2: 32 | k = 3: 32 | k = 4 ...
+ *   sums                            0           1           2           3           0
+ *
+ * One work-item (group 0) reads the panels of row_block groups of 32 outputs from beginning to end,
+ * as memory likes it best. Four steps of k go to separate sums, so that the adds of one do not wait
+ * for those of the other. */
 #include "args.h"
 #define ROWS 4
 #include "matmul_tile.clh"
+#include "epilogue.clh"
 
-static void panel_product(__global const float *x, __global const weight_t *panel, uint k,
+static void panel_product(__global const act_t *x, __global const weight_t *panel, uint k,
                           float *sums)
 {
     float16 sum[ROWS][2];
-#pragma unroll
-    for (int r = 0; r < ROWS; r++)
-        sum[r][0] = sum[r][1] = (float16)(0.0f);
+    clear_sums(sum);
     uint i = 0;
     for (; i + ROWS <= k; i += ROWS, panel += ROWS * PANEL) {
 #pragma unroll
         for (int r = 0; r < ROWS; r++) {
-            float16 v = (float16)(x[i + r]);
-            sum[r][0] = fma(v, LOAD_WEIGHTS(2 * r, panel), sum[r][0]);
-            sum[r][1] = fma(v, LOAD_WEIGHTS(2 * r + 1, panel), sum[r][1]);
+            float16 v = (float16)(LOAD_ACT(x, i + r));
+            sum[r][0] = fma(v, LOAD_WEIGHT16(panel, r * PANEL), sum[r][0]);
+            sum[r][1] = fma(v, LOAD_WEIGHT16(panel, r * PANEL + 16), sum[r][1]);
         }
     }
     for (; i < k; i++, panel += PANEL) {
-        sum[0][0] = fma((float16)(x[i]), LOAD_WEIGHTS(0, panel), sum[0][0]);
-        sum[0][1] = fma((float16)(x[i]), LOAD_WEIGHTS(1, panel), sum[0][1]);
+        float16 v = (float16)(LOAD_ACT(x, i));
+        sum[0][0] = fma(v, LOAD_WEIGHT16(panel, 0), sum[0][0]);
+        sum[0][1] = fma(v, LOAD_WEIGHT16(panel, 16), sum[0][1]);
     }
     vstore16((sum[0][0] + sum[1][0]) + (sum[2][0] + sum[3][0]), 0, sums);
     vstore16((sum[0][1] + sum[1][1]) + (sum[2][1] + sum[3][1]), 1, sums);
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-matvec(__global const float *x, __global const weight_t *weight, __global const float *bias,
-       __global const float *residual, __global float *dst, __global const float *scale,
+matvec(__global const act_t *x, __global const weight_t *weight, __global const float *bias,
+       __global const act_t *residual, __global act_t *dst, __global const float *scale,
        __global const float *column_sums, __global float *statistics, struct zm_matmul_args a)
 {
-    uint first = get_group_id(0) * a.row_block * PANEL;
-    uint end = min(first + a.row_block * PANEL, a.n);
-    x += a.x_offset;
-    weight += a.weight_offset;
-    bias += a.bias_offset;
-    residual += a.residual_offset;
-    dst += a.dst_offset;
-    for (uint column = first; column < end; column += PANEL) {
-        float sums[PANEL];
-        panel_product(x, weight + (size_t)column * a.k, a.k, sums);
-        store_row(bias + column, residual + column, dst + column, sums,
-                  min((uint)PANEL, a.n - column), a.flags, a.activation);
-    }
+    const struct outputs o =
+        outputs_get(bias, residual, dst, scale, column_sums, statistics, &a);
+    const uint step = panel_outputs(&a), block = a.row_block * PANEL;
+    for (uint first = get_group_id(0) * block; first < a.n; first += get_num_groups(0) * block)
+        for (uint output = first; output < min(first + block, a.n); output += step) {
+            const struct epilogue e = epilogue_get(&o, &a, output);
+            float sums[PANEL];
+            panel_product(x + a.x_offset,
+                          weight + a.weight_offset + (size_t)(output / step) * PANEL * a.k, a.k,
+                          sums);
+            finish_row(&e, &a, 0, sums);
+        }
 }

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* rms_norm for CPU devices: y = v / sqrt(mean(v^2) + eps) * weight + bias, v = x + residual.
  *
- * A work-item owns some whole rows and takes them one after the other, two passes each: squares
- * (and v, where there is a residual), then y. row.clh draws the passes. */
+ *   x, residual, dst, sum: [row][d], each with its own stride; weight, bias: [d]
+ *
+ * A work-item owns some whole rows and takes them one after the other, two passes each: squares,
+ * then y (and v, where a sum is wanted). row.clh draws the passes. */
 #include "args.h"
 #include "norm.clh"
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-rms_norm(__global const float *x, __global const float *residual, __global const float *weight,
-         __global const float *bias, __global float *dst, __global float *sum,
+rms_norm(__global const act_t *x, __global const act_t *residual, __global const float *weight,
+         __global const float *bias, __global act_t *dst, __global act_t *sum,
          struct zm_norm_args a)
 {
     for (uint row = first_row(a.rows); row < end_row(a.rows); row++) {

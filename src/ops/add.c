@@ -8,9 +8,10 @@ static zm_status operands_check(const zm_device *device, const zm_add_params *p,
 {
     uint32_t rows = p->x.shape[0], d = p->x.shape[1];
     const zm_operand operands[] = {
-        {"x", &p->x, 2, rows, d, ZM_OPERAND_REAL, 0, 0},
-        {"y", &p->y, 2, rows, d, ZM_OPERAND_REAL, y_use, 0},
-        {"dst", &p->dst, 2, rows, d, ZM_OPERAND_REAL, ZM_OPERAND_OUTPUT, 1u << 0 | 1u << 1},
+        {"x", &p->x, 2, rows, d, ZM_OPERAND_ACTIVATION, 0, 0, 0},
+        {"y", &p->y, 2, rows, d, ZM_OPERAND_ACTIVATION, y_use, 0, 0},
+        {"dst", &p->dst, 2, rows, d, ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 1u << 0 | 1u << 1,
+         0},
     };
     return zm_operands_check(device, operands, ZM_COUNT(operands), refusal);
 }
@@ -52,8 +53,8 @@ static zm_status add_plan(const zm_call *call, zm_plan *plan)
 }
 
 static const zm_candidate candidates[] = {
-    {"cpu", ZM_FAMILY_CPU, NULL, NULL, add_plan},
-    {"ref", ZM_FAMILY_REF, NULL, NULL, add_plan},
+    {"cpu", ZM_FAMILY_CPU, NULL, NULL, add_plan, false},
+    {"ref", ZM_FAMILY_REF, NULL, NULL, add_plan, false},
 };
 
 const zm_op zm_op_add = {"add", add_check, candidates, ZM_COUNT(candidates)};

@@ -8,8 +8,8 @@ static zm_status argmax_check(const zm_device *device, const void *params, zm_re
     const zm_argmax_params *p = params;
     uint32_t rows = p->x.shape[0], n = p->x.shape[1];
     const zm_operand operands[] = {
-        {"x", &p->x, 2, rows, n, ZM_OPERAND_REAL, 0, 0},
-        {"dst", &p->dst, 1, 1, rows, ZM_OPERAND_INDEX, ZM_OPERAND_OUTPUT, 0},
+        {"x", &p->x, 2, rows, n, ZM_OPERAND_ACTIVATION, 0, 0, 0},
+        {"dst", &p->dst, 1, 1, rows, ZM_OPERAND_INDEX, ZM_OPERAND_OUTPUT, 0, 0},
     };
     if (n > INT32_MAX)
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "x: an index would not fit i32");
@@ -39,8 +39,8 @@ static zm_status argmax_plan(const zm_call *call, zm_plan *plan)
 }
 
 static const zm_candidate candidates[] = {
-    {"cpu", ZM_FAMILY_CPU, NULL, NULL, argmax_plan},
-    {"ref", ZM_FAMILY_REF, NULL, NULL, argmax_plan},
+    {"cpu", ZM_FAMILY_CPU, NULL, NULL, argmax_plan, false},
+    {"ref", ZM_FAMILY_REF, NULL, NULL, argmax_plan, false},
 };
 
 const zm_op zm_op_argmax = {"argmax", argmax_check, candidates, ZM_COUNT(candidates)};

@@ -26,7 +26,12 @@ static zm_status range_check(const zm_attention_params *p, uint32_t rows, zm_ref
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
                          "causal: the first of %" PRIu32 " rows sees none of %" PRIu32 " keys",
                          rows, p->kv_length);
-    return ZM_OK;
+    if (p->window && !p->causal)
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "a window without causal");
+    if (!isfinite(p->soft_cap) || p->soft_cap < 0)
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "soft_cap %g is not 0 or more",
+                         (double)p->soft_cap);
+    return zm_finite_check("scale", p->scale, refusal);
 }
 
 static zm_status attention_check(const zm_device *device, const void *params, zm_refusal *refusal)
@@ -36,12 +41,13 @@ static zm_status attention_check(const zm_device *device, const void *params, zm
     uint32_t rows = p->q.shape[0];
     uint64_t cols = (uint64_t)query_heads(p) * layout->head_dim;
     const zm_operand operands[] = {
-        {"q", &p->q, 2, rows, cols, ZM_OPERAND_REAL, 0, 0},
-        {"k_cache", &p->k_cache, 1, 1, layout->elements, ZM_OPERAND_REAL, 0, 0},
-        {"v_cache", &p->v_cache, 1, 1, layout->elements, ZM_OPERAND_REAL, 0, 0},
-        {"dst", &p->dst, 2, rows, cols, ZM_OPERAND_REAL, ZM_OPERAND_OUTPUT, 1u << 0},
+        {"q", &p->q, 2, rows, cols, ZM_OPERAND_ACTIVATION, 0, 0, 0},
+        {"k_cache", &p->k_cache, 1, 1, layout->elements, ZM_OPERAND_CACHE, 0, 0, 0},
+        {"v_cache", &p->v_cache, 1, 1, layout->elements, ZM_OPERAND_CACHE, 0, 0, 0},
+        {"slopes", &p->slopes, 1, 1, query_heads(p), ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0, 0},
+        {"dst", &p->dst, 2, rows, cols, ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 1u << 0, 0},
     };
-    zm_status status = zm_kv_layout_check(layout, refusal);
+    zm_status status = zm_kv_layout_check(device, layout, &p->k_cache, &p->v_cache, refusal);
     if (status == ZM_OK)
         status = range_check(p, rows, refusal);
     if (status == ZM_OK)
@@ -50,31 +56,44 @@ static zm_status attention_check(const zm_device *device, const void *params, zm
 }
 
 /* All kernels keep a row of a head in private memory. */
-static zm_status head_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
+static zm_status head_accepts(zm_kernel_family family, const zm_attention_params *p,
+                              zm_refusal *refusal)
 {
-    const zm_attention_params *p = params;
-    uint32_t most = zm_tuning_get(device)->attention_max_head;
+    uint32_t most = zm_tuning_of(family)->attention_max_head;
     if (p->layout.head_dim <= most)
         return ZM_OK;
     return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "head_dim %" PRIu32 " is over %" PRIu32,
                      p->layout.head_dim, most);
 }
 
-/* The vector kernels: a head is whole vectors of 16, keys lie in the device's panels. */
+static zm_status ref_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
+{
+    (void)device;
+    return head_accepts(ZM_FAMILY_REF, params, refusal);
+}
+
+static zm_status any_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
+{
+    (void)device;
+    return head_accepts(ZM_FAMILY_CPU, params, refusal);
+}
+
+/* The vector kernels: a head is whole vectors of 16, keys lie in the family's panels. */
 static zm_status vector_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
 {
     const zm_attention_params *p = params;
+    (void)device;
     if (p->layout.head_dim % 16 != 0)
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "head_dim %" PRIu32 " is no multiple of 16",
                          p->layout.head_dim);
-    zm_status status = head_accepts(device, params, refusal);
-    return status == ZM_OK ? zm_kv_layout_accepts(device, &p->layout, refusal) : status;
+    zm_status status = head_accepts(ZM_FAMILY_CPU, p, refusal);
+    return status == ZM_OK ? zm_kv_layout_accepts(ZM_FAMILY_CPU, &p->layout, refusal) : status;
 }
 
 static zm_status row_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
 {
     const zm_attention_params *p = params;
-    uint32_t most = zm_tuning_get(device)->attention_few_rows;
+    uint32_t most = zm_tuning_of(ZM_FAMILY_CPU)->attention_few_rows;
     if (p->q.shape[0] > most)
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "%" PRIu32 " rows are more than %" PRIu32,
                          p->q.shape[0], most);
@@ -138,10 +157,10 @@ static zm_status row_plan(const zm_call *call, zm_plan *plan)
 }
 
 static const zm_candidate candidates[] = {
-    {"cpu_row", ZM_FAMILY_CPU, "attention_row", row_accepts, row_plan},
-    {"cpu", ZM_FAMILY_CPU, NULL, vector_accepts, block_plan},
-    {"cpu_any", ZM_FAMILY_CPU, "attention_any", head_accepts, row_plan},
-    {"ref", ZM_FAMILY_REF, NULL, head_accepts, row_plan},
+    {"cpu_row", ZM_FAMILY_CPU, "attention_row", row_accepts, row_plan, false},
+    {"cpu", ZM_FAMILY_CPU, NULL, vector_accepts, block_plan, false},
+    {"cpu_any", ZM_FAMILY_CPU, "attention_any", any_accepts, row_plan, false},
+    {"ref", ZM_FAMILY_REF, NULL, ref_accepts, row_plan, false},
 };
 
 const zm_op zm_op_attention = {"attention", attention_check, candidates, ZM_COUNT(candidates)};

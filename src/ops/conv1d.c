@@ -21,11 +21,11 @@ static zm_status conv1d_check(const zm_device *device, const void *params, zm_re
                          padded);
     uint64_t dst_rows = (padded - p->kernel) / conv_stride(p) + 1;
     const zm_operand operands[] = {
-        {"x", &p->x, 2, rows, channels, ZM_OPERAND_REAL, ZM_OPERAND_PACKED, 0},
+        {"x", &p->x, 2, rows, channels, ZM_OPERAND_ACTIVATION, ZM_OPERAND_PACKED, 0, 0},
         {"weight", &p->weight, 2, n, (uint64_t)p->kernel * channels, ZM_OPERAND_WEIGHT,
-         ZM_OPERAND_PACKED, 0},
-        {"bias", &p->bias, 1, 1, n, ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
-        {"dst", &p->dst, 2, dst_rows, n, ZM_OPERAND_REAL, ZM_OPERAND_OUTPUT, 0},
+         ZM_OPERAND_PACKED, 0, 0},
+        {"bias", &p->bias, 1, 1, n, ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0, 0},
+        {"dst", &p->dst, 2, dst_rows, n, ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 0, 0},
     };
     zm_status status = zm_operands_check(device, operands, ZM_COUNT(operands), refusal);
     return status == ZM_OK ? zm_activation_check(p->activation, refusal) : status;
@@ -34,10 +34,11 @@ static zm_status conv1d_check(const zm_device *device, const void *params, zm_re
 static zm_status panels_accept(const zm_device *device, const void *params, zm_refusal *refusal)
 {
     const zm_conv1d_params *p = params;
+    (void)device;
     uint64_t padded = p->x.shape[0] + 2 * (uint64_t)p->padding + conv_stride(p);
     if (padded > INT32_MAX)
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "%" PRIu64 " rows with padding", padded);
-    return zm_panel_accepts(device, &p->weight, refusal);
+    return zm_panel_accepts(ZM_FAMILY_CPU, &p->weight, refusal);
 }
 
 static zm_status conv1d_plan(const zm_call *call, zm_plan *plan)
@@ -80,8 +81,8 @@ static zm_status conv1d_plan(const zm_call *call, zm_plan *plan)
 }
 
 static const zm_candidate candidates[] = {
-    {"cpu", ZM_FAMILY_CPU, NULL, panels_accept, conv1d_plan},
-    {"ref", ZM_FAMILY_REF, NULL, NULL, conv1d_plan},
+    {"cpu", ZM_FAMILY_CPU, NULL, panels_accept, conv1d_plan, false},
+    {"ref", ZM_FAMILY_REF, NULL, NULL, conv1d_plan, false},
 };
 
 const zm_op zm_op_conv1d = {"conv1d", conv1d_check, candidates, ZM_COUNT(candidates)};

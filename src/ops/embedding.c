@@ -8,10 +8,10 @@ static zm_status embedding_check(const zm_device *device, const void *params, zm
     const zm_embedding_params *p = params;
     uint32_t rows = p->tokens.shape[0], vocabulary = p->table.shape[0], d = p->table.shape[1];
     const zm_operand operands[] = {
-        {"tokens", &p->tokens, 1, 1, rows, ZM_OPERAND_INDEX, 0, 0},
-        {"table", &p->table, 2, vocabulary, d, ZM_OPERAND_WEIGHT, 0, 0},
-        {"position", &p->position, 2, rows, d, ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
-        {"dst", &p->dst, 2, rows, d, ZM_OPERAND_REAL, ZM_OPERAND_OUTPUT, 0},
+        {"tokens", &p->tokens, 1, 1, rows, ZM_OPERAND_INDEX, 0, 0, 0},
+        {"table", &p->table, 2, vocabulary, d, ZM_OPERAND_WEIGHT, 0, 0, 0},
+        {"position", &p->position, 2, rows, d, ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0, 0},
+        {"dst", &p->dst, 2, rows, d, ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 0, 0},
     };
     return zm_operands_check(device, operands, ZM_COUNT(operands), refusal);
 }
@@ -48,8 +48,8 @@ static zm_status embedding_plan(const zm_call *call, zm_plan *plan)
 }
 
 static const zm_candidate candidates[] = {
-    {"cpu", ZM_FAMILY_CPU, NULL, NULL, embedding_plan},
-    {"ref", ZM_FAMILY_REF, NULL, NULL, embedding_plan},
+    {"cpu", ZM_FAMILY_CPU, NULL, NULL, embedding_plan, false},
+    {"ref", ZM_FAMILY_REF, NULL, NULL, embedding_plan, false},
 };
 
 const zm_op zm_op_embedding = {"embedding", embedding_check, candidates, ZM_COUNT(candidates)};

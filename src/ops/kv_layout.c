@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "common/alloc.h"
+#include "ops/operand.h"
 #include "ops/tuning.h"
 
 /* Fills what follows from heads, head_dim and capacity; false where 32 bits don't do. */
@@ -20,7 +21,8 @@ zm_status zm_kv_layout_get(const zm_device *device, zm_dtype dtype, uint32_t hea
 {
     if (!device || !out)
         return ZM_ERROR_INVALID_ARGUMENT;
-    const zm_tuning *tuning = zm_tuning_get(device);
+    const zm_op *const readers[] = {&zm_op_attention, &zm_op_kv_store};
+    const zm_tuning *tuning = zm_tuning_of(zm_layout_family(device, readers, ZM_COUNT(readers)));
     uint64_t rounded = (uint64_t)zm_ceil_div(capacity, tuning->key_step) * tuning->key_step;
     zm_kv_layout layout = {.dtype = dtype ? dtype : device->info.real_type,
                            .heads = heads,
@@ -32,8 +34,7 @@ zm_status zm_kv_layout_get(const zm_device *device, zm_dtype dtype, uint32_t hea
                        "kv layout: %" PRIu32 " heads of %" PRIu32 ", capacity %" PRIu32
                        ": none may be 0",
                        heads, head_dim, capacity);
-    if (layout.dtype != ZM_F32 && layout.dtype != ZM_F16 && layout.dtype != ZM_BF16 &&
-        layout.dtype != device->info.real_type)
+    if (!zm_type_is_stored(device, layout.dtype))
         return zm_fail(&device->log, ZM_ERROR_INVALID_ARGUMENT,
                        "kv layout: a cache can't be of type %s", zm_dtype_name(dtype));
     if (rounded > UINT32_MAX || !layout_fill(&layout))
@@ -45,24 +46,37 @@ zm_status zm_kv_layout_get(const zm_device *device, zm_dtype dtype, uint32_t hea
     return ZM_OK;
 }
 
-zm_status zm_kv_layout_check(const zm_kv_layout *layout, zm_refusal *refusal)
+static zm_status cache_check(const char *name, const zm_tensor *cache, const zm_kv_layout *layout,
+                             zm_refusal *refusal)
 {
-    zm_kv_layout wanted = *layout;
-    if (layout_fill(&wanted) && (!layout->panel || layout->capacity % layout->panel == 0) &&
-        wanted.head_stride == layout->head_stride && wanted.elements == layout->elements)
+    if (!cache->buffer || cache->dtype == layout->dtype)
         return ZM_OK;
-    return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
-                     "the layout contradicts itself; zm_kv_layout_get writes it");
+    return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "%s is %s, but its layout is for %s", name,
+                     zm_dtype_name(cache->dtype), zm_dtype_name(layout->dtype));
 }
 
-zm_status zm_kv_layout_accepts(const zm_device *device, const zm_kv_layout *layout,
+zm_status zm_kv_layout_check(const zm_device *device, const zm_kv_layout *layout,
+                             const zm_tensor *keys, const zm_tensor *values, zm_refusal *refusal)
+{
+    zm_kv_layout wanted = *layout;
+    bool sound = zm_type_is_stored(device, layout->dtype) && layout_fill(&wanted) &&
+                 (!layout->panel || layout->capacity % layout->panel == 0) &&
+                 wanted.head_stride == layout->head_stride && wanted.elements == layout->elements;
+    if (!sound)
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
+                         "the layout contradicts itself; zm_kv_layout_get writes it");
+    zm_status status = cache_check("k_cache", keys, layout, refusal);
+    return status == ZM_OK ? cache_check("v_cache", values, layout, refusal) : status;
+}
+
+zm_status zm_kv_layout_accepts(zm_kernel_family family, const zm_kv_layout *layout,
                                zm_refusal *refusal)
 {
-    const zm_tuning *tuning = zm_tuning_get(device);
+    const zm_tuning *tuning = zm_tuning_of(family);
     if (layout->panel != tuning->key_panel)
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED,
-                         "keys in panels of %" PRIu32 ", not %" PRIu32 " as zm_kv_layout_get says",
-                         layout->panel, tuning->key_panel);
+                         "keys in panels of %" PRIu32 ", not %" PRIu32, layout->panel,
+                         tuning->key_panel);
     if (layout->capacity % tuning->key_step != 0)
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED,
                          "a capacity of %" PRIu32 " is no multiple of %" PRIu32, layout->capacity,

@@ -5,12 +5,13 @@
 
 #include "ops/op.h"
 
-/* Is it a layout that zm_kv_layout_get could have written, for any device? Afterwards
- * elements and heads * head_dim fit 32 bits. */
-zm_status zm_kv_layout_check(const zm_kv_layout *layout, zm_refusal *refusal);
+/* Is it a layout that zm_kv_layout_get could have written, for any kernel of the device, and are
+ * the caches of its type? Afterwards elements and heads * head_dim fit 32 bits. */
+zm_status zm_kv_layout_check(const zm_device *device, const zm_kv_layout *layout,
+                             const zm_tensor *keys, const zm_tensor *values, zm_refusal *refusal);
 
-/* Does it suit the kernels that read keys as the device likes it? */
-zm_status zm_kv_layout_accepts(const zm_device *device, const zm_kv_layout *layout,
+/* Does it suit the kernels that read keys as the family likes it? */
+zm_status zm_kv_layout_accepts(zm_kernel_family family, const zm_kv_layout *layout,
                                zm_refusal *refusal);
 
 #endif

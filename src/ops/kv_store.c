@@ -13,12 +13,12 @@ static zm_status kv_store_check(const zm_device *device, const void *params, zm_
     uint32_t rows = p->k.shape[0];
     uint64_t cols = (uint64_t)layout->heads * layout->head_dim;
     const zm_operand operands[] = {
-        {"k", &p->k, 2, rows, cols, ZM_OPERAND_REAL, 0, 0},
-        {"v", &p->v, 2, rows, cols, ZM_OPERAND_REAL, 0, 0},
-        {"k_cache", &p->k_cache, 1, 1, layout->elements, ZM_OPERAND_REAL, ZM_OPERAND_OUTPUT, 0},
-        {"v_cache", &p->v_cache, 1, 1, layout->elements, ZM_OPERAND_REAL, ZM_OPERAND_OUTPUT, 0},
+        {"k", &p->k, 2, rows, cols, ZM_OPERAND_ACTIVATION, 0, 0, 0},
+        {"v", &p->v, 2, rows, cols, ZM_OPERAND_ACTIVATION, 0, 0, 0},
+        {"k_cache", &p->k_cache, 1, 1, layout->elements, ZM_OPERAND_CACHE, ZM_OPERAND_OUTPUT, 0, 0},
+        {"v_cache", &p->v_cache, 1, 1, layout->elements, ZM_OPERAND_CACHE, ZM_OPERAND_OUTPUT, 0, 0},
     };
-    zm_status status = zm_kv_layout_check(layout, refusal);
+    zm_status status = zm_kv_layout_check(device, layout, &p->k_cache, &p->v_cache, refusal);
     if (status == ZM_OK)
         status = zm_operands_check(device, operands, ZM_COUNT(operands), refusal);
     if (status == ZM_OK && (uint64_t)p->position + rows > layout->capacity)
@@ -60,8 +60,8 @@ static zm_status kv_store_plan(const zm_call *call, zm_plan *plan)
 }
 
 static const zm_candidate candidates[] = {
-    {"cpu", ZM_FAMILY_CPU, NULL, NULL, kv_store_plan},
-    {"ref", ZM_FAMILY_REF, NULL, NULL, kv_store_plan},
+    {"cpu", ZM_FAMILY_CPU, NULL, NULL, kv_store_plan, false},
+    {"ref", ZM_FAMILY_REF, NULL, NULL, kv_store_plan, false},
 };
 
 const zm_op zm_op_kv_store = {"kv_store", kv_store_check, candidates, ZM_COUNT(candidates)};

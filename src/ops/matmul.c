@@ -1,46 +1,147 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "ops/matmul.h"
+
 #include <inttypes.h>
 
-#include "ops/operand.h"
-#include "ops/options.h"
 #include "ops/tuning.h"
+
+/* ---- shapes ---- */
+
+static bool is_batch(const zm_matmul_params *p)
+{
+    return p->x.rank == 3;
+}
+
+static uint32_t batch_of(const zm_matmul_params *p)
+{
+    return is_batch(p) ? p->x.shape[0] : 1;
+}
+
+/* A dimension of a matrix, counted from the last one. */
+static uint32_t matrix_rows(const zm_matmul_params *p, const zm_tensor *tensor)
+{
+    return tensor->shape[is_batch(p) ? 1 : 0];
+}
+
+static uint32_t matrix_cols(const zm_matmul_params *p, const zm_tensor *tensor)
+{
+    return tensor->shape[is_batch(p) ? 2 : 1];
+}
+
+static uint32_t outputs_of(const zm_matmul_params *p)
+{
+    uint32_t rows = matrix_rows(p, &p->weight);
+    return p->gated ? rows / 2 : rows;
+}
+
+/* Columns of statistics of rows of n. */
+static uint64_t statistics_of(const zm_device *device, uint32_t n)
+{
+    return 2 * (uint64_t)zm_ceil_div(n, zm_statistics_group(device));
+}
+
+static uint32_t scale_d(const zm_matmul_params *p)
+{
+    uint32_t k = matrix_cols(p, &p->x);
+    if (p->scale.d)
+        return p->scale.d;
+    return p->scale.kind == ZM_ROW_SCALE_CRMS ? k + 1 : k;
+}
+
+/* ---- checks ---- */
+
+static zm_status scale_check(const zm_matmul_params *p, zm_refusal *refusal)
+{
+    const zm_row_scale *scale = &p->scale;
+    bool is_layer = scale->kind == ZM_ROW_SCALE_LAYER;
+    if (scale->kind < ZM_ROW_SCALE_NONE || scale->kind > ZM_ROW_SCALE_CRMS)
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "there is no row scale %d",
+                         (int)scale->kind);
+    if ((scale->kind != ZM_ROW_SCALE_NONE) != (scale->statistics.buffer != NULL))
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
+                         "scale: a kind and statistics go together");
+    if (is_layer != (scale->column_sums.buffer != NULL))
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
+                         "scale: ZM_ROW_SCALE_LAYER and column sums go together");
+    if (scale_d(p) == 0)
+        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "scale: d of 2^32");
+    return zm_eps_check(scale->eps, refusal);
+}
+
+static zm_status options_check(const zm_matmul_params *p, zm_refusal *refusal)
+{
+    if (p->gated && matrix_rows(p, &p->weight) % 2 != 0)
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
+                         "weight: %" PRIu32 " rows can't be gate and up of the same outputs",
+                         matrix_rows(p, &p->weight));
+    if (is_batch(p) && (p->scale.kind != ZM_ROW_SCALE_NONE || p->statistics.buffer))
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
+                         "a batch goes without scale and statistics");
+    zm_status status = zm_activation_check(p->activation, refusal);
+    return status == ZM_OK ? scale_check(p, refusal) : status;
+}
 
 static zm_status matmul_check(const zm_device *device, const void *params, zm_refusal *refusal)
 {
     const zm_matmul_params *p = params;
-    uint32_t m = p->x.shape[0], k = p->x.shape[1], n = p->weight.shape[0];
+    uint32_t rank = is_batch(p) ? 3 : 2, batch = batch_of(p);
+    uint32_t m = matrix_rows(p, &p->x), k = matrix_cols(p, &p->x);
+    uint32_t rows = matrix_rows(p, &p->weight), n = outputs_of(p);
     const zm_operand operands[] = {
-        {"x", &p->x, 2, m, k, ZM_OPERAND_REAL, 0, 0},
-        {"weight", &p->weight, 2, n, k, ZM_OPERAND_WEIGHT, ZM_OPERAND_PACKED, 0},
-        {"bias", &p->bias, 1, 1, n, ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
-        {"residual", &p->residual, 2, m, n, ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
-        {"dst", &p->dst, 2, m, n, ZM_OPERAND_REAL, ZM_OPERAND_OUTPUT, 1u << 3},
+        {"x", &p->x, rank, m, k, ZM_OPERAND_ACTIVATION, 0, 0, batch},
+        {"weight", &p->weight, rank, rows, k, ZM_OPERAND_WEIGHT, 0, 0, batch},
+        {"bias", &p->bias, 1, 1, rows, ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0, 0},
+        {"residual", &p->residual, rank, m, n, ZM_OPERAND_ACTIVATION, ZM_OPERAND_OPTIONAL, 0,
+         batch},
+        {"dst", &p->dst, rank, m, n, ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 1u << 3, batch},
+        {"scale.statistics", &p->scale.statistics, 2, m, statistics_of(device, k), ZM_OPERAND_REAL,
+         ZM_OPERAND_OPTIONAL, 0, 0},
+        {"scale.column_sums", &p->scale.column_sums, 1, 1, rows, ZM_OPERAND_REAL,
+         ZM_OPERAND_OPTIONAL, 0, 0},
+        {"statistics", &p->statistics, 2, m, statistics_of(device, n), ZM_OPERAND_REAL,
+         ZM_OPERAND_OUTPUT | ZM_OPERAND_OPTIONAL, 0, 0},
     };
-    zm_status status = zm_operands_check(device, operands, ZM_COUNT(operands), refusal);
-    return status == ZM_OK ? zm_activation_check(p->activation, refusal) : status;
+    zm_status status = options_check(p, refusal);
+    return status == ZM_OK ? zm_operands_check(device, operands, ZM_COUNT(operands), refusal)
+                           : status;
 }
 
-static zm_status panels_accept(const zm_device *device, const void *params, zm_refusal *refusal)
+/* A kernel writes the sums of its own groups of columns. */
+static zm_status statistics_accept(const zm_device *device, zm_kernel_family family,
+                                   const zm_matmul_params *p, zm_refusal *refusal)
 {
-    const zm_matmul_params *p = params;
-    return zm_panel_accepts(device, &p->weight, refusal);
+    uint32_t group = zm_statistics_group(device), own = zm_tuning_of(family)->statistics_group;
+    if (!p->statistics.buffer || group == own)
+        return ZM_OK;
+    return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED,
+                     "statistics of %" PRIu32 " columns, not %" PRIu32, group, own);
 }
 
-static zm_status matvec_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
+zm_status zm_matmul_panels_accept(const zm_device *device, zm_kernel_family family,
+                                  const zm_matmul_params *p, zm_refusal *refusal)
 {
-    const zm_matmul_params *p = params;
-    if (p->x.shape[0] != 1)
-        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "x has %" PRIu32 " rows, not 1",
-                         p->x.shape[0]);
-    return panels_accept(device, params, refusal);
+    zm_status status = zm_panel_accepts(family, &p->weight, refusal);
+    return status == ZM_OK ? statistics_accept(device, family, p, refusal) : status;
 }
 
-static struct zm_matmul_args matmul_args(const zm_matmul_params *p)
+zm_status zm_matmul_rows_accept(const zm_device *device, zm_kernel_family family,
+                                const zm_matmul_params *p, zm_refusal *refusal)
 {
+    if (p->weight.panel)
+        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "weights in panels of %" PRIu32,
+                         p->weight.panel);
+    return statistics_accept(device, family, p, refusal);
+}
+
+/* ---- launches ---- */
+
+struct zm_matmul_args zm_matmul_args_get(const zm_device *device, const zm_matmul_params *p)
+{
+    uint32_t k = matrix_cols(p, &p->x);
     return (struct zm_matmul_args){
-        .m = p->x.shape[0],
-        .n = p->weight.shape[0],
-        .k = p->x.shape[1],
+        .m = matrix_rows(p, &p->x),
+        .n = outputs_of(p),
+        .k = k,
         .x_offset = zm_arg_offset(&p->x),
         .x_stride = zm_arg_stride(&p->x),
         .weight_offset = zm_arg_offset(&p->weight),
@@ -52,55 +153,143 @@ static struct zm_matmul_args matmul_args(const zm_matmul_params *p)
         .residual_stride = zm_arg_stride(&p->residual),
         .dst_offset = zm_arg_offset(&p->dst),
         .dst_stride = zm_arg_stride(&p->dst),
-        .flags = zm_arg_flag(&p->bias, ZM_FLAG_BIAS) | zm_arg_flag(&p->residual, ZM_FLAG_RESIDUAL),
+        .flags = zm_arg_flag(&p->bias, ZM_FLAG_BIAS) | zm_arg_flag(&p->residual, ZM_FLAG_RESIDUAL) |
+                 zm_arg_flag(&p->statistics, ZM_FLAG_STATISTICS) | (p->gated ? ZM_FLAG_GATED : 0),
         .activation = (uint32_t)p->activation,
-        .batch = 1,
+        .scale_kind = (uint32_t)p->scale.kind,
+        .scale_offset = zm_arg_offset(&p->scale.statistics),
+        .scale_stride = zm_arg_stride(&p->scale.statistics),
+        .scale_groups = zm_ceil_div(k, zm_statistics_group(device)),
+        .scale_d = scale_d(p),
+        .scale_eps = p->scale.eps,
+        .column_sums_offset = zm_arg_offset(&p->scale.column_sums),
+        .statistics_offset = zm_arg_offset(&p->statistics),
+        .statistics_stride = zm_arg_stride(&p->statistics),
+        .batch = batch_of(p),
+        .x_batch = zm_arg_batch(&p->x),
+        .weight_batch = zm_arg_batch(&p->weight),
+        .residual_batch = zm_arg_batch(&p->residual),
+        .dst_batch = zm_arg_batch(&p->dst),
     };
 }
 
-static zm_status launch_add(const zm_call *call, const struct zm_matmul_args *args, uint32_t rows,
+void zm_matmul_bind(const zm_matmul_params *p, zm_launch *launch)
+{
+    zm_buffer *const buffers[] = {p->x.buffer,
+                                  p->weight.buffer,
+                                  p->bias.buffer,
+                                  p->residual.buffer,
+                                  p->dst.buffer,
+                                  p->scale.statistics.buffer,
+                                  p->scale.column_sums.buffer,
+                                  p->statistics.buffer};
+    launch->buffer_count = ZM_COUNT(buffers);
+    for (size_t i = 0; i < ZM_COUNT(buffers); i++)
+        launch->buffers[i] = buffers[i];
+}
+
+zm_options zm_matmul_options(const zm_matmul_params *p)
+{
+    zm_options options = zm_options_get(p->x.dtype);
+    zm_options_add(&options, "WEIGHT_TYPE", p->weight.dtype);
+    return options;
+}
+
+/* ---- cpu family ---- */
+
+static zm_status cpu_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
+{
+    return zm_matmul_panels_accept(device, ZM_FAMILY_CPU, params, refusal);
+}
+
+static zm_status matvec_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
+{
+    const zm_matmul_params *p = params;
+    if (p->x.shape[0] != 1)
+        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "x has %" PRIu32 " rows, not 1",
+                         p->x.shape[0]);
+    return cpu_accepts(device, params, refusal);
+}
+
+static zm_status rows_accept(const zm_device *device, const void *params, zm_refusal *refusal)
+{
+    return zm_matmul_rows_accept(device, ZM_FAMILY_CPU, params, refusal);
+}
+
+/* What most calls don't ask for is left out of the kernel, since asking costs time there. */
+static bool needs_epilogue(const zm_matmul_params *p)
+{
+    bool is_common = p->activation == ZM_ACTIVATION_NONE || p->activation == ZM_ACTIVATION_GELU;
+    return p->gated || p->scale.kind != ZM_ROW_SCALE_NONE || p->statistics.buffer || !is_common;
+}
+
+static zm_status cpu_launch(const zm_call *call, const struct zm_matmul_args *args, uint32_t rows,
                             uint32_t columns, uint32_t blocks, zm_plan *plan)
 {
     const zm_matmul_params *p = call->params;
-    zm_options options = zm_options_get(p->x.dtype);
-    zm_options_add(&options, "WEIGHT_TYPE", p->weight.dtype);
+    zm_options options = zm_matmul_options(p);
+    zm_options_add(&options, "EPILOGUE", needs_epilogue(p));
     if (rows)
         zm_options_add(&options, "ROWS", rows);
-    const zm_launch launch = {
+    zm_launch launch = {
         .options = options.text,
-        .buffers = {p->x.buffer, p->weight.buffer, p->bias.buffer, p->residual.buffer,
-                    p->dst.buffer, p->scale.statistics.buffer, p->scale.column_sums.buffer,
-                    p->statistics.buffer},
-        .buffer_count = 8,
-        .groups = {columns, blocks},
+        .groups = {columns, blocks, args->batch},
         .args = args,
         .args_size = sizeof(*args),
     };
+    zm_matmul_bind(p, &launch);
     return zm_plan_add(call, &launch, plan);
 }
 
-static zm_status matmul_plan(const zm_call *call, zm_plan *plan)
+/* Work-items along the outputs: as many of these as a group of statistics has. */
+static uint32_t column_items(const struct zm_matmul_args *args)
 {
-    struct zm_matmul_args args = matmul_args(call->params);
-    uint32_t panels = zm_panel_count(args.n, args.weight_panel);
-    zm_tiling tiling = zm_tiling_get(call->device, args.m, panels);
-    args.row_block = tiling.row_block;
-    return launch_add(call, &args, tiling.rows, panels, tiling.blocks, plan);
+    return zm_ceil_div(args->n, zm_tuning_of(ZM_FAMILY_CPU)->statistics_group);
 }
 
-/* One row: row_block says how many panels a work-item takes. */
+static zm_status cpu_plan(const zm_call *call, zm_plan *plan)
+{
+    struct zm_matmul_args args = zm_matmul_args_get(call->device, call->params);
+    uint32_t columns = column_items(&args);
+    zm_tiling tiling = zm_tiling_get(call->device, args.m, columns);
+    args.row_block = tiling.row_block;
+    return cpu_launch(call, &args, tiling.rows, columns, tiling.blocks, plan);
+}
+
+/* One row: row_block says how many columns of 32 outputs a work-item takes. */
 static zm_status matvec_plan(const zm_call *call, zm_plan *plan)
 {
-    struct zm_matmul_args args = matmul_args(call->params);
-    uint32_t panels = zm_panel_count(args.n, args.weight_panel);
-    args.row_block = zm_matvec_panels(call->device, panels);
-    return launch_add(call, &args, 0, zm_ceil_div(panels, args.row_block), 1, plan);
+    struct zm_matmul_args args = zm_matmul_args_get(call->device, call->params);
+    uint32_t columns = column_items(&args);
+    args.row_block = zm_matvec_panels(call->device, columns);
+    return cpu_launch(call, &args, 0, zm_ceil_div(columns, args.row_block), 1, plan);
+}
+
+/* Rows of weights: enough work-items over all matrices of the batch together. */
+static zm_status rows_plan(const zm_call *call, zm_plan *plan)
+{
+    struct zm_matmul_args args = zm_matmul_args_get(call->device, call->params);
+    uint32_t columns = column_items(&args);
+    uint64_t all = (uint64_t)columns * args.batch;
+    zm_tiling tiling =
+        zm_tiling_get(call->device, args.m, all > UINT32_MAX ? UINT32_MAX : (uint32_t)all);
+    args.row_block = tiling.row_block;
+    return cpu_launch(call, &args, 0, columns, tiling.blocks, plan);
+}
+
+static zm_status ref_plan(const zm_call *call, zm_plan *plan)
+{
+    struct zm_matmul_args args = zm_matmul_args_get(call->device, call->params);
+    zm_launch launch = {.args = &args, .args_size = sizeof(args)};
+    zm_matmul_bind(call->params, &launch);
+    return zm_plan_add(call, &launch, plan);
 }
 
 static const zm_candidate candidates[] = {
-    {"cpu_matvec", ZM_FAMILY_CPU, "matvec", matvec_accepts, matvec_plan},
-    {"cpu", ZM_FAMILY_CPU, NULL, panels_accept, matmul_plan},
-    {"ref", ZM_FAMILY_REF, NULL, NULL, matmul_plan},
+    {"cpu_matvec", ZM_FAMILY_CPU, "matvec", matvec_accepts, matvec_plan, false},
+    {"cpu", ZM_FAMILY_CPU, NULL, cpu_accepts, cpu_plan, false},
+    {"cpu_rows", ZM_FAMILY_CPU, "matmul_rows", rows_accept, rows_plan, true},
+    {"ref", ZM_FAMILY_REF, NULL, NULL, ref_plan, false},
 };
 
 const zm_op zm_op_matmul = {"matmul", matmul_check, candidates, ZM_COUNT(candidates)};

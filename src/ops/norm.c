@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <math.h>
-
 #include "ops/operand.h"
 #include "ops/options.h"
 #include "ops/tuning.h"
+
+static uint32_t crms_d(const zm_norm_params *p)
+{
+    return p->true_d ? p->true_d : p->x.shape[1] + 1;
+}
 
 static zm_status norm_check(const zm_device *device, const void *params, zm_refusal *refusal)
 {
@@ -11,20 +14,36 @@ static zm_status norm_check(const zm_device *device, const void *params, zm_refu
     uint32_t rows = p->x.shape[0], d = p->x.shape[1];
     const uint32_t x_or_residual = 1u << 0 | 1u << 1;
     const zm_operand operands[] = {
-        {"x", &p->x, 2, rows, d, ZM_OPERAND_REAL, 0, 0},
-        {"residual", &p->residual, 2, rows, d, ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
-        {"weight", &p->weight, 1, 1, d, ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
-        {"bias", &p->bias, 1, 1, d, ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
-        {"dst", &p->dst, 2, rows, d, ZM_OPERAND_REAL, ZM_OPERAND_OUTPUT, x_or_residual},
-        {"sum", &p->sum, 2, rows, d, ZM_OPERAND_REAL, ZM_OPERAND_OUTPUT | ZM_OPERAND_OPTIONAL,
-         x_or_residual},
+        {"x", &p->x, 2, rows, d, ZM_OPERAND_ACTIVATION, 0, 0, 0},
+        {"residual", &p->residual, 2, rows, d, ZM_OPERAND_ACTIVATION, ZM_OPERAND_OPTIONAL, 0, 0},
+        {"weight", &p->weight, 1, 1, d, ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0, 0},
+        {"bias", &p->bias, 1, 1, d, ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0, 0},
+        {"dst", &p->dst, 2, rows, d, ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, x_or_residual, 0},
+        {"sum", &p->sum, 2, rows, d, ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT | ZM_OPERAND_OPTIONAL,
+         x_or_residual, 0},
     };
     if (p->sum.buffer && !p->residual.buffer)
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "sum is there without a residual");
-    if (!isfinite(p->eps) || p->eps < 0)
-        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "eps %g is not 0 or more",
-                         (double)p->eps);
-    return zm_operands_check(device, operands, ZM_COUNT(operands), refusal);
+    zm_status status = zm_eps_check(p->eps, refusal);
+    if (status == ZM_OK)
+        status = zm_operands_check(device, operands, ZM_COUNT(operands), refusal);
+    return status;
+}
+
+static zm_status plain_check(const zm_device *device, const void *params, zm_refusal *refusal)
+{
+    const zm_norm_params *p = params;
+    if (p->true_d)
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "true_d is for crms_norm only");
+    return norm_check(device, params, refusal);
+}
+
+static zm_status crms_check(const zm_device *device, const void *params, zm_refusal *refusal)
+{
+    const zm_norm_params *p = params;
+    if (crms_d(p) == 0)
+        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "d of 2^32");
+    return norm_check(device, params, refusal);
 }
 
 static zm_status norm_plan(const zm_call *call, zm_plan *plan)
@@ -47,6 +66,7 @@ static zm_status norm_plan(const zm_call *call, zm_plan *plan)
                  zm_arg_flag(&p->weight, ZM_FLAG_WEIGHT) | zm_arg_flag(&p->bias, ZM_FLAG_BIAS) |
                  zm_arg_flag(&p->sum, ZM_FLAG_SUM),
         .eps = p->eps,
+        .true_d = crms_d(p),
     };
     const zm_options options = zm_options_get(p->x.dtype);
     const zm_launch launch = {
@@ -62,12 +82,13 @@ static zm_status norm_plan(const zm_call *call, zm_plan *plan)
 }
 
 static const zm_candidate candidates[] = {
-    {"cpu", ZM_FAMILY_CPU, NULL, NULL, norm_plan},
-    {"ref", ZM_FAMILY_REF, NULL, NULL, norm_plan},
+    {"cpu", ZM_FAMILY_CPU, NULL, NULL, norm_plan, false},
+    {"ref", ZM_FAMILY_REF, NULL, NULL, norm_plan, false},
 };
 
-const zm_op zm_op_layer_norm = {"layer_norm", norm_check, candidates, ZM_COUNT(candidates)};
-const zm_op zm_op_rms_norm = {"rms_norm", norm_check, candidates, ZM_COUNT(candidates)};
+const zm_op zm_op_layer_norm = {"layer_norm", plain_check, candidates, ZM_COUNT(candidates)};
+const zm_op zm_op_rms_norm = {"rms_norm", plain_check, candidates, ZM_COUNT(candidates)};
+const zm_op zm_op_crms_norm = {"crms_norm", crms_check, candidates, ZM_COUNT(candidates)};
 
 zm_status zm_layer_norm(zm_stream *stream, const zm_norm_params *params)
 {
@@ -77,4 +98,9 @@ zm_status zm_layer_norm(zm_stream *stream, const zm_norm_params *params)
 zm_status zm_rms_norm(zm_stream *stream, const zm_norm_params *params)
 {
     return zm_op_run(stream, &zm_op_rms_norm, params);
+}
+
+zm_status zm_crms_norm(zm_stream *stream, const zm_norm_params *params)
+{
+    return zm_op_run(stream, &zm_op_crms_norm, params);
 }

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ops/tuning.h"
+
 zm_status zm_refuse(zm_refusal *refusal, zm_status status, const char *format, ...)
 {
     va_list args;
@@ -18,8 +20,7 @@ zm_status zm_refuse(zm_refusal *refusal, zm_status status, const char *format, .
  * is slow, but right. */
 static bool family_suits(const zm_device *device, zm_kernel_family family)
 {
-    bool is_cpu = device->info.type == ZM_DEVICE_CPU;
-    return family == ZM_FAMILY_REF || (family == ZM_FAMILY_CPU) == is_cpu;
+    return family == zm_family_get(device);
 }
 
 static zm_status candidate_accepts(const zm_call *call, zm_refusal *refusal)
@@ -35,48 +36,93 @@ static zm_status candidate_accepts(const zm_call *call, zm_refusal *refusal)
     return candidate->accepts ? candidate->accepts(call->device, call->params, refusal) : ZM_OK;
 }
 
+static const zm_candidate *candidate_named(const zm_op *op, const char *name)
+{
+    for (size_t i = 0; i < op->candidate_count; i++)
+        if (strcmp(op->candidates[i].name, name) == 0)
+            return &op->candidates[i];
+    return NULL;
+}
+
+const zm_candidate *zm_op_forced(const zm_device *device, const zm_op *op)
+{
+    const char *name = zm_device_forced_kernel(device, op->name);
+    return name ? candidate_named(op, name) : NULL;
+}
+
+zm_kernel_family zm_layout_family(const zm_device *device, const zm_op *const *ops, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const zm_candidate *forced = zm_op_forced(device, ops[i]);
+        if (forced)
+            return forced->family;
+    }
+    return zm_family_get(device);
+}
+
 static zm_status plan_forced(zm_call *call, const char *name, zm_plan *plan)
 {
     const zm_log *log = &call->device->log;
-    const zm_op *op = call->op;
-    for (size_t i = 0; i < op->candidate_count; i++) {
-        if (strcmp(op->candidates[i].name, name) != 0)
-            continue;
-        zm_refusal refusal;
-        call->candidate = &op->candidates[i];
-        zm_status status = candidate_accepts(call, &refusal);
-        if (status != ZM_OK)
-            return zm_fail(log, status, "%s: the forced kernel %s can't do it: %s", op->name, name,
-                           refusal.reason);
-        return call->candidate->plan(call, plan);
-    }
-    return zm_fail(log, ZM_ERROR_NOT_FOUND,
-                   "%s: there is no kernel candidate '%s'; zm_op_list names those there are",
-                   op->name, name);
+    const char *op = call->op->name;
+    zm_refusal refusal;
+    call->candidate = candidate_named(call->op, name);
+    if (!call->candidate)
+        return zm_fail(log, ZM_ERROR_NOT_FOUND,
+                       "%s: there is no kernel candidate '%s'; zm_op_list names those there are",
+                       op, name);
+    zm_status status = candidate_accepts(call, &refusal);
+    if (status != ZM_OK)
+        return zm_fail(log, status, "%s: the forced kernel %s can't do it: %s", op, name,
+                       refusal.reason);
+    return call->candidate->plan(call, plan);
+}
+
+/* Reasons why candidates weren't taken, one after the other. */
+typedef struct reasons {
+    char text[512];
+    size_t used;
+} reasons;
+
+static void reasons_add(reasons *r, const zm_call *call, const char *reason)
+{
+    const char *name = call->candidate->name;
+    zm_logf(&call->device->log, ZM_LOG_DEBUG, "%s: not %s: %s", call->op->name, name, reason);
+    if (r->used < sizeof(r->text))
+        r->used += (size_t)snprintf(r->text + r->used, sizeof(r->text) - r->used, "%s%s: %s",
+                                    r->used ? "; " : "", name, reason);
+}
+
+/* Does this say that the driver has no such kernel, so that another one may still do? */
+static bool is_no_kernel(zm_status status)
+{
+    return status == ZM_ERROR_DEVICE || status == ZM_ERROR_UNSUPPORTED ||
+           status == ZM_ERROR_LIMIT || status == ZM_ERROR_NOT_FOUND;
 }
 
 static zm_status plan_first(zm_call *call, zm_plan *plan)
 {
-    const zm_log *log = &call->device->log;
     const zm_op *op = call->op;
-    char reasons[512] = "";
-    size_t used = 0;
+    reasons why = {"", 0};
+    zm_status failed = ZM_ERROR_UNSUPPORTED;
     for (size_t i = 0; i < 2 * op->candidate_count; i++) {
         zm_refusal refusal;
         bool suited = i < op->candidate_count;
         call->candidate = &op->candidates[i % op->candidate_count];
         if (family_suits(call->device, call->candidate->family) != suited)
             continue;
-        if (candidate_accepts(call, &refusal) == ZM_OK)
-            return call->candidate->plan(call, plan);
-        const char *name = call->candidate->name;
-        zm_logf(log, ZM_LOG_DEBUG, "%s: not %s: %s", op->name, name, refusal.reason);
-        if (used < sizeof(reasons))
-            used += (size_t)snprintf(reasons + used, sizeof(reasons) - used, "%s%s: %s",
-                                     used ? "; " : "", name, refusal.reason);
+        zm_status status = candidate_accepts(call, &refusal);
+        if (status == ZM_OK) {
+            status = call->candidate->plan(call, plan);
+            if (!is_no_kernel(status))
+                return status;
+            failed = status;
+            plan->count = 0;
+            zm_refuse(&refusal, status, "it could not be built");
+        }
+        reasons_add(&why, call, refusal.reason);
     }
-    return zm_fail(log, ZM_ERROR_UNSUPPORTED, "%s: no kernel for device %s can do it (%s)",
-                   op->name, call->device->info.spec, reasons);
+    return zm_fail(&call->device->log, failed, "%s: no kernel for device %s can do it (%s)",
+                   op->name, call->device->info.spec, why.text);
 }
 
 zm_status zm_op_plan(zm_device *device, const zm_op *op, const void *params, zm_plan *plan)

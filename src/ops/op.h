@@ -48,6 +48,8 @@ struct zm_candidate {
     zm_status (*accepts)(const zm_device *device, const void *params, zm_refusal *refusal);
     /* Fills the plan; builds its kernels at the first call. */
     zm_status (*plan)(const zm_call *call, zm_plan *plan);
+    /* Reads weights as rows, whatever the panels of its family. */
+    bool plain_rows;
 };
 
 struct zm_op {
@@ -62,6 +64,12 @@ struct zm_op {
 zm_status zm_op_plan(zm_device *device, const zm_op *op, const void *params, zm_plan *plan);
 /* Plans and enqueues. */
 zm_status zm_op_run(zm_stream *stream, const zm_op *op, const void *params);
+
+/* The candidate that is forced for the op, or NULL. */
+const zm_candidate *zm_op_forced(const zm_device *device, const zm_op *op);
+/* The family whose layouts of weights and caches are wanted: that of the first op of these that has
+ * a forced candidate, or else the device's own. */
+zm_kernel_family zm_layout_family(const zm_device *device, const zm_op *const *ops, size_t count);
 
 /* One launch as a candidate describes it. */
 typedef struct zm_launch {
@@ -81,7 +89,9 @@ zm_status zm_plan_add(const zm_call *call, const zm_launch *launch, zm_plan *pla
 /* By the name in zm_op_list; NULL = there is none. */
 const zm_op *zm_op_find(const char *name);
 
-extern const zm_op zm_op_layer_norm, zm_op_rms_norm, zm_op_add, zm_op_recentre, zm_op_matmul,
-    zm_op_conv1d, zm_op_embedding, zm_op_kv_store, zm_op_attention, zm_op_argmax;
+extern const zm_op zm_op_layer_norm, zm_op_rms_norm, zm_op_crms_norm, zm_op_row_statistics,
+    zm_op_add, zm_op_recentre, zm_op_matmul, zm_op_conv1d, zm_op_patch_embedding, zm_op_embedding,
+    zm_op_kv_store, zm_op_attention, zm_op_rope, zm_op_softmax, zm_op_copy, zm_op_top_k,
+    zm_op_argmax;
 
 #endif

@@ -2,34 +2,61 @@
 #include "ops/operand.h"
 
 #include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
 
 #include "ops/tuning.h"
 #include "ops/view.h"
+
+bool zm_type_is_stored(const zm_device *device, zm_dtype dtype)
+{
+    return dtype == ZM_F32 || dtype == ZM_F16 || dtype == ZM_BF16 ||
+           dtype == device->info.real_type;
+}
 
 static bool type_fits(const zm_device *device, zm_operand_type type, zm_dtype dtype)
 {
     zm_dtype real = device->info.real_type;
     switch (type) {
+    case ZM_OPERAND_ACTIVATION: return dtype == real || dtype == ZM_F16 || dtype == ZM_BF16;
     case ZM_OPERAND_REAL: return dtype == real;
-    case ZM_OPERAND_WEIGHT: return dtype == real || dtype == ZM_F32 || dtype == ZM_F16;
+    case ZM_OPERAND_WEIGHT:
+    case ZM_OPERAND_CACHE: return zm_type_is_stored(device, dtype);
     case ZM_OPERAND_INDEX: return dtype == ZM_I32;
+    case ZM_OPERAND_ANY: return dtype == ZM_I32 || zm_type_is_stored(device, dtype);
     }
     return false;
+}
+
+static void shape_print(char *text, size_t size, const uint64_t *shape, uint32_t rank)
+{
+    size_t used = 0;
+    for (uint32_t i = 0; i < rank && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "[%" PRIu64 "]", shape[i]);
 }
 
 static zm_status shape_check(const zm_operand *operand, zm_refusal *refusal)
 {
     const zm_tensor *tensor = operand->tensor;
+    const uint64_t all[] = {operand->batch, operand->rows, operand->cols};
+    const uint64_t *wanted = all + 3 - operand->rank;
+    uint64_t got[3];
+    char is[72], should[72];
+    bool same = true;
+    if (operand->rank == 0 && tensor->rank >= 1 && tensor->rank <= ZM_MAX_RANK)
+        return ZM_OK;
     if (tensor->rank != operand->rank)
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "rank %" PRIu32 ", not %" PRIu32,
                          tensor->rank, operand->rank);
-    uint32_t rows = operand->rank == 2 ? tensor->shape[0] : 1;
-    uint32_t cols = tensor->shape[operand->rank - 1];
-    if (cols != operand->cols || (operand->rank == 2 && rows != operand->rows))
-        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
-                         "shape [%" PRIu32 "][%" PRIu32 "], not [%" PRIu64 "][%" PRIu64 "]", rows,
-                         cols, operand->rank == 2 ? operand->rows : 1, operand->cols);
-    return ZM_OK;
+    for (uint32_t i = 0; i < operand->rank; i++) {
+        got[i] = tensor->shape[i];
+        same &= got[i] == wanted[i];
+    }
+    if (same)
+        return ZM_OK;
+    shape_print(is, sizeof(is), got, operand->rank);
+    shape_print(should, sizeof(should), wanted, operand->rank);
+    return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "shape %s, not %s", is, should);
 }
 
 static zm_status tensor_check(const zm_device *device, const zm_operand *operand, zm_view *view,
@@ -46,8 +73,8 @@ static zm_status tensor_check(const zm_device *device, const zm_operand *operand
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "only weights come in panels");
     zm_status status = shape_check(operand, refusal);
     if (status == ZM_OK)
-        status = zm_view_get(tensor, view, refusal);
-    if (status == ZM_OK && (operand->use & ZM_OPERAND_PACKED) && view->rows > 1)
+        status = zm_view_get(tensor, (operand->use & ZM_OPERAND_STRIDED) != 0, view, refusal);
+    if (status == ZM_OK && (operand->use & ZM_OPERAND_PACKED) && !zm_tensor_is_packed(tensor))
         status = zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "there are gaps between its rows");
     return status;
 }
@@ -88,6 +115,31 @@ static zm_status pair_check(const zm_operand *operands, const zm_view *views, si
                      operands[j].name, relation == ZM_SAME_VIEW ? "" : " in part");
 }
 
+/* All activations of one type, and one that the device can compute on. */
+static zm_status activations_check(const zm_device *device, const zm_operand *operands,
+                                   size_t count, zm_refusal *refusal)
+{
+    const zm_operand *first = NULL;
+    for (size_t i = 0; i < count; i++) {
+        const zm_operand *one = &operands[i];
+        if (one->type != ZM_OPERAND_ACTIVATION || !one->tensor->buffer)
+            continue;
+        first = first ? first : one;
+        if (one->tensor->dtype != first->tensor->dtype)
+            return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
+                             "%s is %s, but %s is %s: the activations of a call share a type",
+                             one->name, zm_dtype_name(one->tensor->dtype), first->name,
+                             zm_dtype_name(first->tensor->dtype));
+    }
+    bool is_host = device->info.backend == ZM_BACKEND_HOST;
+    if (first && is_host && first->tensor->dtype != device->info.real_type)
+        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED,
+                         "%s: device %s has %s activations only, not %s", first->name,
+                         device->info.spec, zm_dtype_name(device->info.real_type),
+                         zm_dtype_name(first->tensor->dtype));
+    return ZM_OK;
+}
+
 zm_status zm_operands_check(const zm_device *device, const zm_operand *operands, size_t count,
                             zm_refusal *refusal)
 {
@@ -95,6 +147,8 @@ zm_status zm_operands_check(const zm_device *device, const zm_operand *operands,
     zm_status status = ZM_OK;
     for (size_t i = 0; status == ZM_OK && i < count; i++)
         status = operand_check(device, &operands[i], &views[i], refusal);
+    if (status == ZM_OK)
+        status = activations_check(device, operands, count, refusal);
     for (size_t i = 0; status == ZM_OK && i < count; i++)
         for (size_t j = 0; status == ZM_OK && j < i; j++)
             status = pair_check(operands, views, i, j, refusal);
@@ -111,6 +165,11 @@ uint32_t zm_arg_stride(const zm_tensor *matrix)
     return (uint32_t)zm_tensor_row_stride(matrix);
 }
 
+uint32_t zm_arg_batch(const zm_tensor *tensor)
+{
+    return tensor->buffer && tensor->rank == 3 ? (uint32_t)zm_tensor_stride(tensor, 0) : 0;
+}
+
 uint32_t zm_arg_flag(const zm_tensor *tensor, uint32_t flag)
 {
     return tensor->buffer ? flag : 0;
@@ -124,13 +183,26 @@ zm_status zm_activation_check(zm_activation activation, zm_refusal *refusal)
                      (int)activation);
 }
 
-zm_status zm_panel_accepts(const zm_device *device, const zm_tensor *weight, zm_refusal *refusal)
+zm_status zm_finite_check(const char *name, float value, zm_refusal *refusal)
 {
-    uint32_t panel = zm_tuning_get(device)->weight_panel;
+    if (isfinite(value))
+        return ZM_OK;
+    return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "%s %g is not finite", name,
+                     (double)value);
+}
+
+zm_status zm_eps_check(float eps, zm_refusal *refusal)
+{
+    if (isfinite(eps) && eps >= 0)
+        return ZM_OK;
+    return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "eps %g is not 0 or more", (double)eps);
+}
+
+zm_status zm_panel_accepts(zm_kernel_family family, const zm_tensor *weight, zm_refusal *refusal)
+{
+    uint32_t panel = zm_tuning_of(family)->weight_panel;
     if (weight->panel == panel)
         return ZM_OK;
     return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED,
-                     "weights in panels of %" PRIu32 ", not %" PRIu32
-                     " as zm_weight_layout_get says",
-                     weight->panel, panel);
+                     "weights in panels of %" PRIu32 ", not %" PRIu32, weight->panel, panel);
 }

@@ -5,6 +5,7 @@
 
 static const zm_tuning host_tuning = {
     .key_step = 1,
+    .statistics_group = 64,
     .attention_max_head = 2048,
 };
 
@@ -12,6 +13,7 @@ static const zm_tuning cpu_tuning = {
     .weight_panel = 32,
     .key_panel = 16,
     .key_step = 32,
+    .statistics_group = 32,
     .row_items_per_unit = 8,
     .row_elements_per_item = 4096,
     .block_rows = 192,
@@ -21,16 +23,34 @@ static const zm_tuning cpu_tuning = {
     .attention_max_head = 1024,
 };
 
+static const zm_tuning gpu_tuning = {
+    .weight_panel = 64,
+    .key_step = 1,
+    .statistics_group = 64,
+    .attention_max_head = 256,
+    .group_items = 256,
+};
+
 /* Rows that the register tiles of the cpu family come in. A tile costs its rows and the loading of
  * weights; under FULL_TILE rows the chains of adds are too few to hide their latency. */
 static const uint32_t tile_sizes[] = {12, 10, 8, 6, 4, 3, 2, 1};
 #define FULL_TILE 4
 #define TILE_LOADS 2
 
-const zm_tuning *zm_tuning_get(const zm_device *device)
+zm_kernel_family zm_family_get(const zm_device *device)
 {
-    /* Every other device runs the cpu family so far. */
-    return device->info.backend == ZM_BACKEND_HOST ? &host_tuning : &cpu_tuning;
+    if (device->info.backend == ZM_BACKEND_HOST)
+        return ZM_FAMILY_REF;
+    return device->info.type == ZM_DEVICE_CPU ? ZM_FAMILY_CPU : ZM_FAMILY_GPU;
+}
+
+const zm_tuning *zm_tuning_of(zm_kernel_family family)
+{
+    switch (family) {
+    case ZM_FAMILY_CPU: return &cpu_tuning;
+    case ZM_FAMILY_GPU: return &gpu_tuning;
+    default: return &host_tuning;
+    }
 }
 
 uint32_t zm_ceil_div(uint64_t a, uint32_t b)
@@ -49,17 +69,20 @@ uint32_t zm_panel_count(uint32_t n, uint32_t panel)
     return panel ? zm_ceil_div(n, panel) : 1;
 }
 
-uint32_t zm_row_items(const zm_device *device, uint32_t rows, uint32_t cols)
+uint32_t zm_element_items(const zm_device *device, uint64_t elements)
 {
-    const zm_tuning *tuning = zm_tuning_get(device);
+    const zm_tuning *tuning = &cpu_tuning;
     uint64_t most = (uint64_t)compute_units(device) * tuning->row_items_per_unit;
-    uint64_t elements = (uint64_t)rows * cols;
-    uint64_t items = tuning->row_elements_per_item ? elements / tuning->row_elements_per_item : 1;
+    uint64_t items = elements / tuning->row_elements_per_item;
     if (items > most)
         items = most;
-    if (items > rows)
-        items = rows;
     return items ? (uint32_t)items : 1;
+}
+
+uint32_t zm_row_items(const zm_device *device, uint32_t rows, uint32_t cols)
+{
+    uint32_t items = zm_element_items(device, (uint64_t)rows * cols);
+    return items < rows ? items : rows;
 }
 
 /* The cheapest tile of at most m rows: the kernels never read rows that aren't there. */
@@ -81,7 +104,7 @@ static uint32_t tile_rows(uint32_t m)
 
 zm_tiling zm_tiling_get(const zm_device *device, uint32_t m, uint32_t columns)
 {
-    const zm_tuning *tuning = zm_tuning_get(device);
+    const zm_tuning *tuning = &cpu_tuning;
     zm_tiling tiling = {.rows = tile_rows(m)};
     uint32_t tiles = zm_ceil_div(m, tiling.rows);
     uint64_t items = (uint64_t)compute_units(device) * tuning->block_items_per_unit;
@@ -101,6 +124,16 @@ zm_tiling zm_tiling_get(const zm_device *device, uint32_t m, uint32_t columns)
 
 uint32_t zm_matvec_panels(const zm_device *device, uint32_t panels)
 {
-    uint64_t items = (uint64_t)compute_units(device) * zm_tuning_get(device)->matvec_items_per_unit;
+    uint64_t items = (uint64_t)compute_units(device) * cpu_tuning.matvec_items_per_unit;
     return items && panels > items ? (uint32_t)(panels / items) : 1;
+}
+
+uint32_t zm_group_items(const zm_device *device, uint32_t most)
+{
+    const zm_device_limits *limits = &device->info.limits;
+    uint32_t items = 1;
+    while (items <= most / 2 && items * 2 <= limits->max_work_group &&
+           items * 2 <= limits->max_work_group_dim[0])
+        items *= 2;
+    return items;
 }

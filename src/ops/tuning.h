@@ -10,6 +10,9 @@ typedef struct zm_tuning {
     uint32_t key_panel;    /* positions per panel of keys; 0 = plain rows */
     uint32_t key_step;     /* the capacity of a cache is a multiple of this: attention may read up
                               to the next one */
+    uint32_t statistics_group; /* columns whose sums a matmul writes together */
+
+    /* ---- cpu family ---- */
 
     /* norms, add and the like: a work-item takes whole rows */
     uint32_t row_items_per_unit;    /* work-items per compute unit, at most */
@@ -22,17 +25,25 @@ typedef struct zm_tuning {
     uint32_t matvec_items_per_unit; /* one row: work-items per compute unit, about */
     uint32_t attention_few_rows;    /* up to here each row of a head is a work-item of its own */
     uint32_t attention_max_head;    /* the largest head that the kernels have room for */
+
+    /* ---- gpu family ---- */
+
+    uint32_t group_items; /* work-items of a work-group; fewer where the device allows fewer */
 } zm_tuning;
 
-/* For the kernel family that the device runs. */
-const zm_tuning *zm_tuning_get(const zm_device *device);
+const zm_tuning *zm_tuning_of(zm_kernel_family family);
+/* The family that suits the kind of device; any other may be forced. */
+zm_kernel_family zm_family_get(const zm_device *device);
 
-/* ---- what follows from them ---- */
+/* ---- what follows from them for the cpu family ---- */
 
 uint32_t zm_ceil_div(uint64_t a, uint32_t b);
 
 /* Panels of n rows; 1 for plain rows. */
 uint32_t zm_panel_count(uint32_t n, uint32_t panel);
+
+/* Work-items for an op that takes elements as they come. */
+uint32_t zm_element_items(const zm_device *device, uint64_t elements);
 
 /* Work-items for an op that takes whole rows. */
 uint32_t zm_row_items(const zm_device *device, uint32_t rows, uint32_t cols);
@@ -47,5 +58,10 @@ zm_tiling zm_tiling_get(const zm_device *device, uint32_t m, uint32_t columns);
 
 /* Panels of a one-row product that a work-item takes, of `panels`. */
 uint32_t zm_matvec_panels(const zm_device *device, uint32_t panels);
+
+/* ---- and for the gpu family ---- */
+
+/* The largest power of two that is at most `most` and that a work-group may have. */
+uint32_t zm_group_items(const zm_device *device, uint32_t most);
 
 #endif

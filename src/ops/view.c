@@ -5,16 +5,6 @@
 
 #include "common/alloc.h"
 
-uint64_t zm_tensor_row_stride(const zm_tensor *matrix)
-{
-    if (!matrix->buffer)
-        return 0;
-    uint32_t cols = matrix->shape[matrix->rank - 1];
-    /* The stride of a single row is never taken, whatever it says. */
-    bool strided = matrix->rank > 1 && matrix->shape[0] > 1 && matrix->stride[0] != 0;
-    return strided ? matrix->stride[0] : cols;
-}
-
 bool zm_weight_elements(uint32_t panel, uint32_t n, uint32_t k, uint64_t *out)
 {
     uint64_t rows = n;
@@ -23,105 +13,258 @@ bool zm_weight_elements(uint32_t panel, uint32_t n, uint32_t k, uint64_t *out)
     return zm_mul_u64(rows, k, out);
 }
 
-static zm_status strides_check(const zm_tensor *tensor, uint64_t cols, zm_refusal *refusal)
+/* ---- strides ---- */
+
+static bool has_strides(const zm_tensor *tensor)
+{
+    for (uint32_t i = 0; i < tensor->rank; i++)
+        if (tensor->stride[i] != 0)
+            return true;
+    return false;
+}
+
+/* UINT64_MAX where 64 bits don't do, which no buffer reaches. */
+static uint64_t packed_stride(const zm_tensor *tensor, uint32_t dim)
+{
+    uint64_t stride = 1;
+    for (uint32_t i = dim + 1; i < tensor->rank; i++)
+        if (!zm_mul_u64(stride, tensor->shape[i], &stride))
+            return UINT64_MAX;
+    return stride;
+}
+
+uint64_t zm_tensor_stride(const zm_tensor *tensor, uint32_t dim)
+{
+    /* A stride that is never taken may say anything. */
+    if (tensor->shape[dim] <= 1 || !has_strides(tensor))
+        return packed_stride(tensor, dim);
+    if (dim + 1 == tensor->rank && tensor->stride[dim] == 0)
+        return 1;
+    return tensor->stride[dim];
+}
+
+uint64_t zm_tensor_row_stride(const zm_tensor *matrix)
+{
+    if (!matrix->buffer)
+        return 0;
+    return matrix->rank < 2 ? matrix->shape[0] : zm_tensor_stride(matrix, matrix->rank - 2);
+}
+
+bool zm_tensor_is_packed(const zm_tensor *tensor)
+{
+    for (uint32_t i = 0; i < tensor->rank; i++)
+        if (zm_tensor_stride(tensor, i) != packed_stride(tensor, i))
+            return false;
+    return true;
+}
+
+/* ---- the bytes ---- */
+
+static zm_status strides_check(const zm_tensor *tensor, bool strided, zm_refusal *refusal)
 {
     uint64_t inner = tensor->stride[tensor->rank - 1];
-    bool packed = tensor->stride[0] == 0 && inner == 0;
-    if (tensor->rank == 1 && inner > 1)
-        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "stride %" PRIu64 ", not 1", inner);
-    if (packed || tensor->rank == 1)
-        return ZM_OK;
-    if (inner > 1)
+    if (inner > 1 && !strided)
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
                          "columns have stride %" PRIu64 ", not 1", inner);
-    if (tensor->panel)
-        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "packed panels have no strides");
-    if (tensor->shape[0] > 1 && tensor->stride[0] < cols)
+    if (tensor->panel && (has_strides(tensor) || tensor->rank != 2))
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
-                         "row stride %" PRIu64 " is less than the %" PRIu64 " columns",
-                         tensor->stride[0], cols);
+                         "packed panels are a matrix without strides");
+    for (uint32_t i = 0; i < tensor->rank; i++)
+        if (tensor->shape[i] == 0)
+            return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "an extent is 0");
     return ZM_OK;
 }
 
-/* Rows, columns and stride in elements. */
-static zm_status extents_get(const zm_tensor *tensor, zm_view *out, zm_refusal *refusal)
+/* Takes in a dimension of the tensor, the widest stride first. */
+static void dimension_add(zm_view *view, uint64_t count, uint64_t stride)
 {
-    uint32_t cols = tensor->shape[tensor->rank - 1];
-    uint32_t rows = tensor->rank == 1 ? 1 : tensor->shape[0];
-    if (rows == 0 || cols == 0)
-        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "an extent is 0");
-    zm_status status = strides_check(tensor, cols, refusal);
-    if (status != ZM_OK)
-        return status;
+    uint32_t place = view->dims++;
+    for (; place > 0 && view->stride[place - 1] < stride; place--) {
+        view->stride[place] = view->stride[place - 1];
+        view->count[place] = view->count[place - 1];
+    }
+    view->stride[place] = stride;
+    view->count[place] = count;
+}
 
-    *out = (zm_view){.buffer = tensor->buffer, .rows = rows, .row_bytes = cols};
-    out->stride = zm_tensor_row_stride(tensor);
-    if (tensor->panel) {
-        out->rows = 1;
-        if (!zm_weight_elements(tensor->panel, rows, cols, &out->row_bytes))
+/* Dimensions without gaps between them become one. */
+static void dimensions_join(zm_view *view)
+{
+    while (view->dims && view->stride[view->dims - 1] == view->run) {
+        if (!zm_mul_u64(view->run, view->count[view->dims - 1], &view->run))
+            return;
+        view->dims--;
+    }
+    for (uint32_t i = view->dims; i-- > 1;) {
+        uint64_t span, count;
+        if (!zm_mul_u64(view->stride[i], view->count[i], &span) || span != view->stride[i - 1] ||
+            !zm_mul_u64(view->count[i], view->count[i - 1], &count))
+            continue;
+        view->count[i - 1] = count;
+        view->stride[i - 1] = view->stride[i];
+        for (uint32_t j = i; j + 1 < view->dims; j++) {
+            view->count[j] = view->count[j + 1];
+            view->stride[j] = view->stride[j + 1];
+        }
+        view->dims--;
+    }
+}
+
+/* Each step of a dimension must clear what lies within it. */
+static zm_status extents_fill(zm_view *view, zm_refusal *refusal)
+{
+    uint64_t extent = view->run;
+    for (uint32_t i = view->dims; i-- > 0;) {
+        if (view->stride[i] < extent)
+            return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
+                             "a stride of %" PRIu64 " is less than the %" PRIu64
+                             " elements that it steps over",
+                             view->stride[i], extent);
+        uint64_t last;
+        if (!zm_mul_u64(view->stride[i], view->count[i] - 1, &last) ||
+            !zm_add_u64(last, extent, &extent))
             return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "too large");
+        view->extent[i] = extent;
     }
-    if (out->stride == cols && !tensor->panel) {
-        out->row_bytes = (uint64_t)rows * cols;
-        out->rows = 1;
-    }
-    if (out->rows == 1)
-        out->stride = out->row_bytes;
     return ZM_OK;
 }
 
-zm_status zm_view_get(const zm_tensor *tensor, zm_view *out, zm_refusal *refusal)
+/* In elements. */
+static zm_status dimensions_get(const zm_tensor *tensor, zm_view *view, zm_refusal *refusal)
 {
-    zm_status status = extents_get(tensor, out, refusal);
+    *view = (zm_view){.buffer = tensor->buffer, .begin = tensor->offset, .run = 1};
+    if (tensor->panel) {
+        if (!zm_weight_elements(tensor->panel, tensor->shape[0], tensor->shape[1], &view->run))
+            return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "too large");
+        return ZM_OK;
+    }
+    for (uint32_t i = 0; i < tensor->rank; i++) {
+        if (tensor->shape[i] == 1)
+            continue;
+        view->step[i] = zm_tensor_stride(tensor, i);
+        dimension_add(view, tensor->shape[i], view->step[i]);
+    }
+    dimensions_join(view);
+    return extents_fill(view, refusal);
+}
+
+static zm_status reach_check(const zm_tensor *tensor, const zm_view *view, zm_refusal *refusal)
+{
+    uint64_t held = tensor->buffer->size / zm_dtype_size(tensor->dtype), end;
+    if (!zm_add_u64(view->begin, view->dims ? view->extent[0] : view->run, &end) || end > held)
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
+                         "reaches outside its buffer of %" PRIu64 " elements", held);
+    bool fits = tensor->offset <= UINT32_MAX;
+    for (uint32_t i = 0; i < tensor->rank; i++)
+        fits &= tensor->shape[i] == 1 || zm_tensor_stride(tensor, i) <= UINT32_MAX;
+    return fits ? ZM_OK
+                : zm_refuse(refusal, ZM_ERROR_UNSUPPORTED,
+                            "offset or stride of 2^32 elements or more");
+}
+
+zm_status zm_view_get(const zm_tensor *tensor, bool strided, zm_view *out, zm_refusal *refusal)
+{
+    zm_status status = strides_check(tensor, strided, refusal);
+    if (status == ZM_OK)
+        status = dimensions_get(tensor, out, refusal);
+    if (status == ZM_OK)
+        status = reach_check(tensor, out, refusal);
     if (status != ZM_OK)
         return status;
     uint64_t element = zm_dtype_size(tensor->dtype);
-    uint64_t held = tensor->buffer->size / element, end;
-    if (!zm_mul_u64(out->rows - 1, out->stride, &end) || !zm_add_u64(end, out->row_bytes, &end) ||
-        !zm_add_u64(end, tensor->offset, &end) || end > held)
-        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
-                         "reaches outside its buffer of %" PRIu64 " elements", held);
-    if (tensor->offset > UINT32_MAX || zm_tensor_row_stride(tensor) > UINT32_MAX)
-        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED,
-                         "offset or stride of 2^32 elements or more");
-    out->begin = tensor->offset * element;
-    out->row_bytes *= element;
-    out->stride *= element;
+    out->begin *= element;
+    out->run *= element;
+    for (uint32_t i = 0; i < ZM_MAX_RANK; i++) {
+        out->stride[i] *= element;
+        out->extent[i] *= element;
+        out->step[i] *= element;
+    }
     return ZM_OK;
 }
 
-/* Does any row of the view share a byte with [begin, end)? */
-static bool rows_touch(const zm_view *view, uint64_t begin, uint64_t end)
+/* ---- overlaps ---- */
+
+/* Is nothing left of the view from dim on but one run? */
+static bool is_run(const zm_view *view, uint32_t dim)
 {
-    uint64_t first_end = view->begin + view->row_bytes;
-    uint64_t row = begin < first_end ? 0 : (begin - first_end) / view->stride + 1;
-    return row < view->rows && view->begin + row * view->stride < end;
+    return dim >= view->dims || dim >= ZM_MAX_RANK;
 }
 
-static bool any_row_touches(const zm_view *a, uint64_t rows, const zm_view *b)
+/* Bytes from the first to the last of the dimensions from dim on. */
+static uint64_t extent_of(const zm_view *view, uint32_t dim)
 {
-    for (uint64_t row = 0; row < rows; row++) {
-        uint64_t begin = a->begin + row * a->stride;
-        if (rows_touch(b, begin, begin + a->row_bytes))
+    return is_run(view, dim) ? view->run : view->extent[dim];
+}
+
+/* Does a part of the view, its dimensions from dim on with base as its first byte, share a byte
+ * with [begin, end)? */
+static bool part_touches(const zm_view *view, uint32_t dim, uint64_t base, uint64_t begin,
+                         uint64_t end)
+{
+    if (end <= base || base + extent_of(view, dim) <= begin)
+        return false;
+    if (is_run(view, dim))
+        return true;
+    uint64_t stride = view->stride[dim], first_end = base + extent_of(view, dim + 1);
+    uint64_t first = begin < first_end ? 0 : (begin - first_end) / stride + 1;
+    uint64_t last = (end - 1 - base) / stride;
+    if (last > view->count[dim] - 1)
+        last = view->count[dim] - 1;
+    if (first > last)
+        return false;
+    /* One in between lies within [begin, end). */
+    if (last - first >= 2)
+        return true;
+    return part_touches(view, dim + 1, base + first * stride, begin, end) ||
+           part_touches(view, dim + 1, base + last * stride, begin, end);
+}
+
+/* The same of a part of a and all of b. */
+static bool parts_touch(const zm_view *a, uint32_t dim, uint64_t base, const zm_view *b)
+{
+    if (!part_touches(b, 0, b->begin, base, base + extent_of(a, dim)))
+        return false;
+    if (is_run(a, dim))
+        return true;
+    for (uint64_t i = 0; i < a->count[dim]; i++)
+        if (parts_touch(a, dim + 1, base + i * a->stride[dim], b))
             return true;
-    }
     return false;
+}
+
+static uint64_t run_count(const zm_view *view)
+{
+    uint64_t runs = 1;
+    for (uint32_t i = 0; i < view->dims; i++)
+        runs *= view->count[i];
+    return runs;
+}
+
+static bool is_same(const zm_view *a, const zm_view *b)
+{
+    bool same = a->begin == b->begin && a->run == b->run && a->dims == b->dims;
+    for (uint32_t i = 0; same && i < a->dims; i++)
+        same = a->count[i] == b->count[i] && a->stride[i] == b->stride[i];
+    for (uint32_t i = 0; same && i < ZM_MAX_RANK; i++)
+        same = a->step[i] == b->step[i];
+    return same;
 }
 
 zm_relation zm_view_relation(const zm_view *a, const zm_view *b)
 {
     if (a->buffer != b->buffer)
         return ZM_DISJOINT;
+    if (is_same(a, b))
+        return ZM_SAME_VIEW;
     bool overlap;
-    if (a->stride == b->stride) {
-        if (a->begin == b->begin && a->rows == b->rows && a->row_bytes == b->row_bytes)
-            return ZM_SAME_VIEW;
+    if (a->dims == 1 && b->dims == 1 && a->stride[0] == b->stride[0]) {
         /* Only the distance of two rows counts, so one of them may be a first one. */
-        overlap = any_row_touches(a, 1, b) || any_row_touches(b, 1, a);
-    } else if (a->rows <= b->rows) {
-        overlap = any_row_touches(a, a->rows, b);
+        overlap = part_touches(b, 0, b->begin, a->begin, a->begin + a->run) ||
+                  part_touches(a, 0, a->begin, b->begin, b->begin + b->run);
+    } else if (run_count(a) <= run_count(b)) {
+        overlap = parts_touch(a, 0, a->begin, b);
     } else {
-        overlap = any_row_touches(b, b->rows, a);
+        overlap = parts_touch(b, 0, b->begin, a);
     }
     return overlap ? ZM_OVERLAP : ZM_DISJOINT;
 }

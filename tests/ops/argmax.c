@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "op_case.h"
+#include "op_run.h"
 
 extern const op_description op_argmax;
 
@@ -31,6 +31,8 @@ static bool cases(op_list *list)
             return false;
         }
         c->fill[X] = fills[i / 6];
+        c->activation = op_activations[i % 9 % 3];
+        c->small = widths[i % 6] < 2000 && i % 5 == 0;
     }
     return true;
 }
@@ -40,9 +42,9 @@ static zm_status run(zm_stream *stream, const op_params *params)
     return zm_argmax(stream, &params->argmax);
 }
 
-static void args(const op_params *params, op_args *out)
+static void args(const op_run *r, op_args *out)
 {
-    const zm_argmax_params *p = &params->argmax;
+    const zm_argmax_params *p = &r->reference.argmax;
     out->argmax = (struct zm_argmax_args){
         .rows = op_rows(&p->x),
         .n = op_cols(&p->x),

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 
 #include "cache.h"
 #include "fill.h"
@@ -8,6 +10,8 @@
 extern const op_description op_attention;
 
 enum { Q, K_CACHE, V_CACHE, SLOPES, DST, OPERANDS };
+
+#define MAX_DIM 256
 
 typedef struct attention_shape {
     uint32_t rows, heads, kv_heads, head_dim, kv_length;
@@ -24,10 +28,22 @@ static double scale_of(const zm_attention_params *p)
     return p->scale > 0 ? (double)p->scale : (float)(1 / sqrt(p->layout.head_dim));
 }
 
-/* How many keys the row sees. */
-static size_t visible(const zm_attention_params *p, size_t row)
+/* Where the row itself stands among the keys. */
+static int64_t position_of(const zm_attention_params *p, size_t row)
 {
-    return p->causal ? p->kv_length - op_rows(&p->q) + row + 1 : p->kv_length;
+    return (int64_t)p->kv_length - op_rows(&p->q) + (int64_t)row;
+}
+
+/* The keys begin .. end-1 are those that the row sees. */
+static size_t visible_end(const zm_attention_params *p, size_t row)
+{
+    return p->causal ? (size_t)position_of(p, row) + 1 : p->kv_length;
+}
+
+static size_t visible_begin(const zm_attention_params *p, size_t row)
+{
+    size_t end = visible_end(p, row);
+    return p->window && end > p->window ? end - p->window : 0;
 }
 
 static op_case *add_case(op_list *list, attention_shape s, size_t i)
@@ -100,13 +116,48 @@ static bool add_fills(op_list *list)
         c->fill[Q] = fills[i / 3].q;
         c->fill[K_CACHE] = fills[i / 3].k;
         c->fill[V_CACHE] = fills[i / 3].v;
+        c->small = i % 6 == 2;
+    }
+    return true;
+}
+
+/* Windows within a block of keys, across several, longer than the keys; slopes; soft caps; types
+ * of activations and caches; more query heads than heads of keys. */
+static bool add_options(op_list *list)
+{
+    static const zm_dtype caches[] = {ZM_DTYPE_NONE, ZM_F16, ZM_BF16};
+    static const uint32_t windows[] = {1, 5, 16, 33, 64, 100, 200, 1000};
+    static const float caps[] = {0, 30, 2};
+    static const attention_shape shapes[] = {
+        {1, 4, 1, 64, 150, true},  {7, 2, 2, 64, 90, true},  {20, 8, 2, 64, 130, true},
+        {33, 3, 1, 64, 33, true},  {3, 6, 3, 64, 300, true}, {1, 2, 2, 32, 70, true},
+        {9, 2, 1, 32, 77, true},   {5, 2, 2, 96, 80, true},  {4, 2, 1, 128, 140, true},
+        {1, 16, 1, 128, 60, true}, {3, 2, 1, 256, 66, true}, {6, 7, 7, 31, 40, true}};
+    static const size_t count = sizeof(shapes) / sizeof(shapes[0]);
+    for (size_t i = 0; i < count * 9; ++i) {
+        op_case *c = add_case(list, shapes[i % count], i);
+        if (!c) {
+            return false;
+        }
+        zm_attention_params *p = &c->params.attention;
+        bool common = shapes[i % count].head_dim == 64;
+        p->window = i % 3 ? windows[(i / 3 + i) % 8] : 0;
+        p->causal = p->window || i % 2;
+        p->soft_cap = caps[i / 2 % 3];
+        p->layout.dtype = caches[i / count % 3];
+        c->activation = common ? op_activations[i / count / 3] : OP_REAL;
+        if (i / count % 2 == 0) {
+            p->slopes = op_vector(heads_of(p), (i + 1) % 4);
+        }
+        c->fill[Q] = i % 7 == 3 ? OP_MEAN_100 : OP_NORMAL;
+        c->small = i % 13 == 0 || i % 13 == 7;
     }
     return true;
 }
 
 static bool cases(op_list *list)
 {
-    return add_sizes(list) && add_fills(list);
+    return add_sizes(list) && add_fills(list) && add_options(list);
 }
 
 static zm_status prepare(const zm_device *device, op_params *params)
@@ -116,15 +167,17 @@ static zm_status prepare(const zm_device *device, op_params *params)
 }
 
 /* Positions that aren't in use hold NaN: nobody may have written them yet. */
-static bool fill(const op_params *params, size_t operand, op_fill how, op_random *random,
-                 double *values)
+static bool fill(const op_run *r, size_t operand, op_fill how, op_random *random, double *values)
 {
-    const zm_attention_params *p = &params->attention;
+    const zm_attention_params *p = &r->params.attention;
     const zm_kv_layout *layout = &p->layout;
     size_t dim = layout->head_dim;
-    double row[128];
+    double row[MAX_DIM];
+    for (uint32_t head = 0; operand == SLOPES && head < heads_of(p); ++head) {
+        values[head] = exp2(-8.0 * (head + 1) / heads_of(p)); /* Press et al. 2021 */
+    }
     if (operand != K_CACHE && operand != V_CACHE) {
-        return false;
+        return operand == SLOPES;
     }
     for (size_t i = 0; i < layout->elements; ++i) {
         values[i] = NAN;
@@ -149,9 +202,9 @@ static zm_status run(zm_stream *stream, const op_params *params)
     return zm_attention(stream, &params->attention);
 }
 
-static void args(const op_params *params, op_args *out)
+static void args(const op_run *r, op_args *out)
 {
-    const zm_attention_params *p = &params->attention;
+    const zm_attention_params *p = &r->reference.attention;
     out->attention = (struct zm_attention_args){
         .rows = op_rows(&p->q),
         .heads = heads_of(p),
@@ -165,43 +218,76 @@ static void args(const op_params *params, op_args *out)
         .panel = p->layout.panel,
         .kv_type = ZM_F64,
         .kv_length = p->kv_length,
+        .window = p->window,
+        .slopes_offset = (uint32_t)p->slopes.offset,
         .dst_offset = (uint32_t)p->dst.offset,
         .dst_stride = (uint32_t)op_stride(&p->dst),
-        .flags = p->causal ? ZM_FLAG_CAUSAL : 0,
+        .flags = (p->causal ? ZM_FLAG_CAUSAL : 0) | (p->slopes.rank ? ZM_FLAG_SLOPES : 0),
         .scale = (float)scale_of(p),
+        .soft_cap = p->soft_cap,
     };
 }
 
-/* Squared L2 of sum p |v| of one head, times what the rounding of its scores does to p. */
-static double head_scale(const op_run *r, size_t head, size_t row)
+/* What a key's score is, and what its rounding errors are proportional to. */
+typedef struct head_score {
+    double score, magnitude;
+} head_score;
+
+static head_score score_of(const op_run *r, size_t head, size_t row, size_t key)
 {
     const zm_attention_params *p = &r->reference.attention;
     const zm_kv_layout *layout = &p->layout;
     size_t dim = layout->head_dim, kv_head = head / (heads_of(p) / layout->heads);
     const double *q = op_run_input(r, Q) + row * op_stride(&p->q) + head * dim;
-    const double *keys = op_run_input(r, K_CACHE), *values = op_run_input(r, V_CACHE);
-    double out[128] = {0}, total = 0, largest = 0, max = -INFINITY, squares = 0;
-    for (int pass = 0; pass < 2; ++pass) {
-        for (size_t j = 0; j < visible(p, row); ++j) {
-            double score = 0, magnitude = 0;
-            for (size_t i = 0; i < dim; ++i) {
-                double product = q[i] * keys[op_key_place(layout, kv_head, j, i)] * scale_of(p);
-                score += product;
-                magnitude += fabs(product);
-            }
-            max = fmax(max, score);
-            largest = fmax(largest, magnitude);
-            double weight = pass ? exp(score - max) : 0;
-            total += weight;
-            for (size_t i = 0; i < dim; ++i) {
-                out[i] += weight * fabs(values[op_value_place(layout, kv_head, j, i)]);
-            }
+    const double *keys = op_run_input(r, K_CACHE), *slopes = op_run_input(r, SLOPES);
+    double cap = (double)p->soft_cap;
+    head_score s = {0, 0};
+    for (size_t i = 0; i < dim; ++i) {
+        double product = q[i] * keys[op_key_place(layout, kv_head, key, i)] * scale_of(p);
+        s.score += product;
+        s.magnitude += fabs(product);
+    }
+    if (cap > 0) {
+        double slope = cosh(fmin(fabs(s.score / cap), 300)); /* of tanh: 1 / cosh^2 */
+        s.score = cap * tanh(s.score / cap);
+        s.magnitude = s.magnitude / slope / slope + fabs(s.score);
+    }
+    if (slopes) {
+        double bias = slopes[head] * (double)((int64_t)key - position_of(p, row));
+        s.score += bias;
+        s.magnitude += fabs(bias);
+    }
+    return s;
+}
+
+/* Squared L2 of sum p |v| of one head, times what the rounding of its scores does to p: the keys
+ * that weigh count. */
+static double head_scale(const op_run *r, size_t head, size_t row)
+{
+    const zm_attention_params *p = &r->reference.attention;
+    const zm_kv_layout *layout = &p->layout;
+    size_t dim = layout->head_dim, kv_head = head / (heads_of(p) / layout->heads);
+    const double *values = op_run_input(r, V_CACHE);
+    double out[MAX_DIM] = {0}, plain[MAX_DIM] = {0};
+    double total = 0, magnitudes = 0, max = -INFINITY, squares = 0;
+    for (size_t j = visible_begin(p, row); j < visible_end(p, row); ++j) {
+        head_score s = score_of(r, head, row, j);
+        double shrink = s.score > max ? exp(max - s.score) : 1;
+        max = fmax(max, s.score);
+        double weight = exp(s.score - max);
+        total = total * shrink + weight;
+        magnitudes = magnitudes * shrink + weight * s.magnitude;
+        for (size_t i = 0; i < dim; ++i) {
+            double value = weight * fabs(values[op_value_place(layout, kv_head, j, i)]);
+            plain[i] = plain[i] * shrink + value;
+            out[i] = out[i] * shrink + value * (1 + s.magnitude);
         }
     }
     for (size_t i = 0; i < dim; ++i) {
-        squares += out[i] / total * out[i] / total;
+        double scale = (out[i] + plain[i] * magnitudes / total) / total;
+        squares += scale * scale;
     }
-    return squares * (1 + largest) * (1 + largest);
+    return squares;
 }
 
 static double scale(const op_run *r, size_t operand, size_t row)
@@ -214,13 +300,13 @@ static double scale(const op_run *r, size_t operand, size_t row)
     return sqrt(squares);
 }
 
-/* Of a causal one only the keys that are seen. */
+/* Only of the keys that are seen. */
 static double flops(const op_params *params)
 {
     const zm_attention_params *p = &params->attention;
     double keys = 0;
     for (size_t row = 0; row < op_rows(&p->q); ++row) {
-        keys += (double)visible(p, row);
+        keys += (double)(visible_end(p, row) - visible_begin(p, row));
     }
     return 4 * keys * heads_of(p) * p->layout.head_dim;
 }
@@ -228,9 +314,22 @@ static double flops(const op_params *params)
 static double bytes(const op_params *params, size_t real_size)
 {
     const zm_attention_params *p = &params->attention;
-    double cache = 2.0 * p->kv_length * p->layout.heads * p->layout.head_dim;
+    size_t size = p->layout.dtype ? zm_dtype_size(p->layout.dtype) : real_size;
+    size_t keys = visible_end(p, op_rows(&p->q) - 1) - visible_begin(p, 0);
+    double cache = 2.0 * (double)keys * p->layout.heads * p->layout.head_dim;
     return op_tensor_bytes(&p->q, real_size) + op_tensor_bytes(&p->dst, real_size) +
-           cache * (double)real_size;
+           op_tensor_bytes(&p->slopes, real_size) + cache * (double)size;
+}
+
+static void describe(const op_params *params, char *text, size_t size)
+{
+    const zm_attention_params *p = &params->attention;
+    snprintf(text, size,
+             " heads=%" PRIu32 "/%" PRIu32 " head_dim=%" PRIu32 " kv_length=%" PRIu32
+             ":%s%s window=%" PRIu32 " scale=%g soft_cap=%g",
+             heads_of(p), p->layout.heads, p->layout.head_dim, p->kv_length,
+             p->layout.dtype ? zm_dtype_name(p->layout.dtype) : "real", p->causal ? " causal" : "",
+             p->window, scale_of(p), (double)p->soft_cap);
 }
 
 const op_description op_attention = {
@@ -251,4 +350,5 @@ const op_description op_attention = {
     .scale = scale,
     .flops = flops,
     .bytes = bytes,
+    .describe = describe,
 };

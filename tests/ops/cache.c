@@ -19,6 +19,7 @@ zm_status op_cache_prepare(const zm_device *device, zm_kv_layout *layout, zm_ten
     zm_status status = zm_kv_layout_get(device, layout->dtype, layout->heads, layout->head_dim,
                                         layout->capacity, layout);
     if (status == ZM_OK) {
+        keys->dtype = values->dtype = layout->dtype;
         keys->shape[0] = values->shape[0] = (uint32_t)layout->elements;
     }
     return status;

@@ -47,22 +47,40 @@ static void reject(op_verdict *verdict, const char *format, ...)
 /* One row of an output. */
 typedef struct op_row {
     const op_run *run;
-    size_t operand, row, cols;
-    const unsigned char *got;
-    size_t size; /* bytes of an element */
-    zm_dtype dtype;
-    const void *expected; /* double, or int32_t where dtype is I32 */
+    size_t operand, row;
+    const zm_tensor *tensor;
+    const op_memory *memory;
 } op_row;
 
-static double got_at(const op_row *r, size_t i)
+/* Both views of a tensor, the device's and the reference's, have the same places. */
+static const unsigned char *got_at(const op_row *r, size_t col)
 {
-    return r->dtype == ZM_I32 ? ((const int32_t *)r->got)[i] : zm_load_real(r->got, r->dtype, i);
+    return r->memory->after + op_place(r->tensor, r->row, col) * zm_dtype_size(r->memory->dtype);
 }
 
-static double expected_at(const op_row *r, size_t i)
+static double got_value(const op_row *r, size_t col)
 {
-    return r->dtype == ZM_I32 ? ((const int32_t *)r->expected)[i]
-                              : ((const double *)r->expected)[i];
+    const unsigned char *got = got_at(r, col);
+    return r->memory->dtype == ZM_I32 ? *(const int32_t *)got
+                                      : zm_load_real(got, r->memory->dtype, 0);
+}
+
+static double expected_value(const op_row *r, size_t col)
+{
+    uint64_t place = op_place(r->tensor, r->row, col);
+    return r->memory->dtype == ZM_I32 ? ((const int32_t *)r->memory->result)[place]
+                                      : ((const double *)r->memory->result)[place];
+}
+
+/* What the output's type makes of a value. */
+static double stored(const op_row *r, double value)
+{
+    double element = 0;
+    if (r->memory->dtype == ZM_I32) {
+        return value;
+    }
+    zm_store_real(&element, r->memory->dtype, 0, value);
+    return zm_load_real(&element, r->memory->dtype, 0);
 }
 
 static bool same_class(double got, double expected)
@@ -73,21 +91,42 @@ static bool same_class(double got, double expected)
     return isfinite(got);
 }
 
-/* |got - expected| and |expected| of the finite elements, L2. */
-static void row_norms(const op_row *r, double *difference, double *magnitude, op_verdict *verdict)
+/* Half a unit in the last place of the value where the type stores it. */
+static double rounding(zm_dtype dtype, double value)
 {
+    static const struct {
+        int digits, lowest; /* bits of the fraction; exponent of the least normal number */
+    } formats[] = {
+        [ZM_F32] = {23, -126}, [ZM_F16] = {10, -14}, [ZM_BF16] = {7, -126}, [ZM_F64] = {52, -1022}};
+    if (dtype == ZM_I32 || value == 0) {
+        return 0;
+    }
+    int exponent = ilogb(value);
+    exponent = exponent < formats[dtype].lowest ? formats[dtype].lowest : exponent;
+    return ldexp(0.5, exponent - formats[dtype].digits);
+}
+
+/* |got - expected| beyond the rounding to the type, and |expected|, of the finite elements, L2. */
+static void row_norms(const op_row *r, bool exact, double *difference, double *magnitude,
+                      op_verdict *verdict)
+{
+    zm_dtype dtype = r->memory->dtype;
     double squares = 0, expected_squares = 0;
-    for (size_t i = 0; i < r->cols; ++i) {
-        double got = got_at(r, i), expected = expected_at(r, i);
-        bool written = !op_canary_holds(r->got + i * r->size, r->size);
-        if (!written || !same_class(got, expected)) {
+    for (size_t i = 0; i < op_cols(r->tensor); ++i) {
+        double got = got_value(r, i), expected = expected_value(r, i);
+        double nearest = stored(r, expected);
+        bool written = !op_canary_holds(got_at(r, i), zm_dtype_size(dtype));
+        if (!written || !same_class(got, nearest) || (exact && got != nearest && !isnan(got))) {
             reject(verdict, "%s[%zu][%zu] is %.9g%s, not %.9g",
                    r->run->op->operands[r->operand].name, r->row, i, got,
                    written ? "" : " (not written)", expected);
             return;
         }
-        if (isfinite(expected)) {
-            squares += (got - expected) * (got - expected);
+        if (isfinite(nearest) && got != nearest) {
+            double error = fmax(fabs(got - expected) - rounding(dtype, expected), 0);
+            squares += error * error;
+        }
+        if (isfinite(nearest)) {
             expected_squares += expected * expected;
         }
     }
@@ -99,7 +138,7 @@ static void check_row(const op_row *r, double tolerance, op_verdict *verdict)
 {
     const op_description *op = r->run->op;
     double difference = 0, magnitude = 0;
-    row_norms(r, &difference, &magnitude, verdict);
+    row_norms(r, tolerance == 0, &difference, &magnitude, verdict);
     if (!verdict->ok || difference == 0) {
         return;
     }
@@ -115,21 +154,9 @@ static void check_row(const op_row *r, double tolerance, op_verdict *verdict)
 
 static void check_output(const op_run *run, size_t operand, double tolerance, op_verdict *verdict)
 {
-    const op_description *op = run->op;
-    const zm_tensor *tensor = op_view(op, &run->params, operand);
-    const op_memory *memory = &run->memory[run->owner[operand]];
-    size_t size = zm_dtype_size(memory->dtype);
-    size_t reference_size = memory->dtype == ZM_I32 ? sizeof(int32_t) : sizeof(double);
+    const zm_tensor *tensor = op_view(run->op, &run->params, operand);
     for (size_t row = 0; row < op_rows(tensor); ++row) {
-        size_t first = tensor->offset + row * op_stride(tensor);
-        op_row r = {.run = run,
-                    .operand = operand,
-                    .row = row,
-                    .cols = op_cols(tensor),
-                    .got = memory->after + first * size,
-                    .size = size,
-                    .dtype = memory->dtype,
-                    .expected = (const char *)memory->result + first * reference_size};
+        op_row r = {run, operand, row, tensor, &run->memory[run->owner[operand]]};
         check_row(&r, tolerance, verdict);
     }
 }
@@ -143,7 +170,9 @@ static void mark_outputs(const op_run *run, size_t owner, bool *written)
             continue;
         }
         for (size_t row = 0; row < op_rows(tensor); ++row) {
-            memset(written + tensor->offset + row * op_stride(tensor), true, op_cols(tensor));
+            for (size_t col = 0; col < op_cols(tensor); ++col) {
+                written[op_place(tensor, row, col)] = true;
+            }
         }
     }
 }

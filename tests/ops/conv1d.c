@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 
 #include "op_run.h"
 
@@ -31,6 +33,25 @@ static op_case *add_case(op_list *list, conv1d_shape s, size_t i)
     p->activation = i % 3 ? ZM_ACTIVATION_GELU : ZM_ACTIVATION_NONE;
     c->fill[WEIGHT] = OP_WEIGHT;
     return c;
+}
+
+/* Every activation, every type of activations and of weights. */
+static bool add_types(op_list *list)
+{
+    static const zm_dtype weights[] = {ZM_F32, ZM_F16, ZM_BF16};
+    static const conv1d_shape shapes[] = {
+        {12, 16, 40, 3, 1, 1}, {9, 5, 33, 3, 2, 1}, {3, 8, 70, 2, 1, 1}};
+    for (size_t i = 0; i < 45; ++i) {
+        op_case *c = add_case(list, shapes[i % 3], i);
+        if (!c) {
+            return false;
+        }
+        c->params.conv1d.weight.dtype = weights[i / 3 % 3];
+        c->params.conv1d.activation = (zm_activation)(i % 5);
+        c->activation = op_activations[i / 9 % 3];
+        c->small = i % 4 == 1;
+    }
+    return true;
 }
 
 static bool cases(op_list *list)
@@ -67,7 +88,7 @@ static bool cases(op_list *list)
         }
         c->fill[X] = fills[i / 3];
     }
-    return true;
+    return add_types(list);
 }
 
 static zm_status run(zm_stream *stream, const op_params *params)
@@ -80,9 +101,9 @@ static uint32_t stride_of(const zm_conv1d_params *p)
     return p->stride ? p->stride : 1;
 }
 
-static void args(const op_params *params, op_args *out)
+static void args(const op_run *r, op_args *out)
 {
-    const zm_conv1d_params *p = &params->conv1d;
+    const zm_conv1d_params *p = &r->reference.conv1d;
     out->conv1d = (struct zm_conv1d_args){
         .rows = op_rows(&p->x),
         .channels = op_cols(&p->x),
@@ -96,8 +117,8 @@ static void args(const op_params *params, op_args *out)
         .bias_offset = (uint32_t)p->bias.offset,
         .dst_offset = (uint32_t)p->dst.offset,
         .dst_stride = (uint32_t)op_stride(&p->dst),
-        .flags = (p->bias.rank ? ZM_FLAG_BIAS : 0),
-        .activation = (uint32_t)p->activation,
+        .flags = p->bias.rank ? ZM_FLAG_BIAS : 0,
+        .activation = p->activation,
     };
 }
 
@@ -136,6 +157,13 @@ static double bytes(const op_params *params, size_t real_size)
            op_tensor_bytes(&p->bias, real_size) + op_tensor_bytes(&p->dst, real_size);
 }
 
+static void describe(const op_params *params, char *text, size_t size)
+{
+    const zm_conv1d_params *p = &params->conv1d;
+    snprintf(text, size, " kernel=%" PRIu32 " stride=%" PRIu32 " padding=%" PRIu32 " activation=%d",
+             p->kernel, p->stride, p->padding, (int)p->activation);
+}
+
 const op_description op_conv1d = {
     .name = "conv1d",
     .operand_count = OPERANDS,
@@ -151,4 +179,5 @@ const op_description op_conv1d = {
     .scale = scale,
     .flops = flops,
     .bytes = bytes,
+    .describe = describe,
 };

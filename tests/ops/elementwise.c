@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "elementwise.h"
 
+#include "op_run.h"
+
 static op_case *add_case(op_list *list, uint32_t rows, uint32_t d, bool alone, size_t i)
 {
     op_case *c = op_list_add(list);
@@ -37,13 +39,23 @@ bool elementwise_cases(op_list *list, bool alone)
             return false;
         }
         c->fill[ADD_X] = fills[i / 4];
+        c->small = i % 7 == 2;
+    }
+    for (size_t i = 0; i < 40; ++i) {
+        op_case *c = add_case(list, (uint32_t)(1 + i % 5), widths[i / 2 % 4], alone, i);
+        if (!c) {
+            return false;
+        }
+        c->activation = op_activations[1 + i % 2];
+        c->fill[ADD_X] = i < 20 ? OP_NORMAL : OP_LARGE;
+        c->small = i % 10 == 6;
     }
     return true;
 }
 
-void elementwise_args(const op_params *params, op_args *args)
+void elementwise_args(const op_run *run, op_args *args)
 {
-    const zm_add_params *p = &params->add;
+    const zm_add_params *p = &run->reference.add;
     args->add = (struct zm_add_args){
         .rows = op_rows(&p->x),
         .d = op_cols(&p->x),

@@ -16,7 +16,7 @@ enum { ADD_X, ADD_Y, ADD_DST, ADD_OPERANDS };
 
 /* With cases without y where alone is set. */
 bool elementwise_cases(op_list *list, bool alone);
-void elementwise_args(const op_params *params, op_args *args);
+void elementwise_args(const op_run *run, op_args *args);
 double elementwise_bytes(const op_params *params, size_t real_size);
 
 #endif

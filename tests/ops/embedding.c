@@ -21,11 +21,10 @@ static op_case *add_case(op_list *list, uint32_t rows, uint32_t d, uint32_t voca
     p->tokens.dtype = ZM_I32;
     p->table = op_weight(vocabulary, d, i % 2 ? ZM_F16 : ZM_F32, 0);
     if (i / 2 % 2) {
-        p->table = op_matrix(vocabulary, d, (i + 1) % 4, pad);
-        p->table.dtype = i % 2 ? ZM_F16 : ZM_F32;
+        p->table = op_typed(op_matrix(vocabulary, d, (i + 1) % 4, pad), i % 2 ? ZM_F16 : ZM_F32);
     }
     if (i / 4 % 2 == 0) {
-        p->position = op_matrix(rows, d, (i + 2) % 4, pad + 2);
+        p->position = op_typed(op_matrix(rows, d, (i + 2) % 4, pad + 2), OP_REAL);
     }
     p->recentre = i / 8 % 2 == 0;
     p->dst = op_matrix(rows, d, (i + 3) % 4, (pad + 3) % 8);
@@ -34,6 +33,7 @@ static op_case *add_case(op_list *list, uint32_t rows, uint32_t d, uint32_t voca
 
 static bool cases(op_list *list)
 {
+    static const zm_dtype tables[] = {ZM_F32, ZM_F16, ZM_BF16};
     static const op_fill fills[] = {OP_MEAN_100, OP_MEAN_1000, OP_LARGE, OP_ZERO,
                                     OP_CONSTANT, OP_OUTLIER,   OP_NAN,   OP_INF};
     for (size_t i = 0; i < op_size_count; ++i) {
@@ -50,14 +50,22 @@ static bool cases(op_list *list)
         c->fill[TABLE] = fills[i / 4];
         c->fill[TOKENS] = i % 4 == 2 ? OP_BAD_TOKENS : OP_NORMAL;
     }
+    for (size_t i = 0; i < 36; ++i) {
+        op_case *c = add_case(list, 5, i % 2 ? 48 : 29, 70, i);
+        if (!c) {
+            return false;
+        }
+        c->params.embedding.table.dtype = tables[i % 3];
+        c->activation = op_activations[i / 3 % 3];
+        c->small = i % 4 == 1;
+    }
     return add_case(list, 3, 512, 2000, 0) != NULL;
 }
 
-static bool fill(const op_params *params, size_t operand, op_fill how, op_random *random,
-                 double *values)
+static bool fill(const op_run *r, size_t operand, op_fill how, op_random *random, double *values)
 {
     static const int32_t bad[] = {-1, INT32_MIN, INT32_MAX};
-    const zm_embedding_params *p = &params->embedding;
+    const zm_embedding_params *p = &r->params.embedding;
     if (operand != TOKENS) {
         return false;
     }
@@ -75,9 +83,9 @@ static zm_status run(zm_stream *stream, const op_params *params)
     return zm_embedding(stream, &params->embedding);
 }
 
-static void args(const op_params *params, op_args *out)
+static void args(const op_run *r, op_args *out)
 {
-    const zm_embedding_params *p = &params->embedding;
+    const zm_embedding_params *p = &r->reference.embedding;
     out->embedding = (struct zm_embedding_args){
         .rows = op_rows(&p->dst),
         .d = op_cols(&p->dst),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cache.h"
+#include "op_run.h"
 
 extern const op_description op_kv_store;
 
@@ -31,8 +32,9 @@ static op_case *add_case(op_list *list, kv_shape s, size_t i)
 static bool cases(op_list *list)
 {
     static const uint32_t dims[] = {1, 3, 8, 16, 31, 64, 80, 128};
+    static const zm_dtype types[] = {ZM_DTYPE_NONE, ZM_F16, ZM_BF16, ZM_F32};
     static const uint32_t positions[] = {0, 1, 15, 16, 17, 40};
-    for (size_t i = 0; i < 48; ++i) {
+    for (size_t i = 0; i < 96; ++i) {
         uint32_t rows = (uint32_t)(1 + i * 5 % 37), position = positions[i % 6];
         kv_shape s = {rows, (uint32_t)(1 + i % 4), dims[i % 8], rows + position + (uint32_t)(i % 3),
                       position};
@@ -41,6 +43,9 @@ static bool cases(op_list *list)
             return false;
         }
         c->fill[i % 2 ? K : V] = i % 5 ? OP_NORMAL : OP_NAN;
+        c->params.kv_store.layout.dtype = types[i / 3 % 4];
+        c->activation = i < 48 ? OP_REAL : op_activations[i % 3];
+        c->small = i % 8 == 3;
     }
     kv_shape whole = {1500, 2, 64, 1500, 0};
     return add_case(list, whole, 1) != NULL;
@@ -57,9 +62,9 @@ static zm_status run(zm_stream *stream, const op_params *params)
     return zm_kv_store(stream, &params->kv_store);
 }
 
-static void args(const op_params *params, op_args *out)
+static void args(const op_run *r, op_args *out)
 {
-    const zm_kv_store_params *p = &params->kv_store;
+    const zm_kv_store_params *p = &r->reference.kv_store;
     out->kv_store = (struct zm_kv_store_args){
         .rows = op_rows(&p->k),
         .heads = p->layout.heads,
@@ -86,7 +91,10 @@ static double flops(const op_params *params)
 static double bytes(const op_params *params, size_t real_size)
 {
     const zm_kv_store_params *p = &params->kv_store;
-    return 2 * (op_tensor_bytes(&p->k, real_size) + op_tensor_bytes(&p->v, real_size));
+    size_t size = p->layout.dtype ? zm_dtype_size(p->layout.dtype) : real_size;
+    double elements = (double)op_rows(&p->k) * op_cols(&p->k);
+    return op_tensor_bytes(&p->k, real_size) + op_tensor_bytes(&p->v, real_size) +
+           2 * elements * (double)size;
 }
 
 const op_description op_kv_store = {

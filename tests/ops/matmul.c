@@ -1,91 +1,61 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <math.h>
+#include "matmul.h"
 
-#include "op_run.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "ref/ref.h"
+#include "statistics.h"
 
 extern const op_description op_matmul;
 
-enum { X, WEIGHT, BIAS, RESIDUAL, DST, OPERANDS };
-
-/* The bits of i switch the options, so that neighbouring cases differ in all of them. */
-static op_case *add_case(op_list *list, uint32_t m, uint32_t n, uint32_t k, size_t i)
+uint32_t matmul_outputs(const zm_matmul_params *p)
 {
-    op_case *c = op_list_add(list);
-    if (!c) {
-        return NULL;
-    }
-    zm_matmul_params *p = &c->params.matmul;
-    uint32_t pad = i % 3 ? (uint32_t)(i % 7) : 0;
-    p->x = op_matrix(m, k, i % 4, pad);
-    p->weight = op_weight(n, k, i % 2 ? ZM_F16 : ZM_F32, 0);
-    p->dst = op_matrix(m, n, (i + 3) % 4, (pad + 3) % 8);
-    p->activation = i / 2 % 2 ? ZM_ACTIVATION_GELU : ZM_ACTIVATION_NONE;
-    if (i / 4 % 2 == 0) {
-        p->bias = op_vector(n, (i + 2) % 4);
-    }
-    if (i / 8 % 2 == 0) {
-        p->residual = op_matrix(m, n, (i + 1) % 4, pad + 1);
-        c->alias[DST] = i % 5 < 3 ? 1 + RESIDUAL : 0;
-    }
-    c->fill[WEIGHT] = OP_WEIGHT;
-    return c;
+    return p->weight.shape[p->weight.rank - 2] / (p->gated ? 2 : 1);
 }
 
-static bool add_sizes(op_list *list)
+static uint32_t rows_of(const zm_matmul_params *p)
 {
-    for (size_t i = 0; i < op_size_count; ++i) {
-        uint32_t size = op_sizes[i], m = (uint32_t)(1 + i * 5 % 17);
-        uint32_t other = op_sizes[i * 29 % op_size_count];
-        if (!add_case(list, m, size, other, i) || !add_case(list, 1, size, other, i + 1) ||
-            !add_case(list, m, other, size, i + 6) || !add_case(list, 1, other, size, i + 11)) {
-            return false;
-        }
-    }
-    for (uint32_t m = 1; m <= 67; ++m) {
-        if (!add_case(list, m, 1 + m * 37 % 150, 1 + m * 53 % 97, m)) {
-            return false;
-        }
-    }
-    return true;
+    return p->x.shape[p->x.rank - 2];
 }
 
-static bool add_large(op_list *list)
+static uint32_t batch_of(const zm_matmul_params *p)
 {
-    static const uint32_t shapes[][3] = {{1, 5000, 384},  {1, 384, 1536},  {2, 512, 2048},
-                                         {4, 1536, 384},  {129, 200, 512}, {150, 513, 129},
-                                         {33, 48, 1537},  {7, 97, 3000},   {64, 96, 512},
-                                         {257, 49, 1025}, {1, 1, 4097},    {1500, 17, 33}};
-    for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]) * 2; ++i) {
-        const uint32_t *shape = shapes[i / 2];
-        if (!add_case(list, shape[0], shape[1], shape[2], i)) {
-            return false;
-        }
-    }
-    return true;
+    return p->x.rank == 3 ? p->x.shape[0] : 1;
 }
 
-static bool add_fills(op_list *list)
+static zm_status prepare(const zm_device *device, op_params *params)
 {
-    static const op_fill fills[] = {OP_MEAN_100, OP_LARGE,   OP_TINY, OP_ZERO,
-                                    OP_CONSTANT, OP_OUTLIER, OP_NAN,  OP_INF};
-    static const uint32_t shapes[][3] = {{5, 50, 33}, {1, 50, 33}, {17, 100, 64}, {1, 100, 66}};
-    for (size_t i = 0; i < sizeof(fills) / sizeof(fills[0]) * 8; ++i) {
-        const uint32_t *shape = shapes[i % 4];
-        op_case *c = add_case(list, shape[0], shape[1], shape[2], i);
-        if (!c) {
-            return false;
-        }
-        c->fill[X] = fills[i / 8];
-        if (fills[i / 8] == OP_INF) {
-            c->params.matmul.activation = ZM_ACTIVATION_NONE;
-        }
-    }
-    return true;
+    zm_matmul_params *p = &params->matmul;
+    op_statistics_prepare(device, op_cols(&p->x), &p->scale.statistics);
+    op_statistics_prepare(device, matmul_outputs(p), &p->statistics);
+    return ZM_OK;
 }
 
-static bool cases(op_list *list)
+void matmul_column_sums(const double *weight, size_t rows, size_t k, double *column)
 {
-    return add_sizes(list) && add_large(list) && add_fills(list);
+    for (size_t row = 0; row < rows; ++row) {
+        column[row] = 0;
+        for (size_t i = 0; i < k; ++i) {
+            column[row] += weight[row * k + i];
+        }
+    }
+}
+
+/* The statistics of x and the sums of the weight are what they say they are. */
+static bool fill(const op_run *r, size_t operand, op_fill how, op_random *random, double *values)
+{
+    const zm_matmul_params *p = &r->reference.matmul;
+    (void)how, (void)random;
+    if (operand == MATMUL_SCALE) {
+        op_statistics_fill(op_run_input(r, MATMUL_X), op_rows(&p->x), op_cols(&p->x),
+                           op_stride(&p->x), r->group, values);
+    } else if (operand == MATMUL_COLUMN_SUMS) {
+        matmul_column_sums(op_run_input(r, MATMUL_WEIGHT), op_rows(&p->weight), op_cols(&p->weight),
+                           values);
+    }
+    return operand == MATMUL_SCALE || operand == MATMUL_COLUMN_SUMS;
 }
 
 static zm_status run(zm_stream *stream, const op_params *params)
@@ -93,53 +63,115 @@ static zm_status run(zm_stream *stream, const op_params *params)
     return zm_matmul(stream, &params->matmul);
 }
 
-static void args(const op_params *params, op_args *out)
+struct zm_matmul_args matmul_args(const zm_matmul_params *p)
 {
-    const zm_matmul_params *p = &params->matmul;
-    out->matmul = (struct zm_matmul_args){
-        .m = op_rows(&p->x),
-        .n = op_rows(&p->weight),
+    return (struct zm_matmul_args){
+        .m = rows_of(p),
+        .n = matmul_outputs(p),
         .k = op_cols(&p->x),
         .x_offset = (uint32_t)p->x.offset,
         .x_stride = (uint32_t)op_stride(&p->x),
+        .weight_offset = (uint32_t)p->weight.offset,
         .weight_type = ZM_F64,
-        .weight_stride = op_cols(&p->x),
-        .batch = 1,
+        .weight_stride = (uint32_t)op_stride(&p->weight),
         .bias_offset = (uint32_t)p->bias.offset,
         .residual_offset = (uint32_t)p->residual.offset,
         .residual_stride = (uint32_t)op_stride(&p->residual),
         .dst_offset = (uint32_t)p->dst.offset,
         .dst_stride = (uint32_t)op_stride(&p->dst),
-        .flags = (p->bias.rank ? ZM_FLAG_BIAS : 0) | (p->residual.rank ? ZM_FLAG_RESIDUAL : 0),
-        .activation = (uint32_t)p->activation,
+        .flags = (p->bias.rank ? ZM_FLAG_BIAS : 0) | (p->residual.rank ? ZM_FLAG_RESIDUAL : 0) |
+                 (p->gated ? ZM_FLAG_GATED : 0),
+        .activation = p->activation,
+        .scale_kind = p->scale.kind,
+        .scale_offset = (uint32_t)p->scale.statistics.offset,
+        .scale_stride = (uint32_t)op_stride(&p->scale.statistics),
+        .scale_groups = op_cols(&p->scale.statistics) / 2,
+        .scale_d = p->scale.d ? p->scale.d : op_cols(&p->x) + (p->scale.kind == ZM_ROW_SCALE_CRMS),
+        .scale_eps = p->scale.eps,
+        .column_sums_offset = (uint32_t)p->scale.column_sums.offset,
+        .batch = batch_of(p),
+        .x_batch = (uint32_t)op_batch_stride(&p->x),
+        .weight_batch = (uint32_t)op_batch_stride(&p->weight),
+        .residual_batch = (uint32_t)op_batch_stride(&p->residual),
+        .dst_batch = (uint32_t)op_batch_stride(&p->dst),
     };
 }
 
-/* The same sum over absolute values (Higham 2002, 3.1). */
-static double scale(const op_run *r, size_t operand, size_t row)
+/* The statistics are those of dst, by the reference of row_statistics: its groups are as wide as
+ * the device's. */
+static void reference(const op_run *r, void *const *buffers)
 {
     const zm_matmul_params *p = &r->reference.matmul;
-    const double *x = op_run_input(r, X) + row * op_stride(&p->x);
-    const double *weight = op_run_input(r, WEIGHT), *bias = op_run_input(r, BIAS);
-    const double *residual = op_run_input(r, RESIDUAL);
-    size_t n = op_rows(&p->weight), k = op_cols(&p->x);
+    const zm_ref_op *matmul = zm_ref_find("matmul"), *statistics = zm_ref_find("row_statistics");
+    struct zm_matmul_args args = matmul_args(p);
+    matmul->f64(&args, buffers, 0, matmul->items(&args));
+    if (p->statistics.rank) {
+        struct zm_row_statistics_args of_dst =
+            op_statistics_args(&p->dst, &p->statistics, r->group);
+        void *const pair[] = {buffers[MATMUL_DST], buffers[MATMUL_STATISTICS]};
+        statistics->f64(&of_dst, pair, 0, statistics->items(&of_dst));
+    }
+}
+
+/* The same sum over absolute values (Higham 2002, 3.1), of one row of a weight. */
+static double magnitude(const op_run *r, size_t row, size_t output, const op_deferred *norm)
+{
+    const zm_matmul_params *p = &r->reference.matmul;
+    const double *x = op_run_input(r, MATMUL_X), *weight = op_run_input(r, MATMUL_WEIGHT);
+    const double *bias = op_run_input(r, MATMUL_BIAS);
+    const double *sums = op_run_input(r, MATMUL_COLUMN_SUMS);
+    size_t n = p->weight.shape[p->weight.rank - 2], matrix = row / rows_of(p);
+    double sum = 0;
+    x += op_place(&p->x, row, 0) - p->x.offset;
+    weight += op_place(&p->weight, matrix % batch_of(p) * n + output, 0) - p->weight.offset;
+    for (size_t i = 0; i < op_cols(&p->x); ++i) {
+        sum += fabs(x[i] * weight[i]);
+    }
+    sum += sums ? fabs(norm->mean * sums[output]) : 0;
+    return sum * norm->scale * norm->error + (bias ? fabs(bias[output]) : 0);
+}
+
+static double row_scale(const op_run *r, size_t row)
+{
+    const zm_matmul_params *p = &r->reference.matmul;
+    const double *residual = op_run_input(r, MATMUL_RESIDUAL);
+    op_deferred norm =
+        op_deferred_of(&p->scale, op_run_input(r, MATMUL_SCALE), row, op_cols(&p->x));
     double squares = 0;
-    (void)operand;
-    for (size_t o = 0; o < n; ++o) {
-        double sum = bias ? fabs(bias[o]) : 0;
-        for (size_t i = 0; i < k; ++i) {
-            sum += fabs(x[i] * weight[o * k + i]);
+    for (size_t o = 0; o < matmul_outputs(p); ++o) {
+        double sum = magnitude(r, row, p->gated ? 2 * o : o, &norm);
+        if (p->gated) {
+            sum *= 2 * magnitude(r, row, 2 * o + 1, &norm);
         }
-        sum += residual ? fabs(residual[row * op_stride(&p->residual) + o]) : 0;
+        sum += residual ? fabs(residual[op_place(&p->residual, row, o) - p->residual.offset]) : 0;
         squares += sum * sum;
     }
     return sqrt(squares);
 }
 
+/* Statistics of 16-bit rows may be taken before or after these are rounded. */
+static double scale(const op_run *r, size_t operand, size_t row)
+{
+    const zm_matmul_params *p = &r->reference.matmul;
+    double error = row_scale(r, row), squares = 0;
+    if (operand != MATMUL_STATISTICS) {
+        return error;
+    }
+    const double *dst = op_run_result(r, MATMUL_DST) + op_place(&p->dst, row, 0) - p->dst.offset;
+    for (size_t o = 0; o < matmul_outputs(p); ++o) {
+        squares += dst[o] * dst[o];
+    }
+    if (r->params.matmul.dst.dtype == ZM_F16 || r->params.matmul.dst.dtype == ZM_BF16) {
+        double unit = r->params.matmul.dst.dtype == ZM_F16 ? 0x1p-11 : 0x1p-8;
+        error += sqrt(squares) * unit / r->op->tolerance_f32;
+    }
+    return error * (2 * sqrt(squares) + sqrt(matmul_outputs(p))) + squares;
+}
+
 static double flops(const op_params *params)
 {
     const zm_matmul_params *p = &params->matmul;
-    return 2.0 * op_rows(&p->x) * op_rows(&p->weight) * op_cols(&p->x);
+    return 2.0 * op_rows(&p->x) * p->weight.shape[p->weight.rank - 2] * op_cols(&p->weight);
 }
 
 static double bytes(const op_params *params, size_t real_size)
@@ -147,23 +179,40 @@ static double bytes(const op_params *params, size_t real_size)
     const zm_matmul_params *p = &params->matmul;
     return op_tensor_bytes(&p->x, real_size) + op_tensor_bytes(&p->weight, real_size) +
            op_tensor_bytes(&p->bias, real_size) + op_tensor_bytes(&p->residual, real_size) +
-           op_tensor_bytes(&p->dst, real_size);
+           op_tensor_bytes(&p->dst, real_size) + op_tensor_bytes(&p->statistics, real_size) +
+           op_tensor_bytes(&p->scale.statistics, real_size) +
+           op_tensor_bytes(&p->scale.column_sums, real_size);
+}
+
+static void describe(const op_params *params, char *text, size_t size)
+{
+    static const char *const activations[] = {"none", "gelu", "gelu_tanh", "silu", "relu"};
+    static const char *const kinds[] = {"none", "rms", "layer", "crms"};
+    const zm_matmul_params *p = &params->matmul;
+    snprintf(text, size, " activation=%s%s scale=%s eps=%g d=%" PRIu32, activations[p->activation],
+             p->gated ? " gated" : "", kinds[p->scale.kind], (double)p->scale.eps, p->scale.d);
 }
 
 const op_description op_matmul = {
     .name = "matmul",
-    .operand_count = OPERANDS,
+    .operand_count = MATMUL_OPERANDS,
     .operands = {{"x", offsetof(zm_matmul_params, x), OP_INPUT},
                  {"weight", offsetof(zm_matmul_params, weight), OP_INPUT},
                  {"bias", offsetof(zm_matmul_params, bias), OP_INPUT},
                  {"residual", offsetof(zm_matmul_params, residual), OP_INPUT},
-                 {"dst", offsetof(zm_matmul_params, dst), OP_OUTPUT}},
-    .cases = cases,
+                 {"dst", offsetof(zm_matmul_params, dst), OP_OUTPUT},
+                 {"scale.statistics", offsetof(zm_matmul_params, scale.statistics), OP_INPUT},
+                 {"scale.column_sums", offsetof(zm_matmul_params, scale.column_sums), OP_INPUT},
+                 {"statistics", offsetof(zm_matmul_params, statistics), OP_OUTPUT}},
+    .cases = matmul_cases,
+    .prepare = prepare,
+    .fill = fill,
     .run = run,
-    .args = args,
+    .reference = reference,
     .tolerance_f32 = 5e-7,
     .tolerance_f64 = 1e-15,
     .scale = scale,
     .flops = flops,
     .bytes = bytes,
+    .describe = describe,
 };

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "norm.h"
 
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 
 #include "op_run.h"
 
@@ -34,7 +36,7 @@ static const norm_pattern patterns[] = {
 static const float epsilons[] = {1e-5f, 1e-6f, 1e-12f, 0.5f, 3e-3f};
 #define EPSILONS (sizeof(epsilons) / sizeof(epsilons[0]))
 
-/* i picks offsets, gaps and eps, so that neighbouring cases differ in all of them. */
+/* i picks offsets, gaps, eps and true_d, so that neighbouring cases differ in all of them. */
 static op_case *add_case(op_list *list, const norm_pattern *p, uint32_t rows, uint32_t d, size_t i)
 {
     op_case *c = op_list_add(list);
@@ -51,6 +53,7 @@ static op_case *add_case(op_list *list, const norm_pattern *p, uint32_t rows, ui
     params->dst = op_matrix(rows, d, (i / 2) % 4, (pad + 3) % 8);
     params->sum = p->sum ? op_matrix(rows, d, (i / 3) % 4, (pad + 5) % 9) : absent;
     params->eps = epsilons[i % EPSILONS];
+    params->true_d = i % 3 ? d + (uint32_t)(i % 2) : 0;
     c->alias[NORM_DST] = p->dst;
     c->alias[NORM_SUM] = p->sum_alias;
     c->fill[NORM_WEIGHT] = OP_SCALE;
@@ -79,6 +82,30 @@ static bool add_fills(op_list *list)
     return c != NULL;
 }
 
+/* Every pattern with 16-bit activations; magnitudes whose squares no half can hold. */
+static bool add_types(op_list *list)
+{
+    static const uint32_t widths[] = {37, 1, 16, 129, 64};
+    static const uint32_t large[] = {768, 1025, 2048, 4099, 8192};
+    for (size_t i = 0; i < 2 * PATTERNS; ++i) {
+        op_case *c = add_case(list, &patterns[i / 2], (uint32_t)(1 + i % 5), widths[i % 5], i);
+        if (!c) {
+            return false;
+        }
+        c->activation = op_activations[1 + i % 2];
+        c->small = i % 8 == 5;
+    }
+    for (size_t i = 0; i < sizeof(large) / sizeof(large[0]) * 4; ++i) {
+        op_case *c = add_case(list, &patterns[i % 2 ? 2 : 0], 2, large[i / 4], i);
+        if (!c) {
+            return false;
+        }
+        c->activation = i % 4 < 2 ? ZM_F16 : OP_REAL;
+        c->fill[NORM_X] = OP_LARGE;
+    }
+    return true;
+}
+
 bool norm_cases(op_list *list)
 {
     for (size_t i = 0; i < op_size_count; ++i) {
@@ -87,16 +114,24 @@ bool norm_cases(op_list *list)
         }
     }
     for (size_t i = 0; i < 2 * PATTERNS; ++i) {
-        if (!add_case(list, &patterns[i % PATTERNS], (uint32_t)(1 + i % 17), i % 2 ? 64 : 83, i)) {
+        op_case *c =
+            add_case(list, &patterns[i % PATTERNS], (uint32_t)(1 + i % 17), i % 2 ? 64 : 83, i);
+        if (!c) {
             return false;
         }
+        c->small = i % 3 == 0;
     }
-    return add_fills(list);
+    return add_fills(list) && add_types(list);
 }
 
-void norm_args(const op_params *params, op_args *args)
+static uint32_t true_d(const zm_norm_params *p)
 {
-    const zm_norm_params *p = &params->norm;
+    return p->true_d ? p->true_d : op_cols(&p->x) + 1;
+}
+
+void norm_args(const op_run *run, op_args *args)
+{
+    const zm_norm_params *p = &run->reference.norm;
     args->norm = (struct zm_norm_args){
         .rows = op_rows(&p->x),
         .d = op_cols(&p->x),
@@ -113,29 +148,57 @@ void norm_args(const op_params *params, op_args *args)
         .flags = (p->residual.rank ? ZM_FLAG_RESIDUAL : 0) | (p->weight.rank ? ZM_FLAG_WEIGHT : 0) |
                  (p->bias.rank ? ZM_FLAG_BIAS : 0) | (p->sum.rank ? ZM_FLAG_SUM : 0),
         .eps = p->eps,
+        .true_d = true_d(p),
     };
 }
 
-double norm_scale(const op_run *run, size_t operand, size_t row, bool centred)
+/* What the row is divided by, squared; and how much larger than its own rounding its error is. */
+typedef struct norm_row {
+    double mean, power, error;
+} norm_row;
+
+static double value_at(const op_run *run, size_t row, size_t i)
 {
     const zm_norm_params *p = &run->reference.norm;
     const double *x = op_run_input(run, NORM_X), *residual = op_run_input(run, NORM_RESIDUAL);
+    return x[row * op_stride(&p->x) + i] +
+           (residual ? residual[row * op_stride(&p->residual) + i] : 0);
+}
+
+static norm_row norm_row_of(const op_run *run, size_t row, norm_kind kind)
+{
+    const zm_norm_params *p = &run->reference.norm;
+    size_t d = op_cols(&p->x);
+    double sum = 0, magnitudes = 0, squares = 0;
+    for (size_t i = 0; i < d; ++i) {
+        sum += value_at(run, row, i);
+        magnitudes += fabs(value_at(run, row, i));
+    }
+    norm_row r = {.mean = kind == NORM_LAYER ? sum / (double)d : 0, .error = 1};
+    for (size_t i = 0; i < d; ++i) {
+        double value = value_at(run, row, i) - r.mean;
+        squares += value * value;
+    }
+    r.power = squares / (double)d;
+    if (kind == NORM_CRMS) {
+        r.power = (squares + sum * sum) / true_d(p);
+        r.error = 1 + fabs(sum) * magnitudes / (squares + sum * sum);
+    }
+    return r;
+}
+
+double norm_scale(const op_run *run, size_t operand, size_t row, norm_kind kind)
+{
+    const zm_norm_params *p = &run->reference.norm;
     const double *weight = op_run_input(run, NORM_WEIGHT), *bias = op_run_input(run, NORM_BIAS);
-    size_t d = op_cols(&p->x), x0 = row * op_stride(&p->x), r0 = row * op_stride(&p->residual);
-    double mean = 0, variance = 0, scale = 0;
+    double scale = 0;
     if (operand == NORM_SUM) {
         return 0;
     }
-    for (size_t i = 0; i < d && centred; ++i) {
-        mean += (x[x0 + i] + (residual ? residual[r0 + i] : 0)) / (double)d;
-    }
-    for (size_t i = 0; i < d; ++i) {
-        double value = x[x0 + i] + (residual ? residual[r0 + i] : 0) - mean;
-        variance += value * value / (double)d;
-    }
-    for (size_t i = 0; i < d; ++i) {
-        double value = x[x0 + i] + (residual ? residual[r0 + i] : 0);
-        double y = (fabs(value - mean) + fabs(mean) / 10) / sqrt(variance + (double)p->eps);
+    norm_row r = norm_row_of(run, row, kind);
+    for (size_t i = 0; i < op_cols(&p->x); ++i) {
+        double magnitude = fabs(value_at(run, row, i) - r.mean) + fabs(r.mean) / 10;
+        double y = r.error * magnitude / sqrt(r.power + (double)p->eps);
         y = y * (weight ? fabs(weight[i]) : 1) + (bias ? fabs(bias[i]) : 0);
         scale += y * y;
     }
@@ -148,4 +211,9 @@ double norm_bytes(const op_params *params, size_t real_size)
     return op_tensor_bytes(&p->x, real_size) + op_tensor_bytes(&p->residual, real_size) +
            op_tensor_bytes(&p->weight, real_size) + op_tensor_bytes(&p->bias, real_size) +
            op_tensor_bytes(&p->dst, real_size) + op_tensor_bytes(&p->sum, real_size);
+}
+
+void norm_describe(const op_params *params, char *text, size_t size)
+{
+    snprintf(text, size, " eps=%g true_d=%" PRIu32, (double)params->norm.eps, params->norm.true_d);
 }

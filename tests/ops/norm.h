@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the descriptions of layer_norm and rms_norm share. */
+/* What the descriptions of the norms share. */
 #ifndef ZM_TESTS_OPS_NORM_H
 #define ZM_TESTS_OPS_NORM_H
 
@@ -18,11 +18,14 @@ enum { NORM_X, NORM_RESIDUAL, NORM_WEIGHT, NORM_BIAS, NORM_DST, NORM_SUM, NORM_O
         }                                                               \
     }
 
+typedef enum norm_kind { NORM_LAYER, NORM_RMS, NORM_CRMS } norm_kind;
+
 bool norm_cases(op_list *list);
-void norm_args(const op_params *params, op_args *args);
+void norm_args(const op_run *run, op_args *args);
 /* The scale of dst's row: |x - centre| / deviation * weight + bias, with a tenth of |centre| added
  * to |x - centre|, since float32 can't know the mean better than to a part of it. */
-double norm_scale(const op_run *run, size_t operand, size_t row, bool centred);
+double norm_scale(const op_run *run, size_t operand, size_t row, norm_kind kind);
 double norm_bytes(const op_params *params, size_t real_size);
+void norm_describe(const op_params *params, char *text, size_t size);
 
 #endif

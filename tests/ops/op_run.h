@@ -9,6 +9,7 @@
 typedef struct op_memory {
     zm_buffer *buffer; /* NULL = the operand is absent or an alias */
     zm_dtype dtype;
+    uint32_t panel;        /* of weights and of vectors along their rows; 0 = rows */
     size_t count;          /* elements */
     size_t reference_size; /* bytes of input and of result */
     unsigned char *before; /* what is uploaded: canaries, and the inputs in their views */
@@ -20,11 +21,13 @@ typedef struct op_memory {
 
 struct op_run {
     const op_description *op;
-    op_params params;    /* with buffers */
+    op_params params;    /* with buffers, types and layouts */
     op_params reference; /* the same views, weights as rows of float64 */
     op_case c;
+    uint32_t group; /* of columns, for statistics on this device */
     op_memory memory[OP_MAX_OPERANDS];
     size_t owner[OP_MAX_OPERANDS]; /* the operand whose memory it uses */
+    size_t repeats;                /* of op_run_verify; >= 2 */
 };
 
 typedef struct op_verdict {
@@ -33,10 +36,13 @@ typedef struct op_verdict {
     char reason[200]; /* why not ok */
 } op_verdict;
 
-/* Builds the inputs from the seed and creates the buffers. Destroy also after a failure. */
+/* Builds the inputs from the seed and creates the buffers, with the layouts that the device asks
+ * for: force a kernel before. Destroy also after a failure. */
 zm_status op_run_create(zm_device *device, const op_description *op, const op_case *c,
                         uint64_t seed, op_run **out);
 void op_run_destroy(op_run **run);
+/* Does the device still ask for the layouts that the run has? */
+bool op_run_fits(const op_run *run, zm_device *device);
 
 /* Puts every buffer in its initial state. */
 zm_status op_run_upload(op_run *run, zm_stream *stream);
@@ -48,10 +54,13 @@ void op_run_reference(op_run *run);
 /* After download and reference: outputs within the tolerance, everything else untouched. */
 op_verdict op_run_check(const op_run *run, zm_dtype real);
 
-/* Upload, call and download twice, check, and ask for the same bits both times. */
+/* Upload, call and download as often as run->repeats says, check, and ask for the same bits each
+ * time. */
 zm_status op_run_verify(op_run *run, zm_stream *stream, zm_dtype real, op_verdict *verdict);
 
 /* The input of an operand as doubles, from the first element of its view on; NULL = absent. */
 const double *op_run_input(const op_run *run, size_t operand);
+/* The same after the reference ran. */
+const double *op_run_result(const op_run *run, size_t operand);
 
 #endif

@@ -10,7 +10,7 @@ static zm_status run(zm_stream *stream, const op_params *params)
 
 static double scale(const op_run *r, size_t operand, size_t row)
 {
-    return norm_scale(r, operand, row, false);
+    return norm_scale(r, operand, row, NORM_RMS);
 }
 
 static double flops(const op_params *params)
@@ -30,4 +30,5 @@ const op_description op_rms_norm = {
     .scale = scale,
     .flops = flops,
     .bytes = norm_bytes,
+    .describe = norm_describe,
 };

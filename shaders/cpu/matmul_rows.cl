@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* matmul for CPU devices with weights as plain rows, also a batch of them:
+ * dst = activation(scale(x w^T) + bias) + residual (see epilogue.clh).
+ *
+ *   weight rows [n][k]                        panel in private memory [K_BLOCK][32]
+ *   output 0:  | 16 x 16 | 16 x 16 | ...      | 16 x 16 | 16 x 16 |      lanes = outputs
+ *   output 16: | 16 x 16 | 16 x 16 | ...      | 16 x 16 | 16 x 16 |
+ *
+ * A work-item owns 32 outputs (group 0) of row_block rows (group 1) of one matrix (group 2). It
+ * turns K_BLOCK steps of 32 weight rows into a panel, 16 x 16 elements at a time in registers, and
+ * goes on as matmul.cl. When gated, gate and up rows alternate; a panel is 16 of each. Requires
+ * m >= ROWS and row_block <= ROW_BLOCK. */
+#include "args.h"
+#include "matmul_tile.clh"
+#include "epilogue.clh"
+#include "square.clh"
+
+TILE_PRODUCT(product, tile_x_t, const float, LOAD16_1)
+
+/* 16 weight rows, `step` apart, of which `rows` are there, become 16 lanes of the panel. */
+static void turn_rows(__global const weight_t *weight, size_t step, uint rows, uint k,
+                      float *panel)
+{
+    uint i = 0;
+    for (; rows == 16 && i + 16 <= k; i += 16) {
+        float16 square[16];
+#pragma unroll
+        for (int r = 0; r < 16; r++)
+            square[r] = LOAD_WEIGHT16(weight + r * step, i);
+        turn_square(square);
+#pragma unroll
+        for (int r = 0; r < 16; r++)
+            vstore16(square[r], 0, panel + (i + r) * PANEL);
+    }
+    for (; i < k; i++)
+        for (uint r = 0; r < 16; r++)
+            panel[i * PANEL + r] = r < rows ? LOAD_WEIGHT(weight, r * step + i) : 0.0f;
+}
+
+/* k steps of the panel; weight points to its first row at the first of them. */
+static void turn_panel(__global const weight_t *weight, const struct zm_matmul_args *a, uint count,
+                       uint k, float *panel)
+{
+    size_t stride = a->weight_stride;
+    if (is_gated(a)) {
+        turn_rows(weight, 2 * stride, count, k, panel);
+        turn_rows(weight + stride, 2 * stride, count, k, panel + 16);
+    } else {
+        turn_rows(weight, stride, min(count, 16u), k, panel);
+        turn_rows(count > 16 ? weight + 16 * stride : weight, stride, max(count, 16u) - 16, k,
+                  panel + 16);
+    }
+}
+
+static void panel_rows(__global const act_t *x, __global const weight_t *weight,
+                       const struct epilogue *e, const struct zm_matmul_args *a)
+{
+    uint first = get_group_id(1) * a->row_block;
+    uint end = min(first + a->row_block, a->m);
+    float panel[K_BLOCK * PANEL], copy[X_COPY];
+    float sums[(ROW_BLOCK + ROWS) * PANEL];
+    for (uint k0 = 0; k0 < a->k; k0 += K_BLOCK) {
+        uint k = min((uint)K_BLOCK, a->k - k0);
+        turn_panel(weight + k0, a, e->count, k, panel);
+        float *sum = sums;
+        for (uint next = first; next < end; next += ROWS, sum += ROWS * PANEL) {
+            uint row = min(next, a->m - ROWS);
+            size_t stride = a->x_stride;
+            tile_x_t *tile = tile_rows(x + row * stride + k0, &stride, k, copy);
+            float16 acc[ROWS][2];
+            clear_sums(acc);
+            product(tile, stride, panel, k, acc);
+            keep_sums(acc, k0 == 0, sum);
+            if (k0 + k == a->k)
+                finish_rows(e, a, next, min(next + ROWS, end), row, sum);
+        }
+    }
+}
+
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+matmul_rows(__global const act_t *x, __global const weight_t *weight, __global const float *bias,
+            __global const act_t *residual, __global act_t *dst, __global const float *scale,
+            __global const float *column_sums, __global float *statistics,
+            struct zm_matmul_args a)
+{
+    size_t matrix = get_group_id(2);
+    struct outputs o = outputs_get(bias, residual, dst, scale, column_sums, statistics, &a);
+    o.dst += matrix * a.dst_batch;
+    if (o.residual)
+        o.residual += matrix * a.residual_batch;
+    x += a.x_offset + matrix * a.x_batch;
+    weight += a.weight_offset + matrix * a.weight_batch;
+    const uint step = panel_outputs(&a), rows = is_gated(&a) ? 2 : 1;
+    for (uint group = get_group_id(0) * PANEL; group < a.n; group += get_num_groups(0) * PANEL)
+        for (uint output = group; output < min(group + PANEL, a.n); output += step) {
+            const struct epilogue e = epilogue_get(&o, &a, output);
+            panel_rows(x, weight + (size_t)output * rows * a.weight_stride, &e, &a);
+        }
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rope for CPU devices: rotates pairs (a, b) of each head by position * f_i,
+ * f_i = frequency_scale / (factors[i] * base^(i / pairs)), pairs = rotary_dim / 2.
+ *
+ *   a head, halves    | a0 a1 a2 ... | b0 b1 b2 ... | not rotated |
+ *   a head, pairs     | a0 b0 a1 b1 a2 b2 ...       | not rotated |
+ *                     |<------- rotary_dim -------->|
+ *
+ * A work-item owns some whole rows. It makes a table of the frequencies, then for each row sine and
+ * cosine of 16 pairs at a time, and turns these pairs of all heads.
+ *
+ * A float32 angle of a million radians would be off by 0.03. So frequencies are sums of two floats,
+ * counted in turns: base^(-1/pairs) comes from its own power by Newton's method, the others are its
+ * powers; position * frequency is exact to 2^-46 of itself, whole turns and quarters go before it
+ * is rounded. What is left is below 1e-7 in sine and cosine up to a million radians (positions are
+ * exact within +-2^24). No double needed. dst may be x. */
+#include "args.h"
+#include "types.clh"
+#include "vector.clh"
+#include "square.clh"
+
+#pragma OPENCL FP_CONTRACT OFF
+
+#define TABLE 16 /* chunks of 16 pairs; longer heads take another turn */
+
+/* hi + lo, |lo| <= ulp(hi) / 2 */
+struct two {
+    float hi, lo;
+};
+struct two16 {
+    float16 hi, lo;
+};
+
+static struct two two_multiply(struct two a, struct two b)
+{
+    float p = a.hi * b.hi;
+    float rest = fma(a.hi, b.hi, -p) + fma(a.hi, b.lo, a.lo * b.hi);
+    struct two result = {p + rest, rest - ((p + rest) - p)};
+    return result;
+}
+
+static struct two16 two_multiply16(struct two16 a, struct two b)
+{
+    float16 p = a.hi * b.hi;
+    float16 rest = fma(a.hi, (float16)(b.hi), -p) + fma(a.hi, (float16)(b.lo), a.lo * b.hi);
+    struct two16 result = {p + rest, rest - ((p + rest) - p)};
+    return result;
+}
+
+static struct two two_power(struct two a, uint n)
+{
+    struct two result = {1.0f, 0.0f};
+    for (; n; n >>= 1, a = two_multiply(a, a))
+        if (n & 1)
+            result = two_multiply(result, a);
+    return result;
+}
+
+/* base^(-1 / n): y (1 + e)^(-1 / n) where e = y^n base - 1 is how far off y is. */
+static struct two two_inverse_root(float base, uint n)
+{
+    struct two y = {pow(base, -1.0f / n), 0.0f};
+    for (int i = 0; i < 2; i++) {
+        struct two b = {base, 0.0f};
+        struct two power = two_multiply(two_power(y, n), b);
+        float e = (power.hi - 1.0f) + power.lo;
+        float change = e * (e * (0.5f + 0.5f / n) - 1.0f) / n;
+        struct two correction = {1.0f, change};
+        y = two_multiply(y, correction);
+    }
+    return y;
+}
+
+/* Turns per position of the 16 pairs from `first` on whose frequencies are f, up to pairs. */
+static struct two16 turns_get(struct two16 f, __global const float *factors,
+                              const struct zm_rope_args *a, uint first, uint pairs)
+{
+    const struct two turn = {0.159154937f, 6.42063824e-09f}; /* 1 / (2 pi) */
+    const struct two scale = {a->frequency_scale, 0.0f};
+    struct two16 t = two_multiply16(f, two_multiply(turn, scale));
+    if (a->flags & ZM_FLAG_FACTORS) {
+        float lanes[16];
+        for (uint j = 0; j < 16; j++)
+            lanes[j] = first + j < pairs ? factors[first + j] : 1.0f;
+        float16 factor = vload16(0, lanes);
+        float16 quotient = t.hi / factor;
+        t.lo = (fma(-quotient, factor, t.hi) + t.lo) / factor;
+        t.hi = quotient;
+    }
+    return t;
+}
+
+/* Sine and cosine of position * turns, times the magnitude. */
+static void sine_cosine(float position, struct two16 turns, float magnitude, float16 *sine,
+                        float16 *cosine)
+{
+    float16 p = (float16)(position);
+    float16 angle = turns.hi * p;
+    float16 rest = fma(turns.hi, p, -angle) + turns.lo * p;
+    angle -= rint(angle);
+    float16 quarter = rint(4.0f * (angle + rest));
+    float16 r = fma(quarter, (float16)(-0.25f), angle) + rest;
+    float16 u = r * r;
+    float16 s = fma(u, (float16)(41.46989059448242f), (float16)(-76.6977767944336f));
+    s = fma(s, u, (float16)(81.6052017211914f));
+    s = fma(s, u, (float16)(-41.34170150756836f));
+    s = fma(s, u, (float16)(6.2831854820251465f)) * r;
+    float16 c = fma(u, (float16)(59.202796936035156f), (float16)(-85.44229888916016f));
+    c = fma(c, u, (float16)(64.9393081665039f));
+    c = fma(c, u, (float16)(-19.739208221435547f));
+    c = fma(c, u, (float16)(1.0f));
+    int16 q = convert_int16(quarter);
+    int16 odd = (q & 1) != 0;
+    float16 s_value = select(s, c, odd), c_value = select(c, s, odd);
+    *sine = select(s_value, -s_value, (q & 2) != 0) * magnitude;
+    *cosine = select(c_value, -c_value, ((q + 1) & 2) != 0) * magnitude;
+}
+
+/* 16 pairs of a head from pair i on. */
+static void rotate16(__global const act_t *x, __global act_t *dst, uint i,
+                     const struct zm_rope_args *a, float16 sine, float16 cosine)
+{
+    bool interleaved = a->layout == ZM_ARG_ROPE_PAIRS;
+    uint first = interleaved ? 2 * i : i;
+    uint second = interleaved ? first + 16 : i + a->rotary_dim / 2;
+    float16 v = LOAD_ACT16(x, first), w = LOAD_ACT16(x, second);
+    float16 p = interleaved ? (float16)(v.even, w.even) : v;
+    float16 q = interleaved ? (float16)(v.odd, w.odd) : w;
+    float16 y = p * cosine - q * sine, z = q * cosine + p * sine;
+    STORE_ACT16(interleaved ? zip_low(y, z) : y, dst, first);
+    STORE_ACT16(interleaved ? zip_high(y, z) : z, dst, second);
+}
+
+/* One pair of a head. */
+static void rotate(__global const act_t *x, __global act_t *dst, uint i,
+                   const struct zm_rope_args *a, float sine, float cosine)
+{
+    bool interleaved = a->layout == ZM_ARG_ROPE_PAIRS;
+    uint first = interleaved ? 2 * i : i;
+    uint second = interleaved ? first + 1 : i + a->rotary_dim / 2;
+    float p = LOAD_ACT(x, first), q = LOAD_ACT(x, second);
+    STORE_ACT(p * cosine - q * sine, dst, first);
+    STORE_ACT(q * cosine + p * sine, dst, second);
+}
+
+/* The 16 pairs from i on of all heads of a row, as far as there are any. */
+static void rotate_heads(__global const act_t *x, __global act_t *dst, uint i,
+                         const struct zm_rope_args *a, float16 sine, float16 cosine)
+{
+    uint count = min(16u, a->rotary_dim / 2 - i);
+    float s[16], c[16];
+    vstore16(sine, 0, s);
+    vstore16(cosine, 0, c);
+    for (uint head = 0; head < a->heads; head++, x += a->head_dim, dst += a->head_dim) {
+        if (count == 16)
+            rotate16(x, dst, i, a, sine, cosine);
+        else
+            for (uint j = 0; j < count; j++)
+                rotate(x, dst, i + j, a, s[j], c[j]);
+    }
+}
+
+static void copy_rest(__global const act_t *x, __global act_t *dst, const struct zm_rope_args *a)
+{
+    for (uint head = 0; head < a->heads; head++, x += a->head_dim, dst += a->head_dim)
+        for (uint i = a->rotary_dim; i < a->head_dim; i++)
+            STORE_ACT(LOAD_ACT(x, i), dst, i);
+}
+
+/* Frequencies of the pairs first .. first+15. */
+static struct two16 frequencies_get(struct two root, uint first)
+{
+    struct two f = two_power(root, first);
+    float hi[16], lo[16];
+    for (uint j = 0; j < 16; j++, f = two_multiply(f, root)) {
+        hi[j] = f.hi;
+        lo[j] = f.lo;
+    }
+    struct two16 result = {vload16(0, hi), vload16(0, lo)};
+    return result;
+}
+
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+rope(__global const act_t *x, __global const int *positions, __global const float *factors,
+     __global act_t *dst, struct zm_rope_args a)
+{
+    const uint pairs = a.rotary_dim / 2;
+    const struct two root = two_inverse_root(a.base, pairs), step = two_power(root, 16);
+    for (uint first = 0; first < pairs; first += 16 * TABLE) {
+        struct two16 table[TABLE], f = frequencies_get(root, first);
+        uint chunks = min((uint)TABLE, (pairs - first + 15) / 16);
+        for (uint c = 0; c < chunks; c++, f = two_multiply16(f, step))
+            table[c] = turns_get(f, factors + a.factors_offset, &a, first + 16 * c, pairs);
+        for (uint row = first_row(a.rows); row < end_row(a.rows); row++) {
+            float position = (float)positions[a.positions_offset + row];
+            __global const act_t *from = x + a.x_offset + (size_t)row * a.x_stride;
+            __global act_t *to = dst + a.dst_offset + (size_t)row * a.dst_stride;
+            for (uint c = 0; c < chunks; c++) {
+                float16 sine, cosine;
+                sine_cosine(position, table[c], a.magnitude, &sine, &cosine);
+                rotate_heads(from, to, first + 16 * c, &a, sine, cosine);
+            }
+            if (first == 0)
+                copy_rest(from, to, &a);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+
+#include "ops/operand.h"
+#include "ops/options.h"
+#include "ops/tuning.h"
+
+static zm_status patches_check(const zm_patch_embedding_params *p, zm_refusal *refusal)
+{
+    uint32_t height = p->x.shape[1], width = p->x.shape[2];
+    if (p->patch == 0 || height % p->patch != 0 || width % p->patch != 0)
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
+                         "[%" PRIu32 "][%" PRIu32 "] is not cut into patches of %" PRIu32, height,
+                         width, p->patch);
+    /* Later products of three stay below 2^64. */
+    if (p->patch > UINT16_MAX)
+        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "patches of %" PRIu32, p->patch);
+    return ZM_OK;
+}
+
+static zm_status patch_embedding_check(const zm_device *device, const void *params,
+                                       zm_refusal *refusal)
+{
+    const zm_patch_embedding_params *p = params;
+    zm_status status = patches_check(p, refusal);
+    if (status != ZM_OK)
+        return status;
+    const uint32_t *image = p->x.shape;
+    uint32_t n = p->weight.shape[0];
+    uint64_t patches = (uint64_t)(image[1] / p->patch) * (image[2] / p->patch);
+    uint64_t k = (uint64_t)image[0] * p->patch * p->patch;
+    const zm_operand operands[] = {
+        {"x", &p->x, 3, image[1], image[2], ZM_OPERAND_ACTIVATION, ZM_OPERAND_PACKED, 0, image[0]},
+        {"weight", &p->weight, 2, n, k, ZM_OPERAND_WEIGHT, ZM_OPERAND_PACKED, 0, 0},
+        {"bias", &p->bias, 1, 1, n, ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0, 0},
+        {"position", &p->position, 2, patches, n, ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0, 0},
+        {"dst", &p->dst, 2, patches, n, ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 0, 0},
+    };
+    return zm_operands_check(device, operands, ZM_COUNT(operands), refusal);
+}
+
+static zm_status cpu_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
+{
+    const zm_patch_embedding_params *p = params;
+    (void)device;
+    return zm_panel_accepts(ZM_FAMILY_CPU, &p->weight, refusal);
+}
+
+static zm_status patch_embedding_plan(const zm_call *call, zm_plan *plan)
+{
+    const zm_patch_embedding_params *p = call->params;
+    uint32_t panels = zm_panel_count(p->weight.shape[0], p->weight.panel);
+    const zm_tiling tiling = zm_tiling_get(call->device, p->dst.shape[0], panels);
+    const struct zm_patch_embedding_args args = {
+        .channels = p->x.shape[0],
+        .height = p->x.shape[1],
+        .width = p->x.shape[2],
+        .patch = p->patch,
+        .n = p->weight.shape[0],
+        .x_offset = zm_arg_offset(&p->x),
+        .weight_offset = zm_arg_offset(&p->weight),
+        .weight_type = p->weight.dtype,
+        .weight_panel = p->weight.panel,
+        .bias_offset = zm_arg_offset(&p->bias),
+        .position_offset = zm_arg_offset(&p->position),
+        .position_stride = zm_arg_stride(&p->position),
+        .dst_offset = zm_arg_offset(&p->dst),
+        .dst_stride = zm_arg_stride(&p->dst),
+        .flags = zm_arg_flag(&p->bias, ZM_FLAG_BIAS) | zm_arg_flag(&p->position, ZM_FLAG_POSITION),
+        .row_block = tiling.row_block,
+    };
+    zm_options options = zm_options_get(p->x.dtype);
+    zm_options_add(&options, "WEIGHT_TYPE", p->weight.dtype);
+    zm_options_add(&options, "ROWS", tiling.rows);
+    const zm_launch launch = {
+        .options = options.text,
+        .buffers = {p->x.buffer, p->weight.buffer, p->bias.buffer, p->position.buffer,
+                    p->dst.buffer},
+        .buffer_count = 5,
+        .groups = {panels, tiling.blocks},
+        .args = &args,
+        .args_size = sizeof(args),
+    };
+    return zm_plan_add(call, &launch, plan);
+}
+
+static const zm_candidate candidates[] = {
+    {"cpu", ZM_FAMILY_CPU, NULL, cpu_accepts, patch_embedding_plan, false},
+    {"ref", ZM_FAMILY_REF, NULL, NULL, patch_embedding_plan, false},
+};
+
+const zm_op zm_op_patch_embedding = {"patch_embedding", patch_embedding_check, candidates,
+                                     ZM_COUNT(candidates)};
+
+zm_status zm_patch_embedding(zm_stream *stream, const zm_patch_embedding_params *params)
+{
+    return zm_op_run(stream, &zm_op_patch_embedding, params);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ops/operand.h"
+#include "ops/options.h"
+#include "ops/tuning.h"
+
+uint32_t zm_statistics_group(const zm_device *device)
+{
+    const zm_op *const writers[] = {&zm_op_matmul, &zm_op_row_statistics};
+    if (!device)
+        return 0;
+    return zm_tuning_of(zm_layout_family(device, writers, ZM_COUNT(writers)))->statistics_group;
+}
+
+static zm_status statistics_check(const zm_device *device, const void *params, zm_refusal *refusal)
+{
+    const zm_row_statistics_params *p = params;
+    uint32_t rows = p->x.shape[0], d = p->x.shape[1];
+    uint64_t cols = 2 * (uint64_t)zm_ceil_div(d, zm_statistics_group(device));
+    const zm_operand operands[] = {
+        {"x", &p->x, 2, rows, d, ZM_OPERAND_ACTIVATION, 0, 0, 0},
+        {"statistics", &p->statistics, 2, rows, cols, ZM_OPERAND_REAL, ZM_OPERAND_OUTPUT, 0, 0},
+    };
+    return zm_operands_check(device, operands, ZM_COUNT(operands), refusal);
+}
+
+static zm_status statistics_plan(const zm_call *call, zm_plan *plan)
+{
+    const zm_row_statistics_params *p = call->params;
+    const struct zm_row_statistics_args args = {
+        .rows = p->x.shape[0],
+        .d = p->x.shape[1],
+        .group = zm_statistics_group(call->device),
+        .x_offset = zm_arg_offset(&p->x),
+        .x_stride = zm_arg_stride(&p->x),
+        .statistics_offset = zm_arg_offset(&p->statistics),
+        .statistics_stride = zm_arg_stride(&p->statistics),
+    };
+    const zm_options options = zm_options_get(p->x.dtype);
+    const zm_launch launch = {
+        .options = options.text,
+        .buffers = {p->x.buffer, p->statistics.buffer},
+        .buffer_count = 2,
+        .groups = {zm_row_items(call->device, args.rows, args.d)},
+        .args = &args,
+        .args_size = sizeof(args),
+    };
+    return zm_plan_add(call, &launch, plan);
+}
+
+static const zm_candidate candidates[] = {
+    {"cpu", ZM_FAMILY_CPU, NULL, NULL, statistics_plan, false},
+    {"ref", ZM_FAMILY_REF, NULL, NULL, statistics_plan, false},
+};
+
+const zm_op zm_op_row_statistics = {"row_statistics", statistics_check, candidates,
+                                    ZM_COUNT(candidates)};
+
+zm_status zm_row_statistics(zm_stream *stream, const zm_row_statistics_params *params)
+{
+    return zm_op_run(stream, &zm_op_row_statistics, params);
+}

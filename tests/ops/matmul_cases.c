@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fill.h"
+#include "matmul.h"
+#include "statistics.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static const zm_dtype weight_types[] = {ZM_F32, ZM_F16, ZM_BF16};
+static const float epsilons[] = {1e-5f, 1e-6f, 1e-12f, 0.5f, 3e-3f};
+
+/* What happens to a sum on its way to dst. */
+typedef struct epilogue {
+    zm_activation activation;
+    bool bias, residual, in_place, gated, statistics;
+    zm_row_scale_kind scale;
+} epilogue;
+
+static void add_scale(zm_matmul_params *p, zm_row_scale_kind kind, uint32_t m, uint32_t k, size_t i)
+{
+    uint32_t rows = p->weight.shape[0];
+    p->scale.kind = kind;
+    if (kind == ZM_ROW_SCALE_NONE) {
+        return;
+    }
+    p->scale.statistics = op_statistics(m, i % 3);
+    p->scale.eps = epsilons[i % COUNT(epsilons)];
+    p->scale.d = i % 2 ? k + (kind == ZM_ROW_SCALE_CRMS) : 0;
+    if (kind == ZM_ROW_SCALE_LAYER) {
+        p->scale.column_sums = op_vector(rows, (i + 1) % 4);
+        p->scale.column_sums.panel = p->gated ? OP_GATED : 0;
+    }
+}
+
+/* i picks offsets and gaps, so that neighbouring cases differ in all of them. */
+static op_case *add_case(op_list *list, uint32_t m, uint32_t n, uint32_t k, const epilogue *e,
+                         size_t i)
+{
+    op_case *c = op_list_add(list);
+    if (!c) {
+        return NULL;
+    }
+    zm_matmul_params *p = &c->params.matmul;
+    uint32_t pad = i % 3 ? (uint32_t)(i % 7) : 0, rows = e->gated ? 2 * n : n;
+    p->x = op_matrix(m, k, i % 4, pad);
+    p->weight = op_weight(rows, k, weight_types[i % 2], 0);
+    p->weight.panel = e->gated ? OP_GATED : OP_PACKED;
+    p->dst = op_matrix(m, n, (i + 3) % 4, (pad + 3) % 8);
+    p->activation = e->activation;
+    p->gated = e->gated;
+    if (e->bias) {
+        p->bias = op_vector(rows, (i + 2) % 4);
+        p->bias.panel = e->gated ? OP_GATED : 0;
+    }
+    if (e->residual) {
+        p->residual = op_matrix(m, n, (i + 1) % 4, pad + 1);
+        c->alias[MATMUL_DST] = e->in_place ? 1 + MATMUL_RESIDUAL : 0;
+    }
+    if (e->statistics) {
+        p->statistics = op_statistics(m, (i + 2) % 3);
+    }
+    add_scale(p, e->scale, m, k, i);
+    c->fill[MATMUL_WEIGHT] = OP_WEIGHT;
+    return c;
+}
+
+/* The bits of i switch bias, residual and GELU, so that neighbouring cases differ in all of them.
+ */
+static op_case *add_simple(op_list *list, uint32_t m, uint32_t n, uint32_t k, size_t i)
+{
+    const epilogue e = {.activation = i / 2 % 2 ? ZM_ACTIVATION_GELU : ZM_ACTIVATION_NONE,
+                        .bias = i / 4 % 2 == 0,
+                        .residual = i / 8 % 2 == 0,
+                        .in_place = i % 5 < 3};
+    return add_case(list, m, n, k, &e, i);
+}
+
+static bool add_sizes(op_list *list)
+{
+    for (size_t i = 0; i < op_size_count; ++i) {
+        uint32_t size = op_sizes[i], m = (uint32_t)(1 + i * 5 % 17);
+        uint32_t other = op_sizes[i * 29 % op_size_count];
+        if (!add_simple(list, m, size, other, i) || !add_simple(list, 1, size, other, i + 1) ||
+            !add_simple(list, m, other, size, i + 6) || !add_simple(list, 1, other, size, i + 11)) {
+            return false;
+        }
+    }
+    for (uint32_t m = 1; m <= 67; ++m) {
+        if (!add_simple(list, m, 1 + m * 37 % 150, 1 + m * 53 % 97, m)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool add_large(op_list *list)
+{
+    static const uint32_t shapes[][3] = {{1, 5000, 384},  {1, 384, 1536},  {2, 512, 2048},
+                                         {4, 1536, 384},  {129, 200, 512}, {150, 513, 129},
+                                         {33, 48, 1537},  {7, 97, 3000},   {64, 96, 512},
+                                         {257, 49, 1025}, {1, 1, 4097},    {1500, 17, 33}};
+    for (size_t i = 0; i < COUNT(shapes) * 2; ++i) {
+        const uint32_t *shape = shapes[i / 2];
+        if (!add_simple(list, shape[0], shape[1], shape[2], i)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool add_fills(op_list *list)
+{
+    static const op_fill fills[] = {OP_MEAN_100, OP_LARGE,   OP_TINY, OP_ZERO,
+                                    OP_CONSTANT, OP_OUTLIER, OP_NAN,  OP_INF};
+    static const uint32_t shapes[][3] = {{5, 50, 33}, {1, 50, 33}, {17, 100, 64}, {1, 100, 66}};
+    for (size_t i = 0; i < COUNT(fills) * 8; ++i) {
+        const uint32_t *shape = shapes[i % 4];
+        op_case *c = add_simple(list, shape[0], shape[1], shape[2], i);
+        if (!c) {
+            return false;
+        }
+        c->fill[MATMUL_X] = fills[i / 8];
+        if (fills[i / 8] == OP_INF) {
+            c->params.matmul.activation = ZM_ACTIVATION_NONE;
+        }
+    }
+    return true;
+}
+
+/* Options drawn by chance, but the same ones each time: enough of them that every pair of choices
+ * comes up. Few row counts: a kernel is built for each tile. */
+static bool add_epilogues(op_list *list)
+{
+    static const uint32_t ms[] = {1, 5, 1, 13, 2}, ns[] = {1, 7, 33, 64, 97, 130, 48};
+    static const uint32_t ks[] = {1, 16, 33, 64, 100, 200};
+    op_random random = {2024};
+    for (size_t i = 0; i < 180; ++i) {
+        uint32_t m = ms[op_random_below(&random, COUNT(ms))];
+        uint32_t n = ns[op_random_below(&random, COUNT(ns))];
+        uint32_t k = ks[op_random_below(&random, COUNT(ks))];
+        epilogue e = {.activation = (zm_activation)op_random_below(&random, 5),
+                      .scale = (zm_row_scale_kind)op_random_below(&random, 4)};
+        uint64_t bits = op_random_below(&random, 32);
+        e.bias = bits & 1;
+        e.residual = bits & 2;
+        e.in_place = bits & 4;
+        e.gated = bits & 8;
+        e.statistics = bits & 16;
+        op_case *c = add_case(list, m, n, k, &e, i);
+        if (!c) {
+            return false;
+        }
+        c->activation = op_activations[op_random_below(&random, 3)];
+        c->params.matmul.weight.dtype = weight_types[op_random_below(&random, 3)];
+        c->fill[MATMUL_X] = i % 8 == 3 ? OP_SCALE : i % 40 == 4 ? OP_NAN : OP_NORMAL;
+        c->small = i % 9 == 0 && n * k < 5000;
+    }
+    return true;
+}
+
+/* Rows whose squares no half can hold, normalised in the epilogue. */
+static bool add_magnitudes(op_list *list)
+{
+    static const uint32_t ks[] = {768, 2048, 8192};
+    for (size_t i = 0; i < COUNT(ks) * 6; ++i) {
+        const epilogue e = {.scale = (zm_row_scale_kind)(1 + i % 3), .statistics = i % 2};
+        op_case *c = add_case(list, i % 4 ? 2 : 1, 20, ks[i / 6], &e, i);
+        if (!c) {
+            return false;
+        }
+        c->activation = i % 6 < 3 ? ZM_F16 : OP_REAL;
+        c->fill[MATMUL_X] = OP_LARGE;
+    }
+    return true;
+}
+
+/* Plain rows of weights: a batch of them, and a single matrix. */
+static bool add_rows(op_list *list)
+{
+    static const uint32_t shapes[][4] = {{3, 5, 7, 33},   {1, 4, 64, 64}, {12, 17, 17, 64},
+                                         {2, 1, 130, 50}, {4, 3, 1, 1},   {2, 33, 65, 16},
+                                         {5, 2, 20, 129}, {1, 1, 97, 40}, {3, 8, 3, 257}};
+    for (size_t i = 0; i < COUNT(shapes) * 6; ++i) {
+        const uint32_t *s = shapes[i / 6];
+        const epilogue e = {.activation = (zm_activation)(i * 7 % 5),
+                            .bias = i % 3 == 0,
+                            .residual = i % 4 == 1,
+                            .in_place = i % 8 == 1};
+        bool single = i % 6 == 5;
+        op_case *c = add_case(list, s[1], s[2], s[3], &e, i);
+        if (!c) {
+            return false;
+        }
+        zm_matmul_params *p = &c->params.matmul;
+        uint32_t pad = i % 3 ? (uint32_t)(i % 5) : 0;
+        p->weight = op_matrix(s[2], s[3], i % 4, 0);
+        if (!single) {
+            p->x = op_batch(s[0], s[1], s[3], i % 4, pad);
+            p->weight = op_batch(s[0], s[2], s[3], (i + 1) % 4, pad % 2 * 3);
+            p->residual = e.residual ? op_batch(s[0], s[1], s[2], i % 3, pad + 1) : p->residual;
+            p->dst = op_batch(s[0], s[1], s[2], (i + 2) % 4, pad + 2);
+        }
+        p->weight.dtype = weight_types[i % 3];
+        c->activation = op_activations[i / 3 % 3];
+        c->small = i % 5 == 2;
+    }
+    return true;
+}
+
+bool matmul_cases(op_list *list)
+{
+    return add_sizes(list) && add_large(list) && add_fills(list) && add_epilogues(list) &&
+           add_magnitudes(list) && add_rows(list);
+}

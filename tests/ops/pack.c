@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pack.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/half.h"
+
+bool op_is_packed(const zm_tensor *tensor)
+{
+    return tensor->panel == OP_PACKED || tensor->panel == OP_GATED;
+}
+
+/* The layout of a weight; a vector takes as much as one column of it. */
+static zm_weight_layout layout_of(const zm_tensor *tensor, uint32_t panel)
+{
+    uint64_t rows = tensor->shape[0], k = tensor->rank == 2 ? tensor->shape[1] : 1;
+    if (panel) {
+        rows = (rows + panel - 1) / panel * panel;
+    }
+    return (zm_weight_layout){.panel = panel, .elements = rows * k};
+}
+
+/* Vectors have no panel of their own. */
+zm_status op_packed_resolve(const zm_device *device, zm_tensor *tensor, op_memory *memory)
+{
+    uint32_t k = tensor->rank == 2 ? tensor->shape[1] : 1;
+    zm_weight_layout layout;
+    zm_status status = zm_weight_layout_get(device, tensor->shape[0], k, tensor->dtype, &layout);
+    if (status == ZM_OK) {
+        tensor->panel = tensor->rank == 2 ? layout.panel : 0;
+        memory->panel = layout.panel;
+        memory->count = tensor->offset + layout.elements;
+    }
+    return status;
+}
+
+static zm_status pack_gated(const zm_tensor *tensor, op_memory *memory, const unsigned char *rows)
+{
+    uint32_t n = tensor->shape[0] / 2, k = tensor->rank == 2 ? tensor->shape[1] : 1;
+    size_t size = zm_dtype_size(memory->dtype), line = k * size;
+    unsigned char *to = memory->before + tensor->offset * size;
+    unsigned char *gate = malloc(n * line), *up = malloc(n * line);
+    zm_weight_layout layout = layout_of(tensor, memory->panel);
+    zm_status status = gate && up ? ZM_OK : ZM_ERROR_OUT_OF_MEMORY;
+    for (size_t i = 0; i < n && status == ZM_OK; ++i) {
+        memcpy(gate + i * line, rows + 2 * i * line, line);
+        memcpy(up + i * line, rows + (2 * i + 1) * line, line);
+    }
+    if (status == ZM_OK && tensor->rank == 2) {
+        status = zm_gated_weight_pack(to, memory->dtype, &layout, gate, up, memory->dtype, n, k);
+    } else if (status == ZM_OK) {
+        status = zm_gated_bias_pack(to, memory->dtype, &layout, gate, up, memory->dtype, n);
+    }
+    free(gate);
+    free(up);
+    return status;
+}
+
+zm_status op_pack(const zm_tensor *tensor, bool gated, op_memory *memory, const double *values)
+{
+    uint32_t n = tensor->shape[0], k = tensor->rank == 2 ? tensor->shape[1] : 1;
+    size_t count = (size_t)n * k, size = zm_dtype_size(memory->dtype);
+    zm_weight_layout layout = layout_of(tensor, memory->panel);
+    unsigned char *rows = malloc(count * size), *to = memory->before + tensor->offset * size;
+    if (!rows) {
+        return ZM_ERROR_OUT_OF_MEMORY;
+    }
+    zm_convert_reals(rows, memory->dtype, values, ZM_F64, count);
+    zm_convert_reals(memory->input, ZM_F64, rows, memory->dtype, count);
+    memset(to, 0, layout.elements * size);
+    zm_status status =
+        gated ? pack_gated(tensor, memory, rows)
+              : zm_weight_pack(to, memory->dtype, &layout, n, 0, rows, memory->dtype, n, k);
+    free(rows);
+    return status;
+}
