@@ -31,6 +31,14 @@ static size_t weight_row(const linear *l, size_t output, part p)
     return l->gated ? output / half * 2 * half + p * half + output % half : output;
 }
 
+/* And where its bias and its column sum are: in the same order, but the last panel has no pads. */
+static size_t bias_place(const linear *l, size_t output, part p)
+{
+    size_t half = l->panel ? l->panel / 2 : 1, first = output / half * half;
+    size_t gates = min_size(half, l->n - first);
+    return l->gated ? 2 * first + p * gates + output % half : output;
+}
+
 /* Elements k0 .. k0+depth-1 of a row of weights. */
 static void load_weights(const linear *l, size_t row, size_t k0, size_t depth, double *line)
 {
@@ -121,11 +129,11 @@ static row_norm read_norm(const linear_scale *s, size_t row)
 /* scale(sum) + bias of one output. */
 static double linear_value(const linear *l, const row_norm *norm, size_t output, part p, double sum)
 {
-    size_t row = weight_row(l, output, p);
+    size_t place = bias_place(l, output, p);
     if (l->scale.kind == ZM_ARG_SCALE_LAYER) {
-        sum -= norm->mean * l->scale.column_sums[row];
+        sum -= norm->mean * l->scale.column_sums[place];
     }
-    return norm->scale * sum + (l->bias ? (double)l->bias[row] : 0);
+    return norm->scale * sum + (l->bias ? (double)l->bias[place] : 0);
 }
 
 /* The outputs from o0 on of one row; up: the sums of the up rows, where it is gated. */

@@ -36,7 +36,7 @@ static const norm_pattern patterns[] = {
 static const float epsilons[] = {1e-5f, 1e-6f, 1e-12f, 0.5f, 3e-3f};
 #define EPSILONS (sizeof(epsilons) / sizeof(epsilons[0]))
 
-/* i picks offsets, gaps, eps and true_d, so that neighbouring cases differ in all of them. */
+/* i picks offsets, gaps and eps, so that neighbouring cases differ in all of them. */
 static op_case *add_case(op_list *list, const norm_pattern *p, uint32_t rows, uint32_t d, size_t i)
 {
     op_case *c = op_list_add(list);
@@ -53,7 +53,6 @@ static op_case *add_case(op_list *list, const norm_pattern *p, uint32_t rows, ui
     params->dst = op_matrix(rows, d, (i / 2) % 4, (pad + 3) % 8);
     params->sum = p->sum ? op_matrix(rows, d, (i / 3) % 4, (pad + 5) % 9) : absent;
     params->eps = epsilons[i % EPSILONS];
-    params->true_d = i % 3 ? d + (uint32_t)(i % 2) : 0;
     c->alias[NORM_DST] = p->dst;
     c->alias[NORM_SUM] = p->sum_alias;
     c->fill[NORM_WEIGHT] = OP_SCALE;

@@ -11,11 +11,11 @@ bool op_is_packed(const zm_tensor *tensor)
     return tensor->panel == OP_PACKED || tensor->panel == OP_GATED;
 }
 
-/* The layout of a weight; a vector takes as much as one column of it. */
+/* Only weights have pads. */
 static zm_weight_layout layout_of(const zm_tensor *tensor, uint32_t panel)
 {
     uint64_t rows = tensor->shape[0], k = tensor->rank == 2 ? tensor->shape[1] : 1;
-    if (panel) {
+    if (panel && tensor->rank == 2) {
         rows = (rows + panel - 1) / panel * panel;
     }
     return (zm_weight_layout){.panel = panel, .elements = rows * k};
@@ -30,7 +30,7 @@ zm_status op_packed_resolve(const zm_device *device, zm_tensor *tensor, op_memor
     if (status == ZM_OK) {
         tensor->panel = tensor->rank == 2 ? layout.panel : 0;
         memory->panel = layout.panel;
-        memory->count = tensor->offset + layout.elements;
+        memory->count = tensor->offset + layout_of(tensor, layout.panel).elements;
     }
     return status;
 }
