@@ -53,10 +53,12 @@ static bool add_kernels(const char *glob, variant *v, plan *p)
 {
     size_t op_count;
     const zm_op_info *infos = zm_op_list(&op_count);
+    const op_description *description = subject_op(v->op);
+    const char *op = description->op ? description->op : description->name;
     if (!glob)
         return add(p, v);
     for (size_t i = 0; i < op_count; i++) {
-        for (size_t j = 0; j < infos[i].candidate_count && strcmp(infos[i].name, v->op) == 0; j++) {
+        for (size_t j = 0; j < infos[i].candidate_count && strcmp(infos[i].name, op) == 0; j++) {
             if (fnmatch(glob, infos[i].candidates[j], 0) != 0)
                 continue;
             snprintf(v->kernel, sizeof(v->kernel), "%s", infos[i].candidates[j]);

@@ -53,7 +53,7 @@ void print_peak(const result_peak *peak)
 
 void print_table_head(void)
 {
-    printf("%-12s %-36s %-9s %-12s %9s %8s %9s %8s  %s\n", "op", "shape", "types", "kernel",
+    printf("%-15s %-38s %-9s %-12s %9s %8s %9s %8s  %s\n", "op", "shape", "types", "kernel",
            "median", "spread", "GFLOP/s", "GB/s", "of the ceiling");
 }
 
@@ -74,7 +74,7 @@ void print_table_row(const result_row *row)
 {
     char types[20], time[PRINT_DURATION];
     snprintf(types, sizeof(types), "%s/%s", row->type, row->weight_type);
-    printf("%-12s %-36s %-9s %-12s ", row->op, row->shape, types, row->kernel);
+    printf("%-15s %-38s %-9s %-12s ", row->op, row->shape, types, row->kernel);
     if (row->status != ROW_OK) {
         printf("%s: %s\n", row_status_name(row->status), row->reason);
         return;

@@ -10,9 +10,12 @@
 
 static const shape_op *find(const char *op)
 {
-    for (size_t i = 0; i < shape_op_count; i++)
-        if (strcmp(shape_ops[i].name, op) == 0)
-            return &shape_ops[i];
+    for (size_t i = 0; i < shape_matrix_op_count; i++)
+        if (strcmp(shape_matrix_ops[i].name, op) == 0)
+            return &shape_matrix_ops[i];
+    for (size_t i = 0; i < shape_row_op_count; i++)
+        if (strcmp(shape_row_ops[i].name, op) == 0)
+            return &shape_row_ops[i];
     return NULL;
 }
 
@@ -70,7 +73,7 @@ static zm_status check_keys(const shape *s, const shape_op *op, shape_reason *re
 zm_status shape_to_case(const char *op, const char *text, zm_dtype type, zm_dtype weight_type,
                         op_case *out, shape_reason *reason)
 {
-    shape s = {.type = type, .weight_type = weight_type ? weight_type : ZM_F32};
+    shape s = {.weight_type = weight_type ? weight_type : ZM_F32};
     const shape_op *known = find(op);
     if (!known) {
         snprintf(reason->text, sizeof(reason->text), "no shapes are known for %s", op);
@@ -80,6 +83,7 @@ zm_status shape_to_case(const char *op, const char *text, zm_dtype type, zm_dtyp
     if (status != ZM_OK)
         return status;
     memset(out, 0, sizeof(*out));
+    out->activation = type;
     bool fits = known->build(&s, out);
     status = check_keys(&s, known, reason);
     if (status == ZM_OK && !fits) {

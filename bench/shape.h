@@ -3,7 +3,7 @@
 #ifndef ZM_BENCH_SHAPE_H
 #define ZM_BENCH_SHAPE_H
 
-#include "ops/op_case.h"
+#include "tests/ops/op_case.h"
 
 #define SHAPE_TEXT 96
 #define SHAPE_MAX_ITEMS 12
@@ -17,7 +17,7 @@ typedef struct shape_item {
 typedef struct shape {
     size_t count;
     shape_item items[SHAPE_MAX_ITEMS];
-    zm_dtype type, weight_type; /* ZM_DTYPE_NONE: the device's real_type, F32 */
+    zm_dtype weight_type;
 } shape;
 
 typedef struct shape_reason {
@@ -35,7 +35,7 @@ size_t shape_list(const char *op, const char *const **texts);
 /* The keys that an op knows, for help; NULL when nothing is known about its shapes. */
 const char *shape_keys(const char *op);
 
-/* ---- for the builders of shape_ops.c ---- */
+/* ---- for the builders of shape_matrix.c and shape_rows.c ---- */
 
 typedef struct shape_op {
     const char *name, *keys;
@@ -43,8 +43,8 @@ typedef struct shape_op {
     const char *const *texts;            /* ends with NULL */
 } shape_op;
 
-extern const shape_op shape_ops[];
-extern const size_t shape_op_count;
+extern const shape_op shape_matrix_ops[], shape_row_ops[];
+extern const size_t shape_matrix_op_count, shape_row_op_count;
 
 uint32_t shape_get(shape *s, const char *key, uint32_t otherwise);
 bool shape_flag(shape *s, const char *key);

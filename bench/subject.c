@@ -20,6 +20,13 @@ const op_description *subject_op(const char *name)
     return NULL;
 }
 
+/* A description can be of another op's candidates. */
+static const char *op_of(const variant *v)
+{
+    const op_description *description = subject_op(v->op);
+    return description->op ? description->op : description->name;
+}
+
 static bool read_type(const char *text, zm_dtype *out)
 {
     for (zm_dtype type = ZM_F32; type < ZM_DTYPE_COUNT; type++)
@@ -70,20 +77,24 @@ bool variant_change(variant *v, const char *text, shape_reason *reason)
     return true;
 }
 
-/* Elements of all operands, and the bytes of the outputs. */
-static double measure(const op_description *op, const op_case *c, size_t real_size, double *written)
+static double count_elements(const op_description *op, const op_params *params)
 {
     double elements = 0;
-    *written = 0;
     for (size_t i = 0; i < op->operand_count; i++) {
-        const zm_tensor *tensor = op_view(op, &c->params, i);
-        if (tensor->rank == 0)
-            continue;
-        elements += (double)op_rows(tensor) * op_cols(tensor);
-        if (op->operands[i].role != OP_INPUT)
-            *written += op_tensor_bytes(tensor, real_size);
+        const zm_tensor *tensor = op_view(op, params, i);
+        elements += tensor->rank ? (double)op_rows(tensor) * op_cols(tensor) : 0;
     }
     return elements;
+}
+
+/* Bytes of the outputs. An output that is written in part counts in full. */
+static double count_written(const op_description *op, const op_params *params, size_t real_size)
+{
+    double written = 0;
+    for (size_t i = 0; i < op->operand_count; i++)
+        if (op->operands[i].role != OP_INPUT)
+            written += op_tensor_bytes(op_view(op, params, i), real_size);
+    return written;
 }
 
 static zm_status check_memory(double elements, shape_reason *reason)
@@ -102,7 +113,7 @@ static zm_status check_memory(double elements, shape_reason *reason)
 static zm_status find_kernel(subject *it)
 {
     zm_plan plan;
-    const zm_op *op = zm_op_find(it->v.op);
+    const zm_op *op = zm_op_find(op_of(&it->v));
     if (!op)
         return ZM_ERROR_UNSUPPORTED;
     zm_status status = zm_op_plan(it->s->device, op, &it->run->params, &plan);
@@ -114,7 +125,8 @@ static zm_status find_kernel(subject *it)
 static zm_status force(void *self)
 {
     const subject *it = self;
-    return zm_device_force_kernel(it->s->device, it->v.op, it->v.kernel[0] ? it->v.kernel : NULL);
+    return zm_device_force_kernel(it->s->device, op_of(&it->v),
+                                  it->v.kernel[0] ? it->v.kernel : NULL);
 }
 
 zm_status subject_create(session *s, const variant *v, subject *out, shape_reason *reason)
@@ -128,7 +140,7 @@ zm_status subject_create(session *s, const variant *v, subject *out, shape_reaso
     if (status != ZM_OK)
         return status;
     size_t real_size = zm_dtype_size(s->info->real_type);
-    status = check_memory(measure(op, &c, real_size, &out->written), reason);
+    status = check_memory(count_elements(op, &c.params), reason);
     if (status == ZM_OK)
         status = force(out); /* the layout of weights can depend on it */
     if (status == ZM_OK)
@@ -140,6 +152,7 @@ zm_status subject_create(session *s, const variant *v, subject *out, shape_reaso
     if (status == ZM_OK) {
         out->flops = op->flops(&out->run->params);
         out->bytes = op->bytes(&out->run->params, real_size);
+        out->written = count_written(op, &out->run->params, real_size);
     }
     return status;
 }
@@ -148,7 +161,7 @@ void subject_finish(subject *it)
 {
     op_run_destroy(&it->run);
     if (it->s)
-        zm_device_force_kernel(it->s->device, it->v.op, NULL);
+        zm_device_force_kernel(it->s->device, op_of(&it->v), NULL);
 }
 
 static zm_status call(void *self, zm_stream *stream)

@@ -3,9 +3,9 @@
 #ifndef ZM_BENCH_SUBJECT_H
 #define ZM_BENCH_SUBJECT_H
 
-#include "ops/op_run.h"
 #include "session.h"
 #include "shape.h"
+#include "tests/ops/op_run.h"
 #include "timing.h"
 
 /* How the user names it. */
