@@ -122,7 +122,7 @@ static zm_status launch_add(const zm_call *call, const zm_tiling *tiling, zm_pla
         .dst_stride = zm_arg_stride(&p->dst),
         .flags = (p->causal ? ZM_FLAG_CAUSAL : 0) | zm_arg_flag(&p->slopes, ZM_FLAG_SLOPES),
         .row_block = tiling->row_block,
-        .scale = p->scale != 0 ? p->scale : 1 / sqrtf((float)p->layout.head_dim),
+        .scale = p->scale != 0 ? p->scale : (float)(1 / sqrt(p->layout.head_dim)),
         .soft_cap = p->soft_cap,
     };
     zm_options options = zm_options_get(p->q.dtype);

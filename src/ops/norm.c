@@ -30,14 +30,6 @@ static zm_status norm_check(const zm_device *device, const void *params, zm_refu
     return status;
 }
 
-static zm_status plain_check(const zm_device *device, const void *params, zm_refusal *refusal)
-{
-    const zm_norm_params *p = params;
-    if (p->true_d)
-        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "true_d is for crms_norm only");
-    return norm_check(device, params, refusal);
-}
-
 static zm_status crms_check(const zm_device *device, const void *params, zm_refusal *refusal)
 {
     const zm_norm_params *p = params;
@@ -86,8 +78,8 @@ static const zm_candidate candidates[] = {
     {"ref", ZM_FAMILY_REF, NULL, NULL, norm_plan, false},
 };
 
-const zm_op zm_op_layer_norm = {"layer_norm", plain_check, candidates, ZM_COUNT(candidates)};
-const zm_op zm_op_rms_norm = {"rms_norm", plain_check, candidates, ZM_COUNT(candidates)};
+const zm_op zm_op_layer_norm = {"layer_norm", norm_check, candidates, ZM_COUNT(candidates)};
+const zm_op zm_op_rms_norm = {"rms_norm", norm_check, candidates, ZM_COUNT(candidates)};
 const zm_op zm_op_crms_norm = {"crms_norm", crms_check, candidates, ZM_COUNT(candidates)};
 
 zm_status zm_layer_norm(zm_stream *stream, const zm_norm_params *params)
