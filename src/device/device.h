@@ -19,7 +19,8 @@ typedef struct zm_kernel zm_kernel;
 typedef enum zm_kernel_family {
     ZM_FAMILY_REF = 0, /* plain C, host device */
     ZM_FAMILY_CPU,     /* shaders/cpu */
-    ZM_FAMILY_GPU      /* shaders/gpu, shaders/vulkan */
+    ZM_FAMILY_GPU,     /* shaders/gpu, shaders/vulkan */
+    ZM_FAMILY_BENCH    /* shaders/bench: no ops, the ceilings of a machine */
 } zm_kernel_family;
 
 /* Names one kernel. Kernels are built once per device and options and live as long as it. */

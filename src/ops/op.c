@@ -141,7 +141,9 @@ zm_status zm_op_plan(zm_device *device, const zm_op *op, const void *params, zm_
     const char *forced = zm_device_forced_kernel(device, op->name);
     plan->count = 0;
     plan->scratch_bytes = 0;
-    return forced ? plan_forced(&call, forced, plan) : plan_first(&call, plan);
+    status = forced ? plan_forced(&call, forced, plan) : plan_first(&call, plan);
+    plan->candidate = call.candidate;
+    return status;
 }
 
 /* A plan is of a device; the memory between its launches is of a stream. */
