@@ -102,6 +102,12 @@ static void reasons_add(reasons *r, const zm_call *call, const char *reason)
                                     r->used ? "; " : "", name, reason);
 }
 
+static void plan_clear(zm_plan *plan)
+{
+    plan->count = 0;
+    plan->scratch_bytes = 0;
+}
+
 static zm_status plan_first(zm_call *call, zm_plan *plan)
 {
     const zm_op *op = call->op;
@@ -119,7 +125,7 @@ static zm_status plan_first(zm_call *call, zm_plan *plan)
             if (!is_no_kernel(status))
                 return status;
             failed = status;
-            plan->count = 0;
+            plan_clear(plan);
             zm_refuse(&refusal, status, "it could not be built");
         }
         reasons_add(&why, call, refusal.reason);
@@ -139,8 +145,7 @@ zm_status zm_op_plan(zm_device *device, const zm_op *op, const void *params, zm_
 
     zm_call call = {.device = device, .op = op, .params = params};
     const char *forced = zm_device_forced_kernel(device, op->name);
-    plan->count = 0;
-    plan->scratch_bytes = 0;
+    plan_clear(plan);
     status = forced ? plan_forced(&call, forced, plan) : plan_first(&call, plan);
     plan->candidate = call.candidate;
     return status;
