@@ -147,6 +147,14 @@ class Models(Program):
         self.assertEqual(first, again)
         self.assertEqual(self.json("inspect", self.out)["model"]["norm"], "rms_norm")
 
+    def test_convert_twice_copies(self):
+        self.assertFalse(self.json("convert", self.model, self.out)["copied"])
+        again = self.scratch / "again"
+        self.assertIn("only copied", self.ok("convert", self.out, again))
+        self.assertEqual((again / "model.safetensors").read_bytes(),
+                         (self.out / "model.safetensors").read_bytes())
+        self.assertTrue(self.json("convert", self.out, again, "--overwrite")["copied"])
+
     def test_convert_type(self):
         self.ok("convert", self.model, self.out, "--type", "f16")
         tensors = self.json("inspect", self.out, "--tensors")["tensors"]

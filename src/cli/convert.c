@@ -17,6 +17,7 @@ static json_t *report_json(const zm_convert_params *params, const zm_convert_rep
         {"output", zm_cli_json_text(params->output)},
         {"norm", json_string(zm_norm_name(params->norm))},
         {"tensors", json_integer((json_int_t)report->tensors)},
+        {"copied", json_boolean(report->copied)},
         {"recentred", json_integer((json_int_t)report->recentred)},
         {"input_bytes", json_integer((json_int_t)report->input_bytes)},
         {"output_bytes", json_integer((json_int_t)report->output_bytes)},
@@ -28,10 +29,16 @@ static json_t *report_json(const zm_convert_params *params, const zm_convert_rep
 
 static void print_report(const zm_convert_params *params, const zm_convert_report *report)
 {
-    printf("%s: %s, %zu of %zu tensors recentred, rounding %.1e (relative L2 of the worst "
-           "tensor), %" PRIu64 " -> %" PRIu64 " bytes\n",
-           params->output, zm_norm_name(params->norm), report->recentred, report->tensors,
-           report->rounding, report->input_bytes, report->output_bytes);
+    if (report->copied)
+        printf("%s: %s is %s already, so it is only copied, nothing is recentred; rounding %.1e, "
+               "%" PRIu64 " -> %" PRIu64 " bytes\n",
+               params->output, params->input, zm_norm_name(params->norm), report->rounding,
+               report->input_bytes, report->output_bytes);
+    else
+        printf("%s: %s, %zu of %zu tensors recentred, rounding %.1e (relative L2 of the worst "
+               "tensor), %" PRIu64 " -> %" PRIu64 " bytes\n",
+               params->output, zm_norm_name(params->norm), report->recentred, report->tensors,
+               report->rounding, report->input_bytes, report->output_bytes);
 }
 
 static zm_cli_exit run(int argc, char **argv)
