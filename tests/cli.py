@@ -88,6 +88,20 @@ class Devices(Program):
         kinds = [device["backend"] for device in self.json("devices")["devices"]]
         self.assertIn("opencl", kinds, "without an OpenCL device these tests prove little")
 
+    def test_a_driver_without_devices_is_said(self):
+        """PoCL that can write nowhere gives no device."""
+        model = tiny_model.write(self.scratch / "model")
+        wav = write_wav(self.scratch / "a.wav", 1)
+        nowhere = {"HOME": "/proc", "POCL_CACHE_DIR": "/proc/none", "XDG_CACHE_HOME": "/proc"}
+        done = self.run_program("transcribe", model, wav, env=nowhere)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        warning, device = done.stderr.decode().splitlines()[:2]
+        self.assertIn("warning: ", warning)
+        self.assertIn("POCL_CACHE_DIR", warning)
+        self.assertIn("device host:", device)
+        done = self.run_program("transcribe", model, wav, *HOST, env=nowhere)
+        self.assertNotIn(b"OpenCL", done.stderr)
+
     def test_full_disk(self):
         with open("/dev/full", "wb") as full:
             for arguments in (["devices"], ["devices", "--json"], ["--help"]):
