@@ -7,6 +7,7 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/progress.h"
+#include "common/file.h"
 
 static json_t *report_json(const zm_convert_params *params, const zm_convert_report *report)
 {
@@ -68,6 +69,10 @@ static zm_cli_exit run(int argc, char **argv)
         .progress = zm_cli_progress,
     };
     zm_convert_report report = {0};
+    if (!overwrite && zm_path_exists(params.input) && zm_path_is_directory(params.output)) {
+        zm_cli_error("%s: exists already; give another name or --overwrite", params.output);
+        return ZM_CLI_FAILED;
+    }
     zm_cli_progress_start();
     code = zm_cli_result(zm_convert(&params, &report));
     if (code == ZM_CLI_OK && json)

@@ -73,7 +73,11 @@ static zm_status check_overwriting(const conversion *c)
 static zm_status prepare(conversion *c)
 {
     const zm_convert_params *params = c->params;
-    zm_status status = zm_model_open(params->input, c->log, &c->model);
+    /* What a model has beside its parts is a reason to refuse it here, not one to warn of. */
+    zm_log log = zm_log_copy(c->log);
+    if (log.level < ZM_LOG_INFO)
+        log.level = ZM_LOG_ERROR;
+    zm_status status = zm_model_open(params->input, &log, &c->model);
     if (status)
         return status;
     c->report.copied = zm_model_get_info(c->model)->norm == ZM_NORM_RMS;
