@@ -13,7 +13,7 @@
 static const zm_parameter fixed[] = {
     {"rms_norm", "row_items_per_unit", CPU(row_items_per_unit), 1, 64, false},
     {"rms_norm", "row_elements_per_item", CPU(row_elements_per_item), 256, 1u << 20, false},
-    {"matmul", "block_rows", CPU(product.rows), 1, 4096, false},
+    {"matmul", "block_rows", CPU(product.rows), 1, 192, false},
     {"matmul", "block_items_per_unit", CPU(product.items_per_unit), 1, 64, false},
     {"matmul", "tile_rows", CPU(product.tile_rows), 1, 12, false},
     {"matmul", "matvec_items_per_unit", CPU(matvec_items_per_unit), 1, 256, false},
