@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "common/half.h"
+#include "ops/gpu.h"
 #include "ops/tuning.h"
 #include "ops/view.h"
 
@@ -482,13 +483,13 @@ static void test_group_items(void **state)
         for (uint32_t limit = 1; limit <= 1024; limit = limit * 3 / 2 + 1) {
             limits->max_work_group = limit;
             limits->max_work_group_dim[0] = 300;
-            uint32_t items = zm_group_items(&device, most);
+            uint32_t items = zm_gpu_items(&device, most);
             assert_true(items >= 1 && (items & (items - 1)) == 0);
             assert_true(items <= most && items <= limit && items <= 300);
             assert_true(items * 2 > most || items * 2 > limit || items * 2 > 300);
         }
     limits->max_work_group = 0;
-    assert_int_equal(zm_group_items(&device, 256), 1);
+    assert_int_equal(zm_gpu_items(&device, 256), 1);
 }
 
 /* Every row belongs to exactly one block, no block is empty, tiles never reach over the matrix. */

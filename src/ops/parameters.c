@@ -7,23 +7,31 @@
 #include "ops/tunings.h"
 
 #define CPU(field) ZM_FAMILY_CPU, offsetof(zm_tunings, cpu.field)
-#define GPU(field) ZM_FAMILY_GPU, offsetof(zm_tunings, gpu.field)
+#define GPU(field) ZM_FAMILY_GPU, offsetof(zm_tunings, field)
 
 /* Ranges keep what is silly away from the kernels: every value in them has to work. */
 static const zm_parameter fixed[] = {
     {"rms_norm", "row_items_per_unit", CPU(row_items_per_unit), 1, 64, false},
     {"rms_norm", "row_elements_per_item", CPU(row_elements_per_item), 256, 1u << 20, false},
+    {"rms_norm", "gpu_small_items", GPU(gpu.small_items), 64, 1024, true},
+    {"rms_norm", "gpu_large_items", GPU(gpu.large_items), 64, 1024, true},
+    {"rms_norm", "gpu_groups_per_unit", GPU(gpu.groups_per_unit), 1, 256, false},
     {"matmul", "block_rows", CPU(product.rows), 1, 192, false},
     {"matmul", "block_items_per_unit", CPU(product.items_per_unit), 1, 64, false},
     {"matmul", "tile_rows", CPU(product.tile_rows), 1, 12, false},
     {"matmul", "matvec_items_per_unit", CPU(matvec_items_per_unit), 1, 256, false},
-    {"matmul", "gpu_matvec_rows", GPU(matvec_rows), 1, 8, false},
-    {"matmul", "gpu_matvec_items", GPU(matvec_items), 64, 1024, true},
-    {"matmul", "gpu_matvec_groups_per_unit", GPU(matvec_groups_per_unit), 1, 64, false},
+    {"matmul", "gpu_matvec_rows", GPU(gpu_matmul.matvec_rows), 1, 8, false},
+    {"matmul", "gpu_matvec_items", GPU(gpu_matmul.matvec_items), 64, 1024, true},
+    {"matmul", "gpu_matvec_groups_per_unit", GPU(gpu_matmul.matvec_groups_per_unit), 1, 64, false},
     {"attention", "block_rows", CPU(attention.rows), 1, 4096, false},
     {"attention", "block_items_per_unit", CPU(attention.items_per_unit), 1, 64, false},
     {"attention", "tile_rows", CPU(attention.tile_rows), 1, 12, false},
     {"attention", "few_rows", CPU(attention_few_rows), 1, 64, false},
+    {"attention", "gpu_items", GPU(gpu.attention_items), 64, 256, true},
+    {"attention", "gpu_rows_each", GPU(gpu.attention_rows_each), 1, 8, true},
+    {"attention", "gpu_keys", GPU(gpu.attention_keys), 16, 128, true},
+    {"attention", "gpu_split_keys", GPU(gpu.row_split_keys), 16, 65536, false},
+    {"attention", "gpu_groups_per_unit", GPU(gpu.row_groups_per_unit), 1, 256, false},
 };
 #define FIXED (sizeof(fixed) / sizeof(fixed[0]))
 
@@ -34,7 +42,7 @@ static pthread_once_t filled = PTHREAD_ONCE_INIT;
 /* A tile is named by what it is, so that a file still fits when the table changes. */
 static void fill(void)
 {
-    const zm_gpu_tuning *gpu = zm_gpu_tuning_default();
+    const zm_gpu_matmul_tuning *gpu = zm_gpu_matmul_tuning_default();
     memcpy(all, fixed, sizeof(fixed));
     all_count = FIXED;
     for (size_t i = 0; i < ZM_MAX_GPU_TILES && gpu->tiles[i].rows; i++) {
@@ -43,7 +51,7 @@ static void fill(void)
         *parameter = (zm_parameter){
             .op = "matmul",
             .family = ZM_FAMILY_GPU,
-            .offset = offsetof(zm_tunings, gpu.tiles) + i * sizeof(zm_gpu_tile) +
+            .offset = offsetof(zm_tunings, gpu_matmul.tiles) + i * sizeof(zm_gpu_tile) +
                       offsetof(zm_gpu_tile, efficiency),
             .least = 1,
             .most = 1000,

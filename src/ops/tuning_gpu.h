@@ -19,18 +19,18 @@ typedef struct zm_gpu_tile {
 } zm_gpu_tile;
 
 #define ZM_MAX_GPU_TILES 12
-typedef struct zm_gpu_tuning {
+typedef struct zm_gpu_matmul_tuning {
     zm_gpu_tile tiles[ZM_MAX_GPU_TILES]; /* up to one of 0 rows */
     bool local_memory;                   /* false: the caches serve the tiles better */
     uint32_t matvec_rows;                /* m up to which there is a work-group per panel, 1..8 */
     uint32_t matvec_items;               /* of a work-group, a power of 2 */
     uint32_t matvec_local_bytes;         /* that a work-group may take */
     uint32_t matvec_groups_per_unit;     /* under this many, panels are shared among groups */
-} zm_gpu_tuning;
+} zm_gpu_matmul_tuning;
 
-const zm_gpu_tuning *zm_gpu_tuning_get(const zm_device *device);
+const zm_gpu_matmul_tuning *zm_gpu_matmul_tuning_get(const zm_device *device);
 /* Before anything was tuned. */
-const zm_gpu_tuning *zm_gpu_tuning_default(void);
+const zm_gpu_matmul_tuning *zm_gpu_matmul_tuning_default(void);
 
 /* A product as the choice of a tile sees it. */
 typedef struct zm_gpu_shape {

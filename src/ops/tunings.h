@@ -4,11 +4,13 @@
 #ifndef ZM_SRC_OPS_TUNINGS_H
 #define ZM_SRC_OPS_TUNINGS_H
 
+#include "ops/gpu.h"
 #include "ops/tuning.h"
 #include "ops/tuning_gpu.h"
 
 typedef struct zm_tunings {
     zm_tuning cpu;
+    zm_gpu_matmul_tuning gpu_matmul;
     zm_gpu_tuning gpu;
 } zm_tunings;
 
