@@ -109,6 +109,11 @@ struct zm_event {
     bool timestamps;
 };
 
+/* What another layer keeps for a device: the first member of its own struct. */
+typedef struct zm_attachment {
+    void (*destroy)(struct zm_attachment *attachment);
+} zm_attachment;
+
 #define ZM_MAX_FORCED 32
 typedef struct zm_forced_kernel {
     char op[32];
@@ -122,10 +127,11 @@ struct zm_device {
     char *cache_dir;      /* NULL = off */
     uint64_t cache_limit; /* bytes of files in it */
     char *shader_dir;     /* NULL = the embedded sources */
-    zm_mutex mutex;       /* guards kernels */
+    zm_mutex mutex;       /* guards kernels, and the making of tunings */
     zm_kernel *kernels;
-    atomic_uint built_kernels;  /* compiled from source */
-    atomic_uint cached_kernels; /* taken from the program cache */
+    _Atomic(zm_attachment *) tunings; /* of src/ops; NULL until they are asked for */
+    atomic_uint built_kernels;        /* compiled from source */
+    atomic_uint cached_kernels;       /* taken from the program cache */
     size_t forced_count;
     zm_forced_kernel forced[ZM_MAX_FORCED];
 };

@@ -7,6 +7,7 @@
 #include "ops/operand.h"
 #include "ops/options.h"
 #include "ops/tuning.h"
+#include "ops/tunings.h"
 
 uint32_t zm_attention_heads(const zm_attention_params *p)
 {
@@ -95,7 +96,7 @@ static zm_status vector_accepts(const zm_device *device, const void *params, zm_
 static zm_status row_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
 {
     const zm_attention_params *p = params;
-    uint32_t most = zm_tuning_of(ZM_FAMILY_CPU)->attention_few_rows;
+    uint32_t most = zm_tunings_get(device)->cpu.attention_few_rows;
     if (p->q.shape[0] > most)
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "%" PRIu32 " rows are more than %" PRIu32,
                          p->q.shape[0], most);
@@ -151,7 +152,7 @@ static zm_status launch_add(const zm_call *call, const zm_tiling *tiling, zm_pla
 static zm_status block_plan(const zm_call *call, zm_plan *plan)
 {
     const zm_attention_params *p = call->params;
-    zm_tiling tiling = zm_tiling_get(call->device, p->q.shape[0], zm_attention_heads(p));
+    zm_tiling tiling = zm_attention_tiling_get(call->device, p->q.shape[0], zm_attention_heads(p));
     return launch_add(call, &tiling, plan);
 }
 

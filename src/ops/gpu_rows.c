@@ -2,6 +2,7 @@
 #include "ops/gpu_rows.h"
 
 #include "ops/tuning.h"
+#include "ops/tunings.h"
 
 static const zm_gpu_row_tuning gpu_tuning = {
     .small_items = 64,
@@ -23,7 +24,11 @@ static const zm_gpu_row_tuning gpu_tuning = {
 
 const zm_gpu_row_tuning *zm_gpu_row_tuning_get(const zm_device *device)
 {
-    (void)device;
+    return &zm_tunings_get(device)->gpu;
+}
+
+const zm_gpu_row_tuning *zm_gpu_row_tuning_default(void)
+{
     return &gpu_tuning;
 }
 

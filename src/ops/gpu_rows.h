@@ -26,6 +26,8 @@ typedef struct zm_gpu_row_tuning {
 } zm_gpu_row_tuning;
 
 const zm_gpu_row_tuning *zm_gpu_row_tuning_get(const zm_device *device);
+/* Before anything was tuned. */
+const zm_gpu_row_tuning *zm_gpu_row_tuning_default(void);
 
 /* The largest power of two of work-items that is neither over `wanted` nor over the device. */
 uint32_t zm_gpu_items(const zm_device *device, uint32_t wanted);

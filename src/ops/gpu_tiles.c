@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "ops/tuning.h"
+#include "ops/tunings.h"
 
 /* The efficiencies follow from the reads of local memory per multiply-add; tiles of few items are
  * there for devices with small work-groups. */
@@ -31,7 +32,11 @@ static const zm_gpu_tile_tuning gpu_tuning = {
 
 const zm_gpu_tile_tuning *zm_gpu_tile_tuning_get(const zm_device *device)
 {
-    (void)device;
+    return &zm_tunings_get(device)->gpu_matmul;
+}
+
+const zm_gpu_tile_tuning *zm_gpu_tile_tuning_default(void)
+{
     return &gpu_tuning;
 }
 

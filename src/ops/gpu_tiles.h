@@ -29,6 +29,8 @@ typedef struct zm_gpu_tile_tuning {
 } zm_gpu_tile_tuning;
 
 const zm_gpu_tile_tuning *zm_gpu_tile_tuning_get(const zm_device *device);
+/* Before anything was tuned. */
+const zm_gpu_tile_tuning *zm_gpu_tile_tuning_default(void);
 
 /* A product as the choice of a tile sees it. */
 typedef struct zm_gpu_shape {
