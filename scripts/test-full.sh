@@ -26,7 +26,7 @@ bare_build() {
     check "no audio is said in one line" bash -c \
         '"$1" transcribe "$2" README.md 2>&1 | grep -c "without audio" | grep -qx 1' sh \
         "$ROOT/build-bare/zeromean" "$ZEROMEAN_MODELS_DIR/whisper-tiny.en"
-    tests build-bare common format model recentre convert ref no_audio readme
+    tests build-bare common format model recentre convert ref no-audio readme
 }
 
 # Without the tests that need 80-bit long doubles, which Valgrind computes in 64.

@@ -21,6 +21,7 @@
 #include "common/clock.h"
 #include "model_files.h"
 #include "scratch.h"
+#include "support/random.h"
 
 #define SEED 20240612u
 #define WRITER "model.encoder.layers.1.fc2.weight"
@@ -231,8 +232,7 @@ static void test_kill(void **state)
             assert_int_equal(system(old), 0);
         bool was_there = access(output, F_OK) == 0;
         free(old);
-        random = random * 6364136223846793005u + 1442695040888963407u;
-        convert_and_kill(overwrite, 1 + (random >> 33) % (duration + duration / 8));
+        convert_and_kill(overwrite, 1 + test_random_below(&random, duration + duration / 8));
         bool whole = check_whole(expected, size);
         assert_true(whole || !was_there);
         finished += whole && !was_there;
