@@ -23,7 +23,14 @@ static void require(bool holds)
         abort();
 }
 
-static void write_file(const char *folder, const char *name, const uint8_t *data, size_t size)
+static char *folder;
+
+static void clean_up(void)
+{
+    test_folder_remove(folder);
+}
+
+static void write_file(const char *name, const uint8_t *data, size_t size)
 {
     char path[512];
     snprintf(path, sizeof(path), "%s/%s", folder, name);
@@ -36,14 +43,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const names[] = {"config.json", "generation_config.json",
                                         "model.safetensors.index.json"};
-    static char *folder;
-    if (!folder)
+    if (!folder) {
         folder = test_folder_make();
-    require(folder != NULL);
+        require(folder != NULL && atexit(clean_up) == 0);
+    }
     for (int i = 0; i < 3; i++) {
         const uint8_t *end = size > 0 ? memchr(data, 0, size) : NULL;
         size_t length = end ? (size_t)(end - data) : size;
-        write_file(folder, names[i], data, length);
+        write_file(names[i], data, length);
         data += end ? length + 1 : length;
         size -= end ? length + 1 : length;
     }
