@@ -200,8 +200,8 @@ static void broken_platforms_are_skipped(void **state)
     shim.broken_platforms = true;
     assert_int_equal(open_and_exercise("opencl:0"), ZM_OK);
     assert_int_equal(open_and_exercise("opencl:pocl"), ZM_OK);
-    assert_true(capture_has(&messages, "has no devices (CL_DEVICE_NOT_FOUND); skipped"));
-    assert_true(capture_has(&messages, "has no devices (CL_INVALID_PLATFORM); skipped"));
+    assert_true(capture_has(&messages, "has no devices (CL_DEVICE_NOT_FOUND)"));
+    assert_true(capture_has(&messages, "has no devices (CL_INVALID_PLATFORM)"));
 }
 
 static void old_devices_are_skipped(void **state)
@@ -220,6 +220,38 @@ static void old_devices_are_skipped(void **state)
     shim.device_version = "OpenCL 3.0 whatever";
     assert_int_equal(zm_device_open(&params, &device), ZM_OK);
     zm_device_close(&device);
+}
+
+/* The default is the host then, and the user is told why; whoever asks for the host knows. */
+static void a_driver_that_is_of_no_use_is_said(void **state)
+{
+    (void)state;
+    zm_device *device = NULL;
+    const zm_log warnings = capture_log(&messages, ZM_LOG_WARNING);
+    zm_device_params params = {.log = &warnings};
+    capture_clear(&messages);
+    shim.device_version = "OpenCL 1.1 x";
+    assert_int_equal(zm_device_open(&params, &device), ZM_OK);
+    assert_string_equal(zm_device_get_info(device)->spec, "host");
+    assert_true(capture_has(&messages, "no OpenCL device is usable ('"));
+    assert_true(capture_has(&messages, "older than OpenCL 1.2"));
+    zm_device_close(&device);
+    capture_clear(&messages);
+    shim.device_version = NULL;
+    shim.fail_name = "clGetPlatformIDs";
+    assert_int_equal(zm_device_open(&params, &device), ZM_OK);
+    assert_true(capture_has(&messages, "(no platforms"));
+    zm_device_close(&device);
+    capture_clear(&messages);
+    params.spec = "host";
+    assert_int_equal(zm_device_open(&params, &device), ZM_OK);
+    zm_device_close(&device);
+    params.spec = NULL;
+    shim.fail_name = NULL;
+    shim.broken_platforms = true; /* beside one that works */
+    assert_int_equal(zm_device_open(&params, &device), ZM_OK);
+    zm_device_close(&device);
+    assert_int_equal(messages.used, 0);
 }
 
 static void alignment_is_told_in_bits(void **state)
@@ -412,6 +444,7 @@ int main(int argc, char **argv)
         SHIMMED(the_default_falls_back_to_the_host_and_says_so),
         SHIMMED(broken_platforms_are_skipped),
         SHIMMED(old_devices_are_skipped),
+        SHIMMED(a_driver_that_is_of_no_use_is_said),
         SHIMMED(alignment_is_told_in_bits),
         SHIMMED(lowered_limits_are_kept),
         SHIMMED(wrapped_memory_keeps_its_contents_everywhere),

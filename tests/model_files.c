@@ -229,7 +229,7 @@ static tensor_list *make_tensors(const test_whisper *how, const zm_whisper_info 
     assert_there(list, how->moved);
     tensor_list_say(list, "format", "pt");
     if (how->norm)
-        tensor_list_say_norm(list, how->norm, NULL);
+        tensor_list_say_norm(list, how->norm, "1");
     return list;
 }
 

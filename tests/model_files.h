@@ -59,7 +59,7 @@ typedef struct test_changes {
     const zm_model_tensor *put; /* in place of those of their names, or added; no data = zeros */
     size_t put_count;
     const char *norm;   /* what the metadata says then; "" = nothing */
-    const char *format; /* the version of that; NULL = 1 */
+    const char *format; /* the version of that; NULL = not said */
     const char *eps;    /* layer_norm_eps of config.json */
     unsigned shards;    /* > 1: in several files with an index */
 } test_changes;

@@ -52,7 +52,8 @@ void tensor_list_say(tensor_list *list, const char *key, const char *value)
 
 void tensor_list_say_norm(tensor_list *list, const char *norm, const char *format)
 {
-    tensor_list_say(list, "zeromean.format", format ? format : "1");
+    if (format)
+        tensor_list_say(list, "zeromean.format", format);
     tensor_list_say(list, "zeromean.norm", norm);
 }
 

@@ -23,7 +23,7 @@ void *tensor_list_own(tensor_list *list, void *memory);
 zm_model_tensor *tensor_list_add(tensor_list *list, const zm_model_tensor *tensor);
 /* The texts must outlive the list. */
 void tensor_list_say(tensor_list *list, const char *key, const char *value);
-/* That a converter was here. */
+/* That a converter was here, of that version; NULL = not said. */
 void tensor_list_say_norm(tensor_list *list, const char *norm, const char *format);
 
 /* Tensors begin .. end - 1. */

@@ -24,10 +24,10 @@ typedef struct zm_check_params {
     zm_device *device_a;   /* where a runs */
     zm_device *device_b;   /* where b runs; NULL = device_a */
     const float *mel;      /* [2 * encoder_positions][mel_bins]; NULL = a fixed synthetic input */
-    uint32_t tokens;       /* greedy tokens to compare; 0 = 32 */
-    double tolerance;      /* relative L2 of the final outputs; 0 = 1e-5 */
+    uint32_t tokens;  /* greedy tokens to compare; 0 = 32; as many as the decoder has room for */
+    double tolerance; /* relative L2 of the final outputs; 0 = 1e-5 */
     const zm_log *log;
-    zm_progress_fn progress; /* unit: steps */
+    zm_progress_fn progress; /* unit: steps; called several times in each, to be able to stop */
     void *progress_user;
 } zm_check_params;
 

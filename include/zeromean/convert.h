@@ -4,7 +4,8 @@
  * A Pre-LN transformer reads its main branch only through LayerNorm, which ignores the mean. The
  * converter takes the mean out of every tensor that writes the branch, in float64, and rounds once;
  * LayerNorm then is RMSNorm. Affine parameters stay as they are, so the result is still a valid
- * LayerNorm model for any engine that reads the original. */
+ * LayerNorm model for any engine that reads the original. A model that is Pre-RMSNorm already is
+ * only copied: its mean counts. */
 #ifndef ZEROMEAN_CONVERT_H
 #define ZEROMEAN_CONVERT_H
 
@@ -34,6 +35,7 @@ typedef struct zm_convert_report {
     size_t recentred; /* changed by the conversion */
     uint64_t input_bytes;
     uint64_t output_bytes;
+    bool copied;            /* the model had that norm already: nothing was recentred */
     double rounding;        /* the largest relative L2 error of one tensor by the final rounding */
     char source_sha256[65]; /* of the input's safetensors files, in order */
 } zm_convert_report;

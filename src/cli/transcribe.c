@@ -80,7 +80,7 @@ static void print_time(double seconds)
 static bool print_segment(void *user, const zm_segment *segment)
 {
     (void)user;
-    zm_cli_progress_yield();
+    zm_cli_progress_hide();
     putchar('[');
     print_time(segment->start);
     printf(" --> ");
@@ -172,6 +172,7 @@ static zm_cli_exit transcribe_clip(job *j, clip *c)
         zm_cli_exit code = run_once(j, c, !j->json && i == 0);
         if (c->begun && i == 0)
             putchar('\n');
+        zm_cli_progress_resume();
         if (code != ZM_CLI_OK)
             return code;
     }
@@ -193,9 +194,15 @@ static zm_cli_exit load_model(job *j, const char *path)
     return zm_cli_result(status);
 }
 
+static bool goes_on(void *user)
+{
+    (void)user;
+    return !zm_cli_interrupted();
+}
+
 static zm_cli_exit load_session(job *j)
 {
-    zm_session_params params = {.log = zm_cli_log(), .progress = zm_cli_progress};
+    zm_session_params params = {.log = zm_cli_log(), .progress = zm_cli_progress, .go_on = goes_on};
     zm_cli_exit code = zm_cli_device_open(j->device_spec, &j->device);
     if (code != ZM_CLI_OK)
         return code;

@@ -37,7 +37,8 @@ zm_status zm_transcript_builder_add(zm_transcript_builder *builder, int32_t toke
 zm_status zm_transcript_builder_close_segment(zm_transcript_builder *builder, double start,
                                               double end);
 
-/* The closed segment of that index: its text is a copy to be freed, its tokens are the builder's. */
+/* The closed segment of that index: its text is a copy to be freed, its tokens are the builder's.
+ */
 zm_status zm_transcript_builder_segment(const zm_transcript_builder *builder, size_t index,
                                         zm_segment *out);
 
