@@ -26,13 +26,13 @@ bare_build() {
     check "no audio is said in one line" bash -c \
         '"$1" transcribe "$2" README.md 2>&1 | grep -c "without audio" | grep -qx 1' sh \
         "$ROOT/build-bare/zeromean" "$ZEROMEAN_MODELS_DIR/whisper-tiny.en"
-    tests build-bare common format model recentre convert ref no_audio readme
+    tests build-bare common format model config recentre convert ref no-audio readme
 }
 
 # Without the tests that need 80-bit long doubles, which Valgrind computes in 64.
 valgrind_tests() {
     export ZEROMEAN_TEST_UNDER="valgrind -q --leak-check=full --error-exitcode=99"
-    tests build --timeout-multiplier 30 common format model text half ref staging
+    tests build --timeout-multiplier 30 common format model config text half ref staging
     unset ZEROMEAN_TEST_UNDER
 }
 

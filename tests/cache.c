@@ -75,7 +75,7 @@ typedef struct cache_files {
 
 static cache_files list_cache(void)
 {
-    char programs[128];
+    char programs[256];
     snprintf(programs, sizeof(programs), "%s/programs", folder.cache);
     DIR *directory = opendir(programs);
     cache_files files = {0};
@@ -277,7 +277,7 @@ static pid_t start_process(int number)
     pid_t pid = fork();
     if (pid != 0)
         return pid;
-    char pocl[160];
+    char pocl[256];
     snprintf(pocl, sizeof(pocl), "%s/pocl-%d", folder.root, number);
     setenv("POCL_CACHE_DIR", pocl, 1);
     execl("/proc/self/exe", program, folder.shaders, folder.cache, (char *)NULL);

@@ -17,11 +17,13 @@
 
 #include "common/half.h"
 #include "common/hash.h"
+#include "model/architecture.h"
 #include "model_files.h"
 #include "scratch.h"
 
 #define SEED 20240611u
-#define WRITER "model.encoder.layers.1.fc2.weight"
+#define ENCODER "model.encoder."
+#define WRITER ENCODER "layers.1.fc2.weight"
 #define READER "model.decoder.layers.0.encoder_attn.k_proj.weight"
 
 static char *home, *input, *output; /* a folder, and two names in it */
@@ -140,7 +142,7 @@ static void check_hash(const char *hex)
 static void test_output(void **state)
 {
     (void)state;
-    test_write_whisper(input, ZM_F16, 100, SEED);
+    test_write_whisper(input, &(test_whisper){.seed = SEED, .type = ZM_F16});
     test_write_text(input, "notes.txt", "kept\n");
     test_write_text(input, "empty.txt", "");
     test_write_text(input, "pytorch_model.bin", "other weights\n");
@@ -189,7 +191,7 @@ static void test_types(void **state)
         zm_dtype type;
         double least, most; /* rounding */
     } cases[] = {{ZM_F32, 1e-9, 6e-8}, {ZM_F16, 1e-4, 4e-4}, {ZM_F64, 0.0, 1e-16}};
-    test_write_whisper(input, ZM_F32, 100, SEED);
+    test_write_whisper(input, &(test_whisper){.seed = SEED});
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         zm_convert_report report;
         char *path = test_format("%s/%s", home, zm_dtype_name(cases[i].type));
@@ -208,7 +210,7 @@ static void test_types(void **state)
 static void test_same_result(void **state)
 {
     (void)state;
-    test_write_whisper(input, ZM_F32, 100, SEED);
+    test_write_whisper(input, &(test_whisper){.seed = SEED});
     assert_int_equal(convert(input, output, ZM_DTYPE_NONE, NULL), ZM_OK);
     size_t size, other_size;
     char *bytes = test_read_file(output, "model.safetensors", &size);
@@ -245,7 +247,7 @@ static void test_already_rms_norm(void **state)
     zm_convert_report report;
     char *again = test_format("%s/again", home), *half = test_format("%s/half", home);
     char *foreign = test_format("%s/foreign", home), *kept = test_format("%s/kept", home);
-    test_write_whisper(input, ZM_F32, 100, SEED);
+    test_write_whisper(input, &(test_whisper){.seed = SEED});
     assert_int_equal(convert(input, output, ZM_DTYPE_NONE, &report), ZM_OK);
     assert_false(report.copied);
     assert_int_equal(convert(output, again, ZM_DTYPE_NONE, &report), ZM_OK);
@@ -259,7 +261,10 @@ static void test_already_rms_norm(void **state)
     assert_int_equal(convert(output, half, ZM_F16, &report), ZM_OK);
     assert_true(report.copied && report.rounding > 1e-5);
 
-    test_copy_model(input, foreign, &(test_changes){.norm = "rms_norm", .add = "model.unknown"});
+    const zm_model_tensor unknown = {
+        .name = "model.unknown", .dtype = ZM_F32, .rank = 1, .shape = {4}};
+    test_copy_model(input, foreign,
+                    &(test_changes){.norm = "rms_norm", .put = &unknown, .put_count = 1});
     assert_int_equal(convert(foreign, kept, ZM_DTYPE_NONE, &report), ZM_OK);
     zm_model *before = open_model(foreign), *after = open_model(kept);
     assert_int_equal(zm_model_get_info(after)->norm, ZM_NORM_RMS);
@@ -324,6 +329,10 @@ static void test_refused_tensors(void **state)
     static spoiler nan_reader = {READER, 100, NAN}, inf_writer = {WRITER, 77, INFINITY},
                    large = {READER, 5, 70000.0},
                    nan_table = {"model.decoder.embed_tokens.weight", 3199, NAN};
+    static const zm_model_tensor
+        scale = {.name = ENCODER "layers.0.ls1.gamma", .dtype = ZM_F32, .rank = 1, .shape = {4}},
+        third = {.name = ENCODER "layers.2.fc2.bias", .dtype = ZM_F32, .rank = 1, .shape = {4}},
+        integers = {.name = WRITER, .dtype = ZM_I32, .rank = 2, .shape = {TEST_D, TEST_ENCODER_FF}};
     const struct {
         test_changes changes;
         zm_dtype type;
@@ -334,14 +343,14 @@ static void test_refused_tensors(void **state)
         {{.edit = spoil, .user = &inf_writer}, 0, ZM_ERROR_UNSUPPORTED, WRITER ": element 77 "},
         {{.edit = spoil, .user = &nan_table}, ZM_F32, ZM_ERROR_UNSUPPORTED, ": element 3199 "},
         {{.edit = spoil, .user = &large}, ZM_F16, ZM_ERROR_UNSUPPORTED, READER ": element 5 "},
-        {{.add = "model.encoder.layers.0.ls1.gamma"}, 0, ZM_ERROR_UNSUPPORTED, "ls1.gamma"},
-        {{.add = "model.encoder.layers.2.fc2.bias"}, 0, ZM_ERROR_UNSUPPORTED, "layers.2.fc2.bias"},
+        {{.put = &scale, .put_count = 1}, 0, ZM_ERROR_UNSUPPORTED, "ls1.gamma"},
+        {{.put = &third, .put_count = 1}, 0, ZM_ERROR_UNSUPPORTED, "layers.2.fc2.bias"},
         {{.drop = WRITER}, 0, ZM_ERROR_BAD_FORMAT, WRITER},
         {{.drop = "model.encoder.layers.1.fc2.bias"}, 0, ZM_ERROR_BAD_FORMAT, "fc2.bias"},
-        {{.integer = WRITER}, 0, ZM_ERROR_UNSUPPORTED, WRITER},
+        {{.put = &integers, .put_count = 1}, 0, ZM_ERROR_UNSUPPORTED, WRITER},
     };
     char *original = test_format("%s/original", home);
-    test_write_whisper(original, ZM_F32, 100, SEED);
+    test_write_whisper(original, &(test_whisper){.seed = SEED});
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char *bad = test_format("%s/bad%zu", home, i);
         test_copy_model(original, bad, &cases[i].changes);
@@ -354,7 +363,7 @@ static void test_refused_tensors(void **state)
 static void test_refused_arguments(void **state)
 {
     (void)state;
-    test_write_whisper(input, ZM_F32, 100, SEED);
+    test_write_whisper(input, &(test_whisper){.seed = SEED});
     char *inside = test_format("%s/out", input), *missing = test_format("%s/no/where", home);
     char *same = test_format("%s/./in/", home), *file = test_format("%s/file", home);
     char *link = test_format("%s/link", home), *below_link = test_format("%s/link/out", home);

@@ -403,7 +403,7 @@ static int process_main(const char *spec, const char *shaders)
 
 static void write_icd(const char *directory, const char *name, const char *library)
 {
-    char path[256];
+    char path[320];
     snprintf(path, sizeof(path), "%s/%s", directory, name);
     FILE *file = fopen(path, "w");
     assert_non_null(file);
@@ -414,7 +414,7 @@ static void write_icd(const char *directory, const char *name, const char *libra
 static void missing_and_broken_drivers_are_no_crash(void **state)
 {
     (void)state;
-    char vendors[128];
+    char vendors[256];
     snprintf(vendors, sizeof(vendors), "%s/vendors/", folder.root);
     assert_int_equal(mkdir(vendors, 0700), 0);
     assert_int_equal(run_with("OCL_ICD_VENDORS", vendors, "opencl"), ZM_ERROR_NOT_FOUND);

@@ -7,34 +7,24 @@
 
 #include <cmocka.h>
 
-#include <stdio.h>
 #include <string.h>
 
 #include <zeromean/audio.h>
 
-typedef struct messages {
-    int errors;
-    char last[512];
-} messages;
-
-static void remember(void *user, zm_log_level level, const char *message)
-{
-    messages *seen = user;
-    seen->errors += level == ZM_LOG_ERROR;
-    snprintf(seen->last, sizeof(seen->last), "%s", message);
-}
+#include "scratch.h"
 
 static void test_reading_a_file(void **state)
 {
     (void)state;
-    messages seen = {0};
-    const zm_log log = {remember, &seen, ZM_LOG_DEFAULT};
+    scratch_log seen;
+    scratch_log_init(&seen);
     float *samples = NULL;
     size_t count = 0;
-    assert_int_equal(zm_audio_read("speech.wav", &log, &samples, &count), ZM_ERROR_UNSUPPORTED);
+    assert_int_equal(zm_audio_read("speech.wav", &seen.log, &samples, &count),
+                     ZM_ERROR_UNSUPPORTED);
     assert_int_equal(seen.errors, 1);
-    assert_non_null(strstr(seen.last, "speech.wav"));
-    assert_non_null(strstr(seen.last, "without audio"));
+    assert_non_null(strstr(seen.error, "speech.wav"));
+    assert_non_null(strstr(seen.error, "without audio"));
     assert_null(samples);
     assert_int_equal(zm_audio_read(NULL, NULL, &samples, &count), ZM_ERROR_INVALID_ARGUMENT);
 }
