@@ -246,7 +246,6 @@ static void test_matmul(void **state)
         {.what = "weights out of their buffer", .patches = {PATCH(matmul, weight.offset, 25)}},
         {.what = "panels out of their buffer", .patches = {PATCH(matmul, weight.panel, 1u << 20)}},
         {.what = "panels that overflow", .patches = {PATCH(matmul, weight.panel, UINT32_MAX)}},
-        {.what = "bfloat16 weights", .patches = {PATCH(matmul, weight.dtype, ZM_BF16)}},
         {.what = "integer weights", .patches = {PATCH(matmul, weight.dtype, ZM_U8)}},
         {.what = "half x", .patches = {PATCH(matmul, x.dtype, ZM_F16)}},
         {.what = "no dst", .patches = {PATCH(matmul, dst.buffer, 0)}},
