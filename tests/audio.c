@@ -204,6 +204,32 @@ static void check_refused(const char *name, zm_status expected)
     check_refused_path(path_of(name), expected);
 }
 
+/* What the refusal says. */
+static void check_reason(const char *name, const char *part)
+{
+    float *samples;
+    size_t count;
+    messages seen = {0};
+    const zm_log log = {remember, &seen, ZM_LOG_DEFAULT};
+    assert_int_not_equal(zm_audio_read(path_of(name), &log, &samples, &count), ZM_OK);
+    assert_non_null(strstr(seen.last, part));
+    assert_null(strstr(seen.last, "finite"));
+}
+
+/* Root may read everything, so it is somebody else for the moment. */
+static void test_no_permission(void **state)
+{
+    (void)state;
+    const uid_t user = geteuid();
+    write_tone("secret", SF_FORMAT_WAV | SF_FORMAT_PCM_16, 16000, 1, 100, 440);
+    assert_int_equal(chmod(path_of("secret"), 0), 0);
+    assert_int_equal(chmod(folder, 0755), 0);
+    assert_int_equal(user == 0 ? seteuid(65534) : 0, 0);
+    check_refused("secret", ZM_ERROR_IO);
+    check_reason("secret", "make it readable");
+    assert_int_equal(seteuid(user), 0);
+}
+
 static void test_no_audio_file(void **state)
 {
     (void)state;
@@ -261,6 +287,8 @@ static void test_samples_that_are_not_finite(void **state)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         write_float_file("bad", bad[i]);
         check_refused("bad", ZM_ERROR_BAD_FORMAT);
+        if (isfinite(bad[i]))
+            check_reason("bad", "1e+30");
     }
     float *samples;
     size_t count;
@@ -299,10 +327,23 @@ static void test_headers_that_lie(void **state)
     check_refused("channels0", ZM_ERROR_BAD_FORMAT);
     write_patched("channels200", CHANNELS, "\xc8\x00", 2);
     check_refused("channels200", ZM_ERROR_BAD_FORMAT);
-    write_patched("endless", DATA_SIZE, "\xff\xff\xff\x7f", 4);
-    assert_int_equal(zm_audio_read(path_of("endless"), NULL, &samples, &count), ZM_OK);
-    assert_int_equal(count, 1000);
-    free(samples);
+    static const struct {
+        const char *size;
+        int warnings;
+    } sizes[] = {{"\xff\xff\xff\x7f", 1},
+                 {"\xd2\x07\x00\x00", 1},
+                 /* whole, and not known yet when the header was written */
+                 {"\xd0\x07\x00\x00", 0},
+                 {"\xff\xff\xff\xff", 0}};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        messages seen = {0};
+        const zm_log log = {remember, &seen, ZM_LOG_DEFAULT};
+        write_patched("endless", DATA_SIZE, sizes[i].size, 4);
+        assert_int_equal(zm_audio_read(path_of("endless"), &log, &samples, &count), ZM_OK);
+        assert_int_equal(count, 1000);
+        assert_int_equal(seen.warnings, sizes[i].warnings);
+        free(samples);
+    }
 }
 
 /* Damaged bytes anywhere: a refusal with its one line, or finite samples. */
@@ -363,7 +404,21 @@ static float *make_chirp(void)
     return samples;
 }
 
-/* Cut off: as much as there is. */
+/* Reads the file cut off to size; gives the number of samples. */
+static size_t read_cut(const uint8_t *file, size_t size, messages *seen)
+{
+    const zm_log log = {remember, seen, ZM_LOG_DEFAULT};
+    float *samples;
+    size_t count;
+    *seen = (messages){0};
+    write_bytes("cut", file, size);
+    assert_int_equal(zm_audio_read(path_of("cut"), &log, &samples, &count), ZM_OK);
+    assert_int_equal(seen->errors, 0);
+    free(samples);
+    return count;
+}
+
+/* Cut off: as much as there is, and a warning that says so. */
 static void test_truncated_files(void **state)
 {
     (void)state;
@@ -371,19 +426,23 @@ static void test_truncated_files(void **state)
                                   SF_FORMAT_OGG | SF_FORMAT_VORBIS};
     float *chirp = make_chirp();
     for (size_t i = 0; i < 2; i++) {
-        float *samples;
-        size_t count, size;
+        size_t size;
+        messages seen;
         SF_INFO info = {.samplerate = 16000, .channels = 1, .format = formats[i]};
         SNDFILE *out = sf_open(path_of("cut"), SFM_WRITE, &info);
         assert_non_null(out);
         assert_int_equal(sf_write_float(out, chirp, 160000), 160000);
         sf_close(out);
         uint8_t *file = read_bytes("cut", &size);
-        write_bytes("cut", file, size / 2);
+        assert_int_equal(read_cut(file, size, &seen), 160000);
+        assert_int_equal(seen.warnings, 0);
+        assert_in_range(read_cut(file, size / 2, &seen), 10000, 120000);
+        assert_int_equal(seen.warnings, 1);
+        assert_non_null(strstr(seen.last, path_of("cut")));
+        assert_non_null(strstr(seen.last, i ? "breaks off after" : "of 10.0 s"));
+        read_cut(file, size - 2, &seen);
+        assert_int_equal(seen.warnings, 1);
         free(file);
-        assert_int_equal(zm_audio_read(path_of("cut"), NULL, &samples, &count), ZM_OK);
-        assert_in_range(count, 10000, 120000);
-        free(samples);
     }
     free(chirp);
 }
@@ -498,7 +557,7 @@ static int remove_folder(void **state)
     static const char *const names[] = {
         "tone",    "exact",     "high",        "empty",   "text", "half-header", "none",
         "short",   "bad",       "loud",        "rate0",   "cut",  "rate100",     "rate2g",
-        "endless", "channels0", "channels200", "damaged", "good"};
+        "endless", "channels0", "channels200", "damaged", "good", "secret"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         unlink(path_of(names[i]));
     return rmdir(folder);
@@ -512,6 +571,7 @@ int main(void)
         cmocka_unit_test(test_no_resampling_is_exact),
         cmocka_unit_test(test_resampling_does_not_alias),
         cmocka_unit_test(test_no_audio_file),
+        cmocka_unit_test(test_no_permission),
         cmocka_unit_test(test_no_samples),
         cmocka_unit_test(test_shortest_file),
         cmocka_unit_test(test_samples_that_are_not_finite),

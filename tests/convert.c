@@ -237,6 +237,51 @@ static void test_same_result(void **state)
     free(joined);
 }
 
+/* RMSNorm does not ignore the mean: what is converted must not be recentred again, nor what never
+ * was LayerNorm. */
+static void test_already_rms_norm(void **state)
+{
+    (void)state;
+    zm_convert_report report;
+    char *again = test_format("%s/again", home), *half = test_format("%s/half", home);
+    char *foreign = test_format("%s/foreign", home), *kept = test_format("%s/kept", home);
+    test_write_whisper(input, ZM_F32, 100, SEED);
+    assert_int_equal(convert(input, output, ZM_DTYPE_NONE, &report), ZM_OK);
+    assert_false(report.copied);
+    assert_int_equal(convert(output, again, ZM_DTYPE_NONE, &report), ZM_OK);
+    assert_true(report.copied && report.recentred == 0 && report.rounding == 0.0);
+    size_t size, other_size;
+    char *bytes = test_read_file(output, "model.safetensors", &size);
+    char *other = test_read_file(again, "model.safetensors", &other_size);
+    assert_int_equal(size, other_size);
+    assert_memory_equal(bytes, other, size); /* its origin, too */
+    assert_int_equal(scratch_count(again), scratch_count(output));
+    assert_int_equal(convert(output, half, ZM_F16, &report), ZM_OK);
+    assert_true(report.copied && report.rounding > 1e-5);
+
+    test_copy_model(input, foreign, &(test_changes){.norm = "rms_norm", .add = "model.unknown"});
+    assert_int_equal(convert(foreign, kept, ZM_DTYPE_NONE, &report), ZM_OK);
+    zm_model *before = open_model(foreign), *after = open_model(kept);
+    assert_int_equal(zm_model_get_info(after)->norm, ZM_NORM_RMS);
+    assert_string_equal(zm_model_get_metadata(after, "zeromean.source_sha256"),
+                        report.source_sha256);
+    for (size_t i = 0; i < zm_model_get_info(before)->tensor_count; i++) {
+        const zm_model_tensor *a = zm_model_get_tensor(before, i);
+        const zm_model_tensor *b = zm_model_get_tensor(after, i);
+        assert_string_equal(a->name, b->name);
+        assert_int_equal(a->dtype, b->dtype);
+        assert_memory_equal(a->data, b->data, a->bytes);
+    }
+    zm_model_close(&before);
+    zm_model_close(&after);
+    free(bytes);
+    free(other);
+    free(again);
+    free(half);
+    free(foreign);
+    free(kept);
+}
+
 /* ---- what is refused ---- */
 
 typedef struct spoiler {
@@ -268,6 +313,8 @@ static void expect_refusal(const char *from, const char *to, zm_dtype type, zm_s
     assert_int_equal(got, status);
     assert_non_null(strstr(remembered.error, named));
     assert_null(strchr(remembered.error, '\n'));
+    if (status == ZM_ERROR_UNSUPPORTED) /* of the model: which one */
+        assert_non_null(strstr(remembered.error, from));
     assert_int_equal(scratch_count(home), entries);
 }
 
@@ -292,7 +339,6 @@ static void test_refused_tensors(void **state)
         {{.drop = WRITER}, 0, ZM_ERROR_BAD_FORMAT, WRITER},
         {{.drop = "model.encoder.layers.1.fc2.bias"}, 0, ZM_ERROR_BAD_FORMAT, "fc2.bias"},
         {{.integer = WRITER}, 0, ZM_ERROR_UNSUPPORTED, WRITER},
-        {{.norm = "rms_norm"}, 0, ZM_ERROR_UNSUPPORTED, "rms_norm already"},
     };
     char *original = test_format("%s/original", home);
     test_write_whisper(original, ZM_F32, 100, SEED);
@@ -348,6 +394,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_output, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_types, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_same_result, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_already_rms_norm, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refused_tensors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refused_arguments, set_up, tear_down),
     };

@@ -138,7 +138,7 @@ static void test_each_tensor(void **state)
     small_whisper whole;
     small_init(&whole);
     for (size_t i = 0; i < whole.count; i++) {
-        char message[200];
+        char message[320];
         small_whisper m;
         small_init(&m);
         m.tensors[i] = m.tensors[--m.count];
@@ -224,7 +224,7 @@ static void test_extra_tensors(void **state)
         small_add(&m, "", name, 1, 1, 0);
     }
     small_write(state, &m);
-    zm_model *model = assert_opens(*state, 6); /* five by name and how many more there are */
+    zm_model *model = assert_opens(*state, 1); /* in one line */
     zm_model_close(&model);
 }
 

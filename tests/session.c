@@ -106,6 +106,53 @@ static void decode(fixture *self, const int32_t *from, uint32_t count, float *lo
         fail_msg("%s", test_log.error);
 }
 
+/* ---- stopping ---- */
+
+typedef struct patience {
+    unsigned asked, stop; /* false at that question; 0 = never */
+} patience;
+
+static bool still_patient(void *user)
+{
+    patience *self = user;
+    return ++self->asked != self->stop;
+}
+
+/* Stops encode and decode at every place where they ask, and goes on after it. */
+static void test_stopping(void **state)
+{
+    (void)state;
+    fixture *self = start(&(tiny_params){.seed = SEED}, "host");
+    patience user = {0};
+    zm_session *session = NULL;
+    zm_session_params params = {.log = &test_log.log, .go_on = still_patient, .go_on_user = &user};
+    assert_int_equal(zm_session_create(self->device, self->model, &params, &session), ZM_OK);
+    float *mel = tiny_mel(SEED), logits[TINY_VOCABULARY], expected[TINY_VOCABULARY];
+    assert_int_equal(zm_session_encode(session, mel), ZM_OK);
+    unsigned encode_asks = user.asked;
+    assert_int_equal(zm_session_decode(session, tokens, COUNT, expected), ZM_OK);
+    unsigned decode_asks = user.asked - encode_asks;
+    assert_true(encode_asks > 6 * TINY_LAYERS && decode_asks > 8 * TINY_LAYERS);
+    for (unsigned i = 1; i <= encode_asks; i++) {
+        user = (patience){.stop = i};
+        assert_int_equal(zm_session_encode(session, mel), ZM_ERROR_CANCELLED);
+        assert_int_equal(user.asked, i);
+        assert_int_equal(zm_session_decode(session, tokens, 1, logits), ZM_ERROR_INVALID_ARGUMENT);
+    }
+    user = (patience){0};
+    assert_int_equal(zm_session_encode(session, mel), ZM_OK);
+    for (unsigned i = 1; i <= decode_asks; i++) {
+        user = (patience){.stop = i};
+        assert_int_equal(zm_session_decode(session, tokens, COUNT, logits), ZM_ERROR_CANCELLED);
+        assert_int_equal(user.asked, i);
+    }
+    assert_int_equal(zm_session_decode(session, tokens, COUNT, logits), ZM_OK);
+    assert_memory_equal(logits, expected, sizeof(logits));
+    zm_session_destroy(&session);
+    free(mel);
+    stop(self);
+}
+
 /* ---- the function ---- */
 
 static void check_against_loops(const tiny_params *params, const char *spec, double budget)
@@ -387,6 +434,7 @@ int main(void)
 {
     scratch_log_init(&test_log);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_stopping),
         cmocka_unit_test(test_host_is_the_function),
         cmocka_unit_test(test_host_f64_is_the_function),
         cmocka_unit_test(test_opencl_is_the_function),

@@ -190,8 +190,8 @@ static void test_accepted_files(void **state)
         WITH_ADDED("null"),
         WITH_ADDED("[]"),
         WITH_ADDED("[{\"id\":0,\"content\":\"a\",\"special\":true}]"),
-        "{\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Fuse\"},"
-        "{\"type\":\"ByteLevel\"}]},\"model\":{\"vocab\":{\"a\":0}}}",
+        ("{\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Fuse\"},"
+         "{\"type\":\"ByteLevel\"}]},\"model\":{\"vocab\":{\"a\":0}}}"),
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         messages seen = {0};

@@ -26,7 +26,10 @@ typedef struct fixture {
     char streamed[4096];
     size_t pieces;
     double last_seconds;
-    size_t text_stop, progress_stop; /* cancel at the n-th call; 0 = never */
+    zm_segment segments[256]; /* as told; texts are copies, tokens are not kept */
+    int32_t segment_tokens[256];
+    size_t segment_count;
+    size_t text_stop, segment_stop, progress_stop; /* cancel at the n-th call; 0 = never */
     size_t progress_calls;
     uint64_t last_done;
 } fixture;
@@ -53,6 +56,21 @@ static bool hear(void *user, const char *utf8, double seconds)
     return ++f->pieces != f->text_stop;
 }
 
+/* Its text has been heard, and no more. */
+static bool note_segment(void *user, const zm_segment *segment)
+{
+    fixture *f = user;
+    const size_t heard = strlen(f->streamed), size = strlen(segment->text);
+    assert_true(f->segment_count < 256 && segment->token_count > 0);
+    assert_true(heard >= size && strcmp(f->streamed + heard - size, segment->text) == 0);
+    zm_segment *noted = &f->segments[f->segment_count];
+    *noted = *segment;
+    noted->text = strdup(segment->text);
+    assert_non_null(noted->text);
+    f->segment_tokens[f->segment_count++] = segment->tokens[0];
+    return f->segment_count != f->segment_stop;
+}
+
 static bool watch(void *user, const char *stage, uint64_t done, uint64_t total)
 {
     fixture *f = user;
@@ -75,6 +93,7 @@ static void make_fixture(fixture *f, double seconds)
         f->samples[i] = (float)((i * 7919 + i / 16000 * 977) % 1009) / 1009 - 0.5f;
     f->params.samples = f->samples;
     f->params.text = hear;
+    f->params.segment = note_segment;
     f->params.progress = watch;
     f->params.user = f;
     f->params.log = &f->log;
@@ -83,6 +102,8 @@ static void make_fixture(fixture *f, double seconds)
 static void finish_fixture(fixture *f)
 {
     scripted_whisper_finish(&f->whisper);
+    for (size_t i = 0; i < f->segment_count; i++)
+        free((char *)f->segments[i].text);
     free(f->samples);
 }
 
@@ -96,6 +117,18 @@ static zm_status run(fixture *f, zm_transcript **out)
     scripted_whisper_say(&(f)->whisper, window, (const int32_t[]){__VA_ARGS__}, \
                          sizeof((int32_t[]){__VA_ARGS__}) / sizeof(int32_t))
 
+static void assert_segments_told(const fixture *f, const zm_transcript *transcript)
+{
+    assert_int_equal(f->segment_count, transcript->segment_count);
+    for (size_t i = 0; i < f->segment_count; i++) {
+        const zm_segment *told = &f->segments[i], *segment = &transcript->segments[i];
+        assert_string_equal(told->text, segment->text);
+        assert_true(told->start == segment->start && told->end == segment->end);
+        assert_int_equal(told->token_count, segment->token_count);
+        assert_int_equal(f->segment_tokens[i], segment->tokens[0]);
+    }
+}
+
 static zm_transcript *transcribe(fixture *f)
 {
     zm_transcript *transcript = NULL;
@@ -104,6 +137,7 @@ static zm_transcript *transcribe(fixture *f)
         fail_msg("%s: %s", zm_status_name(status), f->reason);
     assert_int_equal(f->errors, 0);
     assert_string_equal(f->streamed, transcript->text);
+    assert_segments_told(f, transcript);
     assert_int_equal(f->last_done, f->params.sample_count);
     return transcript;
 }
@@ -390,17 +424,19 @@ static void test_loops_and_limits(void **state)
 static void test_cancelling(void **state)
 {
     (void)state;
-    for (size_t i = 1; i <= 8; i++) {
+    for (size_t i = 1; i <= 9; i++) {
         fixture f;
         zm_transcript *transcript = (zm_transcript *)&f;
         make_fixture(&f, 2);
         SAY(&f, 0, SAY_AND, SAY_SO, SAY_STOP);
         f.text_stop = i <= 3 ? i : 0;
-        f.progress_stop = i > 3 ? i - 3 : 0;
+        f.progress_stop = i > 3 && i < 9 ? i - 3 : 0;
+        f.segment_stop = i == 9;
         assert_int_equal(run(&f, &transcript), ZM_ERROR_CANCELLED);
         assert_int_equal(f.errors, 0);
         assert_ptr_equal(transcript, &f);
-        assert_int_equal(i <= 3 ? f.pieces : f.progress_calls, i <= 3 ? i : i - 3);
+        if (i < 9)
+            assert_int_equal(i <= 3 ? f.pieces : f.progress_calls, i <= 3 ? i : i - 3);
         finish_fixture(&f);
     }
 }
@@ -464,6 +500,7 @@ static void test_any_logits(void **state)
         if (status != ZM_OK)
             fail_msg("seed %u: %s: %s", (unsigned)seed, zm_status_name(status), f.reason);
         assert_string_equal(f.streamed, transcript->text);
+        assert_segments_told(&f, transcript);
         size_t tokens = 0;
         double time = 0;
         for (size_t i = 0; i < transcript->segment_count; i++) {

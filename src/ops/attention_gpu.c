@@ -3,7 +3,7 @@
 
 #include <inttypes.h>
 
-#include "ops/gpu.h"
+#include "ops/gpu_rows.h"
 #include "ops/kv_layout.h"
 #include "ops/tuning.h"
 
@@ -42,7 +42,7 @@ static uint32_t rows_for_head(uint32_t rows_each, uint32_t head_dim)
 /* The tuned tile, or what of it fits the device; false = none does. */
 static bool tile_get(const zm_device *device, uint32_t head_dim, attention_tile *tile)
 {
-    const zm_gpu_tuning *tuning = zm_gpu_tuning_get(device);
+    const zm_gpu_row_tuning *tuning = zm_gpu_row_tuning_get(device);
     uint64_t room = device->info.limits.local_memory_bytes;
     if (room > tuning->attention_local_bytes)
         room = tuning->attention_local_bytes;
@@ -122,7 +122,7 @@ zm_status zm_attention_gpu_row_accepts(const zm_device *device, const void *para
                                        zm_refusal *refusal)
 {
     const zm_attention_params *p = params;
-    const zm_gpu_tuning *tuning = zm_gpu_tuning_get(device);
+    const zm_gpu_row_tuning *tuning = zm_gpu_row_tuning_get(device);
     uint32_t rows = p->q.shape[0], share = zm_attention_heads(p) / p->layout.heads;
     if (rows > tuning->row_most_rows && (uint64_t)rows * share > tuning->row_most_packed)
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED,
@@ -144,7 +144,7 @@ typedef struct row_cut {
 /* Splits of the keys: as many work-groups as fill the device, none with too few keys. */
 static row_cut row_cut_get(const zm_device *device, const struct zm_attention_args *args)
 {
-    const zm_gpu_tuning *tuning = zm_gpu_tuning_get(device);
+    const zm_gpu_row_tuning *tuning = zm_gpu_row_tuning_get(device);
     uint32_t packed = args->rows * (args->heads / args->kv_heads);
     row_cut cut = {.queries = 1, .splits = 1};
     while (cut.queries < packed && cut.queries < tuning->row_queries)
@@ -201,7 +201,7 @@ zm_status zm_attention_gpu_row_plan(const zm_call *call, zm_plan *plan)
     uint64_t note = (4 + 4 * (uint64_t)zm_ceil_div(args.head_dim, 4)) * sizeof(float);
     zm_options options = attention_options(call->device, p, ROW_ITEMS);
     zm_options_add(&options, "QUERIES", cut.queries);
-    zm_options_add(&options, "CHUNK", zm_gpu_tuning_get(call->device)->attention_chunk);
+    zm_options_add(&options, "CHUNK", zm_gpu_row_tuning_get(call->device)->attention_chunk);
     const zm_launch launch = {
         .options = options.text,
         .buffers = {p->q.buffer, p->k_cache.buffer, p->v_cache.buffer, p->slopes.buffer,

@@ -87,7 +87,7 @@ zm_status zm_gpu_matvec_accepts(const zm_device *device, const void *params, zm_
 {
     const zm_matmul_params *p = params;
     const zm_device_limits *limits = &device->info.limits;
-    uint32_t most = zm_gpu_matmul_tuning_get(device)->matvec_rows;
+    uint32_t most = zm_gpu_tile_tuning_get(device)->matvec_rows;
     zm_status status = zm_matmul_panels_accept(device, ZM_FAMILY_GPU, p, refusal);
     if (status != ZM_OK)
         return status;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The numbers of the gpu family's matrix kernels, and the choices that follow from them. */
-#ifndef ZM_SRC_OPS_TUNING_GPU_H
-#define ZM_SRC_OPS_TUNING_GPU_H
+#ifndef ZM_SRC_OPS_GPU_TILES_H
+#define ZM_SRC_OPS_GPU_TILES_H
 
 #include "ops/op.h"
 #include "ops/options.h"
@@ -19,16 +19,18 @@ typedef struct zm_gpu_tile {
 } zm_gpu_tile;
 
 #define ZM_MAX_GPU_TILES 12
-typedef struct zm_gpu_matmul_tuning {
+typedef struct zm_gpu_tile_tuning {
     zm_gpu_tile tiles[ZM_MAX_GPU_TILES]; /* up to one of 0 rows */
     bool local_memory;                   /* false: the caches serve the tiles better */
     uint32_t matvec_rows;                /* m up to which there is a work-group per panel, 1..8 */
     uint32_t matvec_items;               /* of a work-group, a power of 2 */
     uint32_t matvec_local_bytes;         /* that a work-group may take */
     uint32_t matvec_groups_per_unit;     /* under this many, panels are shared among groups */
-} zm_gpu_matmul_tuning;
+} zm_gpu_tile_tuning;
 
-const zm_gpu_matmul_tuning *zm_gpu_matmul_tuning_get(const zm_device *device);
+const zm_gpu_tile_tuning *zm_gpu_tile_tuning_get(const zm_device *device);
+/* Before anything was tuned. */
+const zm_gpu_tile_tuning *zm_gpu_tile_tuning_default(void);
 
 /* A product as the choice of a tile sees it. */
 typedef struct zm_gpu_shape {

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ops/tuning_gpu.h"
+#include "ops/gpu_tiles.h"
 
 #include <inttypes.h>
 
 #include "ops/tuning.h"
+#include "ops/tunings.h"
 
 /* The efficiencies follow from the reads of local memory per multiply-add; tiles of few items are
  * there for devices with small work-groups. */
-static const zm_gpu_matmul_tuning gpu_tuning = {
+static const zm_gpu_tile_tuning gpu_tuning = {
     .tiles =
         {
             {128, 128, 8, 8, 1000},
@@ -29,9 +30,13 @@ static const zm_gpu_matmul_tuning gpu_tuning = {
     .matvec_groups_per_unit = 2,
 };
 
-const zm_gpu_matmul_tuning *zm_gpu_matmul_tuning_get(const zm_device *device)
+const zm_gpu_tile_tuning *zm_gpu_tile_tuning_get(const zm_device *device)
 {
-    (void)device;
+    return &zm_tunings_get(device)->gpu_matmul;
+}
+
+const zm_gpu_tile_tuning *zm_gpu_tile_tuning_default(void)
+{
     return &gpu_tuning;
 }
 
@@ -81,7 +86,7 @@ static uint64_t tile_cost(const zm_device *device, const zm_gpu_shape *shape,
 size_t zm_gpu_tiles_rank(const zm_device *device, const zm_gpu_shape *shape,
                          zm_gpu_tile ranked[ZM_MAX_GPU_TILES], zm_refusal *refusal)
 {
-    const zm_gpu_matmul_tuning *tuning = zm_gpu_matmul_tuning_get(device);
+    const zm_gpu_tile_tuning *tuning = zm_gpu_tile_tuning_get(device);
     uint64_t costs[ZM_MAX_GPU_TILES];
     size_t count = 0;
     for (size_t i = 0; i < ZM_MAX_GPU_TILES && tuning->tiles[i].rows; i++) {
@@ -125,7 +130,7 @@ static uint32_t round_rows(uint32_t m)
 /* As matvec.cl declares it. */
 static bool matvec_fits(const zm_device *device, const zm_gpu_matvec *v)
 {
-    uint64_t most = zm_gpu_matmul_tuning_get(device)->matvec_local_bytes;
+    uint64_t most = zm_gpu_tile_tuning_get(device)->matvec_local_bytes;
     uint64_t vectors = v->items > v->lanes ? v->items / 2 : v->lanes;
     uint64_t bytes = v->rows * (vectors * 4 + (1 + v->lanes) * 2) * sizeof(float);
     return items_fit(device, v->items) && bytes <= most &&
@@ -135,7 +140,7 @@ static bool matvec_fits(const zm_device *device, const zm_gpu_matvec *v)
 zm_gpu_matvec zm_gpu_matvec_get(const zm_device *device, uint32_t m, uint32_t panels, uint32_t k,
                                 bool whole_panels)
 {
-    const zm_gpu_matmul_tuning *tuning = zm_gpu_matmul_tuning_get(device);
+    const zm_gpu_tile_tuning *tuning = zm_gpu_tile_tuning_get(device);
     zm_gpu_matvec v = {.rows = round_rows(m), .lanes = 16, .items = tuning->matvec_items};
     uint64_t groups = (uint64_t)compute_units(device) * tuning->matvec_groups_per_unit;
     if (!whole_panels && panels < groups)
