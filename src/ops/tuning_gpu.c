@@ -5,22 +5,21 @@
 
 #include "ops/tuning.h"
 
-/* The efficiencies follow from the reads of local memory per multiply-add; tiles of few items are
- * there for devices with small work-groups. */
+/* The efficiencies follow from the reads of local memory per multiply-add. Of the narrow tiles
+ * those of 128 slots are there for gated products with statistics, those of 8 rows for devices with
+ * small work-groups. */
 static const zm_gpu_matmul_tuning gpu_tuning = {
     .tiles =
         {
             {128, 128, 8, 8, 1000},
             {128, 64, 16, 8, 950},
-            {64, 64, 16, 8, 850},
             {64, 64, 16, 4, 800},
-            {32, 128, 16, 4, 700},
             {32, 64, 16, 4, 650},
+            {32, 128, 16, 4, 600},
             {16, 64, 16, 2, 450},
-            {16, 128, 16, 4, 400},
-            {16, 64, 16, 4, 300},
-            {8, 128, 8, 8, 100},
-            {8, 64, 8, 8, 50},
+            {16, 128, 16, 4, 350},
+            {8, 64, 8, 8, 60},
+            {8, 128, 8, 8, 50},
         },
     .local_memory = true,
     .matvec_rows = 8,
