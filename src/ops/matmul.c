@@ -275,7 +275,7 @@ static zm_status rows_plan(const zm_call *call, zm_plan *plan)
     zm_tiling tiling =
         zm_tiling_get(call->device, args.m, all > UINT32_MAX ? UINT32_MAX : (uint32_t)all);
     args.row_block = tiling.row_block;
-    return cpu_launch(call, &args, 0, columns, tiling.blocks, plan);
+    return cpu_launch(call, &args, tiling.rows, columns, tiling.blocks, plan);
 }
 
 static zm_status ref_plan(const zm_call *call, zm_plan *plan)
