@@ -14,6 +14,7 @@ static const zm_gpu_matmul_tuning gpu_tuning = {
             {128, 128, 8, 8, 1000},
             {128, 64, 16, 8, 950},
             {64, 64, 16, 4, 800},
+            {64, 64, 16, 8, 640},
             {32, 64, 16, 4, 650},
             {32, 128, 16, 4, 600},
             {16, 64, 16, 2, 450},
@@ -21,7 +22,7 @@ static const zm_gpu_matmul_tuning gpu_tuning = {
             {8, 64, 8, 8, 60},
             {8, 128, 8, 8, 50},
         },
-    .local_memory = true,
+    .local_memory = ZM_GPU_LOCAL_MEMORY_OWN,
     .matvec_rows = 8,
     .matvec_items = 256,
     .matvec_local_bytes = 16384,
@@ -44,6 +45,13 @@ static bool items_fit(const zm_device *device, uint32_t items)
 {
     const zm_device_limits *limits = &device->info.limits;
     return items <= limits->max_work_group && items <= limits->max_work_group_dim[0];
+}
+
+bool zm_gpu_prefers_caches(const zm_device *device)
+{
+    uint32_t use = zm_gpu_matmul_tuning_get(device)->local_memory;
+    return use == ZM_GPU_LOCAL_MEMORY_NEVER ||
+           (use == ZM_GPU_LOCAL_MEMORY_OWN && !device->info.limits.own_local_memory);
 }
 
 uint32_t zm_gpu_tile_items(const zm_gpu_tile *tile)
