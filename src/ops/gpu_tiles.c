@@ -6,24 +6,24 @@
 #include "ops/tuning.h"
 #include "ops/tunings.h"
 
-/* The efficiencies follow from the reads of local memory per multiply-add; tiles of few items are
- * there for devices with small work-groups. */
+/* The efficiencies follow from the reads of local memory per multiply-add. Of the narrow tiles
+ * those of 128 slots are there for gated products with statistics, those of 8 rows for devices with
+ * small work-groups. */
 static const zm_gpu_tile_tuning gpu_tuning = {
     .tiles =
         {
             {128, 128, 8, 8, 1000},
             {128, 64, 16, 8, 950},
-            {64, 64, 16, 8, 850},
             {64, 64, 16, 4, 800},
-            {32, 128, 16, 4, 700},
+            {64, 64, 16, 8, 640},
             {32, 64, 16, 4, 650},
+            {32, 128, 16, 4, 600},
             {16, 64, 16, 2, 450},
-            {16, 128, 16, 4, 400},
-            {16, 64, 16, 4, 300},
-            {8, 128, 8, 8, 100},
-            {8, 64, 8, 8, 50},
+            {16, 128, 16, 4, 350},
+            {8, 64, 8, 8, 60},
+            {8, 128, 8, 8, 50},
         },
-    .local_memory = true,
+    .local_memory = ZM_GPU_LOCAL_MEMORY_OWN,
     .matvec_rows = 8,
     .matvec_items = 256,
     .matvec_local_bytes = 16384,
@@ -50,6 +50,13 @@ static bool items_fit(const zm_device *device, uint32_t items)
 {
     const zm_device_limits *limits = &device->info.limits;
     return items <= limits->max_work_group && items <= limits->max_work_group_dim[0];
+}
+
+bool zm_gpu_prefers_caches(const zm_device *device)
+{
+    uint32_t use = zm_gpu_tile_tuning_get(device)->local_memory;
+    return use == ZM_GPU_LOCAL_MEMORY_NEVER ||
+           (use == ZM_GPU_LOCAL_MEMORY_OWN && !device->info.limits.own_local_memory);
 }
 
 uint32_t zm_gpu_tile_items(const zm_gpu_tile *tile)

@@ -63,8 +63,13 @@ zm_status zm_gpu_matmul_accepts(const zm_device *device, const void *params, zm_
     return panels_accept(device, params, true, refusal);
 }
 
+/* First in the order, for devices whose caches do it better; asked by name it always will. */
 zm_status zm_gpu_cached_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
 {
+    const zm_candidate *forced = zm_op_forced(device, &zm_op_matmul);
+    bool wanted = zm_gpu_prefers_caches(device) || (forced && forced->plan == zm_gpu_cached_plan);
+    if (!wanted && panels_accept(device, params, true, refusal) == ZM_OK)
+        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "local memory serves tiles better here");
     return panels_accept(device, params, false, refusal);
 }
 
