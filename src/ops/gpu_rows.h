@@ -31,8 +31,10 @@ const zm_gpu_row_tuning *zm_gpu_row_tuning_default(void);
 
 /* The largest power of two of work-items that is neither over `wanted` nor over the device. */
 uint32_t zm_gpu_items(const zm_device *device, uint32_t wanted);
+/* Nor over what the call allows. */
+uint32_t zm_gpu_call_items(const zm_call *call, uint32_t wanted);
 
-/* What the kernels with teams of 16 items need: work-groups of 64. */
+/* What the kernels with teams of 16 items need: work-groups of that size. */
 zm_status zm_gpu_accepts(const zm_device *device, const void *params, zm_refusal *refusal);
 
 /* Appends ITEMS and, where the device has them, SUB_GROUPS. */
@@ -43,10 +45,9 @@ void zm_gpu_options_items(zm_options *options, const zm_device *device, uint32_t
 void zm_gpu_options_aligned(zm_options *options, const zm_tensor *const *tensors, size_t count);
 
 /* A work-group per row of d elements; completes options by ITEMS and KEEP. */
-zm_cut zm_gpu_cut_rows(const zm_device *device, const zm_options *options, uint32_t rows,
-                       uint32_t d);
+zm_cut zm_gpu_cut_rows(const zm_call *call, const zm_options *options, uint32_t rows, uint32_t d);
 
 /* Work-groups that deal out `count` pieces among their items. */
-zm_cut zm_gpu_cut_pieces(const zm_device *device, const zm_options *options, uint64_t count);
+zm_cut zm_gpu_cut_pieces(const zm_call *call, const zm_options *options, uint64_t count);
 
 #endif
