@@ -37,9 +37,12 @@ static const char *weight_type_name(zm_dtype type)
 
 void measure_fail(const session *s, const shape_reason *reason, zm_status status, result_row *row)
 {
-    row->status = status == ZM_ERROR_UNSUPPORTED ? ROW_UNSUPPORTED
-                  : status == ZM_ERROR_LIMIT     ? ROW_SKIPPED
-                                                 : ROW_FAILED;
+    bool other_shape = status == ZM_ERROR_INVALID_ARGUMENT && reason->text[0];
+    row->status = ROW_FAILED;
+    if (status == ZM_ERROR_UNSUPPORTED)
+        row->status = ROW_UNSUPPORTED;
+    else if (status == ZM_ERROR_LIMIT || other_shape)
+        row->status = ROW_SKIPPED;
     snprintf(row->reason, sizeof(row->reason), "%s",
              reason->text[0] ? reason->text : session_reason(s, status));
 }

@@ -6,6 +6,8 @@
 
 #include "print.h"
 
+#define MOST_DECADES 12
+
 double plot_at(const plot_scale *scale, double value)
 {
     double part = scale->logarithmic ? log(value / scale->low) / log(scale->high / scale->low)
@@ -19,6 +21,8 @@ plot_scale plot_decades(double low, double high, double from, double to)
     double first = floor(log10(low)), last = ceil(log10(high));
     if (last <= first)
         last = first + 1;
+    if (first < last - MOST_DECADES) /* outliers go to the edge */
+        first = last - MOST_DECADES;
     return (plot_scale){pow(10, first), pow(10, last), from, to, true};
 }
 

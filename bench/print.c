@@ -16,7 +16,8 @@ const char *print_duration(double seconds, char out[PRINT_DURATION])
         i++;
     double value = seconds / units[i].unit;
     int decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
-    snprintf(out, PRINT_DURATION, "%.*f %s", decimals, value, units[i].name);
+    snprintf(out, PRINT_DURATION, value < 1e9 ? "%.*f %s" : "%.*e %s", decimals, value,
+             units[i].name);
     return out;
 }
 

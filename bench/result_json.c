@@ -142,11 +142,19 @@ static bool get_status(const json_t *object, row_status *out)
     return false;
 }
 
+static double get_real_or(const json_t *object, const char *key, double otherwise)
+{
+    double value = get_real(object, key);
+    return isnan(value) ? otherwise : value;
+}
+
 static stats_summary get_summary(const json_t *object)
 {
-    return (stats_summary){get_count(object, "samples"), get_real(object, "median"),
-                           get_real(object, "low"),      get_real(object, "high"),
-                           get_real(object, "least"),    get_real(object, "spread")};
+    double median = get_real(object, "median");
+    return (stats_summary){
+        get_count(object, "samples"),         median,
+        get_real_or(object, "low", median),   get_real_or(object, "high", median),
+        get_real_or(object, "least", median), get_real_or(object, "spread", 0)};
 }
 
 static row_time get_time(const json_t *object)
@@ -176,6 +184,8 @@ static void get_ceiling(const json_t *object, row_ceiling *out)
     out->gflops = get_real(object, "gflops");
     out->gbps = get_real(object, "gbps");
     out->percent = get_real(object, "percent");
+    if (isnan(out->percent))
+        out->bound = BOUND_UNKNOWN;
 }
 
 /* False: no row of this schema. */
@@ -187,8 +197,8 @@ static bool get_row(const json_t *object, result_row *out)
     get_text(object, "weight_type", out->weight_type, sizeof(out->weight_type));
     get_text(object, "kernel", out->kernel, sizeof(out->kernel));
     get_text(object, "reason", out->reason, sizeof(out->reason));
-    out->flops = get_real(object, "flops");
-    out->bytes = get_real(object, "bytes");
+    out->flops = get_real_or(object, "flops", 0);
+    out->bytes = get_real_or(object, "bytes", 0);
     out->time = get_time(json_object_get(object, "seconds"));
     get_ceiling(json_object_get(object, "ceiling"), &out->ceiling);
     get_versus(json_object_get(object, "versus"), &out->versus);
@@ -209,7 +219,7 @@ static void get_peak(const json_t *object, result_peak *out)
             break;
         out->fma[out->fma_count++] =
             (peak_fma){(uint32_t)get_count(item, "width"), (uint32_t)get_count(item, "chains"),
-                       get_real(item, "gflops"), get_real(item, "spread")};
+                       get_real_or(item, "gflops", 0), get_real_or(item, "spread", 0)};
         if (out->fma[i].gflops > out->fma[out->best_fma].gflops)
             out->best_fma = i;
     }
@@ -219,8 +229,8 @@ static void get_peak(const json_t *object, result_peak *out)
         const char *kind = zm_json_string(item, "kind");
         if (out->stream_count < PEAK_MAX_STREAMS && kind)
             out->streams[out->stream_count++] =
-                (peak_stream){strcmp(kind, "copy") == 0, get_real(item, "bytes"),
-                              get_real(item, "gbps"), get_real(item, "spread")};
+                (peak_stream){strcmp(kind, "copy") == 0, get_real_or(item, "bytes", 0),
+                              get_real_or(item, "gbps", 0), get_real_or(item, "spread", 0)};
     }
     out->launch_seconds = get_real(object, "launch_seconds");
     out->wait_seconds = get_real(object, "wait_seconds");

@@ -2,17 +2,24 @@
 /* Shapes with whole tiles and rests, small enough to be checked in a moment. */
 #include "ops/self_check.h"
 
-static const uint32_t rows_of[] = {1, 2, 3, 5, 7, 8, 37, 200};
-#define ROWS (sizeof(rows_of) / sizeof(rows_of[0]))
 static const zm_dtype weight_types[] = {ZM_F32, ZM_F16};
 #define TYPES 2
 
+/* Few, because many a number of rows is a kernel to build. */
+static const struct {
+    uint32_t m, n, k;
+    zm_dtype type;
+} products[] = {{1, 70, 513, ZM_F32}, {1, 70, 130, ZM_F16},  {3, 70, 130, ZM_F32},
+                {8, 70, 130, ZM_F32}, {37, 70, 130, ZM_F32}, {200, 300, 130, ZM_F32},
+                {50, 100, 64, ZM_F16}};
+#define PRODUCTS (sizeof(products) / sizeof(products[0]))
+
 static void run_matmul(zm_sample *s, size_t variant)
 {
-    uint32_t m = rows_of[variant % ROWS], n = m > 100 ? 300 : 70, k = m == 1 ? 513 : 130;
+    uint32_t m = products[variant].m, n = products[variant].n, k = products[variant].k;
     const zm_matmul_params params = {
         .x = zm_sample_random(s, m, k),
-        .weight = zm_sample_weight(s, n, k, weight_types[variant / ROWS]),
+        .weight = zm_sample_weight(s, n, k, products[variant].type),
         .bias = zm_sample_vector(s, n),
         .residual = zm_sample_random(s, m, n),
         .dst = zm_sample_result(s, m, n),
@@ -159,7 +166,7 @@ static void run_softmax(zm_sample *s, size_t variant)
 }
 
 const zm_sample_op zm_sample_ops[] = {
-    {"matmul", "matmul", ROWS *TYPES, run_matmul},
+    {"matmul", "matmul", PRODUCTS, run_matmul},
     {"conv1d", "matmul", 2 * TYPES, run_conv1d},
     {"patch_embedding", "matmul", 2, run_patch_embedding},
     {"attention", "attention", ATTENTIONS, run_attention},
