@@ -25,7 +25,7 @@ static uint32_t heads_of(const zm_attention_params *p)
 
 static double scale_of(const zm_attention_params *p)
 {
-    return p->scale > 0 ? (double)p->scale : 1 / sqrtf((float)p->layout.head_dim);
+    return p->scale > 0 ? (double)p->scale : (float)(1 / sqrt(p->layout.head_dim));
 }
 
 /* Where the row itself stands among the keys. */
