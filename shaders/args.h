@@ -152,6 +152,13 @@ struct zm_attention_args {
     float scale, soft_cap; /* soft_cap 0 = none */
 };
 
+/* attention_merge, the second launch where keys are split: notes of the splits, dst
+ * A note is the maximum, the sum, two floats of nothing and head_dim floats (up to whole fours). */
+struct zm_attention_merge_args {
+    ZM_U32 rows, heads, kv_heads, head_dim, splits;
+    ZM_U32 dst_offset, dst_stride;
+};
+
 /* rope: x, positions, factors, dst */
 struct zm_rope_args {
     ZM_U32 rows, heads, head_dim, rotary_dim;
@@ -161,6 +168,7 @@ struct zm_rope_args {
     ZM_U32 flags;  /* FACTORS */
     ZM_U32 layout; /* ZM_ARG_ROPE_PAIRS or 0 */
     float base, frequency_scale, magnitude;
+    float ratio_high, ratio_low; /* base^(-2 / rotary_dim) as a sum, for devices without float64 */
 };
 
 /* softmax: x, dst */
@@ -190,6 +198,12 @@ struct zm_top_k_args {
 struct zm_argmax_args {
     ZM_U32 rows, n;
     ZM_U32 x_offset, x_stride;
+    ZM_U32 dst_offset;
+};
+
+/* argmax_merge, the second launch of a long row: notes of the chunks, dst */
+struct zm_argmax_merge_args {
+    ZM_U32 rows, chunks;
     ZM_U32 dst_offset;
 };
 

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "common/half.h"
+#include "ops/gpu.h"
 #include "ops/tuning.h"
 #include "ops/view.h"
 
@@ -78,6 +79,86 @@ static void test_overlap(void **state)
     }
     for (int i = 0; i < 3; i++)
         assert_true(seen[i] > 100);
+}
+
+/* ---- views of any rank ---- */
+
+/* Any strides at all: some overlap themselves, some reach outside. */
+static zm_tensor any_tensor(zm_buffer *buffer)
+{
+    zm_tensor t = {.buffer = buffer, .dtype = ZM_F32, .rank = 1 + below(4)};
+    uint32_t order[ZM_MAX_RANK] = {0, 1, 2, 3};
+    uint64_t stride = 1 + below(2);
+    for (uint32_t i = t.rank; i-- > 0;) {
+        uint32_t j = below(3) ? i : below(i + 1), other = order[i];
+        order[i] = order[j];
+        order[j] = other;
+    }
+    for (uint32_t i = t.rank; i-- > 0;) {
+        uint32_t dim = order[i] % t.rank;
+        t.shape[dim] = 1 + below(4);
+        t.stride[dim] = stride;
+        stride = stride * t.shape[dim] + (below(3) ? 0 : below(4));
+        if (!below(20))
+            stride = 1 + below(6);
+    }
+    t.offset = below(HELD / 2);
+    return t;
+}
+
+/* Numbers the elements in the order of the tensor, 0 = not one of them. False: it reaches outside
+ * or has an element twice. */
+static bool number(const zm_tensor *t, uint32_t numbers[HELD])
+{
+    uint32_t index[ZM_MAX_RANK] = {0}, next = 1;
+    memset(numbers, 0, HELD * sizeof(numbers[0]));
+    for (;;) {
+        uint64_t place = t->offset;
+        for (uint32_t i = 0; i < t->rank; i++)
+            place += index[i] * t->stride[i];
+        if (place >= HELD || numbers[place])
+            return false;
+        numbers[place] = next++;
+        uint32_t dim = t->rank;
+        while (dim > 0 && ++index[dim - 1] == t->shape[dim - 1])
+            index[--dim] = 0;
+        if (dim == 0)
+            return true;
+    }
+}
+
+/* Against the plain way again. Strides that interleave without meeting may be refused. */
+static void test_any_overlap(void **state)
+{
+    (void)state;
+    zm_buffer buffer = {.size = HELD * sizeof(float)};
+    unsigned seen[3] = {0}, refused = 0, interleaved = 0;
+    for (int i = 0; i < 300000; i++) {
+        zm_tensor a = any_tensor(&buffer), b = below(10) ? any_tensor(&buffer) : a;
+        uint32_t in_a[HELD], in_b[HELD];
+        zm_view va, vb;
+        zm_refusal refusal;
+        bool good = number(&a, in_a), shared = false;
+        zm_status status = zm_view_get(&a, true, &va, &refusal);
+        if (!good)
+            assert_int_equal(status, ZM_ERROR_INVALID_ARGUMENT);
+        refused += !good;
+        interleaved += good && status != ZM_OK;
+        if (status != ZM_OK || zm_view_get(&b, true, &vb, &refusal) != ZM_OK)
+            continue;
+        assert_true(number(&b, in_b));
+        for (int j = 0; j < HELD; j++)
+            shared |= in_a[j] && in_b[j];
+        zm_relation relation = zm_view_relation(&va, &vb);
+        assert_int_equal(relation != ZM_DISJOINT, shared);
+        assert_int_equal(zm_view_relation(&vb, &va), relation);
+        if (a.rank == b.rank && memcmp(a.shape, b.shape, sizeof(a.shape)) == 0)
+            assert_int_equal(relation == ZM_SAME_VIEW, memcmp(in_a, in_b, sizeof(in_a)) == 0);
+        seen[relation]++;
+    }
+    for (int i = 0; i < 3; i++)
+        assert_true(seen[i] > 1000);
+    assert_true(refused > 1000 && interleaved < refused / 20);
 }
 
 static void test_slices(void **state)
@@ -200,6 +281,79 @@ static void test_pack(void **state)
                 check_pack(types[t].to, types[t].from, panels[p], 1 + below(150), 1 + below(150));
 }
 
+/* Gate and up rows carry their number, so that each place says what it must hold. */
+static void check_gated(zm_dtype to, zm_dtype from, uint32_t panel, uint32_t n, uint32_t k)
+{
+    zm_weight_layout layout = {.panel = panel};
+    assert_true(zm_weight_elements(panel, 2 * n, k, &layout.elements));
+    size_t elements = (size_t)n * k;
+    unsigned char *gate = calloc(elements, 8), *up = calloc(elements, 8);
+    unsigned char *dst = calloc(layout.elements, 8), *bias = calloc(2 * n + 1, 8);
+    assert_true(gate && up && dst && bias);
+    for (size_t i = 0; i < elements; i++) {
+        zm_store_real(gate, from, i, 1 + (double)(i % 101));
+        zm_store_real(up, from, i, -1 - (double)(i % 103));
+    }
+    zm_store_real(bias, to, 2 * n, 77);
+    assert_int_equal(zm_gated_weight_pack(dst, to, &layout, gate, up, from, n, k), ZM_OK);
+    assert_int_equal(zm_gated_bias_pack(bias, to, &layout, gate, up, from, n), ZM_OK);
+    assert_true(zm_load_real(bias, to, 2 * n) == 77);
+    uint32_t half = panel ? panel / 2 : 1, sums = 0;
+    for (uint32_t o = 0; o < n; o++) {
+        uint32_t first = o / half * half, count = n - first < half ? n - first : half;
+        assert_true(zm_load_real(bias, to, first + o) == zm_load_real(gate, from, o));
+        assert_true(zm_load_real(bias, to, first + count + o) == zm_load_real(up, from, o));
+        for (uint32_t c = 0; c < k; c++) {
+            size_t row = first + o, other = row + half; /* of all, with pads */
+            size_t place = panel ? (row / panel * k + c) * panel + row % panel : row * k + c;
+            size_t partner =
+                panel ? (other / panel * k + c) * panel + other % panel : other * k + c;
+            size_t i = (size_t)o * k + c;
+            assert_true(zm_load_real(dst, to, place) == zm_load_real(gate, from, i));
+            assert_true(zm_load_real(dst, to, partner) == zm_load_real(up, from, i));
+            sums += 2;
+        }
+    }
+    for (size_t i = 0; i < layout.elements; i++)
+        sums -= zm_load_real(dst, to, i) != 0;
+    assert_int_equal(sums, 0); /* pads are left alone */
+    free(gate);
+    free(up);
+    free(dst);
+    free(bias);
+}
+
+static void test_gated_pack(void **state)
+{
+    (void)state;
+    static const uint32_t panels[] = {0, 2, 32, 64};
+    for (size_t p = 0; p < ZM_COUNT(panels); p++)
+        for (uint32_t n = 1; n <= 70; n += n < 35 ? 1 : 7)
+            check_gated(n % 3 ? ZM_F32 : ZM_BF16, n % 2 ? ZM_F32 : ZM_F16, panels[p], n,
+                        1 + below(70));
+
+    float src[64] = {0}, dst[256];
+    zm_weight_layout layout = {.panel = 32, .elements = 32 * 4};
+    const zm_status bad = ZM_ERROR_INVALID_ARGUMENT;
+    assert_int_equal(zm_gated_weight_pack(dst, ZM_F32, &layout, src, src, ZM_F32, 16, 4), ZM_OK);
+    assert_int_equal(zm_gated_weight_pack(dst, ZM_F32, &layout, src, src, ZM_F32, 17, 4), bad);
+    assert_int_equal(zm_gated_weight_pack(dst, ZM_F32, &layout, src, src, ZM_F32, 0, 4), bad);
+    assert_int_equal(zm_gated_weight_pack(dst, ZM_F32, &layout, src, src, ZM_F32, 16, 0), bad);
+    assert_int_equal(zm_gated_weight_pack(dst, ZM_F32, &layout, src, src, ZM_F32, 1u << 31, 4),
+                     bad);
+    assert_int_equal(zm_gated_weight_pack(NULL, ZM_F32, &layout, src, src, ZM_F32, 16, 4), bad);
+    assert_int_equal(zm_gated_weight_pack(dst, ZM_F32, NULL, src, src, ZM_F32, 16, 4), bad);
+    assert_int_equal(zm_gated_weight_pack(dst, ZM_F32, &layout, NULL, src, ZM_F32, 16, 4), bad);
+    assert_int_equal(zm_gated_weight_pack(dst, ZM_F32, &layout, src, NULL, ZM_F32, 16, 4), bad);
+    assert_int_equal(zm_gated_weight_pack(dst, ZM_I32, &layout, src, src, ZM_I32, 16, 4), bad);
+    assert_int_equal(zm_gated_bias_pack(dst, ZM_F32, &layout, src, src, ZM_F32, 0), bad);
+    assert_int_equal(zm_gated_bias_pack(dst, ZM_I32, &layout, src, src, ZM_I32, 4), bad);
+    assert_int_equal(zm_gated_bias_pack(dst, ZM_F32, NULL, src, src, ZM_F32, 4), bad);
+    layout = (zm_weight_layout){.panel = 3, .elements = 6};
+    assert_int_equal(zm_gated_weight_pack(dst, ZM_F32, &layout, src, src, ZM_F32, 3, 1), bad);
+    assert_int_equal(zm_gated_bias_pack(dst, ZM_F32, &layout, src, src, ZM_F32, 3), bad);
+}
+
 static void test_pack_refusals(void **state)
 {
     (void)state;
@@ -265,6 +419,79 @@ static void test_layouts(void **state)
     assert_int_equal(zm_kv_layout_get(&cpu, ZM_DTYPE_NONE, 1, 1, UINT32_MAX, &kv), ZM_ERROR_LIMIT);
 }
 
+static void force(zm_device *device, const char *op, const char *kernel)
+{
+    zm_forced_kernel *forced = &device->forced[device->forced_count++];
+    snprintf(forced->op, sizeof(forced->op), "%s", op);
+    snprintf(forced->kernel, sizeof(forced->kernel), "%s", kernel);
+}
+
+static void assert_layouts(const zm_device *device, uint32_t panel, uint32_t key_panel,
+                           uint32_t group)
+{
+    zm_weight_layout weight;
+    zm_kv_layout kv;
+    assert_int_equal(zm_weight_layout_get(device, 33, 7, ZM_F16, &weight), ZM_OK);
+    assert_int_equal(weight.panel, panel);
+    assert_int_equal(zm_kv_layout_get(device, ZM_F16, 3, 20, 7, &kv), ZM_OK);
+    assert_int_equal(kv.panel, key_panel);
+    assert_int_equal(zm_statistics_group(device), group);
+}
+
+/* Layouts are those of the family that suits the device, or of the kernel that is forced. */
+static void test_families(void **state)
+{
+    (void)state;
+    zm_device host = fake_device(ZM_BACKEND_HOST, 2), cpu = fake_device(ZM_BACKEND_OPENCL, 2);
+    zm_device gpu = cpu, forced;
+    gpu.info.type = ZM_DEVICE_GPU;
+    assert_layouts(&host, 0, 0, 64);
+    assert_layouts(&cpu, 32, 16, 32);
+    assert_layouts(&gpu, 64, 0, 64);
+    gpu.info.type = ZM_DEVICE_ACCELERATOR;
+    assert_layouts(&gpu, 64, 0, 64);
+
+    forced = gpu;
+    force(&forced, "matmul", "cpu_matvec");
+    assert_layouts(&forced, 32, 0, 32);
+    force(&forced, "attention", "cpu_any");
+    assert_layouts(&forced, 32, 16, 32);
+    forced = gpu;
+    force(&forced, "kv_store", "cpu");
+    force(&forced, "row_statistics", "cpu");
+    assert_layouts(&forced, 64, 16, 32);
+    forced = gpu;
+    force(&forced, "conv1d", "cpu");
+    assert_layouts(&forced, 32, 0, 64);
+    forced = gpu;
+    force(&forced, "patch_embedding", "cpu");
+    assert_layouts(&forced, 32, 0, 64);
+    forced = cpu;
+    force(&forced, "matmul", "cpu_rows");
+    assert_layouts(&forced, 0, 16, 32);
+    forced = cpu;
+    force(&forced, "matmul", "no such kernel");
+    assert_layouts(&forced, 32, 16, 32);
+}
+
+static void test_group_items(void **state)
+{
+    (void)state;
+    zm_device device = fake_device(ZM_BACKEND_OPENCL, 2);
+    zm_device_limits *limits = &device.info.limits;
+    for (uint32_t most = 1; most <= 1024; most++)
+        for (uint32_t limit = 1; limit <= 1024; limit = limit * 3 / 2 + 1) {
+            limits->max_work_group = limit;
+            limits->max_work_group_dim[0] = 300;
+            uint32_t items = zm_gpu_items(&device, most);
+            assert_true(items >= 1 && (items & (items - 1)) == 0);
+            assert_true(items <= most && items <= limit && items <= 300);
+            assert_true(items * 2 > most || items * 2 > limit || items * 2 > 300);
+        }
+    limits->max_work_group = 0;
+    assert_int_equal(zm_gpu_items(&device, 256), 1);
+}
+
 /* Every row belongs to exactly one block, no block is empty, tiles never reach over the matrix. */
 static void test_tilings(void **state)
 {
@@ -300,9 +527,11 @@ int main(void)
     print_message("seed %u\n", seed);
     srand(seed);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_overlap),       cmocka_unit_test(test_slices),
-        cmocka_unit_test(test_view_refusals), cmocka_unit_test(test_pack),
+        cmocka_unit_test(test_overlap),       cmocka_unit_test(test_any_overlap),
+        cmocka_unit_test(test_slices),        cmocka_unit_test(test_view_refusals),
+        cmocka_unit_test(test_pack),          cmocka_unit_test(test_gated_pack),
         cmocka_unit_test(test_pack_refusals), cmocka_unit_test(test_layouts),
+        cmocka_unit_test(test_families),      cmocka_unit_test(test_group_items),
         cmocka_unit_test(test_tilings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -99,6 +99,7 @@ struct zm_buffer {
 struct zm_stream {
     zm_device *device;
     bool timestamps;
+    zm_buffer *scratch; /* of zm_stream_scratch; NULL = none so far */
 };
 
 struct zm_event {
@@ -152,6 +153,10 @@ zm_status zm_kernel_get(zm_device *device, const zm_kernel_desc *desc, const zm_
 
 /* Destroys every kernel of the device. */
 void zm_kernel_destroy_all(zm_device *device);
+
+/* Memory for what one launch leaves for the next one of the same op. The stream owns it; what is
+ * in it holds until the stream's next op. Waits for the stream where it has to grow. */
+zm_status zm_stream_scratch(zm_stream *stream, uint64_t size, zm_buffer **out);
 
 /* Enqueues one launch. */
 zm_status zm_device_dispatch(zm_stream *stream, const zm_dispatch *dispatch, zm_event *event);

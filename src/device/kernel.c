@@ -96,11 +96,14 @@ zm_status zm_kernel_get(zm_device *device, const zm_kernel_desc *desc, const zm_
     zm_kernel *kernel = device->kernels;
     while (kernel && !same(&kernel->desc, &wanted))
         kernel = kernel->next;
-    if (!kernel)
+    if (!kernel) {
         status = kernel_add(device, &wanted, &kernel);
-    else if (kernel->status != ZM_OK)
-        status = zm_fail(&device->log, kernel->status, "kernel %s [%s] could not be built on %s",
-                         wanted.name, wanted.options, device->info.spec);
+    } else if (kernel->status != ZM_OK) {
+        /* The reason was given the first time; another kernel may do the work each time. */
+        status = kernel->status;
+        zm_logf(&device->log, ZM_LOG_DEBUG, "kernel %s [%s] could not be built on %s", wanted.name,
+                wanted.options, device->info.spec);
+    }
     zm_mutex_unlock(&device->mutex);
     if (status == ZM_OK)
         *out = kernel;

@@ -17,8 +17,33 @@ void zm_stream_destroy(zm_stream **stream)
 {
     if (!stream || !*stream)
         return;
+    zm_buffer *scratch = (*stream)->scratch;
     (*stream)->device->fns->stream_destroy(*stream);
+    zm_buffer_destroy(&scratch);
     *stream = NULL;
+}
+
+#define MIN_SCRATCH (UINT64_C(1) << 16)
+
+/* Grows to powers of two, so that a cache that gets longer step by step rarely waits. */
+zm_status zm_stream_scratch(zm_stream *stream, uint64_t size, zm_buffer **out)
+{
+    zm_status status = ZM_OK;
+    if (!stream->scratch || stream->scratch->size < size) {
+        const uint64_t most = stream->device->info.limits.max_buffer_bytes;
+        zm_buffer_params params = {.size = MIN_SCRATCH};
+        while (params.size < size && params.size <= UINT64_MAX / 4)
+            params.size *= 2;
+        if (params.size > most)
+            params.size = size;
+        status = stream->scratch ? zm_stream_wait(stream) : ZM_OK;
+        if (status == ZM_OK) {
+            zm_buffer_destroy(&stream->scratch);
+            status = zm_buffer_create(stream->device, &params, &stream->scratch);
+        }
+    }
+    *out = stream->scratch;
+    return status;
 }
 
 zm_device *zm_stream_get_device(const zm_stream *stream)

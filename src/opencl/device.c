@@ -146,6 +146,7 @@ static void fill_limits(const zm_opencl_fns *cl, cl_device_id id, zm_device_limi
     limits->memory_bytes = get_ulong(cl, id, CL_DEVICE_GLOBAL_MEM_SIZE);
     limits->max_buffer_bytes = get_ulong(cl, id, CL_DEVICE_MAX_MEM_ALLOC_SIZE);
     limits->local_memory_bytes = get_ulong(cl, id, CL_DEVICE_LOCAL_MEM_SIZE);
+    limits->own_local_memory = get_uint(cl, id, CL_DEVICE_LOCAL_MEM_TYPE) == CL_LOCAL;
     limits->compute_units = get_uint(cl, id, CL_DEVICE_MAX_COMPUTE_UNITS);
     limits->max_work_group = clamp_u32(get_size(cl, id, CL_DEVICE_MAX_WORK_GROUP_SIZE));
     size_t items[3] = {0};

@@ -2,19 +2,20 @@
 #include <inttypes.h>
 #include <math.h>
 
+#include "ops/attention_gpu.h"
 #include "ops/kv_layout.h"
 #include "ops/operand.h"
 #include "ops/options.h"
 #include "ops/tuning.h"
 
-static uint32_t query_heads(const zm_attention_params *p)
+uint32_t zm_attention_heads(const zm_attention_params *p)
 {
     return p->heads ? p->heads : p->layout.heads;
 }
 
 static zm_status range_check(const zm_attention_params *p, uint32_t rows, zm_refusal *refusal)
 {
-    if (query_heads(p) % p->layout.heads != 0)
+    if (zm_attention_heads(p) % p->layout.heads != 0)
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
                          "%" PRIu32 " query heads are no multiple of %" PRIu32, p->heads,
                          p->layout.heads);
@@ -39,12 +40,13 @@ static zm_status attention_check(const zm_device *device, const void *params, zm
     const zm_attention_params *p = params;
     const zm_kv_layout *layout = &p->layout;
     uint32_t rows = p->q.shape[0];
-    uint64_t cols = (uint64_t)query_heads(p) * layout->head_dim;
+    uint64_t cols = (uint64_t)zm_attention_heads(p) * layout->head_dim;
     const zm_operand operands[] = {
         {"q", &p->q, 2, rows, cols, ZM_OPERAND_ACTIVATION, 0, 0, 0},
         {"k_cache", &p->k_cache, 1, 1, layout->elements, ZM_OPERAND_CACHE, 0, 0, 0},
         {"v_cache", &p->v_cache, 1, 1, layout->elements, ZM_OPERAND_CACHE, 0, 0, 0},
-        {"slopes", &p->slopes, 1, 1, query_heads(p), ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0, 0},
+        {"slopes", &p->slopes, 1, 1, zm_attention_heads(p), ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0,
+         0},
         {"dst", &p->dst, 2, rows, cols, ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 1u << 0, 0},
     };
     zm_status status = zm_kv_layout_check(device, layout, &p->k_cache, &p->v_cache, refusal);
@@ -100,12 +102,11 @@ static zm_status row_accepts(const zm_device *device, const void *params, zm_ref
     return vector_accepts(device, params, refusal);
 }
 
-static zm_status launch_add(const zm_call *call, const zm_tiling *tiling, zm_plan *plan)
+struct zm_attention_args zm_attention_args_get(const zm_attention_params *p)
 {
-    const zm_attention_params *p = call->params;
-    const struct zm_attention_args args = {
+    return (struct zm_attention_args){
         .rows = p->q.shape[0],
-        .heads = query_heads(p),
+        .heads = zm_attention_heads(p),
         .kv_heads = p->layout.heads,
         .head_dim = p->layout.head_dim,
         .q_offset = zm_arg_offset(&p->q),
@@ -121,10 +122,16 @@ static zm_status launch_add(const zm_call *call, const zm_tiling *tiling, zm_pla
         .dst_offset = zm_arg_offset(&p->dst),
         .dst_stride = zm_arg_stride(&p->dst),
         .flags = (p->causal ? ZM_FLAG_CAUSAL : 0) | zm_arg_flag(&p->slopes, ZM_FLAG_SLOPES),
-        .row_block = tiling->row_block,
-        .scale = p->scale != 0 ? p->scale : (float)(1 / sqrt(p->layout.head_dim)),
+        .scale = p->scale != 0 ? p->scale : 1 / sqrtf((float)p->layout.head_dim),
         .soft_cap = p->soft_cap,
     };
+}
+
+static zm_status launch_add(const zm_call *call, const zm_tiling *tiling, zm_plan *plan)
+{
+    const zm_attention_params *p = call->params;
+    struct zm_attention_args args = zm_attention_args_get(p);
+    args.row_block = tiling->row_block;
     zm_options options = zm_options_get(p->q.dtype);
     zm_options_add(&options, "KV_TYPE", p->layout.dtype);
     zm_options_add(&options, "HEAD_DIM", args.head_dim);
@@ -144,7 +151,7 @@ static zm_status launch_add(const zm_call *call, const zm_tiling *tiling, zm_pla
 static zm_status block_plan(const zm_call *call, zm_plan *plan)
 {
     const zm_attention_params *p = call->params;
-    zm_tiling tiling = zm_tiling_get(call->device, p->q.shape[0], query_heads(p));
+    zm_tiling tiling = zm_tiling_get(call->device, p->q.shape[0], zm_attention_heads(p));
     return launch_add(call, &tiling, plan);
 }
 
@@ -160,6 +167,9 @@ static const zm_candidate candidates[] = {
     {"cpu_row", ZM_FAMILY_CPU, "attention_row", row_accepts, row_plan, false},
     {"cpu", ZM_FAMILY_CPU, NULL, vector_accepts, block_plan, false},
     {"cpu_any", ZM_FAMILY_CPU, "attention_any", any_accepts, row_plan, false},
+    {"gpu_row", ZM_FAMILY_GPU, "attention_row", zm_attention_gpu_row_accepts,
+     zm_attention_gpu_row_plan, false},
+    {"gpu", ZM_FAMILY_GPU, NULL, zm_attention_gpu_accepts, zm_attention_gpu_plan, false},
     {"ref", ZM_FAMILY_REF, NULL, ref_accepts, row_plan, false},
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 
+#include "ops/matmul_gpu.h"
 #include "ops/operand.h"
-#include "ops/options.h"
 #include "ops/tuning.h"
 
 static uint32_t conv_stride(const zm_conv1d_params *p)
@@ -41,23 +41,16 @@ static zm_status panels_accept(const zm_device *device, const void *params, zm_r
     return zm_panel_accepts(ZM_FAMILY_CPU, &p->weight, refusal);
 }
 
-static zm_status conv1d_plan(const zm_call *call, zm_plan *plan)
+static struct zm_conv1d_args conv1d_args(const zm_conv1d_params *p)
 {
-    const zm_conv1d_params *p = call->params;
-    uint32_t n = p->weight.shape[0], dst_rows = p->dst.shape[0];
-    uint32_t panels = zm_panel_count(n, p->weight.panel);
-    const zm_tiling tiling = zm_tiling_get(call->device, dst_rows, panels);
-    zm_options options = zm_options_get(p->x.dtype);
-    zm_options_add(&options, "WEIGHT_TYPE", p->weight.dtype);
-    zm_options_add(&options, "ROWS", tiling.rows);
-    const struct zm_conv1d_args args = {
+    return (struct zm_conv1d_args){
         .rows = p->x.shape[0],
         .channels = p->x.shape[1],
-        .n = n,
+        .n = p->weight.shape[0],
         .kernel_size = p->kernel,
         .stride = conv_stride(p),
         .padding = p->padding,
-        .dst_rows = dst_rows,
+        .dst_rows = p->dst.shape[0],
         .x_offset = zm_arg_offset(&p->x),
         .weight_offset = zm_arg_offset(&p->weight),
         .weight_type = p->weight.dtype,
@@ -67,21 +60,59 @@ static zm_status conv1d_plan(const zm_call *call, zm_plan *plan)
         .dst_stride = zm_arg_stride(&p->dst),
         .flags = zm_arg_flag(&p->bias, ZM_FLAG_BIAS),
         .activation = (uint32_t)p->activation,
-        .row_block = tiling.row_block,
     };
-    const zm_launch launch = {
-        .options = options.text,
+}
+
+static zm_launch conv1d_launch(const zm_conv1d_params *p, const struct zm_conv1d_args *args)
+{
+    return (zm_launch){
         .buffers = {p->x.buffer, p->weight.buffer, p->bias.buffer, p->dst.buffer},
         .buffer_count = 4,
-        .groups = {panels, tiling.blocks},
-        .args = &args,
-        .args_size = sizeof(args),
+        .args = args,
+        .args_size = sizeof(*args),
     };
+}
+
+static zm_status conv1d_plan(const zm_call *call, zm_plan *plan)
+{
+    const zm_conv1d_params *p = call->params;
+    struct zm_conv1d_args args = conv1d_args(p);
+    uint32_t panels = zm_panel_count(args.n, p->weight.panel);
+    const zm_tiling tiling = zm_tiling_get(call->device, args.dst_rows, panels);
+    zm_options options = zm_options_get(p->x.dtype);
+    zm_options_add(&options, "WEIGHT_TYPE", p->weight.dtype);
+    zm_options_add(&options, "ROWS", tiling.rows);
+    args.row_block = tiling.row_block;
+    zm_launch launch = conv1d_launch(p, &args);
+    launch.options = options.text;
+    launch.groups[0] = panels;
+    launch.groups[1] = tiling.blocks;
     return zm_plan_add(call, &launch, plan);
+}
+
+static zm_status gpu_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
+{
+    const zm_conv1d_params *p = params;
+    return zm_gpu_panels_accept(device, &p->weight, p->dst.shape[0], refusal);
+}
+
+static zm_status gpu_plan(const zm_call *call, zm_plan *plan)
+{
+    const zm_conv1d_params *p = call->params;
+    const struct zm_conv1d_args args = conv1d_args(p);
+    const zm_launch launch = conv1d_launch(p, &args);
+    const zm_gpu_shape shape = zm_gpu_shape_get(args.dst_rows, args.n);
+    uint32_t steps = args.x_offset | args.channels | args.weight_offset | args.dst_offset |
+                     (args.dst_rows > 1 ? args.dst_stride : 0);
+    zm_options options = zm_options_get(p->x.dtype);
+    zm_options_add(&options, "WEIGHT_TYPE", p->weight.dtype);
+    zm_options_add(&options, "ALIGNED", steps % 4 == 0);
+    return zm_gpu_tile_launch(call, &shape, &options, &launch, plan);
 }
 
 static const zm_candidate candidates[] = {
     {"cpu", ZM_FAMILY_CPU, NULL, panels_accept, conv1d_plan, false},
+    {"gpu", ZM_FAMILY_GPU, NULL, gpu_accepts, gpu_plan, false},
     {"ref", ZM_FAMILY_REF, NULL, NULL, conv1d_plan, false},
 };
 

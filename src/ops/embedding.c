@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "ops/gpu.h"
 #include "ops/operand.h"
 #include "ops/options.h"
 #include "ops/tuning.h"
@@ -16,11 +17,9 @@ static zm_status embedding_check(const zm_device *device, const void *params, zm
     return zm_operands_check(device, operands, ZM_COUNT(operands), refusal);
 }
 
-static zm_status embedding_plan(const zm_call *call, zm_plan *plan)
+static zm_status launch_add(const zm_call *call, const zm_cut *cut, zm_plan *plan)
 {
     const zm_embedding_params *p = call->params;
-    zm_options options = zm_options_get(p->dst.dtype);
-    zm_options_add(&options, "WEIGHT_TYPE", p->table.dtype);
     const struct zm_embedding_args args = {
         .rows = p->tokens.shape[0],
         .d = p->table.shape[1],
@@ -37,18 +36,48 @@ static zm_status embedding_plan(const zm_call *call, zm_plan *plan)
         .flags = zm_arg_flag(&p->position, ZM_FLAG_POSITION) | (p->recentre ? ZM_FLAG_RECENTRE : 0),
     };
     const zm_launch launch = {
-        .options = options.text,
+        .options = cut->options.text,
         .buffers = {p->tokens.buffer, p->table.buffer, p->position.buffer, p->dst.buffer},
         .buffer_count = 4,
-        .groups = {zm_row_items(call->device, args.rows, args.d)},
+        .groups = {cut->groups[0]},
+        .local = {cut->local[0]},
         .args = &args,
         .args_size = sizeof(args),
     };
     return zm_plan_add(call, &launch, plan);
 }
 
+static zm_options embedding_options(const zm_embedding_params *p)
+{
+    zm_options options = zm_options_get(p->dst.dtype);
+    zm_options_add(&options, "WEIGHT_TYPE", p->table.dtype);
+    return options;
+}
+
+static zm_status embedding_plan(const zm_call *call, zm_plan *plan)
+{
+    const zm_embedding_params *p = call->params;
+    const zm_cut cut = {
+        .options = embedding_options(p),
+        .groups = {zm_row_items(call->device, p->tokens.shape[0], p->table.shape[1])},
+    };
+    return launch_add(call, &cut, plan);
+}
+
+static zm_status embedding_gpu_plan(const zm_call *call, zm_plan *plan)
+{
+    const zm_embedding_params *p = call->params;
+    const zm_tensor *const tensors[] = {&p->table, &p->position, &p->dst};
+    zm_options options = embedding_options(p);
+    zm_gpu_options_aligned(&options, tensors, ZM_COUNT(tensors));
+    const zm_cut cut =
+        zm_gpu_cut_rows(call->device, &options, p->tokens.shape[0], p->table.shape[1]);
+    return launch_add(call, &cut, plan);
+}
+
 static const zm_candidate candidates[] = {
     {"cpu", ZM_FAMILY_CPU, NULL, NULL, embedding_plan, false},
+    {"gpu", ZM_FAMILY_GPU, NULL, NULL, embedding_gpu_plan, false},
     {"ref", ZM_FAMILY_REF, NULL, NULL, embedding_plan, false},
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 
+#include "ops/gpu.h"
 #include "ops/kv_layout.h"
 #include "ops/operand.h"
 #include "ops/options.h"
@@ -28,7 +29,7 @@ static zm_status kv_store_check(const zm_device *device, const void *params, zm_
     return status;
 }
 
-static zm_status kv_store_plan(const zm_call *call, zm_plan *plan)
+static zm_status launch_add(const zm_call *call, const zm_cut *cut, zm_plan *plan)
 {
     const zm_kv_store_params *p = call->params;
     const struct zm_kv_store_args args = {
@@ -46,21 +47,51 @@ static zm_status kv_store_plan(const zm_call *call, zm_plan *plan)
         .kv_type = p->layout.dtype,
         .position = p->position,
     };
-    zm_options options = zm_options_get(p->k.dtype);
-    zm_options_add(&options, "KV_TYPE", p->layout.dtype);
     const zm_launch launch = {
-        .options = options.text,
+        .options = cut->options.text,
         .buffers = {p->k.buffer, p->v.buffer, p->k_cache.buffer, p->v_cache.buffer},
         .buffer_count = 4,
-        .groups = {zm_row_items(call->device, args.rows, p->k.shape[1])},
+        .groups = {cut->groups[0]},
+        .local = {cut->local[0]},
         .args = &args,
         .args_size = sizeof(args),
     };
     return zm_plan_add(call, &launch, plan);
 }
 
+static zm_options kv_store_options(const zm_kv_store_params *p)
+{
+    zm_options options = zm_options_get(p->k.dtype);
+    zm_options_add(&options, "KV_TYPE", p->layout.dtype);
+    return options;
+}
+
+static zm_status kv_store_plan(const zm_call *call, zm_plan *plan)
+{
+    const zm_kv_store_params *p = call->params;
+    const zm_cut cut = {
+        .options = kv_store_options(p),
+        .groups = {zm_row_items(call->device, p->k.shape[0], p->k.shape[1])},
+    };
+    return launch_add(call, &cut, plan);
+}
+
+static zm_status kv_store_gpu_plan(const zm_call *call, zm_plan *plan)
+{
+    const zm_kv_store_params *p = call->params;
+    const zm_tensor *const tensors[] = {&p->k, &p->v, &p->k_cache, &p->v_cache};
+    zm_options options = kv_store_options(p);
+    if (p->layout.head_dim % 4 == 0)
+        zm_gpu_options_aligned(&options, tensors, ZM_COUNT(tensors));
+    uint64_t vectors =
+        (uint64_t)p->k.shape[0] * p->layout.heads * zm_ceil_div(p->layout.head_dim, 4);
+    const zm_cut cut = zm_gpu_cut_pieces(call->device, &options, vectors);
+    return launch_add(call, &cut, plan);
+}
+
 static const zm_candidate candidates[] = {
     {"cpu", ZM_FAMILY_CPU, NULL, NULL, kv_store_plan, false},
+    {"gpu", ZM_FAMILY_GPU, NULL, NULL, kv_store_gpu_plan, false},
     {"ref", ZM_FAMILY_REF, NULL, NULL, kv_store_plan, false},
 };
 

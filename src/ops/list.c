@@ -3,7 +3,7 @@
 
 #include "ops/op.h"
 
-#define MAX_CANDIDATES 8
+#define MAX_CANDIDATES 16
 
 static const zm_op *const ops[] = {
     &zm_op_layer_norm, &zm_op_rms_norm,  &zm_op_crms_norm, &zm_op_row_statistics,  &zm_op_add,

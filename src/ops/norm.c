@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "ops/gpu.h"
 #include "ops/operand.h"
 #include "ops/options.h"
 #include "ops/tuning.h"
@@ -38,7 +39,7 @@ static zm_status crms_check(const zm_device *device, const void *params, zm_refu
     return norm_check(device, params, refusal);
 }
 
-static zm_status norm_plan(const zm_call *call, zm_plan *plan)
+static zm_status launch_add(const zm_call *call, const zm_cut *cut, zm_plan *plan)
 {
     const zm_norm_params *p = call->params;
     const struct zm_norm_args args = {
@@ -60,21 +61,43 @@ static zm_status norm_plan(const zm_call *call, zm_plan *plan)
         .eps = p->eps,
         .true_d = crms_d(p),
     };
-    const zm_options options = zm_options_get(p->x.dtype);
     const zm_launch launch = {
-        .options = options.text,
+        .options = cut->options.text,
         .buffers = {p->x.buffer, p->residual.buffer, p->weight.buffer, p->bias.buffer,
                     p->dst.buffer, p->sum.buffer},
         .buffer_count = 6,
-        .groups = {zm_row_items(call->device, args.rows, args.d)},
+        .groups = {cut->groups[0]},
+        .local = {cut->local[0]},
         .args = &args,
         .args_size = sizeof(args),
     };
     return zm_plan_add(call, &launch, plan);
 }
 
+static zm_status norm_plan(const zm_call *call, zm_plan *plan)
+{
+    const zm_norm_params *p = call->params;
+    const zm_cut cut = {
+        .options = zm_options_get(p->x.dtype),
+        .groups = {zm_row_items(call->device, p->x.shape[0], p->x.shape[1])},
+    };
+    return launch_add(call, &cut, plan);
+}
+
+static zm_status norm_gpu_plan(const zm_call *call, zm_plan *plan)
+{
+    const zm_norm_params *p = call->params;
+    const zm_tensor *const tensors[] = {&p->x,    &p->residual, &p->weight,
+                                        &p->bias, &p->dst,      &p->sum};
+    zm_options options = zm_options_get(p->x.dtype);
+    zm_gpu_options_aligned(&options, tensors, ZM_COUNT(tensors));
+    const zm_cut cut = zm_gpu_cut_rows(call->device, &options, p->x.shape[0], p->x.shape[1]);
+    return launch_add(call, &cut, plan);
+}
+
 static const zm_candidate candidates[] = {
     {"cpu", ZM_FAMILY_CPU, NULL, NULL, norm_plan, false},
+    {"gpu", ZM_FAMILY_GPU, NULL, NULL, norm_gpu_plan, false},
     {"ref", ZM_FAMILY_REF, NULL, NULL, norm_plan, false},
 };
 

@@ -60,6 +60,13 @@ zm_kernel_family zm_layout_family(const zm_device *device, const zm_op *const *o
     return zm_family_get(device);
 }
 
+/* Does this say that the driver has no such kernel, so that another one may still do? */
+static bool is_no_kernel(zm_status status)
+{
+    return status == ZM_ERROR_DEVICE || status == ZM_ERROR_UNSUPPORTED ||
+           status == ZM_ERROR_LIMIT || status == ZM_ERROR_NOT_FOUND;
+}
+
 static zm_status plan_forced(zm_call *call, const char *name, zm_plan *plan)
 {
     const zm_log *log = &call->device->log;
@@ -74,7 +81,10 @@ static zm_status plan_forced(zm_call *call, const char *name, zm_plan *plan)
     if (status != ZM_OK)
         return zm_fail(log, status, "%s: the forced kernel %s can't do it: %s", op, name,
                        refusal.reason);
-    return call->candidate->plan(call, plan);
+    status = call->candidate->plan(call, plan);
+    if (is_no_kernel(status))
+        return zm_fail(log, status, "%s: the forced kernel %s could not be built", op, name);
+    return status;
 }
 
 /* Reasons why candidates weren't taken, one after the other. */
@@ -92,11 +102,10 @@ static void reasons_add(reasons *r, const zm_call *call, const char *reason)
                                     r->used ? "; " : "", name, reason);
 }
 
-/* Does this say that the driver has no such kernel, so that another one may still do? */
-static bool is_no_kernel(zm_status status)
+static void plan_clear(zm_plan *plan)
 {
-    return status == ZM_ERROR_DEVICE || status == ZM_ERROR_UNSUPPORTED ||
-           status == ZM_ERROR_LIMIT || status == ZM_ERROR_NOT_FOUND;
+    plan->count = 0;
+    plan->scratch_bytes = 0;
 }
 
 static zm_status plan_first(zm_call *call, zm_plan *plan)
@@ -116,7 +125,7 @@ static zm_status plan_first(zm_call *call, zm_plan *plan)
             if (!is_no_kernel(status))
                 return status;
             failed = status;
-            plan->count = 0;
+            plan_clear(plan);
             zm_refuse(&refusal, status, "it could not be built");
         }
         reasons_add(&why, call, refusal.reason);
@@ -136,8 +145,21 @@ zm_status zm_op_plan(zm_device *device, const zm_op *op, const void *params, zm_
 
     zm_call call = {.device = device, .op = op, .params = params};
     const char *forced = zm_device_forced_kernel(device, op->name);
-    plan->count = 0;
+    plan_clear(plan);
     return forced ? plan_forced(&call, forced, plan) : plan_first(&call, plan);
+}
+
+/* A plan is of a device; the memory between its launches is of a stream. */
+static zm_status bind_scratch(zm_stream *stream, zm_plan *plan)
+{
+    zm_buffer *scratch = NULL;
+    if (!plan->scratch_bytes)
+        return ZM_OK;
+    zm_status status = zm_stream_scratch(stream, plan->scratch_bytes, &scratch);
+    for (size_t i = 0; i < plan->count; i++)
+        if (plan->scratch[i])
+            plan->launch[i].buffers[plan->scratch[i] - 1] = scratch;
+    return status;
 }
 
 zm_status zm_op_run(zm_stream *stream, const zm_op *op, const void *params)
@@ -146,6 +168,8 @@ zm_status zm_op_run(zm_stream *stream, const zm_op *op, const void *params)
         return ZM_ERROR_INVALID_ARGUMENT;
     zm_plan plan;
     zm_status status = zm_op_plan(stream->device, op, params, &plan);
+    if (status == ZM_OK)
+        status = bind_scratch(stream, &plan);
     for (size_t i = 0; status == ZM_OK && i < plan.count; i++)
         status = zm_device_dispatch(stream, &plan.launch[i], NULL);
     return status;
@@ -156,7 +180,9 @@ zm_status zm_plan_add(const zm_call *call, const zm_launch *launch, zm_plan *pla
     const zm_candidate *candidate = call->candidate;
     bool shared = candidate->family != ZM_FAMILY_REF;
     const zm_kernel_desc desc = {
-        .name = candidate->kernel ? candidate->kernel : call->op->name,
+        .name = launch->kernel      ? launch->kernel
+                : candidate->kernel ? candidate->kernel
+                                    : call->op->name,
         .family = candidate->family,
         .options = shared ? launch->options : NULL,
         .local = {shared ? launch->local[0] : 0, shared ? launch->local[1] : 0,
@@ -173,6 +199,9 @@ zm_status zm_plan_add(const zm_call *call, const zm_launch *launch, zm_plan *pla
     memcpy(dispatch->args.bytes, launch->args, launch->args_size);
     for (size_t i = 0; i < 3; i++)
         dispatch->groups[i] = shared && launch->groups[i] ? launch->groups[i] : 1;
+    plan->scratch[plan->count] = launch->scratch;
+    if (plan->scratch_bytes < launch->scratch_bytes)
+        plan->scratch_bytes = launch->scratch_bytes;
     plan->count++;
     return ZM_OK;
 }

@@ -15,6 +15,8 @@
 typedef struct zm_plan {
     size_t count;
     zm_dispatch launch[ZM_MAX_LAUNCHES];
+    uint32_t scratch[ZM_MAX_LAUNCHES]; /* 1 + the binding that is the stream's scratch memory */
+    uint64_t scratch_bytes;            /* that all of them need; 0 = none */
 } zm_plan;
 
 /* A reason in words, written by a check or a candidate that refuses. */
@@ -72,11 +74,14 @@ zm_kernel_family zm_layout_family(const zm_device *device, const zm_op *const *o
 
 /* One launch as a candidate describes it. */
 typedef struct zm_launch {
+    const char *kernel;  /* NULL = the candidate's */
     const char *options; /* as zm_kernel_desc has it */
     zm_buffer *buffers[ZM_MAX_BINDINGS];
     uint32_t buffer_count;
     uint32_t groups[3]; /* work-groups; 0 = 1 */
     uint32_t local[3];  /* work-items of one; 0 = 1 */
+    uint32_t scratch;   /* 1 + the binding that is memory between launches; 0 = none */
+    uint64_t scratch_bytes;
     const void *args;
     uint32_t args_size;
 } zm_launch;

@@ -9,6 +9,13 @@ typedef struct zm_options {
     char text[256];
 } zm_options;
 
+/* How a candidate cuts the work of a call. */
+typedef struct zm_cut {
+    zm_options options;
+    uint32_t groups[3]; /* as zm_launch has them */
+    uint32_t local[3];
+} zm_cut;
+
 /* With the type of the activations, as every kernel has it. */
 zm_options zm_options_get(zm_dtype activations);
 /* Appends -DNAME=VALUE. */

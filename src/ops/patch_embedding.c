@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 
+#include "ops/matmul_gpu.h"
 #include "ops/operand.h"
-#include "ops/options.h"
 #include "ops/tuning.h"
 
 static zm_status patches_check(const zm_patch_embedding_params *p, zm_refusal *refusal)
@@ -46,12 +46,9 @@ static zm_status cpu_accepts(const zm_device *device, const void *params, zm_ref
     return zm_panel_accepts(ZM_FAMILY_CPU, &p->weight, refusal);
 }
 
-static zm_status patch_embedding_plan(const zm_call *call, zm_plan *plan)
+static struct zm_patch_embedding_args patch_embedding_args(const zm_patch_embedding_params *p)
 {
-    const zm_patch_embedding_params *p = call->params;
-    uint32_t panels = zm_panel_count(p->weight.shape[0], p->weight.panel);
-    const zm_tiling tiling = zm_tiling_get(call->device, p->dst.shape[0], panels);
-    const struct zm_patch_embedding_args args = {
+    return (struct zm_patch_embedding_args){
         .channels = p->x.shape[0],
         .height = p->x.shape[1],
         .width = p->x.shape[2],
@@ -67,25 +64,61 @@ static zm_status patch_embedding_plan(const zm_call *call, zm_plan *plan)
         .dst_offset = zm_arg_offset(&p->dst),
         .dst_stride = zm_arg_stride(&p->dst),
         .flags = zm_arg_flag(&p->bias, ZM_FLAG_BIAS) | zm_arg_flag(&p->position, ZM_FLAG_POSITION),
-        .row_block = tiling.row_block,
     };
-    zm_options options = zm_options_get(p->x.dtype);
-    zm_options_add(&options, "WEIGHT_TYPE", p->weight.dtype);
-    zm_options_add(&options, "ROWS", tiling.rows);
-    const zm_launch launch = {
-        .options = options.text,
+}
+
+static zm_launch patch_embedding_launch(const zm_patch_embedding_params *p,
+                                        const struct zm_patch_embedding_args *args)
+{
+    return (zm_launch){
         .buffers = {p->x.buffer, p->weight.buffer, p->bias.buffer, p->position.buffer,
                     p->dst.buffer},
         .buffer_count = 5,
-        .groups = {panels, tiling.blocks},
-        .args = &args,
-        .args_size = sizeof(args),
+        .args = args,
+        .args_size = sizeof(*args),
     };
+}
+
+static zm_status patch_embedding_plan(const zm_call *call, zm_plan *plan)
+{
+    const zm_patch_embedding_params *p = call->params;
+    struct zm_patch_embedding_args args = patch_embedding_args(p);
+    uint32_t panels = zm_panel_count(p->weight.shape[0], p->weight.panel);
+    const zm_tiling tiling = zm_tiling_get(call->device, p->dst.shape[0], panels);
+    zm_options options = zm_options_get(p->x.dtype);
+    zm_options_add(&options, "WEIGHT_TYPE", p->weight.dtype);
+    zm_options_add(&options, "ROWS", tiling.rows);
+    args.row_block = tiling.row_block;
+    zm_launch launch = patch_embedding_launch(p, &args);
+    launch.options = options.text;
+    launch.groups[0] = panels;
+    launch.groups[1] = tiling.blocks;
     return zm_plan_add(call, &launch, plan);
+}
+
+static zm_status gpu_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
+{
+    const zm_patch_embedding_params *p = params;
+    return zm_gpu_panels_accept(device, &p->weight, p->dst.shape[0], refusal);
+}
+
+static zm_status gpu_plan(const zm_call *call, zm_plan *plan)
+{
+    const zm_patch_embedding_params *p = call->params;
+    const struct zm_patch_embedding_args args = patch_embedding_args(p);
+    const zm_launch launch = patch_embedding_launch(p, &args);
+    const zm_gpu_shape shape = zm_gpu_shape_get(p->dst.shape[0], args.n);
+    uint32_t steps =
+        args.weight_offset | args.dst_offset | (p->dst.shape[0] > 1 ? args.dst_stride : 0);
+    zm_options options = zm_options_get(p->x.dtype);
+    zm_options_add(&options, "WEIGHT_TYPE", p->weight.dtype);
+    zm_options_add(&options, "ALIGNED", steps % 4 == 0);
+    return zm_gpu_tile_launch(call, &shape, &options, &launch, plan);
 }
 
 static const zm_candidate candidates[] = {
     {"cpu", ZM_FAMILY_CPU, NULL, cpu_accepts, patch_embedding_plan, false},
+    {"gpu", ZM_FAMILY_GPU, NULL, gpu_accepts, gpu_plan, false},
     {"ref", ZM_FAMILY_REF, NULL, NULL, patch_embedding_plan, false},
 };
 

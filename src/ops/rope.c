@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <math.h>
 
+#include "ops/gpu.h"
 #include "ops/operand.h"
 #include "ops/options.h"
 #include "ops/tuning.h"
@@ -52,9 +53,11 @@ static zm_status rope_check(const zm_device *device, const void *params, zm_refu
                            : status;
 }
 
-static zm_status rope_plan(const zm_call *call, zm_plan *plan)
+static zm_status launch_add(const zm_call *call, const zm_cut *cut, zm_plan *plan)
 {
     const zm_rope_params *p = call->params;
+    float base = p->base != 0 ? p->base : 10000;
+    double ratio = pow((double)base, -2.0 / rotary_dim(p));
     const struct zm_rope_args args = {
         .rows = p->x.shape[0],
         .heads = p->x.shape[1] / p->head_dim,
@@ -68,24 +71,51 @@ static zm_status rope_plan(const zm_call *call, zm_plan *plan)
         .dst_stride = zm_arg_stride(&p->dst),
         .flags = zm_arg_flag(&p->factors, ZM_FLAG_FACTORS),
         .layout = (uint32_t)p->layout,
-        .base = p->base != 0 ? p->base : 10000,
+        .base = base,
         .frequency_scale = p->frequency_scale != 0 ? p->frequency_scale : 1,
         .magnitude = p->magnitude != 0 ? p->magnitude : 1,
+        .ratio_high = (float)ratio,
+        .ratio_low = (float)(ratio - (double)(float)ratio),
     };
-    const zm_options options = zm_options_get(p->x.dtype);
     const zm_launch launch = {
-        .options = options.text,
+        .options = cut->options.text,
         .buffers = {p->x.buffer, p->positions.buffer, p->factors.buffer, p->dst.buffer},
         .buffer_count = 4,
-        .groups = {zm_row_items(call->device, args.rows, p->x.shape[1])},
+        .groups = {cut->groups[0], cut->groups[1]},
+        .local = {cut->local[0]},
         .args = &args,
         .args_size = sizeof(args),
     };
     return zm_plan_add(call, &launch, plan);
 }
 
+static zm_status rope_plan(const zm_call *call, zm_plan *plan)
+{
+    const zm_rope_params *p = call->params;
+    const zm_cut cut = {
+        .options = zm_options_get(p->x.dtype),
+        .groups = {zm_row_items(call->device, p->x.shape[0], p->x.shape[1])},
+    };
+    return launch_add(call, &cut, plan);
+}
+
+/* An angle serves several heads where there are rows enough to fill the device all the same. */
+static zm_status rope_gpu_plan(const zm_call *call, zm_plan *plan)
+{
+    const zm_rope_params *p = call->params;
+    const zm_options options = zm_options_get(p->x.dtype);
+    uint32_t heads = p->x.shape[1] / p->head_dim;
+    uint64_t slots = (uint64_t)p->x.shape[0] * (p->head_dim - rotary_dim(p) / 2);
+    zm_cut cut = zm_gpu_cut_pieces(call->device, &options, slots);
+    uint32_t blocks = zm_gpu_cut_pieces(call->device, &options, slots * heads).groups[0];
+    blocks /= cut.groups[0];
+    cut.groups[1] = blocks == 0 ? 1 : blocks < heads ? blocks : heads;
+    return launch_add(call, &cut, plan);
+}
+
 static const zm_candidate candidates[] = {
     {"cpu", ZM_FAMILY_CPU, NULL, NULL, rope_plan, false},
+    {"gpu", ZM_FAMILY_GPU, NULL, NULL, rope_gpu_plan, false},
     {"ref", ZM_FAMILY_REF, NULL, NULL, rope_plan, false},
 };
 

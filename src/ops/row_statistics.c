@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "ops/gpu.h"
 #include "ops/operand.h"
 #include "ops/options.h"
 #include "ops/tuning.h"
@@ -23,7 +24,7 @@ static zm_status statistics_check(const zm_device *device, const void *params, z
     return zm_operands_check(device, operands, ZM_COUNT(operands), refusal);
 }
 
-static zm_status statistics_plan(const zm_call *call, zm_plan *plan)
+static zm_status launch_add(const zm_call *call, const zm_cut *cut, zm_plan *plan)
 {
     const zm_row_statistics_params *p = call->params;
     const struct zm_row_statistics_args args = {
@@ -35,20 +36,48 @@ static zm_status statistics_plan(const zm_call *call, zm_plan *plan)
         .statistics_offset = zm_arg_offset(&p->statistics),
         .statistics_stride = zm_arg_stride(&p->statistics),
     };
-    const zm_options options = zm_options_get(p->x.dtype);
     const zm_launch launch = {
-        .options = options.text,
+        .options = cut->options.text,
         .buffers = {p->x.buffer, p->statistics.buffer},
         .buffer_count = 2,
-        .groups = {zm_row_items(call->device, args.rows, args.d)},
+        .groups = {cut->groups[0], cut->groups[1]},
+        .local = {cut->local[0]},
         .args = &args,
         .args_size = sizeof(args),
     };
     return zm_plan_add(call, &launch, plan);
 }
 
+static zm_status statistics_plan(const zm_call *call, zm_plan *plan)
+{
+    const zm_row_statistics_params *p = call->params;
+    const zm_cut cut = {
+        .options = zm_options_get(p->x.dtype),
+        .groups = {zm_row_items(call->device, p->x.shape[0], p->x.shape[1])},
+    };
+    return launch_add(call, &cut, plan);
+}
+
+/* Items that share a group of columns: row_statistics.cl. */
+#define TEAM 16
+
+static zm_status statistics_gpu_plan(const zm_call *call, zm_plan *plan)
+{
+    const zm_row_statistics_params *p = call->params;
+    const zm_tensor *const tensors[] = {&p->x};
+    uint32_t items = zm_gpu_items(call->device, zm_gpu_tuning_get(call->device)->small_items);
+    uint32_t groups = zm_ceil_div(p->x.shape[1], zm_statistics_group(call->device));
+    zm_cut cut = {.options = zm_options_get(p->x.dtype),
+                  .groups = {p->x.shape[0], zm_ceil_div(groups, items / TEAM)},
+                  .local = {items}};
+    zm_gpu_options_items(&cut.options, call->device, items);
+    zm_gpu_options_aligned(&cut.options, tensors, ZM_COUNT(tensors));
+    return launch_add(call, &cut, plan);
+}
+
 static const zm_candidate candidates[] = {
     {"cpu", ZM_FAMILY_CPU, NULL, NULL, statistics_plan, false},
+    {"gpu", ZM_FAMILY_GPU, NULL, zm_gpu_accepts, statistics_gpu_plan, false},
     {"ref", ZM_FAMILY_REF, NULL, NULL, statistics_plan, false},
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 
+#include "ops/gpu.h"
 #include "ops/operand.h"
 #include "ops/options.h"
 #include "ops/tuning.h"
@@ -25,7 +26,7 @@ static zm_status top_k_check(const zm_device *device, const void *params, zm_ref
     return zm_operands_check(device, operands, ZM_COUNT(operands), refusal);
 }
 
-static zm_status top_k_plan(const zm_call *call, zm_plan *plan)
+static zm_status launch_add(const zm_call *call, const zm_cut *cut, zm_plan *plan)
 {
     const zm_top_k_params *p = call->params;
     const struct zm_top_k_args args = {
@@ -39,20 +40,41 @@ static zm_status top_k_plan(const zm_call *call, zm_plan *plan)
         .indices_offset = zm_arg_offset(&p->indices),
         .indices_stride = zm_arg_stride(&p->indices),
     };
-    const zm_options options = zm_options_get(p->x.dtype);
     const zm_launch launch = {
-        .options = options.text,
+        .options = cut->options.text,
         .buffers = {p->x.buffer, p->values.buffer, p->indices.buffer},
         .buffer_count = 3,
-        .groups = {zm_row_items(call->device, args.rows, args.n)},
+        .groups = {cut->groups[0]},
+        .local = {cut->local[0]},
         .args = &args,
         .args_size = sizeof(args),
     };
     return zm_plan_add(call, &launch, plan);
 }
 
+static zm_status top_k_plan(const zm_call *call, zm_plan *plan)
+{
+    const zm_top_k_params *p = call->params;
+    const zm_cut cut = {
+        .options = zm_options_get(p->x.dtype),
+        .groups = {zm_row_items(call->device, p->x.shape[0], p->x.shape[1])},
+    };
+    return launch_add(call, &cut, plan);
+}
+
+static zm_status top_k_gpu_plan(const zm_call *call, zm_plan *plan)
+{
+    const zm_top_k_params *p = call->params;
+    uint32_t items = zm_gpu_items(call->device, zm_gpu_tuning_get(call->device)->large_items);
+    zm_cut cut = {
+        .options = zm_options_get(p->x.dtype), .groups = {p->x.shape[0]}, .local = {items}};
+    zm_gpu_options_items(&cut.options, call->device, items);
+    return launch_add(call, &cut, plan);
+}
+
 static const zm_candidate candidates[] = {
     {"cpu", ZM_FAMILY_CPU, NULL, NULL, top_k_plan, false},
+    {"gpu", ZM_FAMILY_GPU, NULL, zm_gpu_accepts, top_k_gpu_plan, false},
     {"ref", ZM_FAMILY_REF, NULL, NULL, top_k_plan, false},
 };
 

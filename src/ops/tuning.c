@@ -28,7 +28,6 @@ static const zm_tuning gpu_tuning = {
     .key_step = 1,
     .statistics_group = 64,
     .attention_max_head = 256,
-    .group_items = 256,
 };
 
 /* Rows that the register tiles of the cpu family come in. A tile costs its rows and the loading of
@@ -126,14 +125,4 @@ uint32_t zm_matvec_panels(const zm_device *device, uint32_t panels)
 {
     uint64_t items = (uint64_t)compute_units(device) * cpu_tuning.matvec_items_per_unit;
     return items && panels > items ? (uint32_t)(panels / items) : 1;
-}
-
-uint32_t zm_group_items(const zm_device *device, uint32_t most)
-{
-    const zm_device_limits *limits = &device->info.limits;
-    uint32_t items = 1;
-    while (items <= most / 2 && items * 2 <= limits->max_work_group &&
-           items * 2 <= limits->max_work_group_dim[0])
-        items *= 2;
-    return items;
 }

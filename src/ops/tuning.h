@@ -25,10 +25,6 @@ typedef struct zm_tuning {
     uint32_t matvec_items_per_unit; /* one row: work-items per compute unit, about */
     uint32_t attention_few_rows;    /* up to here each row of a head is a work-item of its own */
     uint32_t attention_max_head;    /* the largest head that the kernels have room for */
-
-    /* ---- gpu family ---- */
-
-    uint32_t group_items; /* work-items of a work-group; fewer where the device allows fewer */
 } zm_tuning;
 
 const zm_tuning *zm_tuning_of(zm_kernel_family family);
@@ -58,10 +54,5 @@ zm_tiling zm_tiling_get(const zm_device *device, uint32_t m, uint32_t columns);
 
 /* Panels of a one-row product that a work-item takes, of `panels`. */
 uint32_t zm_matvec_panels(const zm_device *device, uint32_t panels);
-
-/* ---- and for the gpu family ---- */
-
-/* The largest power of two that is at most `most` and that a work-group may have. */
-uint32_t zm_group_items(const zm_device *device, uint32_t most);
 
 #endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* embedding for GPUs: dst[r] = table[token[r]] + position[r], minus its mean on demand.
+ *
+ *   table as rows:    [vocabulary][d], element i of a token at  token * stride + i
+ *   table in panels:  [vocabulary / panel][d][panel], at  (token / panel * d + i) * panel
+ *                                                         + token % panel
+ *
+ * A work-group takes one row; row.clh draws how its items share it. In panels the elements of a
+ * token lie `panel` apart: few tokens are looked up at a time, and one table then serves as the
+ * weights of the output matmul, too. */
+#include "args.h"
+#include "vector.clh"
+
+struct source {
+    __global const weight_t *table; /* element 0 of the token; 0 = there is no such token */
+    uint step;                      /* from element to element */
+    __global const float *position; /* 0 = absent */
+};
+
+static inline float4 table_take(const struct source *s, uint i, uint d)
+{
+    float4 v = (float4)(0.0f);
+    if (i >= d)
+        return v;
+    uint count = d - i;
+    if (!s->table)
+        return (float4)(NAN);
+    if (s->step == 1 && count >= 4)
+        return LOAD_WEIGHT4(s->table, i);
+    size_t at = (size_t)i * s->step;
+    v.x = LOAD_WEIGHT(s->table, at);
+    if (count > 1)
+        v.y = LOAD_WEIGHT(s->table, at + s->step);
+    if (count > 2)
+        v.z = LOAD_WEIGHT(s->table, at + 2 * (size_t)s->step);
+    if (count > 3)
+        v.w = LOAD_WEIGHT(s->table, at + 3 * (size_t)s->step);
+    return v;
+}
+
+static inline float4 source_take(const struct source *s, uint i, uint d)
+{
+    float4 v = table_take(s, i, d);
+    if (s->position)
+        v += load_float4(s->position, i, d);
+    return v;
+}
+
+#include "row.clh"
+
+static inline void find_token(struct source *s, __global const weight_t *table, uint token,
+                              const struct zm_embedding_args *a)
+{
+    uint panel = a->table_panel;
+    s->table = 0;
+    s->step = panel ? panel : 1;
+    if (token >= a->vocabulary) /* also the negative ones */
+        return;
+    s->table = table + a->table_offset;
+    if (panel)
+        s->table += (size_t)(token / panel) * a->d * panel + token % panel;
+    else
+        s->table += (size_t)token * a->table_stride;
+}
+
+__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
+embedding(__global const int *tokens, __global const weight_t *table,
+          __global const float *position, __global act_t *dst, struct zm_embedding_args a)
+{
+    __local float scratch[ITEMS];
+    __local float2 scratch2[ITEMS];
+    size_t row = get_group_id(0);
+    struct row r;
+    r.d = a.d;
+    find_token(&r.source, table, (uint)tokens[a.tokens_offset + row], &a);
+    r.source.position =
+        a.flags & ZM_FLAG_POSITION ? position + a.position_offset + row * a.position_stride : 0;
+    row_begin(&r);
+    float2 mean = (float2)(0.0f);
+    if (a.flags & ZM_FLAG_RECENTRE)
+        mean = row_mean(&r, scratch, scratch2);
+    dst += a.dst_offset + row * a.dst_stride;
+#pragma unroll
+    for (uint step = 0; step < ROW_STEPS(&r); step++)
+        store_row4((ROW_VALUE(&r, step) - mean.x) - mean.y, dst, row_place(step), r.d);
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ops/attention_gpu.h"
+
+#include <inttypes.h>
+
+#include "ops/gpu.h"
+#include "ops/kv_layout.h"
+#include "ops/tuning.h"
+
+#define LANES 16     /* attention.cl */
+#define ROW_ITEMS 64 /* attention_row.cl: as many as there are vectors of four in ROW_HEAD */
+#define ROW_HEAD 256
+
+/* The tiles of attention.cl. */
+typedef struct attention_tile {
+    uint32_t items, rows_each, keys, chunk;
+} attention_tile;
+
+static uint32_t tile_rows(const attention_tile *tile)
+{
+    return tile->items / LANES * tile->rows_each;
+}
+
+/* struct memory of attention.cl */
+static uint64_t local_bytes(const attention_tile *tile, uint32_t head_dim)
+{
+    uint64_t rows = tile_rows(tile), vectors = zm_ceil_div(head_dim, 4);
+    uint64_t keys = (uint64_t)tile->keys * (tile->chunk / 4 + 1);
+    uint64_t floats = 4 * rows * vectors + 4 * (keys > vectors ? keys : vectors) +
+                      rows * (tile->keys + 1) + rows + tile->items;
+    return floats * sizeof(float);
+}
+
+/* Larger heads leave registers for fewer rows. */
+static uint32_t rows_for_head(uint32_t rows_each, uint32_t head_dim)
+{
+    while (rows_each > 1 && rows_each * head_dim > 512)
+        rows_each /= 2;
+    return rows_each;
+}
+
+/* The tuned tile, or what of it fits the device; false = none does. */
+static bool tile_get(const zm_device *device, uint32_t head_dim, attention_tile *tile)
+{
+    const zm_gpu_tuning *tuning = zm_gpu_tuning_get(device);
+    uint64_t room = device->info.limits.local_memory_bytes;
+    if (room > tuning->attention_local_bytes)
+        room = tuning->attention_local_bytes;
+    *tile = (attention_tile){.items = zm_gpu_items(device, tuning->attention_items),
+                             .rows_each = rows_for_head(tuning->attention_rows_each, head_dim),
+                             .keys = tuning->attention_keys,
+                             .chunk = tuning->attention_chunk};
+    while (local_bytes(tile, head_dim) > room) {
+        if (tile->keys > 2 * LANES)
+            tile->keys /= 2;
+        else if (tile->items > 4 * LANES)
+            tile->items /= 2;
+        else if (tile->rows_each > 1)
+            tile->rows_each /= 2;
+        else if (tile->keys > LANES)
+            tile->keys /= 2;
+        else
+            return false;
+    }
+    return tile->items >= LANES;
+}
+
+zm_status zm_attention_gpu_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
+{
+    const zm_attention_params *p = params;
+    attention_tile tile;
+    if (!tile_get(device, p->layout.head_dim, &tile))
+        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED,
+                         "head_dim %" PRIu32 ": %" PRIu64
+                         " bytes of local memory and work-groups of %" PRIu32 " don't do",
+                         p->layout.head_dim, device->info.limits.local_memory_bytes,
+                         device->info.limits.max_work_group);
+    return zm_kv_layout_accepts(ZM_FAMILY_GPU, &p->layout, refusal);
+}
+
+static zm_options attention_options(const zm_device *device, const zm_attention_params *p,
+                                    uint32_t items)
+{
+    const zm_tensor *const tensors[] = {&p->q, &p->k_cache, &p->v_cache, &p->dst};
+    zm_options options = zm_options_get(p->q.dtype);
+    zm_options_add(&options, "KV_TYPE", p->layout.dtype);
+    zm_options_add(&options, "HEAD_DIM", p->layout.head_dim);
+    zm_gpu_options_items(&options, device, items);
+    if (p->layout.head_dim % 4 == 0)
+        zm_gpu_options_aligned(&options, tensors, ZM_COUNT(tensors));
+    return options;
+}
+
+zm_status zm_attention_gpu_plan(const zm_call *call, zm_plan *plan)
+{
+    const zm_attention_params *p = call->params;
+    const struct zm_attention_args args = zm_attention_args_get(p);
+    attention_tile tile;
+    if (!tile_get(call->device, args.head_dim, &tile))
+        return ZM_ERROR_UNSUPPORTED;
+    zm_options options = attention_options(call->device, p, tile.items);
+    zm_options_add(&options, "ROWS_EACH", tile.rows_each);
+    zm_options_add(&options, "KEYS", tile.keys);
+    zm_options_add(&options, "CHUNK", tile.chunk);
+    uint64_t packed = (uint64_t)args.rows * (args.heads / args.kv_heads);
+    const zm_launch launch = {
+        .options = options.text,
+        .buffers = {p->q.buffer, p->k_cache.buffer, p->v_cache.buffer, p->slopes.buffer,
+                    p->dst.buffer},
+        .buffer_count = 5,
+        .groups = {args.kv_heads, zm_ceil_div(packed, tile_rows(&tile))},
+        .local = {tile.items},
+        .args = &args,
+        .args_size = sizeof(args),
+    };
+    return zm_plan_add(call, &launch, plan);
+}
+
+/* ---- few rows ---- */
+
+zm_status zm_attention_gpu_row_accepts(const zm_device *device, const void *params,
+                                       zm_refusal *refusal)
+{
+    const zm_attention_params *p = params;
+    const zm_gpu_tuning *tuning = zm_gpu_tuning_get(device);
+    uint32_t rows = p->q.shape[0], share = zm_attention_heads(p) / p->layout.heads;
+    if (rows > tuning->row_most_rows && (uint64_t)rows * share > tuning->row_most_packed)
+        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED,
+                         "%" PRIu32 " rows of %" PRIu32 " heads to a KV head are too many", rows,
+                         share);
+    if (p->layout.head_dim > ROW_HEAD)
+        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "head_dim %" PRIu32 " is over %d",
+                         p->layout.head_dim, ROW_HEAD);
+    zm_status status = zm_gpu_accepts(device, params, refusal);
+    if (status != ZM_OK)
+        return status;
+    return zm_kv_layout_accepts(ZM_FAMILY_GPU, &p->layout, refusal);
+}
+
+typedef struct row_cut {
+    uint32_t queries, packs, splits;
+} row_cut;
+
+/* Splits of the keys: as many work-groups as fill the device, none with too few keys. */
+static row_cut row_cut_get(const zm_device *device, const struct zm_attention_args *args)
+{
+    const zm_gpu_tuning *tuning = zm_gpu_tuning_get(device);
+    uint32_t packed = args->rows * (args->heads / args->kv_heads);
+    row_cut cut = {.queries = 1, .splits = 1};
+    while (cut.queries < packed && cut.queries < tuning->row_queries)
+        cut.queries *= 2;
+    cut.packs = zm_ceil_div(packed, cut.queries);
+    uint64_t keys = args->kv_length;
+    if (args->window && (uint64_t)args->window + args->rows < keys)
+        keys = (uint64_t)args->window + args->rows;
+    uint64_t groups = (uint64_t)cut.packs * args->kv_heads;
+    uint64_t wanted = (uint64_t)device->info.limits.compute_units * tuning->row_groups_per_unit;
+    uint64_t splits = wanted / groups, most = keys / tuning->row_split_keys;
+    if (splits > most)
+        splits = most;
+    if (splits > 1)
+        cut.splits = (uint32_t)splits;
+    return cut;
+}
+
+static zm_status merge_add(const zm_call *call, const struct zm_attention_args *of, uint32_t splits,
+                           zm_plan *plan)
+{
+    const zm_attention_params *p = call->params;
+    const struct zm_attention_merge_args args = {
+        .rows = of->rows,
+        .heads = of->heads,
+        .kv_heads = of->kv_heads,
+        .head_dim = of->head_dim,
+        .splits = splits,
+        .dst_offset = of->dst_offset,
+        .dst_stride = of->dst_stride,
+    };
+    zm_options options = zm_options_get(p->q.dtype);
+    zm_options_add(&options, "ITEMS", ROW_ITEMS);
+    const zm_launch launch = {
+        .kernel = "attention_merge",
+        .options = options.text,
+        .buffers = {NULL, p->dst.buffer},
+        .buffer_count = 2,
+        .groups = {of->rows * (of->heads / of->kv_heads), of->kv_heads},
+        .local = {ROW_ITEMS},
+        .scratch = 1 + 0,
+        .args = &args,
+        .args_size = sizeof(args),
+    };
+    return zm_plan_add(call, &launch, plan);
+}
+
+zm_status zm_attention_gpu_row_plan(const zm_call *call, zm_plan *plan)
+{
+    const zm_attention_params *p = call->params;
+    const struct zm_attention_args args = zm_attention_args_get(p);
+    const row_cut cut = row_cut_get(call->device, &args);
+    bool split = cut.splits > 1;
+    uint64_t note = (4 + 4 * (uint64_t)zm_ceil_div(args.head_dim, 4)) * sizeof(float);
+    zm_options options = attention_options(call->device, p, ROW_ITEMS);
+    zm_options_add(&options, "QUERIES", cut.queries);
+    zm_options_add(&options, "CHUNK", zm_gpu_tuning_get(call->device)->attention_chunk);
+    const zm_launch launch = {
+        .options = options.text,
+        .buffers = {p->q.buffer, p->k_cache.buffer, p->v_cache.buffer, p->slopes.buffer,
+                    p->dst.buffer},
+        .buffer_count = 6,
+        .groups = {args.kv_heads, cut.splits, cut.packs},
+        .local = {ROW_ITEMS},
+        .scratch = split ? 1 + 5 : 0,
+        .scratch_bytes = split ? (uint64_t)args.rows * args.heads * cut.splits * note : 0,
+        .args = &args,
+        .args_size = sizeof(args),
+    };
+    zm_status status = zm_plan_add(call, &launch, plan);
+    return status == ZM_OK && split ? merge_add(call, &args, cut.splits, plan) : status;
+}
