@@ -13,9 +13,9 @@
  *
  *   rows    keys seen (causal, window)
  *    0      . . x x x X X X X . . .       X: seen by all rows, one product for the whole tile
- *    1      . . . x x X X X X x . .       x: the rest, row by row, so that no row meets the
- *    2      . . . . x X X X X x x .          value of a key that it may not see, not even times 0
- *    3      . . . . . X X X X x x x
+ *    1      . . . x x X X X X x . .       x: the rest. Where their values are finite they go into
+ *    2      . . . . x X X X X x x .          the product, with weight 0 for rows that don't see
+ *    3      . . . . . X X X X x x x          them; else row by row, since 0 times NaN is NaN
  *
  * Keys from kv_length on are read (the cache is whole panels) but never counted, whatever they
  * hold. Requires rows >= ROWS, HEAD_DIM a multiple of 16. */
@@ -27,28 +27,33 @@
 #endif
 
 /* scores[r][0..32) of two neighbouring panels of keys. */
-static void score_panels(const float *q, __global const kv_t *panel, float scale, float *scores)
-{
-    float16 acc[ROWS][2];
-#pragma unroll
-    for (int r = 0; r < ROWS; r++)
-        acc[r][0] = acc[r][1] = (float16)(0.0f);
-    for (uint i = 0; i < HEAD_DIM; i++) {
-        float16 k0 = LOAD_KV16(panel, i * PANEL);
-        float16 k1 = LOAD_KV16(panel, (HEAD_DIM + i) * PANEL);
-#pragma unroll
-        for (int r = 0; r < ROWS; r++) {
-            float16 v = (float16)(q[r * HEAD_DIM + i]);
-            acc[r][0] = fma(v, k0, acc[r][0]);
-            acc[r][1] = fma(v, k1, acc[r][1]);
-        }
+#define SCORE_PANELS(name, q_t)                                                                    \
+    static void name(const q_t *q, size_t stride, __global const kv_t *panel, float scale,         \
+                     float *scores)                                                                \
+    {                                                                                              \
+        float16 acc[ROWS][2];                                                                      \
+        _Pragma("unroll") for (int r = 0; r < ROWS; r++) acc[r][0] = acc[r][1] = (float16)(0.0f);  \
+        for (uint i = 0; i < HEAD_DIM; i++) {                                                      \
+            float16 k0 = LOAD_KV16(panel, i * PANEL);                                              \
+            float16 k1 = LOAD_KV16(panel, (HEAD_DIM + i) * PANEL);                                 \
+            _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                       \
+            {                                                                                      \
+                float16 v = (float16)(q[r * stride + i]);                                          \
+                acc[r][0] = fma(v, k0, acc[r][0]);                                                 \
+                acc[r][1] = fma(v, k1, acc[r][1]);                                                 \
+            }                                                                                      \
+        }                                                                                          \
+        _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                           \
+        {                                                                                          \
+            vstore16(acc[r][0] * scale, 0, scores + r * KEYS);                                     \
+            vstore16(acc[r][1] * scale, 1, scores + r * KEYS);                                     \
+        }                                                                                          \
     }
-#pragma unroll
-    for (int r = 0; r < ROWS; r++) {
-        vstore16(acc[r][0] * scale, 0, scores + r * KEYS);
-        vstore16(acc[r][1] * scale, 1, scores + r * KEYS);
-    }
-}
+
+SCORE_PANELS(score_copied, float)
+#if ACT_TYPE == 1
+SCORE_PANELS(score_stored, __global float)
+#endif
 
 /* out[r][0..32) = out * factor[r] + weights x values over the keys. */
 static void gather(const float *weights, __global const kv_t *values, uint keys,
@@ -90,6 +95,16 @@ static void gather_rest(const float *weights, __global const kv_t *values, uint 
     }
 }
 
+static void gather_columns(const float *weights, __global const kv_t *values, uint keys,
+                           const float *factor, float *out)
+{
+    uint d = 0;
+    for (; d + 32 <= HEAD_DIM; d += 32)
+        gather(weights, values + d, keys, factor, out + d);
+    if (d < HEAD_DIM)
+        gather_rest(weights, values + d, keys, factor, out + d);
+}
+
 /* Keys begin .. end-1 of the block for a single row. */
 static void gather_row(const float *weights, __global const kv_t *values, uint begin, uint end,
                        float *out)
@@ -102,21 +117,47 @@ static void gather_row(const float *weights, __global const kv_t *values, uint b
     }
 }
 
-/* What the rows of a tile have gathered. */
+/* 0 times a finite number is 0, whose bits beside the sign are, too. */
+static bool are_finite(__global const kv_t *values, uint begin, uint end)
+{
+    uint16 bits = (uint16)(0);
+    for (size_t i = (size_t)begin * HEAD_DIM; i < (size_t)end * HEAD_DIM; i += 16)
+        bits |= as_uint16(LOAD_KV16(values, i) * 0.0f);
+    return all(bits << 1 == 0);
+}
+
+/* A tile of rows, from `row` on, and what they have gathered. */
 struct tile {
-    float q[ROWS * HEAD_DIM], out[ROWS * HEAD_DIM];
+    uint row;
+    __global const act_t *stored; /* q where it lies, 0 = use the copy */
+    float copy[ROWS * HEAD_DIM] __attribute__((aligned(64)));
+    float out[ROWS * HEAD_DIM] __attribute__((aligned(64)));
     float max[ROWS], sum[ROWS];
 };
 
-/* Takes in the keys key .. key+keys-1. Row r of the tile is `row` + r. */
-static void take_keys(struct tile *t, const struct zm_attention_args *a, uint row,
+static void score_keys(const struct tile *t, const struct zm_attention_args *a,
+                       __global const kv_t *panel, uint keys, float *scores)
+{
+    for (uint j = 0; j < keys; j += 2 * PANEL, panel += 2 * PANEL * HEAD_DIM) {
+#if ACT_TYPE == 1
+        if (t->stored) {
+            score_stored(t->stored, a->q_stride, panel, a->scale, scores + j);
+            continue;
+        }
+#endif
+        score_copied(t->copy, HEAD_DIM, panel, a->scale, scores + j);
+    }
+}
+
+/* Takes in the keys key .. key+keys-1. */
+static void take_keys(struct tile *t, const struct zm_attention_args *a,
                       __global const kv_t *k_cache, __global const kv_t *values, uint key,
                       uint keys, float slope)
 {
-    float scores[ROWS * KEYS], factor[ROWS];
-    uint begin[ROWS], end[ROWS];
-    for (uint j = 0; j < keys; j += 2 * PANEL)
-        score_panels(t->q, k_cache + (size_t)(key + j) * HEAD_DIM, a->scale, scores + j);
+    float scores[ROWS * KEYS] __attribute__((aligned(64)));
+    float factor[ROWS];
+    uint begin[ROWS], end[ROWS], row = t->row;
+    score_keys(t, a, k_cache + (size_t)key * HEAD_DIM, keys, scores);
     for (int r = 0; r < ROWS; r++) {
         begin[r] = in_block(first_key(a, row + r), key, keys);
         end[r] = in_block(end_key(a, row + r), key, keys);
@@ -125,16 +166,16 @@ static void take_keys(struct tile *t, const struct zm_attention_args *a, uint ro
         factor[r] =
             soften(scores + r * KEYS, begin[r], end[r], keys, &t->max[r], &t->sum[r]);
     }
-    uint common = begin[ROWS - 1];
-    uint common_end = max(common, end[0]);
-    const float *weights = scores + common;
-    __global const kv_t *shared = values + (size_t)common * HEAD_DIM;
-    for (uint d = 0; d + 32 <= HEAD_DIM; d += 32)
-        gather(weights, shared + d, common_end - common, factor, t->out + d);
-    if (HEAD_DIM % 32)
-        gather_rest(weights, shared + HEAD_DIM / 32 * 32, common_end - common, factor,
-                    t->out + HEAD_DIM / 32 * 32);
-    for (int r = 0; r < ROWS; r++) {
+    uint common = begin[ROWS - 1], common_end = max(common, end[0]);
+    bool takes_all = are_finite(values, begin[0], common) &&
+                     are_finite(values, common_end, end[ROWS - 1]);
+    if (takes_all) {
+        common = begin[0];
+        common_end = end[ROWS - 1];
+    }
+    gather_columns(scores + common, values + (size_t)common * HEAD_DIM, common_end - common, factor,
+                   t->out);
+    for (int r = 0; r < ROWS && !takes_all; r++) {
         gather_row(scores + r * KEYS, values, begin[r], min(end[r], common),
                    t->out + r * HEAD_DIM);
         gather_row(scores + r * KEYS, values, max(begin[r], common_end), end[r],
@@ -142,14 +183,18 @@ static void take_keys(struct tile *t, const struct zm_attention_args *a, uint ro
     }
 }
 
-/* A tile may begin before the rows that are still to do: those repeat row `next`, which no other
- * work-item writes (dst may be q). */
-static void tile_begin(struct tile *t, __global const act_t *q, size_t stride, uint row, uint next)
+/* q is copied when it is stored narrow, or when the tile begins before the rows of its work-item: that
+ * one reads row `next` instead of theirs, which another work-item may be writing (dst may be q). */
+static void tile_begin(struct tile *t, __global const act_t *q, size_t stride, uint row, uint next,
+                       bool copies)
 {
+    t->row = row;
+    t->stored = copies ? 0 : q + row * stride;
     for (uint r = 0; r < ROWS; r++) {
         __global const act_t *from = q + max(row + r, next) * stride;
         for (uint i = 0; i < HEAD_DIM; i += 16) {
-            vstore16(LOAD_ACT16(from, i), 0, t->q + r * HEAD_DIM + i);
+            if (copies)
+                vstore16(LOAD_ACT16(from, i), 0, t->copy + r * HEAD_DIM + i);
             vstore16((float16)(0.0f), 0, t->out + r * HEAD_DIM + i);
         }
         t->max[r] = -INFINITY;
@@ -174,9 +219,9 @@ attention(__global const act_t *q, __global const kv_t *k_cache, __global const 
         uint row = min(next, a.rows - ROWS);
         uint length = end_key(&a, row + ROWS - 1);
         struct tile t;
-        tile_begin(&t, q, a.q_stride, row, next);
+        tile_begin(&t, q, a.q_stride, row, next, ACT_TYPE != 1 || row < first);
         for (uint key = first_key(&a, row) / (2 * PANEL) * (2 * PANEL); key < length; key += KEYS)
-            take_keys(&t, &a, row, k_cache, v_cache + (size_t)key * HEAD_DIM, key,
+            take_keys(&t, &a, k_cache, v_cache + (size_t)key * HEAD_DIM, key,
                       min((uint)KEYS, length - key), head_slope(slopes, &a, head));
         for (uint y = next; y < min(next + ROWS, end); y++) {
             uint r = y - row;

@@ -1,12 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* row_statistics for CPU devices: for each row and each group of columns the sum of squares and the
- * sum. A later matmul makes the norm of the row from them (statistics.clh draws the layout).
+ * sum. A later matmul makes the norm of the row from them.
+ *
+ *   x           | group 0 | group 1 | ... | rest  |
+ *   statistics  | ss, s   | ss, s   | ... | ss, s |       sum of squares, sum
  *
  * A work-item owns some whole rows. */
 #include "args.h"
 #include "types.clh"
 #include "vector.clh"
-#include "statistics.clh"
+
+static float2 group_sums(__global const act_t *x, uint count)
+{
+    float16 squares = (float16)(0.0f), sum = (float16)(0.0f);
+    float2 rest = (float2)(0.0f);
+    uint i = 0;
+    for (; i + 16 <= count; i += 16) {
+        float16 v = LOAD_ACT16(x, i);
+        squares = fma(v, v, squares);
+        sum += v;
+    }
+    for (; i < count; i++) {
+        float v = LOAD_ACT(x, i);
+        rest += (float2)(v * v, v);
+    }
+    return rest + (float2)(horizontal_sum(squares), horizontal_sum(sum));
+}
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 row_statistics(__global const act_t *x, __global float *statistics,
