@@ -33,8 +33,8 @@ static const zm_cli_option common_options[] = {
 
 static bool usage_error(const parser *p, const char *what, const char *subject)
 {
-    zm_cli_error("%s: %s '%s' (see 'zeromean %s --help')", p->command->name, what, subject,
-                 p->command->name);
+    zm_cli_error("%s: %s '%s' (see '%s %s --help')", p->command->name, what, subject,
+                 zm_cli_program(), p->command->name);
     return false;
 }
 
@@ -201,7 +201,7 @@ static void print_option(const zm_cli_option *option)
 static void print_help(const parser *p)
 {
     const zm_cli_command *command = p->command;
-    printf("usage: zeromean %s [OPTION]...%s%s\n\n%s.\n", command->name,
+    printf("usage: %s %s [OPTION]...%s%s\n\n%s.\n", zm_cli_program(), command->name,
            *command->synopsis ? " " : "", command->synopsis, command->summary);
     if (command->details)
         printf("\n%s", command->details);
@@ -222,13 +222,14 @@ bool zm_cli_parse(const zm_cli_command *command, const zm_cli_option *options, s
         if (help_wanted)
             print_help(&p);
         else
-            printf("zeromean %s\n", zm_version());
+            printf("%s %s\n", zm_cli_program(), zm_version());
         *code = zm_cli_finish(ZM_CLI_OK);
         return false;
     }
     if (out->count < command->min_arguments) {
-        zm_cli_error("%s: an argument is missing: zeromean %s %s (see 'zeromean %s --help')",
-                     command->name, command->name, command->synopsis, command->name);
+        zm_cli_error("%s: an argument is missing: %s %s %s (see '%s %s --help')", command->name,
+                     zm_cli_program(), command->name, command->synopsis, zm_cli_program(),
+                     command->name);
         return false;
     }
     if (out->count > command->max_arguments)

@@ -37,10 +37,10 @@ typedef struct zm_cli_arguments {
 bool zm_cli_parse(const zm_cli_command *command, const zm_cli_option *options, size_t option_count,
                   int argc, char **argv, zm_cli_arguments *out, zm_cli_exit *code);
 
-#define ZM_CLI_EXIT_HELP                                                      \
-    "Exit status:\n"                                                          \
-    "  0  done\n"                                                             \
-    "  1  failed, or check found a difference; one line on stderr says why\n" \
+#define ZM_CLI_EXIT_HELP                                                        \
+    "Exit status:\n"                                                            \
+    "  0  done\n"                                                               \
+    "  1  failed, or a check found a difference; one line on stderr says why\n" \
     "  2  the command line is wrong\n"
 
 #endif

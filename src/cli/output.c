@@ -9,7 +9,18 @@
 
 #include "cli/progress.h"
 
+static const char *program_name = "zeromean";
 static int errors_shown;
+
+void zm_cli_set_program(const char *name)
+{
+    program_name = name;
+}
+
+const char *zm_cli_program(void)
+{
+    return program_name;
+}
 
 static void write_log(void *user, zm_log_level level, const char *message)
 {
@@ -17,7 +28,8 @@ static void write_log(void *user, zm_log_level level, const char *message)
     if (level == ZM_LOG_ERROR && errors_shown++ > 0 && log->level < ZM_LOG_INFO)
         return;
     zm_cli_progress_hide();
-    fprintf(stderr, "zeromean: %s%s\n", level == ZM_LOG_WARNING ? "warning: " : "", message);
+    fprintf(stderr, "%s: %s%s\n", program_name, level == ZM_LOG_WARNING ? "warning: " : "",
+            message);
 }
 
 static zm_log the_log = {write_log, &the_log, ZM_LOG_WARNING};
@@ -36,7 +48,7 @@ void zm_cli_log_more(void)
 static void say(const char *format, va_list args)
 {
     zm_cli_progress_hide();
-    fputs("zeromean: ", stderr);
+    fprintf(stderr, "%s: ", program_name);
     vfprintf(stderr, format, args);
     fputc('\n', stderr);
 }
@@ -62,7 +74,8 @@ zm_cli_exit zm_cli_result(zm_status status)
 {
     zm_cli_progress_hide();
     if (status != ZM_OK && errors_shown == 0)
-        zm_cli_error("%s", zm_status_message(status));
+        zm_cli_error("%s",
+                     status == ZM_ERROR_CANCELLED ? "interrupted" : zm_status_message(status));
     errors_shown = 0;
     return status == ZM_OK ? ZM_CLI_OK : ZM_CLI_FAILED;
 }

@@ -15,6 +15,10 @@ const zm_log *zm_cli_log(void);
 /* One level more: warnings, then choices, then everything. */
 void zm_cli_log_more(void);
 
+/* The name of the program in messages and help; "zeromean" unless another one sets its own. */
+void zm_cli_set_program(const char *name);
+const char *zm_cli_program(void);
+
 /* "zeromean: ..." on stderr. */
 ZM_PRINTF(1, 2) void zm_cli_error(const char *format, ...);
 ZM_PRINTF(1, 2) void zm_cli_note(const char *format, ...);

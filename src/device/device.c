@@ -39,6 +39,10 @@ zm_status zm_device_base_init(zm_device *device, const zm_device_fns *fns,
 
 void zm_device_base_finish(zm_device *device)
 {
+    zm_attachment *tunings = atomic_load(&device->tunings);
+    if (tunings)
+        tunings->destroy(tunings);
+    atomic_store(&device->tunings, NULL);
     zm_mutex_finish(&device->mutex);
     free(device->cache_dir);
     free(device->shader_dir);

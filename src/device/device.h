@@ -19,7 +19,8 @@ typedef struct zm_kernel zm_kernel;
 typedef enum zm_kernel_family {
     ZM_FAMILY_REF = 0, /* plain C, host device */
     ZM_FAMILY_CPU,     /* shaders/cpu */
-    ZM_FAMILY_GPU      /* shaders/gpu, shaders/vulkan */
+    ZM_FAMILY_GPU,     /* shaders/gpu, shaders/vulkan */
+    ZM_FAMILY_BENCH    /* shaders/bench: no ops, the ceilings of a machine */
 } zm_kernel_family;
 
 /* Names one kernel. Kernels are built once per device and options and live as long as it. */
@@ -108,6 +109,11 @@ struct zm_event {
     bool timestamps;
 };
 
+/* What another layer keeps for a device: the first member of its own struct. */
+typedef struct zm_attachment {
+    void (*destroy)(struct zm_attachment *attachment);
+} zm_attachment;
+
 #define ZM_MAX_FORCED 32
 typedef struct zm_forced_kernel {
     char op[32];
@@ -121,21 +127,27 @@ struct zm_device {
     char *cache_dir;      /* NULL = off */
     uint64_t cache_limit; /* bytes of files in it */
     char *shader_dir;     /* NULL = the embedded sources */
-    zm_mutex mutex;       /* guards kernels */
+    zm_mutex mutex;       /* guards kernels, and the making of tunings */
     zm_kernel *kernels;
-    atomic_uint built_kernels;  /* compiled from source */
-    atomic_uint cached_kernels; /* taken from the program cache */
+    _Atomic(zm_attachment *) tunings; /* of src/ops; NULL until they are asked for */
+    atomic_uint built_kernels;        /* compiled from source */
+    atomic_uint cached_kernels;       /* taken from the program cache */
     size_t forced_count;
     zm_forced_kernel forced[ZM_MAX_FORCED];
 };
 
+/* Whom a backend tells what it finds. */
+typedef struct zm_device_visitor {
+    void (*add)(void *user, const zm_device_info *info); /* fills in the score */
+    void (*skip)(void *user, const char *reason);        /* one line: a driver that is of no use */
+    void *user;
+} zm_device_visitor;
+
 /* A backend: enumerates its devices and opens one of them. */
 typedef struct zm_backend_fns {
     const char *name; /* first part of a spec */
-    /* Calls add for each usable device; score is filled in by add. Skips broken platforms with a
-     * logged reason; a missing loader is no error. */
-    zm_status (*enumerate)(const zm_log *log, void (*add)(void *user, const zm_device_info *info),
-                           void *user);
+    /* Adds each usable device, skips broken platforms; a missing loader is neither. */
+    zm_status (*enumerate)(const zm_log *log, const zm_device_visitor *visitor);
     /* info as enumerate gave it; params->log and cache_dir go to zm_device_base_init. */
     zm_status (*open)(const zm_device_info *info, const zm_device_params *params, zm_device **out);
 } zm_backend_fns;

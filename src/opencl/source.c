@@ -138,12 +138,13 @@ static zm_status disk_source(const zm_device *device, const char *path, char **o
 zm_status zm_opencl_source(const zm_device *device, const zm_kernel_desc *desc, char **out,
                            size_t *size)
 {
-    const char *folder = desc->family == ZM_FAMILY_CPU ? "cpu" : "gpu";
+    static const char *const folders[] = {
+        [ZM_FAMILY_CPU] = "cpu", [ZM_FAMILY_GPU] = "gpu", [ZM_FAMILY_BENCH] = "bench"};
     char path[128];
     if (desc->family == ZM_FAMILY_REF)
         return zm_fail(&device->log, ZM_ERROR_UNSUPPORTED,
                        "kernel %s: plain C runs on the host device only", desc->name);
-    snprintf(path, sizeof(path), "%s/%s.cl", folder, desc->name);
+    snprintf(path, sizeof(path), "%s/%s.cl", folders[desc->family], desc->name);
     return device->shader_dir ? disk_source(device, path, out, size)
                               : embedded_source(device, path, out, size);
 }

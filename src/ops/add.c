@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ops/gpu.h"
+#include "ops/gpu_rows.h"
 #include "ops/operand.h"
 #include "ops/options.h"
 #include "ops/tuning.h"

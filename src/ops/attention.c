@@ -7,6 +7,7 @@
 #include "ops/operand.h"
 #include "ops/options.h"
 #include "ops/tuning.h"
+#include "ops/tunings.h"
 
 uint32_t zm_attention_heads(const zm_attention_params *p)
 {
@@ -95,7 +96,7 @@ static zm_status vector_accepts(const zm_device *device, const void *params, zm_
 static zm_status row_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
 {
     const zm_attention_params *p = params;
-    uint32_t most = zm_tuning_of(ZM_FAMILY_CPU)->attention_few_rows;
+    uint32_t most = zm_tunings_get(device)->cpu.attention_few_rows;
     if (p->q.shape[0] > most)
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "%" PRIu32 " rows are more than %" PRIu32,
                          p->q.shape[0], most);
@@ -122,7 +123,7 @@ struct zm_attention_args zm_attention_args_get(const zm_attention_params *p)
         .dst_offset = zm_arg_offset(&p->dst),
         .dst_stride = zm_arg_stride(&p->dst),
         .flags = (p->causal ? ZM_FLAG_CAUSAL : 0) | zm_arg_flag(&p->slopes, ZM_FLAG_SLOPES),
-        .scale = p->scale != 0 ? p->scale : 1 / sqrtf((float)p->layout.head_dim),
+        .scale = p->scale != 0 ? p->scale : (float)(1 / sqrt(p->layout.head_dim)),
         .soft_cap = p->soft_cap,
     };
 }
@@ -151,7 +152,7 @@ static zm_status launch_add(const zm_call *call, const zm_tiling *tiling, zm_pla
 static zm_status block_plan(const zm_call *call, zm_plan *plan)
 {
     const zm_attention_params *p = call->params;
-    zm_tiling tiling = zm_tiling_get(call->device, p->q.shape[0], zm_attention_heads(p));
+    zm_tiling tiling = zm_attention_tiling_get(call->device, p->q.shape[0], zm_attention_heads(p));
     return launch_add(call, &tiling, plan);
 }
 

@@ -3,7 +3,7 @@
 
 #include <inttypes.h>
 
-#include "ops/gpu.h"
+#include "ops/gpu_rows.h"
 #include "ops/kv_layout.h"
 #include "ops/tuning.h"
 
@@ -44,7 +44,7 @@ static uint32_t rows_for_head(uint32_t rows_each, uint32_t head_dim)
 static bool tile_get(const zm_device *device, uint32_t head_dim, uint32_t items,
                      attention_tile *tile)
 {
-    const zm_gpu_tuning *tuning = zm_gpu_tuning_get(device);
+    const zm_gpu_row_tuning *tuning = zm_gpu_row_tuning_get(device);
     uint64_t room = device->info.limits.local_memory_bytes;
     if (room > tuning->attention_local_bytes)
         room = tuning->attention_local_bytes;
@@ -99,7 +99,7 @@ zm_status zm_attention_gpu_plan(const zm_call *call, zm_plan *plan)
 {
     const zm_attention_params *p = call->params;
     const struct zm_attention_args args = zm_attention_args_get(p);
-    uint32_t items = zm_gpu_call_items(call, zm_gpu_tuning_get(call->device)->attention_items);
+    uint32_t items = zm_gpu_call_items(call, zm_gpu_row_tuning_get(call->device)->attention_items);
     attention_tile tile;
     if (!tile_get(call->device, args.head_dim, items, &tile))
         return ZM_ERROR_UNSUPPORTED;
@@ -127,7 +127,7 @@ zm_status zm_attention_gpu_row_accepts(const zm_device *device, const void *para
                                        zm_refusal *refusal)
 {
     const zm_attention_params *p = params;
-    const zm_gpu_tuning *tuning = zm_gpu_tuning_get(device);
+    const zm_gpu_row_tuning *tuning = zm_gpu_row_tuning_get(device);
     uint32_t rows = p->q.shape[0], share = zm_attention_heads(p) / p->layout.heads;
     if (rows > tuning->row_most_rows && (uint64_t)rows * share > tuning->row_most_packed)
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED,
@@ -149,7 +149,7 @@ typedef struct row_cut {
 /* Splits of the keys: as many work-groups as fill the device, none with too few keys. */
 static row_cut row_cut_get(const zm_device *device, const struct zm_attention_args *args)
 {
-    const zm_gpu_tuning *tuning = zm_gpu_tuning_get(device);
+    const zm_gpu_row_tuning *tuning = zm_gpu_row_tuning_get(device);
     uint32_t packed = args->rows * (args->heads / args->kv_heads);
     row_cut cut = {.queries = 1, .splits = 1};
     while (cut.queries < packed && cut.queries < tuning->row_queries)
@@ -210,7 +210,7 @@ zm_status zm_attention_gpu_row_plan(const zm_call *call, zm_plan *plan)
     uint64_t note = (4 + 4 * (uint64_t)zm_ceil_div(args.head_dim, 4)) * sizeof(float);
     zm_options options = attention_options(call->device, p, items);
     zm_options_add(&options, "QUERIES", cut.queries);
-    zm_options_add(&options, "CHUNK", zm_gpu_tuning_get(call->device)->attention_chunk);
+    zm_options_add(&options, "CHUNK", zm_gpu_row_tuning_get(call->device)->attention_chunk);
     const zm_launch launch = {
         .options = options.text,
         .buffers = {p->q.buffer, p->k_cache.buffer, p->v_cache.buffer, p->slopes.buffer,

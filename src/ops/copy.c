@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 
-#include "ops/gpu.h"
+#include "ops/gpu_rows.h"
 #include "ops/operand.h"
 #include "ops/options.h"
 #include "ops/tuning.h"
@@ -171,7 +171,7 @@ static zm_status tile_plan(const zm_call *call, zm_plan *plan)
     struct zm_copy_args args;
     if (!tile_args(call->params, &args))
         return ZM_ERROR_UNSUPPORTED;
-    uint32_t items = zm_gpu_call_items(call, zm_gpu_tuning_get(call->device)->small_items);
+    uint32_t items = zm_gpu_call_items(call, zm_gpu_row_tuning_get(call->device)->small_items);
     zm_cut cut = {.options = copy_options(call->params),
                   .groups = {zm_ceil_div(args.shape[3], TILE), zm_ceil_div(args.shape[2], TILE),
                              args.shape[0] * args.shape[1]},

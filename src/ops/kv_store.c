@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 
-#include "ops/gpu.h"
+#include "ops/gpu_rows.h"
 #include "ops/kv_layout.h"
 #include "ops/operand.h"
 #include "ops/options.h"

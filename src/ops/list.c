@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <pthread.h>
+#include <string.h>
 
 #include "ops/op.h"
 
@@ -34,4 +35,12 @@ const zm_op_info *zm_op_list(size_t *count)
     if (count)
         *count = OP_COUNT;
     return infos;
+}
+
+const zm_op *zm_op_find(const char *name)
+{
+    for (size_t i = 0; i < OP_COUNT; i++)
+        if (strcmp(ops[i]->name, name) == 0)
+            return ops[i];
+    return NULL;
 }

@@ -161,7 +161,9 @@ zm_status zm_op_plan(zm_device *device, const zm_op *op, const void *params, zm_
     zm_call call = {.device = device, .op = op, .params = params};
     const char *forced = zm_device_forced_kernel(device, op->name);
     plan_clear(plan);
-    return forced ? plan_forced(&call, forced, plan) : plan_first(&call, plan);
+    status = forced ? plan_forced(&call, forced, plan) : plan_first(&call, plan);
+    plan->candidate = call.candidate;
+    return status;
 }
 
 /* A plan is of a device; the memory between its launches is of a stream. */

@@ -13,6 +13,7 @@
 /* The launches of one op call: plain data that a graph can keep. */
 #define ZM_MAX_LAUNCHES 4
 typedef struct zm_plan {
+    const struct zm_candidate *candidate; /* that was chosen */
     size_t count;
     zm_dispatch launch[ZM_MAX_LAUNCHES];
     uint32_t scratch[ZM_MAX_LAUNCHES]; /* 1 + the binding that is the stream's scratch memory */
@@ -37,7 +38,8 @@ typedef struct zm_call {
     const zm_op *op;
     const zm_candidate *candidate;
     const void *params;
-    uint32_t most_items; /* of a work-group; lowered while the candidate's kernel is over its limit */
+    uint32_t
+        most_items; /* of a work-group; lowered while the candidate's kernel is over its limit */
 } zm_call;
 
 struct zm_candidate {
@@ -90,6 +92,9 @@ typedef struct zm_launch {
 /* Appends a launch of the candidate's kernel to the plan. Options, groups and local are left out
  * for the reference family: the host device knows itself how to share the work. */
 zm_status zm_plan_add(const zm_call *call, const zm_launch *launch, zm_plan *plan);
+
+/* By the name in zm_op_list; NULL = there is none. */
+const zm_op *zm_op_find(const char *name);
 
 extern const zm_op zm_op_layer_norm, zm_op_rms_norm, zm_op_crms_norm, zm_op_row_statistics,
     zm_op_add, zm_op_recentre, zm_op_matmul, zm_op_conv1d, zm_op_patch_embedding, zm_op_embedding,

@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <math.h>
 
-#include "ops/gpu.h"
+#include "ops/gpu_rows.h"
 #include "ops/operand.h"
 #include "ops/options.h"
 #include "ops/tuning.h"

@@ -2,6 +2,7 @@
 #include "ops/tuning.h"
 
 #include "ops/op.h"
+#include "ops/tunings.h"
 
 static const zm_tuning host_tuning = {
     .key_step = 1,
@@ -16,8 +17,8 @@ static const zm_tuning cpu_tuning = {
     .statistics_group = 32,
     .row_items_per_unit = 8,
     .row_elements_per_item = 4096,
-    .block_rows = 192,
-    .block_items_per_unit = 4,
+    .product = {.rows = 192, .items_per_unit = 4, .tile_rows = 12},
+    .attention = {.rows = 192, .items_per_unit = 4, .tile_rows = 12},
     .matvec_items_per_unit = 4,
     .attention_few_rows = 4,
     .attention_max_head = 1024,
@@ -70,7 +71,7 @@ uint32_t zm_panel_count(uint32_t n, uint32_t panel)
 
 uint32_t zm_element_items(const zm_device *device, uint64_t elements)
 {
-    const zm_tuning *tuning = &cpu_tuning;
+    const zm_tuning *tuning = &zm_tunings_get(device)->cpu;
     uint64_t most = (uint64_t)compute_units(device) * tuning->row_items_per_unit;
     uint64_t items = elements / tuning->row_elements_per_item;
     if (items > most)
@@ -84,8 +85,9 @@ uint32_t zm_row_items(const zm_device *device, uint32_t rows, uint32_t cols)
     return items < rows ? items : rows;
 }
 
-/* The cheapest tile of at most m rows: the kernels never read rows that aren't there. */
-static uint32_t tile_rows(uint32_t m)
+/* The cheapest tile of at most m and at most `most` rows: the kernels never read rows that aren't
+ * there. */
+static uint32_t tile_rows(uint32_t m, uint32_t most)
 {
     uint32_t best = 1;
     uint64_t least = UINT64_MAX;
@@ -93,7 +95,7 @@ static uint32_t tile_rows(uint32_t m)
         uint32_t size = tile_sizes[i];
         uint64_t tile = (size > FULL_TILE ? size : FULL_TILE) + TILE_LOADS;
         uint64_t cost = tile * zm_ceil_div(m, size);
-        if (size <= m && cost < least) {
+        if (size <= m && size <= most && cost < least) {
             least = cost;
             best = size;
         }
@@ -101,15 +103,15 @@ static uint32_t tile_rows(uint32_t m)
     return best;
 }
 
-zm_tiling zm_tiling_get(const zm_device *device, uint32_t m, uint32_t columns)
+static zm_tiling tiling_get(const zm_device *device, const zm_block_tuning *tuning, uint32_t m,
+                            uint32_t columns)
 {
-    const zm_tuning *tuning = &cpu_tuning;
-    zm_tiling tiling = {.rows = tile_rows(m)};
+    zm_tiling tiling = {.rows = tile_rows(m, tuning->tile_rows)};
     uint32_t tiles = zm_ceil_div(m, tiling.rows);
-    uint64_t items = (uint64_t)compute_units(device) * tuning->block_items_per_unit;
+    uint64_t items = (uint64_t)compute_units(device) * tuning->items_per_unit;
     uint32_t blocks = zm_ceil_div(items, columns);
     uint32_t each = blocks ? tiles / blocks : tiles;
-    uint32_t most = tuning->block_rows / tiling.rows;
+    uint32_t most = tuning->rows / tiling.rows;
     if (each > most)
         each = most;
     if (each == 0)
@@ -121,8 +123,19 @@ zm_tiling zm_tiling_get(const zm_device *device, uint32_t m, uint32_t columns)
     return tiling;
 }
 
+zm_tiling zm_tiling_get(const zm_device *device, uint32_t m, uint32_t columns)
+{
+    return tiling_get(device, &zm_tunings_get(device)->cpu.product, m, columns);
+}
+
+zm_tiling zm_attention_tiling_get(const zm_device *device, uint32_t m, uint32_t columns)
+{
+    return tiling_get(device, &zm_tunings_get(device)->cpu.attention, m, columns);
+}
+
 uint32_t zm_matvec_panels(const zm_device *device, uint32_t panels)
 {
-    uint64_t items = (uint64_t)compute_units(device) * cpu_tuning.matvec_items_per_unit;
+    uint64_t items =
+        (uint64_t)compute_units(device) * zm_tunings_get(device)->cpu.matvec_items_per_unit;
     return items && panels > items ? (uint32_t)(panels / items) : 1;
 }

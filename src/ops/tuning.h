@@ -5,6 +5,13 @@
 
 #include "device/device.h"
 
+/* A work-item takes a block of rows, a few at a time. */
+typedef struct zm_block_tuning {
+    uint32_t rows;           /* of a block, about; fewer when work-items would lack */
+    uint32_t items_per_unit; /* work-items per compute unit, at least */
+    uint32_t tile_rows;      /* at a time, in registers, at most */
+} zm_block_tuning;
+
 typedef struct zm_tuning {
     uint32_t weight_panel; /* output rows per panel of weights; 0 = plain rows */
     uint32_t key_panel;    /* positions per panel of keys; 0 = plain rows */
@@ -18,15 +25,15 @@ typedef struct zm_tuning {
     uint32_t row_items_per_unit;    /* work-items per compute unit, at most */
     uint32_t row_elements_per_item; /* at least, while there are rows enough */
 
-    /* matmul, conv1d, attention: a work-item takes a block of rows, a few at a time */
-    uint32_t block_rows;           /* rows of a block, about; fewer when work-items would lack */
-    uint32_t block_items_per_unit; /* work-items per compute unit, at least */
+    zm_block_tuning product;   /* matmul, conv1d, patch_embedding */
+    zm_block_tuning attention; /* attention */
 
     uint32_t matvec_items_per_unit; /* one row: work-items per compute unit, about */
     uint32_t attention_few_rows;    /* up to here each row of a head is a work-item of its own */
     uint32_t attention_max_head;    /* the largest head that the kernels have room for */
 } zm_tuning;
 
+/* What holds for every device of the family, whatever was tuned for it: layouts and limits. */
 const zm_tuning *zm_tuning_of(zm_kernel_family family);
 /* The family that suits the kind of device; any other may be forced. */
 zm_kernel_family zm_family_get(const zm_device *device);
@@ -51,6 +58,8 @@ typedef struct zm_tiling {
     uint32_t blocks;    /* along m */
 } zm_tiling;
 zm_tiling zm_tiling_get(const zm_device *device, uint32_t m, uint32_t columns);
+/* The same for attention. */
+zm_tiling zm_attention_tiling_get(const zm_device *device, uint32_t m, uint32_t columns);
 
 /* Panels of a one-row product that a work-item takes, of `panels`. */
 uint32_t zm_matvec_panels(const zm_device *device, uint32_t panels);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ops/gpu.h"
+#include "ops/gpu_rows.h"
 
 #include "ops/tuning.h"
+#include "ops/tunings.h"
 
-static const zm_gpu_tuning gpu_tuning = {
+static const zm_gpu_row_tuning gpu_tuning = {
     .small_items = 64,
     .large_items = 256,
     .small_row = 512,
@@ -21,9 +22,13 @@ static const zm_gpu_tuning gpu_tuning = {
     .row_groups_per_unit = 4,
 };
 
-const zm_gpu_tuning *zm_gpu_tuning_get(const zm_device *device)
+const zm_gpu_row_tuning *zm_gpu_row_tuning_get(const zm_device *device)
 {
-    (void)device;
+    return &zm_tunings_get(device)->gpu;
+}
+
+const zm_gpu_row_tuning *zm_gpu_row_tuning_default(void)
+{
     return &gpu_tuning;
 }
 
@@ -93,7 +98,7 @@ static uint32_t steps_kept(uint32_t d, uint32_t items)
 
 zm_cut zm_gpu_cut_rows(const zm_call *call, const zm_options *options, uint32_t rows, uint32_t d)
 {
-    const zm_gpu_tuning *tuning = zm_gpu_tuning_get(call->device);
+    const zm_gpu_row_tuning *tuning = zm_gpu_row_tuning_get(call->device);
     uint32_t wanted = d <= tuning->small_row ? tuning->small_items : tuning->large_items;
     uint32_t items = zm_gpu_call_items(call, wanted);
     zm_cut cut = {.options = *options, .groups = {rows}, .local = {items}};
@@ -104,7 +109,7 @@ zm_cut zm_gpu_cut_rows(const zm_call *call, const zm_options *options, uint32_t 
 
 zm_cut zm_gpu_cut_pieces(const zm_call *call, const zm_options *options, uint64_t count)
 {
-    const zm_gpu_tuning *tuning = zm_gpu_tuning_get(call->device);
+    const zm_gpu_row_tuning *tuning = zm_gpu_row_tuning_get(call->device);
     uint32_t items = zm_gpu_call_items(call, tuning->small_items);
     uint32_t units = call->device->info.limits.compute_units;
     uint64_t most = (uint64_t)(units ? units : 1) * tuning->groups_per_unit;

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "page.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/alloc.h"
+
+static bool reserve(page *p, size_t more)
+{
+    void *text = p->text;
+    if (!p->failed && !zm_array_reserve(&text, &p->capacity, p->size + more + 1, 1))
+        p->failed = true;
+    if (!p->failed)
+        p->text = text;
+    return !p->failed;
+}
+
+static void append(page *p, const char *text, size_t length)
+{
+    if (!reserve(p, length))
+        return;
+    memcpy(p->text + p->size, text, length);
+    p->size += length;
+    p->text[p->size] = '\0';
+}
+
+void page_format(page *p, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    if (length < 0 || !reserve(p, (size_t)length))
+        return;
+    va_start(arguments, format);
+    vsnprintf(p->text + p->size, (size_t)length + 1, format, arguments);
+    va_end(arguments);
+    p->size += (size_t)length;
+}
+
+void page_text(page *p, const char *text)
+{
+    static const struct {
+        char c;
+        const char *entity;
+    } entities[] = {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}, {'\'', "&#39;"}};
+    while (*text) {
+        size_t plain = strcspn(text, "&<>\"'");
+        append(p, text, plain);
+        text += plain;
+        for (size_t i = 0; i < sizeof(entities) / sizeof(entities[0]) && *text; i++) {
+            if (entities[i].c != *text)
+                continue;
+            append(p, entities[i].entity, strlen(entities[i].entity));
+            text++;
+            break;
+        }
+    }
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "print.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *print_duration(double seconds, char out[PRINT_DURATION])
+{
+    static const struct {
+        double unit;
+        const char *name;
+    } units[] = {{1, "s"}, {1e-3, "ms"}, {1e-6, "us"}, {1e-9, "ns"}};
+    size_t i = 0;
+    while (i < 3 && seconds < 0.9995 * units[i].unit)
+        i++;
+    double value = seconds / units[i].unit;
+    int decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
+    snprintf(out, PRINT_DURATION, value < 1e9 ? "%.*f %s" : "%.*e %s", decimals, value,
+             units[i].name);
+    return out;
+}
+
+const char *print_bytes(double bytes, char out[PRINT_DURATION])
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB"};
+    size_t i = 0;
+    for (; i < 3 && bytes >= 1024; i++)
+        bytes /= 1024;
+    snprintf(out, PRINT_DURATION, "%.*f %s", bytes < 10 && bytes != floor(bytes) ? 1 : 0, bytes,
+             units[i]);
+    return out;
+}
+
+void print_peak(const result_peak *peak)
+{
+    char a[PRINT_DURATION], b[PRINT_DURATION];
+    if (peak->status != ROW_OK) {
+        printf("ceilings: %s: %s\n", row_status_name(peak->status), peak->reason);
+        return;
+    }
+    for (size_t i = 0; i < peak->fma_count; i++)
+        printf("fma   float%-2u %2u chains   %9.1f GFLOP/s  +-%4.1f %%%s\n", peak->fma[i].width,
+               peak->fma[i].chains, peak->fma[i].gflops, peak->fma[i].spread * 50,
+               i == peak->best_fma ? "  the ceiling" : "");
+    for (size_t i = 0; i < peak->stream_count; i++)
+        printf("%-5s %-17s   %9.1f GB/s     +-%4.1f %%\n", peak->streams[i].copy ? "copy" : "read",
+               print_bytes(peak->streams[i].bytes, a), peak->streams[i].gbps,
+               peak->streams[i].spread * 50);
+    if (isfinite(peak->launch_seconds))
+        printf("launch: %s each among many, %s when it is waited for\n",
+               print_duration(peak->launch_seconds, a), print_duration(peak->wait_seconds, b));
+}
+
+void print_table_head(void)
+{
+    printf("%-15s %-38s %-9s %-12s %9s %8s %9s %8s  %s\n", "op", "shape", "types", "kernel",
+           "median", "spread", "GFLOP/s", "GB/s", "of the ceiling");
+}
+
+static void print_versus(const result_row *row)
+{
+    const row_versus *v = &row->versus;
+    const stats_summary *ratio = &v->ratio;
+    char time[PRINT_DURATION];
+    printf("  vs %s:%s:%s:%s  %s; the first is %.3fx as fast [%.3f, %.3f]%s\n", v->op, v->type,
+           v->weight_type, v->kernel, print_duration(v->time.seconds.median, time), ratio->median,
+           ratio->low, ratio->high,
+           ratio->low > 1    ? ": faster"
+           : ratio->high < 1 ? ": slower"
+                             : ": no difference");
+}
+
+void print_table_row(const result_row *row)
+{
+    char types[20], time[PRINT_DURATION];
+    snprintf(types, sizeof(types), "%s/%s", row->type, row->weight_type);
+    printf("%-15s %-38s %-9s %-12s ", row->op, row->shape, types, row->kernel);
+    if (row->status != ROW_OK) {
+        printf("%s: %s\n", row_status_name(row->status), row->reason);
+        return;
+    }
+    const stats_summary *s = &row->time.seconds;
+    printf("%9s +-%4.1f %% %9.1f %8.1f  ", print_duration(s->median, time), s->spread * 50,
+           row_gflops(row), row_gbps(row));
+    if (row->ceiling.bound != BOUND_UNKNOWN)
+        printf("%5.1f %% %s", row->ceiling.percent, ceiling_bound_name(row->ceiling.bound));
+    else
+        printf("unknown");
+    printf("%s\n", row->time.noisy ? "  (noisy)" : "");
+    if (row->versus.there)
+        print_versus(row);
+}
+
+/* ---- CSV (RFC 4180) ---- */
+
+static void print_field(const char *text, char end)
+{
+    putchar('"');
+    for (; *text; text++) {
+        if (*text == '"')
+            putchar('"');
+        putchar(*text);
+    }
+    putchar('"');
+    putchar(end);
+}
+
+/* Empty where there is no number. */
+static void print_number(double value, char end)
+{
+    if (isfinite(value))
+        printf("%.9g", value);
+    putchar(end);
+}
+
+void print_csv_head(void)
+{
+    printf("op,shape,type,weight_type,kernel,status,reason,flops,bytes,seconds,low,high,spread,"
+           "samples,dropped,noisy,gflops,gbps,ceiling,percent,versus,versus_seconds,ratio,"
+           "ratio_low,ratio_high\n");
+}
+
+static void print_csv_time(const result_row *row)
+{
+    const stats_summary *s = &row->time.seconds;
+    print_number(row->flops, ',');
+    print_number(row->bytes, ',');
+    print_number(s->median, ',');
+    print_number(s->low, ',');
+    print_number(s->high, ',');
+    print_number(s->spread, ',');
+    print_number((double)s->count, ',');
+    print_number((double)row->time.dropped, ',');
+    print_number(row->time.noisy, ',');
+    print_number(row_gflops(row), ',');
+    print_number(row_gbps(row), ',');
+    bool known = row->ceiling.bound != BOUND_UNKNOWN;
+    print_field(known ? ceiling_bound_name(row->ceiling.bound) : "", ',');
+    print_number(known ? row->ceiling.percent : NAN, ',');
+}
+
+void print_csv_row(const result_row *row)
+{
+    const row_versus *v = &row->versus;
+    char name[96] = "";
+    print_field(row->op, ',');
+    print_field(row->shape, ',');
+    print_field(row->type, ',');
+    print_field(row->weight_type, ',');
+    print_field(row->kernel, ',');
+    print_field(row_status_name(row->status), ',');
+    print_field(row->reason, ',');
+    if (row->status != ROW_OK) {
+        for (int i = 0; i < 17; i++)
+            putchar(',');
+        putchar('\n');
+        return;
+    }
+    print_csv_time(row);
+    if (v->there)
+        snprintf(name, sizeof(name), "%s:%s:%s:%s", v->op, v->type, v->weight_type, v->kernel);
+    print_field(name, ',');
+    print_number(v->there ? v->time.seconds.median : NAN, ',');
+    print_number(v->there ? v->ratio.median : NAN, ',');
+    print_number(v->there ? v->ratio.low : NAN, ',');
+    print_number(v->there ? v->ratio.high : NAN, '\n');
+}

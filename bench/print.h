@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Results for people and for spreadsheets. */
+#ifndef ZM_BENCH_PRINT_H
+#define ZM_BENCH_PRINT_H
+
+#include "result.h"
+
+#define PRINT_DURATION 16
+
+/* "12.3 ms": three digits and a unit. */
+const char *print_duration(double seconds, char out[PRINT_DURATION]);
+/* "16 MiB" */
+const char *print_bytes(double bytes, char out[PRINT_DURATION]);
+
+void print_peak(const result_peak *peak);
+void print_table_head(void);
+void print_table_row(const result_row *row);
+
+void print_csv_head(void);
+void print_csv_row(const result_row *row);
+
+#endif

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* clbench report: results as one page that needs nothing else. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clbench.h"
+#include "cli/output.h"
+#include "common/alloc.h"
+#include "common/file.h"
+#include "match.h"
+#include "plot.h"
+#include "print.h"
+
+#define CHANGE_THRESHOLD 0.05 /* as compare has it unasked */
+
+extern const char report_style[];
+
+typedef struct report {
+    size_t count;
+    result results[PLOT_SERIES];
+    char **paths;
+    page page;
+} report;
+
+static void print_field(page *p, const char *name, const char *value)
+{
+    page_format(p, "<dt>%s</dt><dd>", name);
+    page_text(p, value);
+    page_format(p, "</dd>");
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static void print_ceilings(page *p, const result_peak *peak)
+{
+    char text[120], size[PRINT_DURATION], time[PRINT_DURATION];
+    if (peak->status != ROW_OK || peak->fma_count == 0) {
+        snprintf(text, sizeof(text), "%s%s%.80s", row_status_name(peak->status),
+                 peak->reason[0] ? ": " : "", peak->reason);
+        print_field(p, "ceilings", text);
+        return;
+    }
+    const peak_fma *fma = &peak->fma[peak->best_fma];
+    snprintf(text, sizeof(text), "%.1f GFLOP/s (float%u, %u chains)", fma->gflops, fma->width,
+             fma->chains);
+    print_field(p, "multiply-adds", text);
+    for (size_t i = peak->stream_count; i-- > 0;) {
+        if (!peak->streams[i].copy)
+            continue;
+        snprintf(text, sizeof(text), "%.1f GB/s (copy, %s)", peak->streams[i].gbps,
+                 print_bytes(peak->streams[i].bytes, size));
+        print_field(p, "memory", text);
+        break;
+    }
+    if (isfinite(peak->launch_seconds))
+        print_field(p, "launch", print_duration(peak->launch_seconds, time));
+}
+
+static void print_cards(report *r)
+{
+    page *p = &r->page;
+    char processor[128];
+    page_format(p, "<div class=\"cards\">\n");
+    for (size_t i = 0; i < r->count; i++) {
+        const result *one = &r->results[i];
+        page_format(p, "<div class=\"card c%zu\"><b>", i);
+        page_text(p, base_name(r->paths[i]));
+        page_format(p, "</b><dl>");
+        print_field(p, "device", one->device_name);
+        print_field(p, "platform", one->device_platform);
+        print_field(p, "driver", one->device_driver);
+        snprintf(processor, sizeof(processor), "%s, %u in use", one->processor, one->processors);
+        print_field(p, "host", processor);
+        print_field(p, "date", one->date);
+        print_field(p, "zeromean", one->version);
+        print_ceilings(p, &one->peak);
+        page_format(p, "</dl></div>\n");
+    }
+    page_format(p, "</div>\n");
+}
+
+/* Only with its heading where there is something to show. */
+static void print_section(page *p, const char *heading, const char *text, const page *body)
+{
+    if (!body->size)
+        return;
+    page_format(p, "<h2>%s</h2>\n<p>%s</p>\n%s", heading, text, body->text);
+}
+
+static void print_roofline(report *r)
+{
+    page body = {0};
+    plot_roofline(&body, r->results, r->count);
+    print_section(&r->page, "Roofline",
+                  "Each point is a row: how many operations it does per byte that it must move, "
+                  "and at what rate. The lines are what the device can do at most: multiply-adds, "
+                  "and memory at the largest size (solid) and at the best one (dashed). Hollow "
+                  "points take less time than a launch. Point at a mark to read it.",
+                  &body);
+    free(body.text);
+}
+
+static bool seen_before(const report *r, size_t result_index, size_t row_index, const char *op)
+{
+    for (size_t i = 0; i <= result_index; i++) {
+        size_t count = i < result_index ? r->results[i].row_count : row_index;
+        for (size_t j = 0; j < count; j++)
+            if (strcmp(r->results[i].rows[j].op, op) == 0)
+                return true;
+    }
+    return false;
+}
+
+static void print_bars(report *r)
+{
+    page body = {0};
+    for (size_t i = 0; i < r->count; i++) {
+        for (size_t j = 0; j < r->results[i].row_count; j++) {
+            const char *op = r->results[i].rows[j].op;
+            page bars = {0};
+            if (seen_before(r, i, j, op))
+                continue;
+            plot_bars(&bars, r->results, r->count, op);
+            if (bars.size) {
+                page_format(&body, "<h3>");
+                page_text(&body, op);
+                page_format(&body, "</h3>\n%s", bars.text);
+            }
+            free(bars.text);
+        }
+    }
+    print_section(&r->page, "Ops against their ceilings",
+                  "The ceiling of a row is what would take longest at the speed that kernels "
+                  "reach which do nothing else: its multiply-adds, moving its bytes, or one "
+                  "launch. Both were timed in turns with the row.",
+                  &body);
+    free(body.text);
+}
+
+static void print_versus(report *r)
+{
+    page body = {0};
+    plot_versus(&body, r->results, r->count);
+    print_section(&r->page, "A against B",
+                  "How many times as fast the first is as the second, timed in turns: median and "
+                  "95 % confidence interval. An interval that holds 1 shows no difference.",
+                  &body);
+    free(body.text);
+}
+
+static void print_memory(report *r)
+{
+    page body = {0};
+    bool curve = false;
+    for (size_t i = 0; i < r->count; i++)
+        curve = curve || r->results[i].peak.stream_count >= 8;
+    if (curve)
+        plot_memory(&body, r->results, r->count);
+    print_section(&r->page, "Memory",
+                  "Copying (what is read and what is written both count) and reading, by the size "
+                  "of all buffers together.",
+                  &body);
+    free(body.text);
+}
+
+static void print_change(page *p, const match *m)
+{
+    const result_row *row = m->a ? m->a : m->b;
+    char a[PRINT_DURATION] = "-", b[PRINT_DURATION] = "-";
+    bool worse = m->kind == MATCH_SLOWER || m->kind == MATCH_BROKEN;
+    bool better = m->kind == MATCH_FASTER || m->kind == MATCH_MENDED;
+    if (m->a && m->a->status == ROW_OK)
+        print_duration(m->a->time.seconds.median, a);
+    if (m->b && m->b->status == ROW_OK)
+        print_duration(m->b->time.seconds.median, b);
+    page_format(p, "<tr><td>");
+    page_text(p, row->op);
+    page_format(p, "</td><td>");
+    page_text(p, row->shape);
+    page_format(p, "</td><td>");
+    page_text(p, row->weight_type);
+    page_format(p, "</td><td class=\"n\">%s</td><td class=\"n\">%s</td><td class=\"n\">", a, b);
+    if (isfinite(m->ratio))
+        page_format(p, "%+.1f %%", 100 * (m->ratio - 1));
+    page_format(p, "</td><td class=\"%s\">%s</td></tr>\n",
+                worse    ? "bad"
+                : better ? "good"
+                         : "",
+                match_kind_name(m->kind));
+}
+
+static void print_change_table(report *r, const match *matches, size_t count)
+{
+    page *p = &r->page;
+    page_format(p, "<h2>Changes</h2>\n<p>From ");
+    page_text(p, base_name(r->paths[0]));
+    page_format(p, " to ");
+    page_text(p, base_name(r->paths[r->count - 1]));
+    page_format(p,
+                ". A row is slower or faster when the confidence intervals of its medians don't "
+                "touch and the medians differ by over %.0f %%.</p>\n<div class=\"scroll\">"
+                "<table><thead><tr><th>op</th><th>shape</th><th>weights</th><th class=\"n\">"
+                "before</th><th class=\"n\">after</th><th class=\"n\">time</th><th>verdict</th>"
+                "</tr></thead><tbody>\n",
+                100 * CHANGE_THRESHOLD);
+    for (size_t i = 0; i < count; i++)
+        print_change(p, &matches[i]);
+    page_format(p, "</tbody></table></div>\n");
+}
+
+/* Of the first and the last result. */
+static void print_changes(report *r)
+{
+    const result *a = &r->results[0], *b = &r->results[r->count - 1];
+    page *p = &r->page;
+    if (r->count < 2)
+        return;
+    match *matches = zm_calloc(a->row_count + b->row_count + 1, sizeof(match));
+    if (!matches) {
+        p->failed = true;
+        return;
+    }
+    size_t count = match_rows(a, b, CHANGE_THRESHOLD, matches), both = 0;
+    for (size_t i = 0; i < count; i++)
+        both += matches[i].a && matches[i].b;
+    if (both > 0)
+        print_change_table(r, matches, count);
+    free(matches);
+}
+
+static void print_row_numbers(page *p, const result_row *row)
+{
+    char time[PRINT_DURATION];
+    if (row->status != ROW_OK) {
+        page_format(p, "<td colspan=\"6\" class=\"reason\"><span class=\"bad\">%s</span>: ",
+                    row_status_name(row->status));
+        page_text(p, row->reason);
+        page_format(p, "</td>");
+        return;
+    }
+    page_format(p,
+                "<td class=\"n\">%s</td><td class=\"n\">&plusmn;%.1f %%</td><td class=\"n\">%.1f"
+                "</td><td class=\"n\">%.1f</td>",
+                print_duration(row->time.seconds.median, time), row->time.seconds.spread * 50,
+                row_gflops(row), row_gbps(row));
+    if (row->ceiling.bound == BOUND_UNKNOWN)
+        page_format(p, "<td class=\"n\">unknown</td>");
+    else
+        page_format(p, "<td class=\"n\">%.1f %% of %s</td>", row->ceiling.percent,
+                    ceiling_bound_name(row->ceiling.bound));
+    page_format(p, "<td class=\"n\">%zu%s</td>", row->time.seconds.count,
+                row->time.noisy ? " noisy" : "");
+}
+
+static void print_row(page *p, const result_row *row)
+{
+    const char *const words[] = {row->op, row->shape, row->type, row->weight_type, row->kernel};
+    page_format(p, "<tr>");
+    for (size_t i = 0; i < 5; i++) {
+        page_format(p, "<td>");
+        page_text(p, words[i]);
+        page_format(p, "</td>");
+    }
+    print_row_numbers(p, row);
+    page_format(p, "</tr>\n");
+}
+
+static void print_table(report *r, size_t index)
+{
+    const result *one = &r->results[index];
+    page *p = &r->page;
+    if (one->row_count == 0)
+        return;
+    page_format(p, "<div class=\"scroll\"><table><caption>");
+    page_text(p, base_name(r->paths[index]));
+    page_format(p, "</caption><thead><tr><th>op</th><th>shape</th><th>type</th><th>weights</th>"
+                   "<th>kernel</th><th class=\"n\">median</th><th class=\"n\">spread</th>"
+                   "<th class=\"n\">GFLOP/s</th><th class=\"n\">GB/s</th><th class=\"n\">ceiling"
+                   "</th><th class=\"n\">samples</th></tr></thead><tbody>\n");
+    for (size_t i = 0; i < one->row_count; i++)
+        print_row(p, &one->rows[i]);
+    page_format(p, "</tbody></table></div>\n");
+}
+
+static void print_page(report *r)
+{
+    page *p = &r->page;
+    page_format(p,
+                "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+                "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+                "<title>clbench report</title>\n<style>\n%s</style>\n</head>\n<body>\n"
+                "<h1>clbench report</h1>\n",
+                report_style);
+    page_format(p, "<p>What the ops of Zeromean reach of what their devices can do.</p>\n");
+    print_cards(r);
+    print_roofline(r);
+    print_bars(r);
+    print_versus(r);
+    print_memory(r);
+    print_changes(r);
+    page_format(p, "<h2>All rows</h2>\n");
+    for (size_t i = 0; i < r->count; i++)
+        print_table(r, i);
+    page_format(p, "</body>\n</html>\n");
+}
+
+static zm_status write_page(const report *r, const char *path)
+{
+    zm_writer writer;
+    const zm_log *log = zm_cli_log();
+    if (r->page.failed)
+        return zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory for the page", path);
+    zm_status status = zm_writer_open(&writer, path, log);
+    if (status != ZM_OK)
+        return status;
+    status = zm_writer_write(&writer, r->page.text, r->page.size);
+    if (status == ZM_OK)
+        status = zm_writer_commit(&writer);
+    zm_writer_discard(&writer);
+    return status;
+}
+
+static zm_cli_exit make(report *r, const char *output)
+{
+    zm_status status = ZM_OK;
+    size_t read = 0;
+    for (; read < r->count && status == ZM_OK; read++)
+        status = result_read(r->paths[read], zm_cli_log(), &r->results[read]);
+    if (status == ZM_OK) {
+        print_page(r);
+        status = write_page(r, output);
+    }
+    for (size_t i = 0; i < read; i++)
+        result_finish(&r->results[i]);
+    free(r->page.text);
+    return zm_cli_result(status);
+}
+
+static zm_cli_exit run(int argc, char **argv)
+{
+    const char *output = NULL;
+    const zm_cli_option options[] = {
+        {"output", 'o', "FILE", "the page; it replaces a file of that name", ZM_CLI_TEXT, &output},
+    };
+    zm_cli_arguments arguments;
+    zm_cli_exit code;
+    if (!zm_cli_parse(&clbench_report, options, 1, argc, argv, &arguments, &code))
+        return code;
+    if (!output) {
+        zm_cli_error("report: option --output is missing (see 'clbench report --help')");
+        return ZM_CLI_USAGE;
+    }
+    report *r = zm_calloc(1, sizeof(*r));
+    if (!r)
+        return zm_cli_result(ZM_ERROR_OUT_OF_MEMORY);
+    r->count = arguments.count;
+    r->paths = arguments.values;
+    code = make(r, output);
+    free(r);
+    return code;
+}
+
+const zm_cli_command clbench_report = {
+    .name = "report",
+    .synopsis = "RESULT.json... -o REPORT.html",
+    .summary = "Draw results as one page with plots",
+    .details = "The results are what 'clbench op --json' and 'clbench peak --json' printed, up to\n"
+               "six. The page needs no other file and no network, and follows the light or dark\n"
+               "colours of the reader.\n",
+    .min_arguments = 1,
+    .max_arguments = PLOT_SERIES,
+    .run = run,
+};

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tuner.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/output.h"
+#include "cli/progress.h"
+#include "common/alloc.h"
+#include "common/clock.h"
+#include "ops/self_check.h"
+#include "subject.h"
+#include "timing.h"
+
+#define MAX_SHAPES 8
+#define MAX_CALLS 0.06   /* seconds of one call of each shape: more leave no time for samples */
+#define SAMPLE 0.004     /* seconds of a batch of one shape */
+#define ROUND_TIME 0.25  /* seconds for which a sample is timed */
+#define FINAL_TIME 1.0   /* and the best one at the end */
+#define LEAST_GAIN 1.005 /* under this a sample is not better */
+
+/* One shape with one set of numbers. */
+typedef struct runner {
+    subject *it;
+    const zm_tunings *tunings;
+} runner;
+
+typedef struct tuner {
+    session *s;
+    const char *op;
+    double seconds;
+    uint64_t start;
+    size_t shape_count;
+    double call_seconds; /* of all shapes */
+    subject subjects[MAX_SHAPES];
+    zm_tunings best;
+    tuner_outcome *out;
+} tuner;
+
+static double elapsed(const tuner *t)
+{
+    return zm_clock_since(t->start);
+}
+
+static bool show_progress(const tuner *t)
+{
+    char stage[48];
+    double done = fmin(elapsed(t), t->seconds);
+    snprintf(stage, sizeof(stage), "tune %s", t->op);
+    return zm_cli_progress(NULL, stage, (uint64_t)(done * 1000), (uint64_t)(t->seconds * 1000));
+}
+
+/* ---- timing ---- */
+
+static zm_status begin(void *self)
+{
+    const runner *r = self;
+    return zm_tunings_set(r->it->s->device, r->tunings);
+}
+
+static zm_status call(void *self, zm_stream *stream)
+{
+    return op_run_call(((runner *)self)->it->run, stream);
+}
+
+/* Round by round the geometric mean over the shapes of how many times as fast b is. */
+static zm_status summarize(const timed *things, size_t shapes, size_t rounds, stats_summary *out)
+{
+    double *ratios = zm_calloc(rounds ? rounds : 1, sizeof(double));
+    if (!ratios)
+        return ZM_ERROR_OUT_OF_MEMORY;
+    for (size_t i = 0; i < rounds; i++) {
+        double sum = 0;
+        for (size_t j = 0; j < shapes; j++)
+            sum += log(things[2 * j].samples[i] / things[2 * j + 1].samples[i]);
+        ratios[i] = exp(sum / (double)shapes);
+    }
+    *out = stats_summarize(ratios, rounds);
+    free(ratios);
+    return ZM_OK;
+}
+
+static zm_status race(tuner *t, const zm_tunings *a, const zm_tunings *b, double seconds,
+                      stats_summary *out)
+{
+    timed things[2 * MAX_SHAPES] = {0};
+    runner runners[2 * MAX_SHAPES];
+    timing_report report;
+    const timing_options options = {.seconds = seconds};
+    for (size_t i = 0; i < 2 * t->shape_count; i++) {
+        runners[i] = (runner){&t->subjects[i / 2], i % 2 ? b : a};
+        things[i] =
+            (timed){.enqueue = call, .begin = begin, .self = &runners[i], .sample_seconds = SAMPLE};
+    }
+    zm_status status = timing_run(t->s->stream, things, 2 * t->shape_count, &options, &report);
+    if (status == ZM_OK)
+        status = summarize(things, t->shape_count, report.rounds, out);
+    for (size_t i = 0; i < 2 * t->shape_count; i++)
+        timed_finish(&things[i]);
+    return status;
+}
+
+/* ---- shapes ---- */
+
+static zm_status add_shape(tuner *t, const char *text)
+{
+    subject *it = &t->subjects[t->shape_count];
+    variant v = {.op = ""};
+    shape_reason reason;
+    double seconds = 0;
+    snprintf(v.op, sizeof(v.op), "%s", t->op);
+    snprintf(v.shape, sizeof(v.shape), "%s", text);
+    zm_status status = subject_create(t->s, &v, it, &reason);
+    timed thing = subject_timed(it, 0);
+    if (status == ZM_OK)
+        status = timing_probe(t->s->stream, &thing, &seconds);
+    if (status == ZM_OK && t->call_seconds + seconds <= MAX_CALLS) {
+        t->shape_count++;
+        t->call_seconds += seconds;
+    } else {
+        subject_finish(it);
+    }
+    show_progress(t);
+    return status == ZM_ERROR_DEVICE ? status : ZM_OK;
+}
+
+static zm_status add_shapes(tuner *t)
+{
+    const char *const *texts;
+    size_t count = shape_list(t->op, &texts);
+    zm_status status = ZM_OK;
+    for (size_t i = 0; i < count && t->shape_count < MAX_SHAPES && status == ZM_OK; i++)
+        status = add_shape(t, texts[i]);
+    if (status == ZM_OK && t->shape_count == 0)
+        status = ZM_ERROR_UNSUPPORTED;
+    return status;
+}
+
+/* ---- the search ---- */
+
+/* Right and faster? Then it is the best so far. */
+static zm_status try_sample(tuner *t, const zm_parameter *parameter, uint32_t value, bool *better)
+{
+    zm_tunings changed = t->best;
+    zm_refusal why = {""};
+    stats_summary ratio;
+    *better = false;
+    if (!zm_parameter_set(parameter, &changed, value))
+        return ZM_OK;
+    zm_status status = zm_self_check(t->s->device, t->op, parameter->family, &changed, &why);
+    if (status == ZM_ERROR_MISMATCH) {
+        t->out->refused++;
+        snprintf(t->out->refusal, sizeof(t->out->refusal), "%s=%u: %s", parameter->name, value,
+                 why.reason);
+        return ZM_OK;
+    }
+    if (status == ZM_OK)
+        status = race(t, &t->best, &changed, ROUND_TIME, &ratio);
+    if (status == ZM_OK) {
+        t->out->samples++;
+        *better = ratio.low > 1 && ratio.median > LEAST_GAIN;
+    }
+    if (*better)
+        t->best = changed;
+    return status;
+}
+
+/* The next value in a direction: half or double, in smaller steps where that is allowed. */
+static uint32_t step(const zm_parameter *parameter, uint32_t value, bool up, bool fine)
+{
+    if (fine && !parameter->power_of_two)
+        value = up ? value + (value + 3) / 4 : value - value / 4;
+    else
+        value = up ? value * 2 : value / 2;
+    if (parameter->power_of_two)
+        return value;
+    return value < parameter->least  ? parameter->least
+           : value > parameter->most ? parameter->most
+                                     : value;
+}
+
+static zm_status climb(tuner *t, const zm_parameter *parameter, bool fine, bool *any)
+{
+    zm_status status = ZM_OK;
+    for (int up = 0; up < 2 && status == ZM_OK; up++) {
+        bool better = true;
+        bool found = false;
+        while (better && status == ZM_OK && elapsed(t) < t->seconds) {
+            uint32_t now = zm_parameter_get(parameter, &t->best);
+            uint32_t next = step(parameter, now, up, fine);
+            if (next == now)
+                break;
+            status = try_sample(t, parameter, next, &better);
+            found = found || better;
+            if (!show_progress(t))
+                status = ZM_ERROR_CANCELLED;
+        }
+        *any = *any || found;
+        if (found) /* the other direction is where it came from */
+            break;
+    }
+    return status;
+}
+
+static bool is_tunable(const tuner *t, const zm_parameter *parameter)
+{
+    return strcmp(parameter->op, t->op) == 0 && parameter->family == zm_family_get(t->s->device);
+}
+
+static zm_status search(tuner *t)
+{
+    size_t count, tunable = 0;
+    const zm_parameter *list = zm_parameter_list(&count);
+    zm_status status = ZM_OK;
+    bool any = true;
+    for (size_t i = 0; i < count; i++)
+        tunable += is_tunable(t, &list[i]);
+    if (tunable == 0)
+        return ZM_ERROR_UNSUPPORTED;
+    for (int pass = 0; any && status == ZM_OK && elapsed(t) < t->seconds; pass++) {
+        any = pass == 0; /* the fine steps come even if the coarse ones found nothing */
+        for (size_t i = 0; i < count && status == ZM_OK && elapsed(t) < t->seconds; i++)
+            if (is_tunable(t, &list[i]))
+                status = climb(t, &list[i], pass > 0, &any);
+    }
+    return status;
+}
+
+/* What differs from the built-in numbers. */
+static void describe(const tuner *t, zm_tuning_entry *entry)
+{
+    size_t count;
+    const zm_parameter *list = zm_parameter_list(&count);
+    const zm_device_info *info = t->s->info;
+    snprintf(entry->op, sizeof(entry->op), "%s", t->op);
+    snprintf(entry->device, sizeof(entry->device), "%s", info->name);
+    snprintf(entry->platform, sizeof(entry->platform), "%s", info->platform);
+    snprintf(entry->driver, sizeof(entry->driver), "%s", info->driver);
+    for (size_t i = 0; i < count && entry->count < ZM_TUNING_MAX_PARAMETERS; i++) {
+        uint32_t value = zm_parameter_get(&list[i], &t->best);
+        if (!is_tunable(t, &list[i]) || value == zm_parameter_get(&list[i], zm_tunings_default()))
+            continue;
+        zm_tuning_value *v = &entry->values[entry->count++];
+        snprintf(v->name, sizeof(v->name), "%s", list[i].name);
+        v->value = value;
+    }
+}
+
+static zm_status finish(tuner *t)
+{
+    zm_status status = ZM_OK;
+    describe(t, &t->out->entry);
+    if (t->out->entry.count)
+        status = race(t, zm_tunings_default(), &t->best, FINAL_TIME, &t->out->ratio);
+    t->out->better = t->out->entry.count && status == ZM_OK && t->out->ratio.low > 1 &&
+                     t->out->ratio.median > LEAST_GAIN;
+    return status;
+}
+
+zm_status tuner_run(session *s, const char *op, double seconds, tuner_outcome *out)
+{
+    const zm_tunings in_use = *zm_tunings_get(s->device);
+    tuner *t = zm_calloc(1, sizeof(*t));
+    if (!t)
+        return ZM_ERROR_OUT_OF_MEMORY;
+    *t = (tuner){
+        .s = s, .op = op, .seconds = seconds, .start = zm_clock_ns(), .best = in_use, .out = out};
+    memset(out, 0, sizeof(*out));
+    snprintf(out->op, sizeof(out->op), "%s", op);
+    session_forget(s);
+    zm_status status = add_shapes(t);
+    t->start = zm_clock_ns(); /* setting up doesn't count */
+    if (status == ZM_OK)
+        status = search(t);
+    if (status == ZM_OK)
+        status = finish(t);
+    for (size_t i = 0; i < t->shape_count; i++)
+        subject_finish(&t->subjects[i]);
+    zm_tunings_set(s->device, &in_use);
+    free(t);
+    zm_cli_progress_hide();
+    return status;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Searches better numbers for the kernels of one op on one device. */
+#ifndef ZM_BENCH_TUNER_H
+#define ZM_BENCH_TUNER_H
+
+#include "ops/tuning_file.h"
+#include "session.h"
+#include "stats.h"
+
+typedef struct tuner_outcome {
+    char op[32];
+    size_t samples;        /* that were timed */
+    size_t refused;        /* that gave wrong results, or didn't run */
+    char refusal[200];     /* of the last of these */
+    bool better;           /* than the built-in numbers, beyond the noise */
+    stats_summary ratio;   /* built-in time / time of what was found */
+    zm_tuning_entry entry; /* what differs from the built-in numbers; count 0 = nothing */
+} tuner_outcome;
+
+/* Climbs from the numbers in use, one parameter after the other, for about so many seconds. Each
+ * sample is checked against the reference before it is timed, in turns with the best so far. The
+ * device has the numbers in use afterwards. ZM_ERROR_UNSUPPORTED: nothing of the op can be tuned
+ * on this device; ZM_ERROR_CANCELLED: Ctrl-C. */
+zm_status tuner_run(session *s, const char *op, double seconds, tuner_outcome *out);
+
+#endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ops/tunings.h"
+
+#define CPU(field) ZM_FAMILY_CPU, offsetof(zm_tunings, cpu.field)
+#define GPU(field) ZM_FAMILY_GPU, offsetof(zm_tunings, field)
+
+/* Ranges keep what is silly away from the kernels: every value in them has to work. */
+static const zm_parameter fixed[] = {
+    {"rms_norm", "row_items_per_unit", CPU(row_items_per_unit), 1, 64, false},
+    {"rms_norm", "row_elements_per_item", CPU(row_elements_per_item), 256, 1u << 20, false},
+    {"rms_norm", "gpu_small_items", GPU(gpu.small_items), 64, 1024, true},
+    {"rms_norm", "gpu_large_items", GPU(gpu.large_items), 64, 1024, true},
+    {"rms_norm", "gpu_groups_per_unit", GPU(gpu.groups_per_unit), 1, 256, false},
+    {"matmul", "block_rows", CPU(product.rows), 1, 192, false},
+    {"matmul", "block_items_per_unit", CPU(product.items_per_unit), 1, 64, false},
+    {"matmul", "tile_rows", CPU(product.tile_rows), 1, 12, false},
+    {"matmul", "matvec_items_per_unit", CPU(matvec_items_per_unit), 1, 256, false},
+    {"matmul", "gpu_matvec_rows", GPU(gpu_matmul.matvec_rows), 1, 8, false},
+    {"matmul", "gpu_matvec_items", GPU(gpu_matmul.matvec_items), 64, 1024, true},
+    {"matmul", "gpu_matvec_groups_per_unit", GPU(gpu_matmul.matvec_groups_per_unit), 1, 64, false},
+    {"attention", "block_rows", CPU(attention.rows), 1, 4096, false},
+    {"attention", "block_items_per_unit", CPU(attention.items_per_unit), 1, 64, false},
+    {"attention", "tile_rows", CPU(attention.tile_rows), 1, 12, false},
+    {"attention", "few_rows", CPU(attention_few_rows), 1, 64, false},
+    {"attention", "gpu_items", GPU(gpu.attention_items), 64, 256, true},
+    {"attention", "gpu_rows_each", GPU(gpu.attention_rows_each), 1, 8, true},
+    {"attention", "gpu_keys", GPU(gpu.attention_keys), 16, 128, true},
+    {"attention", "gpu_split_keys", GPU(gpu.row_split_keys), 16, 65536, false},
+    {"attention", "gpu_groups_per_unit", GPU(gpu.row_groups_per_unit), 1, 256, false},
+};
+#define FIXED (sizeof(fixed) / sizeof(fixed[0]))
+
+static zm_parameter all[FIXED + ZM_MAX_GPU_TILES];
+static size_t all_count;
+static pthread_once_t filled = PTHREAD_ONCE_INIT;
+
+/* A tile is named by what it is, so that a file still fits when the table changes. */
+static void fill(void)
+{
+    const zm_gpu_tile_tuning *gpu = zm_gpu_tile_tuning_default();
+    memcpy(all, fixed, sizeof(fixed));
+    all_count = FIXED;
+    for (size_t i = 0; i < ZM_MAX_GPU_TILES && gpu->tiles[i].rows; i++) {
+        const zm_gpu_tile *tile = &gpu->tiles[i];
+        zm_parameter *parameter = &all[all_count++];
+        *parameter = (zm_parameter){
+            .op = "matmul",
+            .family = ZM_FAMILY_GPU,
+            .offset = offsetof(zm_tunings, gpu_matmul.tiles) + i * sizeof(zm_gpu_tile) +
+                      offsetof(zm_gpu_tile, efficiency),
+            .least = 1,
+            .most = 1000,
+        };
+        snprintf(parameter->name, sizeof(parameter->name),
+                 "gpu_tile_%" PRIu32 "x%" PRIu32 "x%" PRIu32 "x%" PRIu32, tile->rows, tile->slots,
+                 tile->depth, tile->item_rows);
+    }
+}
+
+const zm_parameter *zm_parameter_list(size_t *count)
+{
+    pthread_once(&filled, fill);
+    *count = all_count;
+    return all;
+}
+
+const zm_parameter *zm_parameter_find(const char *op, const char *name)
+{
+    size_t count;
+    const zm_parameter *list = zm_parameter_list(&count);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(list[i].op, op) == 0 && strcmp(list[i].name, name) == 0)
+            return &list[i];
+    return NULL;
+}
+
+uint32_t zm_parameter_get(const zm_parameter *parameter, const zm_tunings *tunings)
+{
+    uint32_t value;
+    memcpy(&value, (const char *)tunings + parameter->offset, sizeof(value));
+    return value;
+}
+
+bool zm_parameter_set(const zm_parameter *parameter, zm_tunings *tunings, uint32_t value)
+{
+    bool power = value && (value & (value - 1)) == 0;
+    if (value < parameter->least || value > parameter->most || (parameter->power_of_two && !power))
+        return false;
+    memcpy((char *)tunings + parameter->offset, &value, sizeof(value));
+    return true;
+}

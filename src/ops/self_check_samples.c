@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shapes with whole tiles and rests, small enough to be checked in a moment. */
+#include "ops/self_check.h"
+
+static const zm_dtype weight_types[] = {ZM_F32, ZM_F16};
+#define TYPES 2
+
+/* Few, because many a number of rows is a kernel to build. */
+static const struct {
+    uint32_t m, n, k;
+    zm_dtype type;
+} products[] = {{1, 70, 513, ZM_F32}, {1, 70, 130, ZM_F16},  {3, 70, 130, ZM_F32},
+                {8, 70, 130, ZM_F32}, {37, 70, 130, ZM_F32}, {200, 300, 130, ZM_F32},
+                {50, 100, 64, ZM_F16}};
+#define PRODUCTS (sizeof(products) / sizeof(products[0]))
+
+static void run_matmul(zm_sample *s, size_t variant)
+{
+    uint32_t m = products[variant].m, n = products[variant].n, k = products[variant].k;
+    const zm_matmul_params params = {
+        .x = zm_sample_random(s, m, k),
+        .weight = zm_sample_weight(s, n, k, products[variant].type),
+        .bias = zm_sample_vector(s, n),
+        .residual = zm_sample_random(s, m, n),
+        .dst = zm_sample_result(s, m, n),
+        .activation = ZM_ACTIVATION_GELU,
+    };
+    zm_sample_called(s, s->status ? s->status : zm_matmul(s->stream, &params));
+}
+
+static void run_conv1d(zm_sample *s, size_t variant)
+{
+    uint32_t stride = (uint32_t)(1 + variant % 2), rows = 61, channels = 20, n = 70;
+    const zm_conv1d_params params = {
+        .x = zm_sample_random(s, rows, channels),
+        .weight = zm_sample_weight(s, n, 3 * channels, weight_types[variant / 2]),
+        .bias = zm_sample_vector(s, n),
+        .dst = zm_sample_result(s, (rows - 1) / stride + 1, n),
+        .kernel = 3,
+        .stride = stride,
+        .padding = 1,
+    };
+    zm_sample_called(s, s->status ? s->status : zm_conv1d(s->stream, &params));
+}
+
+static void run_patch_embedding(zm_sample *s, size_t variant)
+{
+    uint32_t channels = 3, patch = (uint32_t)(4 + 3 * variant), down = 5, across = 7, n = 70;
+    zm_tensor x = zm_sample_random(s, channels * patch * down, patch * across);
+    x.rank = 3;
+    x.shape[0] = channels;
+    x.shape[1] = patch * down;
+    x.shape[2] = patch * across;
+    const zm_patch_embedding_params params = {
+        .x = x,
+        .weight = zm_sample_weight(s, n, channels * patch * patch, ZM_F32),
+        .bias = zm_sample_vector(s, n),
+        .dst = zm_sample_result(s, down * across, n),
+        .patch = patch,
+    };
+    zm_sample_called(s, s->status ? s->status : zm_patch_embedding(s->stream, &params));
+}
+
+/* rows, keys, causal: the first tokens, one more, a cross attention, a long prompt. */
+static const struct {
+    uint32_t rows, keys;
+    bool causal;
+} attentions[] = {{5, 5, true}, {1, 70, true}, {3, 33, false}, {90, 120, true}};
+#define ATTENTIONS (sizeof(attentions) / sizeof(attentions[0]))
+
+static void run_attention(zm_sample *s, size_t variant)
+{
+    uint32_t heads = 4, kv_heads = 2, dim = 64, keys = attentions[variant].keys;
+    zm_kv_layout layout = {0};
+    zm_tensor k = zm_sample_random(s, keys, kv_heads * dim);
+    zm_tensor v = zm_sample_random(s, keys, kv_heads * dim);
+    if (s->status == ZM_OK)
+        s->status = zm_kv_layout_get(s->device, ZM_F32, kv_heads, dim, keys, &layout);
+    zm_buffer *k_cache = zm_sample_buffer(s, layout.elements * sizeof(float));
+    zm_buffer *v_cache = zm_sample_buffer(s, layout.elements * sizeof(float));
+    const zm_kv_store_params store = {
+        .k = k,
+        .v = v,
+        .k_cache = zm_tensor_1d(k_cache, ZM_F32, (uint32_t)layout.elements),
+        .v_cache = zm_tensor_1d(v_cache, ZM_F32, (uint32_t)layout.elements),
+        .layout = layout,
+    };
+    zm_sample_called(s, s->status ? s->status : zm_kv_store(s->stream, &store));
+    const zm_attention_params params = {
+        .q = zm_sample_random(s, attentions[variant].rows, heads * dim),
+        .k_cache = store.k_cache,
+        .v_cache = store.v_cache,
+        .layout = layout,
+        .heads = heads,
+        .kv_length = keys,
+        .causal = attentions[variant].causal,
+        .dst = zm_sample_result(s, attentions[variant].rows, heads * dim),
+    };
+    zm_sample_called(s, s->status ? s->status : zm_attention(s->stream, &params));
+}
+
+/* ---- whole rows ---- */
+
+static const uint32_t widths[] = {5, 83, 768};
+#define WIDTHS (sizeof(widths) / sizeof(widths[0]))
+
+static zm_norm_params norm_params(zm_sample *s, size_t variant)
+{
+    uint32_t rows = 33, d = widths[variant];
+    return (zm_norm_params){
+        .x = zm_sample_random(s, rows, d),
+        .residual = zm_sample_random(s, rows, d),
+        .weight = zm_sample_vector(s, d),
+        .dst = zm_sample_result(s, rows, d),
+        .eps = 1e-5f,
+    };
+}
+
+static void run_layer_norm(zm_sample *s, size_t variant)
+{
+    const zm_norm_params params = norm_params(s, variant);
+    zm_sample_called(s, s->status ? s->status : zm_layer_norm(s->stream, &params));
+}
+
+static void run_rms_norm(zm_sample *s, size_t variant)
+{
+    const zm_norm_params params = norm_params(s, variant);
+    zm_sample_called(s, s->status ? s->status : zm_rms_norm(s->stream, &params));
+}
+
+static void run_crms_norm(zm_sample *s, size_t variant)
+{
+    const zm_norm_params params = norm_params(s, variant);
+    zm_sample_called(s, s->status ? s->status : zm_crms_norm(s->stream, &params));
+}
+
+static zm_add_params add_params(zm_sample *s, size_t variant)
+{
+    uint32_t rows = 33, d = widths[variant];
+    return (zm_add_params){
+        .x = zm_sample_random(s, rows, d),
+        .y = zm_sample_random(s, rows, d),
+        .dst = zm_sample_result(s, rows, d),
+    };
+}
+
+static void run_add(zm_sample *s, size_t variant)
+{
+    const zm_add_params params = add_params(s, variant);
+    zm_sample_called(s, s->status ? s->status : zm_add(s->stream, &params));
+}
+
+static void run_recentre(zm_sample *s, size_t variant)
+{
+    const zm_add_params params = add_params(s, variant);
+    zm_sample_called(s, s->status ? s->status : zm_recentre(s->stream, &params));
+}
+
+static void run_softmax(zm_sample *s, size_t variant)
+{
+    const zm_softmax_params params = {
+        .x = zm_sample_random(s, 33, widths[variant]),
+        .dst = zm_sample_result(s, 33, widths[variant]),
+    };
+    zm_sample_called(s, s->status ? s->status : zm_softmax(s->stream, &params));
+}
+
+const zm_sample_op zm_sample_ops[] = {
+    {"matmul", "matmul", PRODUCTS, run_matmul},
+    {"conv1d", "matmul", 2 * TYPES, run_conv1d},
+    {"patch_embedding", "matmul", 2, run_patch_embedding},
+    {"attention", "attention", ATTENTIONS, run_attention},
+    {"layer_norm", "rms_norm", WIDTHS, run_layer_norm},
+    {"rms_norm", "rms_norm", WIDTHS, run_rms_norm},
+    {"crms_norm", "rms_norm", WIDTHS, run_crms_norm},
+    {"add", "rms_norm", WIDTHS, run_add},
+    {"recentre", "rms_norm", WIDTHS, run_recentre},
+    {"softmax", "rms_norm", WIDTHS, run_softmax},
+};
+const size_t zm_sample_op_count = sizeof(zm_sample_ops) / sizeof(zm_sample_ops[0]);

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ops/tunings.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "common/alloc.h"
+#include "ops/self_check.h"
+#include "ops/tuning_file.h"
+
+/* What a device keeps. */
+typedef struct tuned {
+    zm_attachment base;
+    zm_tunings tunings;
+} tuned;
+
+static zm_tunings defaults;
+static pthread_once_t filled = PTHREAD_ONCE_INIT;
+
+static void fill(void)
+{
+    defaults = (zm_tunings){*zm_tuning_of(ZM_FAMILY_CPU), *zm_gpu_tile_tuning_default(),
+                            *zm_gpu_row_tuning_default()};
+}
+
+const zm_tunings *zm_tunings_default(void)
+{
+    pthread_once(&filled, fill);
+    return &defaults;
+}
+
+static void destroy(zm_attachment *attachment)
+{
+    free(attachment);
+}
+
+static tuned *create(const zm_tunings *tunings)
+{
+    tuned *t = zm_calloc(1, sizeof(*t));
+    if (t) {
+        t->base.destroy = destroy;
+        t->tunings = *tunings;
+    }
+    return t;
+}
+
+/* ---- the file ---- */
+
+/* The family of the first parameter; all of an entry belong to one. */
+static zm_kernel_family family_of(const zm_tuning_entry *entry)
+{
+    const zm_parameter *parameter = zm_parameter_find(entry->op, entry->values[0].name);
+    return parameter ? parameter->family : ZM_FAMILY_REF;
+}
+
+static bool one_family(const zm_tuning_entry *entry, zm_kernel_family family)
+{
+    for (size_t i = 0; i < entry->count; i++) {
+        const zm_parameter *parameter = zm_parameter_find(entry->op, entry->values[i].name);
+        if (!parameter || parameter->family != family)
+            return false;
+    }
+    return true;
+}
+
+/* Was the entry right on this device, now or when it was checked the first time? */
+static bool is_trusted(const zm_device *device, const zm_tuning_entry *entry,
+                       const zm_tunings *changed, zm_refusal *why)
+{
+    const zm_tuning_key key = zm_tuning_key_get(entry, &device->info);
+    if (zm_tuning_checked_get(device->cache_dir, &key, why))
+        return why->reason[0] == '\0';
+    zm_logf(&device->log, ZM_LOG_INFO, "tuning of %s for %s: checking it for the first time",
+            entry->op, device->info.name);
+    zm_status status = zm_self_check(device, entry->op, family_of(entry), changed, why);
+    if (status == ZM_OK || status == ZM_ERROR_MISMATCH)
+        zm_tuning_checked_put(device->cache_dir, &key, status == ZM_OK ? "" : why->reason);
+    return status == ZM_OK;
+}
+
+static void apply(const zm_device *device, const zm_tuning_entry *entry, zm_tunings *tunings)
+{
+    zm_refusal why = {""};
+    zm_tunings changed = *tunings;
+    bool good = zm_tuning_entry_apply(entry, &changed, &why);
+    if (good && !one_family(entry, family_of(entry))) {
+        zm_refuse(&why, ZM_ERROR_BAD_FORMAT, "it mixes parameters of two families of kernels");
+        good = false;
+    }
+    if (good && is_trusted(device, entry, &changed, &why)) {
+        *tunings = changed;
+        zm_logf(&device->log, ZM_LOG_INFO, "tuning of %s for %s is in use", entry->op,
+                device->info.name);
+    } else {
+        zm_logf(&device->log, ZM_LOG_WARNING, "tuning of %s for %s is not used: %s", entry->op,
+                device->info.name, why.reason);
+    }
+}
+
+static void load(const zm_device *device, zm_tunings *tunings)
+{
+    zm_tuning_list list;
+    if (!device->cache_dir)
+        return;
+    /* A file that can't be read is no reason not to work: its own line says what is wrong. */
+    if (zm_tuning_file_read(device->cache_dir, &device->log, &list) == ZM_OK)
+        for (size_t i = 0; i < list.count; i++)
+            if (zm_tuning_entry_matches(&list.entries[i], &device->info))
+                apply(device, &list.entries[i], tunings);
+    zm_tuning_list_finish(&list);
+}
+
+/* The self-check works on a handle of its own, so it may run while this one's mutex is held. */
+static tuned *make(zm_device *device)
+{
+    zm_tunings tunings = *zm_tunings_default();
+    zm_mutex_lock(&device->mutex);
+    tuned *t = (tuned *)atomic_load(&device->tunings);
+    if (!t) {
+        load(device, &tunings);
+        t = create(&tunings);
+        atomic_store(&device->tunings, (zm_attachment *)t);
+    }
+    zm_mutex_unlock(&device->mutex);
+    return t;
+}
+
+const zm_tunings *zm_tunings_get(const zm_device *device)
+{
+    const tuned *t = (const tuned *)atomic_load(&device->tunings);
+    if (!t && device->cache_dir) /* without a file there is nothing to keep */
+        t = make((zm_device *)device);
+    return t ? &t->tunings : zm_tunings_default();
+}
+
+zm_status zm_tunings_set(zm_device *device, const zm_tunings *tunings)
+{
+    tuned *t = create(tunings);
+    if (!t)
+        return ZM_ERROR_OUT_OF_MEMORY;
+    zm_attachment *old = atomic_exchange(&device->tunings, (zm_attachment *)t);
+    if (old)
+        old->destroy(old);
+    return ZM_OK;
+}

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tuned numbers: their file, what of it is taken, and that a wrong one is found out. A run without
+ * an OpenCL device fails. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ops/self_check.h"
+#include "ops/tuning_file.h"
+#include "scratch.h"
+#include "support/capture.h"
+
+#define DEVICE "opencl:pocl"
+
+static capture messages = CAPTURE_INIT;
+static zm_log messages_log;
+
+static int setup(void **state)
+{
+    capture_clear(&messages);
+    return scratch_setup(state);
+}
+
+static void write_text(void **state, const char *name, const char *text)
+{
+    scratch_write(scratch_path(state, name), text, strlen(text));
+}
+
+static zm_device *open_in(const char *cache_dir)
+{
+    const zm_device_params params = {.spec = DEVICE, .log = &messages_log, .cache_dir = cache_dir};
+    zm_device *device = NULL;
+    if (zm_device_open(&params, &device) != ZM_OK)
+        fail_msg("%s", messages.text);
+    return device;
+}
+
+/* A file with one entry for any device. */
+static void write_entry(void **state, const char *extra, const char *op, const char *parameters)
+{
+    char text[512];
+    snprintf(text, sizeof(text),
+             "{\"schema\": \"zeromean.tuning/1\", \"entries\": [{%s\"op\": \"%s\", "
+             "\"parameters\": {%s}}]}",
+             extra, op, parameters);
+    write_text(state, "tuning.json", text);
+}
+
+static uint32_t value_in(const zm_device *device, const char *op, const char *name)
+{
+    const zm_parameter *parameter = zm_parameter_find(op, name);
+    assert_non_null(parameter);
+    return zm_parameter_get(parameter, zm_tunings_get(device));
+}
+
+static uint32_t default_of(const char *op, const char *name)
+{
+    return zm_parameter_get(zm_parameter_find(op, name), zm_tunings_default());
+}
+
+/* ---- parameters ---- */
+
+static void parameters_hold_their_ranges(void **state)
+{
+    size_t count;
+    const zm_parameter *list = zm_parameter_list(&count);
+    (void)state;
+    assert_true(count > 10);
+    for (size_t i = 0; i < count; i++) {
+        zm_tunings tunings = *zm_tunings_default();
+        uint32_t value = zm_parameter_get(&list[i], &tunings);
+        /* the built-in number is one of those that are allowed, and names are unique */
+        assert_true(zm_parameter_set(&list[i], &tunings, value));
+        assert_memory_equal(&tunings, zm_tunings_default(), sizeof(tunings));
+        assert_ptr_equal(zm_parameter_find(list[i].op, list[i].name), &list[i]);
+        assert_false(zm_parameter_set(&list[i], &tunings, list[i].most + 1));
+        assert_false(zm_parameter_set(&list[i], &tunings, list[i].least - 1));
+        assert_memory_equal(&tunings, zm_tunings_default(), sizeof(tunings));
+        assert_true(zm_parameter_set(&list[i], &tunings, list[i].least));
+        assert_int_equal(zm_parameter_get(&list[i], &tunings), list[i].least);
+        if (list[i].power_of_two) /* three times the least is in range and no power */
+            assert_false(zm_parameter_set(&list[i], &tunings, 3 * list[i].least));
+    }
+    assert_null(zm_parameter_find("matmul", "no_such_thing"));
+    assert_null(zm_parameter_find("no_such_op", "block_rows"));
+}
+
+/* ---- the file ---- */
+
+static void a_file_comes_back_as_it_was(void **state)
+{
+    zm_tuning_list list = {0}, again = {0};
+    const zm_tuning_entry entries[] = {
+        {"matmul",
+         "a \"device\"",
+         "platform",
+         "",
+         "1.0",
+         2,
+         {{"block_rows", 96}, {"tile_rows", 8}}},
+        {"attention", "", "", "vendor", "", 1, {{"few_rows", 2}}},
+    };
+    assert_int_equal(zm_tuning_file_read(*state, &messages_log, &list), ZM_OK);
+    assert_int_equal(list.count, 0); /* none yet */
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(zm_tuning_list_add(&list, &entries[i]), ZM_OK);
+    assert_int_equal(zm_tuning_file_write(*state, &messages_log, &list), ZM_OK);
+    assert_int_equal(zm_tuning_file_read(*state, &messages_log, &again), ZM_OK);
+    assert_int_equal(again.count, 2);
+    assert_memory_equal(again.entries, entries, sizeof(entries));
+    assert_int_equal(scratch_count(*state), 1); /* and no temporary file is left */
+    zm_tuning_list_finish(&list);
+    zm_tuning_list_finish(&again);
+}
+
+static void damaged_files_are_refused_and_do_no_harm(void **state)
+{
+    static const char *const texts[] = {
+        "",
+        "{",
+        "[]",
+        "{\"schema\": \"zeromean.tuning/2\", \"entries\": []}",
+        "{\"schema\": \"zeromean.tuning/1\"}",
+        "{\"schema\": \"zeromean.tuning/1\", \"entries\": [1]}",
+        "{\"schema\": \"zeromean.tuning/1\", \"entries\": [{\"op\": \"matmul\"}]}",
+        "{\"schema\": \"zeromean.tuning/1\", \"entries\": [{\"op\": \"matmul\", \"parameters\": "
+        "{}}]}",
+        "{\"schema\": \"zeromean.tuning/1\", \"entries\": [{\"op\": \"matmul\", \"device\": 3, "
+        "\"parameters\": {\"block_rows\": 8}}]}",
+        "{\"schema\": \"zeromean.tuning/1\", \"entries\": [{\"op\": \"matmul\", "
+        "\"parameters\": {\"block_rows\": -8}}]}",
+        "{\"schema\": \"zeromean.tuning/1\", \"entries\": [{\"op\": \"matmul\", "
+        "\"parameters\": {\"block_rows\": 8.5}}]}",
+    };
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        zm_tuning_list list;
+        write_text(state, "tuning.json", texts[i]);
+        assert_int_equal(zm_tuning_file_read(*state, &messages_log, &list), ZM_ERROR_BAD_FORMAT);
+        zm_tuning_list_finish(&list);
+        zm_device *device = open_in(*state);
+        assert_memory_equal(zm_tunings_get(device), zm_tunings_default(), sizeof(zm_tunings));
+        zm_device_close(&device);
+    }
+}
+
+static void an_entry_fits_by_all_that_it_names(void **state)
+{
+    zm_device_info info = {.name = "D", .platform = "P", .vendor = "V", .driver = "1"};
+    const struct {
+        zm_tuning_entry entry;
+        bool fits;
+    } cases[] = {
+        {{"matmul", "", "", "", "", 0, {{"", 0}}}, true},
+        {{"matmul", "D", "P", "V", "1", 0, {{"", 0}}}, true},
+        {{"matmul", "D", "", "", "", 0, {{"", 0}}}, true},
+        {{"matmul", "", "", "V", "", 0, {{"", 0}}}, true},
+        {{"matmul", "E", "P", "V", "1", 0, {{"", 0}}}, false},
+        {{"matmul", "D", "Q", "V", "1", 0, {{"", 0}}}, false},
+        {{"matmul", "D", "P", "W", "1", 0, {{"", 0}}}, false},
+        {{"matmul", "D", "P", "V", "2", 0, {{"", 0}}}, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_int_equal(zm_tuning_entry_matches(&cases[i].entry, &info), cases[i].fits);
+}
+
+static void a_check_holds_for_one_device_driver_and_value(void **state)
+{
+    zm_tuning_entry entry = {.op = "matmul", .count = 1, .values = {{"block_rows", 96}}};
+    zm_device_info info = {.name = "D", .platform = "P", .driver = "1"};
+    const zm_tuning_key key = zm_tuning_key_get(&entry, &info);
+    zm_refusal reason;
+    assert_false(zm_tuning_checked_get(*state, &key, &reason));
+    zm_tuning_checked_put(*state, &key, "it is wrong");
+    assert_true(zm_tuning_checked_get(*state, &key, &reason));
+    assert_string_equal(reason.reason, "it is wrong");
+    zm_tuning_checked_put(*state, &key, "");
+    assert_true(zm_tuning_checked_get(*state, &key, &reason));
+    assert_string_equal(reason.reason, "");
+    strcpy(info.driver, "2");
+    assert_string_not_equal(zm_tuning_key_get(&entry, &info).hex, key.hex);
+    strcpy(info.driver, "1");
+    strcpy(info.name, "E");
+    assert_string_not_equal(zm_tuning_key_get(&entry, &info).hex, key.hex);
+    strcpy(info.name, "D");
+    assert_string_equal(zm_tuning_key_get(&entry, &info).hex, key.hex);
+    entry.values[0].value = 95;
+    assert_string_not_equal(zm_tuning_key_get(&entry, &info).hex, key.hex);
+    /* a damaged note is only a check more */
+    write_text(state, "tuning-checked.json", "{\"schema\": 5");
+    assert_false(zm_tuning_checked_get(*state, &key, &reason));
+    zm_tuning_checked_put(*state, &key, "");
+    assert_true(zm_tuning_checked_get(*state, &key, &reason));
+}
+
+/* ---- a device ---- */
+
+static void a_right_entry_is_checked_once_and_used(void **state)
+{
+    write_entry(state, "", "rms_norm", "\"row_items_per_unit\": 3");
+    for (int time = 0; time < 2; time++) {
+        capture_clear(&messages);
+        zm_device *device = open_in(*state);
+        assert_int_equal(value_in(device, "rms_norm", "row_items_per_unit"), 3);
+        assert_int_equal(value_in(device, "matmul", "block_rows"),
+                         default_of("matmul", "block_rows"));
+        assert_int_equal(capture_has(&messages, "checking it for the first time"), time == 0);
+        assert_true(capture_has(&messages, "is in use"));
+        zm_device_close(&device);
+    }
+}
+
+static void entries_of_other_devices_are_left_alone(void **state)
+{
+    write_entry(state, "\"device\": \"another\", ", "rms_norm", "\"row_items_per_unit\": 3");
+    zm_device *device = open_in(*state);
+    assert_memory_equal(zm_tunings_get(device), zm_tunings_default(), sizeof(zm_tunings));
+    assert_false(capture_has(&messages, "tuning of"));
+    zm_device_close(&device);
+}
+
+static void entries_that_cannot_be_are_refused_with_a_reason(void **state)
+{
+    static const struct {
+        const char *op, *parameters, *words;
+    } cases[] = {
+        {"matmul", "\"no_such_thing\": 3", "matmul has no parameter 'no_such_thing'"},
+        {"no_such_op", "\"block_rows\": 3", "no_such_op has no parameter"},
+        {"matmul", "\"block_rows\": 100000", "block_rows 100000 is out of range (1 to 192)"},
+        {"matmul", "\"block_rows\": 0", "out of range"},
+        {"matmul", "\"gpu_matvec_items\": 96", "a power of two"},
+        {"matmul", "\"block_rows\": 8, \"gpu_matvec_items\": 64", "two families"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        capture_clear(&messages);
+        write_entry(state, "", cases[i].op, cases[i].parameters);
+        zm_device *device = open_in(*state);
+        assert_memory_equal(zm_tunings_get(device), zm_tunings_default(), sizeof(zm_tunings));
+        assert_true(capture_has(&messages, "is not used: "));
+        if (!capture_has(&messages, cases[i].words))
+            fail_msg("'%s' is not in: %s", cases[i].words, messages.text);
+        zm_device_close(&device);
+    }
+}
+
+/* Kernel sources whose matmul is wrong with two rows at a time, as a compiler could make it. */
+static void make_wrong_shaders(void **state, char *root, size_t size)
+{
+    char path[512], target[512], line[512];
+    snprintf(root, size, "%s/shaders", (const char *)*state);
+    snprintf(path, sizeof(path), "%s/cpu", root);
+    assert_int_equal(mkdir(root, 0700), 0);
+    assert_int_equal(mkdir(path, 0700), 0);
+    snprintf(path, sizeof(path), "%s/args.h", root);
+    assert_int_equal(symlink(TEST_SHADER_DIR "/args.h", path), 0);
+    DIR *folder = opendir(TEST_SHADER_DIR "/cpu");
+    assert_non_null(folder);
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        snprintf(path, sizeof(path), "%s/cpu/%.100s", root, entry->d_name);
+        snprintf(target, sizeof(target), TEST_SHADER_DIR "/cpu/%.100s", entry->d_name);
+        if (entry->d_name[0] != '.' && strcmp(entry->d_name, "matmul.cl") != 0)
+            assert_int_equal(symlink(target, path), 0);
+    }
+    closedir(folder);
+    snprintf(path, sizeof(path), "%s/cpu/matmul.cl", root);
+    FILE *in = fopen(TEST_SHADER_DIR "/cpu/matmul.cl", "r"), *out = fopen(path, "w");
+    assert_non_null(in);
+    assert_non_null(out);
+    fputs("#if ROWS == 2\n#define fma(a, b, c) ((a) * (b) + (c) + 0.001f)\n#endif\n", out);
+    while (fgets(line, sizeof(line), in))
+        fputs(line, out);
+    fclose(in);
+    fclose(out);
+}
+
+static void a_wrong_entry_is_found_out_and_stays_out(void **state)
+{
+    char shaders[256];
+    make_wrong_shaders(state, shaders, sizeof(shaders));
+    write_entry(state, "", "matmul", "\"tile_rows\": 2");
+    for (int time = 0; time < 2; time++) {
+        capture_clear(&messages);
+        zm_device *device = open_in(*state);
+        assert_int_equal(zm_device_set_shader_dir(device, shaders), ZM_OK);
+        assert_int_equal(value_in(device, "matmul", "tile_rows"),
+                         default_of("matmul", "tile_rows"));
+        assert_int_equal(capture_has(&messages, "checking it for the first time"), time == 0);
+        assert_true(capture_has(&messages, "tuning of matmul for "));
+        assert_true(capture_has(&messages, " is not used: matmul cpu, case "));
+        assert_true(capture_has(&messages, "relative error"));
+        zm_device_close(&device);
+    }
+}
+
+static void the_same_entry_is_right_with_right_kernels(void **state)
+{
+    write_entry(state, "", "matmul", "\"tile_rows\": 2");
+    zm_device *device = open_in(*state);
+    assert_int_equal(value_in(device, "matmul", "tile_rows"), 2);
+    zm_device_close(&device);
+}
+
+static void built_in_numbers_pass_the_check(void **state)
+{
+    static const struct {
+        const char *op;
+        zm_kernel_family family;
+    } cases[] = {{"matmul", ZM_FAMILY_CPU},
+                 {"attention", ZM_FAMILY_CPU},
+                 {"rms_norm", ZM_FAMILY_CPU},
+                 {"rms_norm", ZM_FAMILY_GPU}};
+    zm_device *device = open_in(*state);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        zm_refusal why = {""};
+        zm_status status =
+            zm_self_check(device, cases[i].op, cases[i].family, zm_tunings_default(), &why);
+        if (status != ZM_OK)
+            fail_msg("%s: %s", cases[i].op, why.reason);
+    }
+    zm_device_close(&device);
+}
+
+static void numbers_can_be_replaced(void **state)
+{
+    zm_tunings tunings = *zm_tunings_default();
+    zm_device *device = open_in(NULL);
+    (void)state;
+    assert_ptr_equal(zm_tunings_get(device), zm_tunings_default());
+    tunings.cpu.matvec_items_per_unit = 77;
+    for (int time = 0; time < 2; time++) {
+        assert_int_equal(zm_tunings_set(device, &tunings), ZM_OK);
+        assert_int_equal(zm_tunings_get(device)->cpu.matvec_items_per_unit, 77);
+    }
+    zm_device_close(&device);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(parameters_hold_their_ranges),
+        cmocka_unit_test_setup_teardown(a_file_comes_back_as_it_was, setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(damaged_files_are_refused_and_do_no_harm, setup,
+                                        scratch_teardown),
+        cmocka_unit_test(an_entry_fits_by_all_that_it_names),
+        cmocka_unit_test_setup_teardown(a_check_holds_for_one_device_driver_and_value, setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(a_right_entry_is_checked_once_and_used, setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(entries_of_other_devices_are_left_alone, setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(entries_that_cannot_be_are_refused_with_a_reason, setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(a_wrong_entry_is_found_out_and_stays_out, setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(the_same_entry_is_right_with_right_kernels, setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(built_in_numbers_pass_the_check, setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(numbers_can_be_replaced, setup, scratch_teardown),
+    };
+    messages_log = capture_log(&messages, ZM_LOG_INFO);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
