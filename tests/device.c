@@ -393,6 +393,35 @@ static void times_need_a_stream_with_timestamps(void **state)
     zm_event_destroy(&event);
 }
 
+/* ---- memory between launches ---- */
+
+static void scratch_memory_is_kept_and_grows(void **state)
+{
+    fixture *f = *state;
+    zm_stream *other = NULL;
+    zm_buffer *first = NULL, *again = NULL, *larger = NULL, *others = NULL;
+    assert_int_equal(zm_stream_scratch(f->stream, 100, &first), ZM_OK);
+    assert_true(zm_buffer_size(first) >= 100);
+    assert_int_equal(zm_buffer_fill(f->stream, first, 0, 100, 7), ZM_OK);
+    assert_int_equal(zm_stream_scratch(f->stream, 60, &again), ZM_OK);
+    assert_ptr_equal(again, first);
+    uint64_t size = zm_buffer_size(first) + 1;
+    assert_int_equal(zm_stream_scratch(f->stream, size, &larger), ZM_OK);
+    assert_true(zm_buffer_size(larger) >= size);
+
+    assert_int_equal(zm_stream_create(f->device, NULL, &other), ZM_OK);
+    assert_int_equal(zm_stream_scratch(other, 1, &others), ZM_OK);
+    assert_ptr_not_equal(others, larger);
+    zm_stream_destroy(&other);
+
+    /* A stream that is refused more goes on with what it gets next. */
+    uint64_t most = zm_device_get_info(f->device)->limits.max_buffer_bytes;
+    if (most < UINT64_MAX)
+        assert_int_not_equal(zm_stream_scratch(f->stream, most + 1, &larger), ZM_OK);
+    assert_int_equal(zm_stream_scratch(f->stream, 1, &again), ZM_OK);
+    assert_true(zm_buffer_size(again) >= 1);
+}
+
 /* ---- more than one device ---- */
 
 static void objects_of_two_devices_do_not_mix(void **state)
@@ -460,6 +489,7 @@ int main(void)
         ON_BOTH(maps_show_and_change_the_buffer),
         ON_BOTH(events_carry_times_in_order),
         ON_BOTH(times_need_a_stream_with_timestamps),
+        ON_BOTH(scratch_memory_is_kept_and_grows),
         ON_BOTH(objects_of_two_devices_do_not_mix),
         ON_BOTH(forced_kernels_are_kept_per_op),
     };

@@ -36,22 +36,25 @@ struct search {
     ulong digits;
 };
 
-/* Item 0: the digit of the element that is `wanted` from the top. False: there are too few. */
-static inline bool pick_digit(__local struct search *s)
+/* Item 0: the digit of the element that is `wanted` from the top. Where there are too few, all of
+ * them are wanted, and none is below. */
+static inline void pick_digit(__local struct search *s)
 {
     uint above = 0;
     int c = COARSE - 1;
     while (c >= 0 && above + s->coarse[c] < s->wanted)
         above += s->coarse[c--];
-    if (c < 0)
-        return false;
-    int digit = c * (DIGITS / COARSE) + DIGITS / COARSE - 1;
-    while (above + s->counts[digit] < s->wanted)
-        above += s->counts[digit--];
-    s->wanted -= above;
-    s->found = s->counts[digit];
-    s->digits = s->digits << 8 | (uint)digit;
-    return true;
+    if (c < 0) {
+        s->wanted = s->found = above;
+        s->digits = 0;
+    } else {
+        int digit = c * (DIGITS / COARSE) + DIGITS / COARSE - 1;
+        while (above + s->counts[digit] < s->wanted)
+            above += s->counts[digit--];
+        s->wanted -= above;
+        s->found = s->counts[digit];
+        s->digits = s->digits << 8 | (uint)digit;
+    }
 }
 
 /* One pass: all elements with the digits so far, by their next digit. */
@@ -80,28 +83,30 @@ static inline void count_digits(__global const act_t *x, uint n, uint pass,
     barrier(CLK_LOCAL_MEM_FENCE);
 }
 
-/* The least rank that is among the k largest; 1 when there aren't as many numbers. */
+/* The least rank that is among the k largest; 1 when there aren't as many numbers. Ranks differ, so
+ * the last digit finds one at the latest. */
 static inline ulong find_least(__global const act_t *x, uint n, uint k, __local struct search *s)
 {
-    if (get_local_id(0) == 0) {
+    uint item = get_local_id(0);
+    if (item == 0) {
         s->wanted = k;
+        s->found = 0;
         s->digits = 0;
     }
-    barrier(CLK_LOCAL_MEM_FENCE);
-    for (uint pass = 0; pass < 8; pass++) {
+    uint pass = 0, wanted = k, found = 0;
+    ulong least = 0;
+    while (pass < 8 && wanted != found) {
+        barrier(CLK_LOCAL_MEM_FENCE);
         count_digits(x, n, pass, s);
-        if (get_local_id(0) == 0 && !pick_digit(s)) {
-            s->wanted = s->found = 0;
-            s->digits = 0;
-        }
+        if (item == 0)
+            pick_digit(s);
         barrier(CLK_LOCAL_MEM_FENCE);
-        uint wanted = s->wanted, found = s->found;
-        ulong least = s->digits << (56 - 8 * pass);
-        barrier(CLK_LOCAL_MEM_FENCE);
-        if (wanted == found)
-            return max(least, (ulong)1);
+        wanted = s->wanted;
+        found = s->found;
+        least = s->digits << (56 - 8 * pass);
+        pass++;
     }
-    return 1; /* not reached: ranks differ, so the last digit finds one */
+    return max(least, (ulong)1);
 }
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void

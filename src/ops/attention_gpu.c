@@ -73,7 +73,7 @@ zm_status zm_attention_gpu_accepts(const zm_device *device, const void *params, 
 {
     const zm_attention_params *p = params;
     attention_tile tile;
-    if (!tile_get(device, p->layout.head_dim, LANES, &tile))
+    if (!tile_get(device, p->layout.head_dim, zm_gpu_items(device, LANES), &tile))
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED,
                          "head_dim %" PRIu32 ": %" PRIu64
                          " bytes of local memory and work-groups of %" PRIu32 " don't do",
@@ -123,6 +123,16 @@ zm_status zm_attention_gpu_plan(const zm_call *call, zm_plan *plan)
 
 /* ---- few rows ---- */
 
+/* struct memory of attention_row.cl, with as many queries as there may be */
+static uint64_t row_local_bytes(const zm_gpu_row_tuning *tuning, uint32_t head_dim)
+{
+    uint64_t queries = tuning->row_queries, vectors = zm_ceil_div(head_dim, 4);
+    uint64_t floats = 4 * queries * vectors +
+                      4 * ROW_ITEMS * ((uint64_t)tuning->attention_chunk / 4 + 1) +
+                      queries * ROW_ITEMS + queries + ROW_ITEMS;
+    return floats * sizeof(float);
+}
+
 zm_status zm_attention_gpu_row_accepts(const zm_device *device, const void *params,
                                        zm_refusal *refusal)
 {
@@ -139,6 +149,10 @@ zm_status zm_attention_gpu_row_accepts(const zm_device *device, const void *para
     if (device->info.limits.max_work_group < ROW_LEAST)
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED,
                          "work-groups of %d items are over the limit", ROW_LEAST);
+    if (row_local_bytes(tuning, p->layout.head_dim) > device->info.limits.local_memory_bytes)
+        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED,
+                         "head_dim %" PRIu32 ": %" PRIu64 " bytes of local memory don't do",
+                         p->layout.head_dim, device->info.limits.local_memory_bytes);
     return zm_kv_layout_accepts(ZM_FAMILY_GPU, &p->layout, refusal);
 }
 
