@@ -31,28 +31,29 @@ def transcript(said):
           f"{said['peak_rss_bytes'] / 1e6:.0f} MB of memory at most")
 
 
-def encoder_error(report):
-    errors = [row["relative_l2"] for row in report["rows"] if row["what"] == "encoder.output"]
-    return float("inf") if errors[0] is None else errors[0]
+def error(report, what):
+    """Relative L2 of one row; infinite where it could not be formed."""
+    value = [row["relative_l2"] for row in report["rows"] if row["what"] == what][0]
+    return float("inf") if value is None else value
 
 
 def summary(folder):
     before, after = (read(folder / f"{name}.json") for name in ("before", "after"))
     texts = [said["files"][0]["text"] for said in (before, after)]
     tokens = [said["files"][0]["tokens"] for said in (before, after)]
-    same = texts[0] == texts[1] and tokens[0] == tokens[1]
-    good = same
+    good = texts[0] == texts[1] and tokens[0] == tokens[1]
     print(f"Device       {device(after['device'])}")
-    print(f"Transcripts  {'the same' if same else 'DIFFERENT'}: {len(tokens[0])} tokens before, "
+    print(f"Transcripts  {'the same' if good else 'DIFFERENT'}: {len(tokens[0])} tokens before, "
           f"{len(tokens[1])} after conversion")
-    for name, words in (("pair", "between the two"), ("truth_before", "Pre-LN from the truth"),
-                        ("truth_after", "Pre-RMSNorm from the truth")):
+    print(f"Relative L2  (limit {LIMIT:.0e})             encoder   logits   same greedy tokens")
+    for name, words in (("pair", "converted from original"),
+                        ("truth_before", "original from float64"),
+                        ("truth_after", "converted from float64")):
         report = read(folder / f"{name}.json")
-        error = encoder_error(report)
-        good = good and error <= LIMIT and report["equal"]
-        print(f"Encoder      {error:.1e} {words} (relative L2, limit {LIMIT:.0e}); all outputs "
-              f"{'equal' if report['equal'] else 'NOT EQUAL'} within {report['tolerance']:.0e}, "
-              f"{report['tokens_equal']} of {report['tokens']} greedy tokens the same")
+        errors = [error(report, what) for what in ("encoder.output", "logits")]
+        good = good and max(errors) <= LIMIT and report["tokens"] == report["tokens_equal"]
+        print(f"             {words:26} {errors[0]:9.1e} {errors[1]:9.1e}   "
+              f"{report['tokens_equal']} of {report['tokens']}")
     print("Result       " + ("the converted model is the same function, without the mean"
                              if good else "the models DIFFER"))
     return good

@@ -17,43 +17,23 @@
 
 #include <zeromean/audio.h>
 
+#include "scratch.h"
+#include "support/random.h"
+
 #define PI 3.14159265358979323846
 
-static char folder[256];
+#define SEED 20230521u
 
-/* What the library logged. */
-typedef struct messages {
-    int errors, warnings;
-    char last[2048];
-} messages;
-
-static void remember(void *user, zm_log_level level, const char *message)
-{
-    messages *seen = user;
-    seen->errors += level == ZM_LOG_ERROR;
-    seen->warnings += level == ZM_LOG_WARNING;
-    snprintf(seen->last, sizeof(seen->last), "%s", message);
-}
+static void *folder; /* of this program, made by scratch_setup */
 
 static const char *path_of(const char *name)
 {
-    static char path[512];
-    snprintf(path, sizeof(path), "%s/%s", folder, name);
-    return path;
-}
-
-static uint32_t next_random(uint32_t *state)
-{
-    *state = *state * 1664525u + 1013904223u;
-    return *state >> 8;
+    return scratch_path(&folder, name);
 }
 
 static void write_bytes(const char *name, const void *bytes, size_t size)
 {
-    FILE *file = fopen(path_of(name), "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(bytes, 1, size, file), size);
-    assert_int_equal(fclose(file), 0);
+    scratch_write(path_of(name), bytes, size);
 }
 
 static uint8_t *read_bytes(const char *name, size_t *size)
@@ -107,10 +87,10 @@ static void check_tone(int format, int rate, int channels, double tolerance)
     const double hertz = 440;
     float *samples = NULL;
     size_t count = 0;
-    messages seen = {0};
-    const zm_log log = {remember, &seen, ZM_LOG_DEFAULT};
+    scratch_log seen;
+    scratch_log_init(&seen);
     write_tone("tone", format, rate, channels, frames, hertz);
-    assert_int_equal(zm_audio_read(path_of("tone"), &log, &samples, &count), ZM_OK);
+    assert_int_equal(zm_audio_read(path_of("tone"), &seen.log, &samples, &count), ZM_OK);
     assert_int_equal(seen.errors + seen.warnings, 0);
     assert_int_equal(count, (size_t)((double)frames * ZM_AUDIO_RATE / rate + 0.5));
     double distance = distance_from_tone(samples, count, channels, hertz);
@@ -188,13 +168,13 @@ static void check_refused_path(const char *path, zm_status expected)
 {
     float *samples = (float *)&folder;
     size_t count = 77;
-    messages seen = {0};
-    const zm_log log = {remember, &seen, ZM_LOG_DEFAULT};
-    zm_status status = zm_audio_read(path, &log, &samples, &count);
+    scratch_log seen;
+    scratch_log_init(&seen);
+    zm_status status = zm_audio_read(path, &seen.log, &samples, &count);
     if (status != expected)
         fail_msg("%s: %s, expected %s", path, zm_status_name(status), zm_status_name(expected));
     assert_int_equal(seen.errors, 1);
-    assert_non_null(strstr(seen.last, path));
+    assert_non_null(strstr(seen.error, path));
     assert_ptr_equal(samples, &folder);
     assert_int_equal(count, 77);
 }
@@ -202,6 +182,32 @@ static void check_refused_path(const char *path, zm_status expected)
 static void check_refused(const char *name, zm_status expected)
 {
     check_refused_path(path_of(name), expected);
+}
+
+/* What the refusal says. */
+static void check_reason(const char *name, const char *part)
+{
+    float *samples;
+    size_t count;
+    scratch_log seen;
+    scratch_log_init(&seen);
+    assert_int_not_equal(zm_audio_read(path_of(name), &seen.log, &samples, &count), ZM_OK);
+    assert_non_null(strstr(seen.error, part));
+    assert_null(strstr(seen.error, "finite"));
+}
+
+/* Root may read everything, so it is somebody else for the moment. */
+static void test_no_permission(void **state)
+{
+    (void)state;
+    const uid_t user = geteuid();
+    write_tone("secret", SF_FORMAT_WAV | SF_FORMAT_PCM_16, 16000, 1, 100, 440);
+    assert_int_equal(chmod(path_of("secret"), 0), 0);
+    assert_int_equal(chmod(folder, 0755), 0);
+    assert_int_equal(user == 0 ? seteuid(65534) : 0, 0);
+    check_refused("secret", ZM_ERROR_IO);
+    check_reason("secret", "make it readable");
+    assert_int_equal(seteuid(user), 0);
 }
 
 static void test_no_audio_file(void **state)
@@ -261,6 +267,8 @@ static void test_samples_that_are_not_finite(void **state)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         write_float_file("bad", bad[i]);
         check_refused("bad", ZM_ERROR_BAD_FORMAT);
+        if (isfinite(bad[i]))
+            check_reason("bad", "1e+30");
     }
     float *samples;
     size_t count;
@@ -299,10 +307,23 @@ static void test_headers_that_lie(void **state)
     check_refused("channels0", ZM_ERROR_BAD_FORMAT);
     write_patched("channels200", CHANNELS, "\xc8\x00", 2);
     check_refused("channels200", ZM_ERROR_BAD_FORMAT);
-    write_patched("endless", DATA_SIZE, "\xff\xff\xff\x7f", 4);
-    assert_int_equal(zm_audio_read(path_of("endless"), NULL, &samples, &count), ZM_OK);
-    assert_int_equal(count, 1000);
-    free(samples);
+    static const struct {
+        const char *size;
+        int warnings;
+    } sizes[] = {{"\xff\xff\xff\x7f", 1},
+                 {"\xd2\x07\x00\x00", 1},
+                 /* whole, and not known yet when the header was written */
+                 {"\xd0\x07\x00\x00", 0},
+                 {"\xff\xff\xff\xff", 0}};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        scratch_log seen;
+        scratch_log_init(&seen);
+        write_patched("endless", DATA_SIZE, sizes[i].size, 4);
+        assert_int_equal(zm_audio_read(path_of("endless"), &seen.log, &samples, &count), ZM_OK);
+        assert_int_equal(count, 1000);
+        assert_int_equal(seen.warnings, sizes[i].warnings);
+        free(samples);
+    }
 }
 
 /* Damaged bytes anywhere: a refusal with its one line, or finite samples. */
@@ -312,9 +333,9 @@ static void test_damaged_files(void **state)
     static const int formats[] = {SF_FORMAT_WAV | SF_FORMAT_PCM_16, SF_FORMAT_WAV | SF_FORMAT_FLOAT,
                                   SF_FORMAT_FLAC | SF_FORMAT_PCM_16,
                                   SF_FORMAT_OGG | SF_FORMAT_VORBIS};
-    uint32_t seed = 20230521;
+    uint64_t random = SEED;
     int refused = 0, read = 0;
-    print_message("seed %u\n", (unsigned)seed);
+    print_message("seed %u\n", SEED);
     for (size_t f = 0; f < sizeof(formats) / sizeof(formats[0]); f++) {
         size_t size;
         write_tone("good", formats[f], 16000, 2, 3000, 440);
@@ -325,14 +346,14 @@ static void test_damaged_files(void **state)
             memcpy(damaged, file, size);
             size_t reach = round % 2 ? size : size < 64 ? size : 64; /* headers most of all */
             for (int k = 0; k < 1 + round % 5; k++)
-                damaged[next_random(&seed) % reach] = (uint8_t)next_random(&seed);
+                damaged[test_random_below(&random, reach)] = (uint8_t)test_random(&random);
             write_bytes("damaged", damaged, size);
             free(damaged);
             float *samples = NULL;
             size_t count = 0;
-            messages seen = {0};
-            const zm_log log = {remember, &seen, ZM_LOG_DEFAULT};
-            zm_status status = zm_audio_read(path_of("damaged"), &log, &samples, &count);
+            scratch_log seen;
+            scratch_log_init(&seen);
+            zm_status status = zm_audio_read(path_of("damaged"), &seen.log, &samples, &count);
             assert_int_equal(seen.errors, status == ZM_OK ? 0 : 1);
             assert_true((status == ZM_OK) == (count > 0));
             for (size_t i = 0; i < count; i++)
@@ -356,14 +377,28 @@ static float *make_chirp(void)
     assert_non_null(samples);
     for (int i = 0; i < CHIRP_SAMPLES; i++) {
         double t = i / 16000.0;
-        double noise = (next_random(&state) / 16777216.0 - 0.5) * 0.002;
+        state = state * 1664525u + 1013904223u;
+        double noise = ((state >> 8) / 16777216.0 - 0.5) * 0.002;
         double tone = 0.4 * sin(2 * PI * (50 * t + 7850.0 / 60 * t * t));
         samples[i] = i >= 160000 && i < 192000 ? 0 : (float)(tone + noise);
     }
     return samples;
 }
 
-/* Cut off: as much as there is. */
+/* Reads the file cut off to size; gives the number of samples. */
+static size_t read_cut(const uint8_t *file, size_t size, scratch_log *seen)
+{
+    float *samples;
+    size_t count;
+    scratch_log_init(seen);
+    write_bytes("cut", file, size);
+    assert_int_equal(zm_audio_read(path_of("cut"), &seen->log, &samples, &count), ZM_OK);
+    assert_int_equal(seen->errors, 0);
+    free(samples);
+    return count;
+}
+
+/* Cut off: as much as there is, and a warning that says so. */
 static void test_truncated_files(void **state)
 {
     (void)state;
@@ -371,19 +406,23 @@ static void test_truncated_files(void **state)
                                   SF_FORMAT_OGG | SF_FORMAT_VORBIS};
     float *chirp = make_chirp();
     for (size_t i = 0; i < 2; i++) {
-        float *samples;
-        size_t count, size;
+        size_t size;
+        scratch_log seen;
         SF_INFO info = {.samplerate = 16000, .channels = 1, .format = formats[i]};
         SNDFILE *out = sf_open(path_of("cut"), SFM_WRITE, &info);
         assert_non_null(out);
         assert_int_equal(sf_write_float(out, chirp, 160000), 160000);
         sf_close(out);
         uint8_t *file = read_bytes("cut", &size);
-        write_bytes("cut", file, size / 2);
+        assert_int_equal(read_cut(file, size, &seen), 160000);
+        assert_int_equal(seen.warnings, 0);
+        assert_in_range(read_cut(file, size / 2, &seen), 10000, 120000);
+        assert_int_equal(seen.warnings, 1);
+        assert_non_null(strstr(seen.warning, path_of("cut")));
+        assert_non_null(strstr(seen.warning, i ? "breaks off after" : "of 10.0 s"));
+        read_cut(file, size - 2, &seen);
+        assert_int_equal(seen.warnings, 1);
         free(file);
-        assert_int_equal(zm_audio_read(path_of("cut"), NULL, &samples, &count), ZM_OK);
-        assert_in_range(count, 10000, 120000);
-        free(samples);
     }
     free(chirp);
 }
@@ -487,21 +526,13 @@ const char *__lsan_default_suppressions(void)
 static int make_folder(void **state)
 {
     (void)state;
-    const char *base = getenv("TMPDIR");
-    snprintf(folder, sizeof(folder), "%s/zeromean-audio-XXXXXX", base && *base ? base : "/tmp");
-    return mkdtemp(folder) ? 0 : -1;
+    return scratch_setup(&folder);
 }
 
 static int remove_folder(void **state)
 {
     (void)state;
-    static const char *const names[] = {
-        "tone",    "exact",     "high",        "empty",   "text", "half-header", "none",
-        "short",   "bad",       "loud",        "rate0",   "cut",  "rate100",     "rate2g",
-        "endless", "channels0", "channels200", "damaged", "good"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        unlink(path_of(names[i]));
-    return rmdir(folder);
+    return scratch_teardown(&folder);
 }
 
 int main(void)
@@ -512,6 +543,7 @@ int main(void)
         cmocka_unit_test(test_no_resampling_is_exact),
         cmocka_unit_test(test_resampling_does_not_alias),
         cmocka_unit_test(test_no_audio_file),
+        cmocka_unit_test(test_no_permission),
         cmocka_unit_test(test_no_samples),
         cmocka_unit_test(test_shortest_file),
         cmocka_unit_test(test_samples_that_are_not_finite),

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device/device.h"
 #include "ops/op_run.h"
 
 #define MAX_CANDIDATES 16
@@ -16,7 +17,7 @@
 
 static const char usage[] =
     "usage: checkop [--device D] [--op GLOB] [--kernel [OP=]GLOB] [--small] [--repeat N]\n"
-    "               [--seed S] [--case N] [--list]\n"
+    "               [--shaders DIR] [--seed S] [--case N] [--list]\n"
     "\n"
     "Runs the cases of the ops on a device, with each kernel candidate that takes them, and\n"
     "compares with the plain-C reference in float64.\n"
@@ -25,6 +26,7 @@ static const char usage[] =
     "  --kernel [OP=]GLOB  only these candidates; of weights and caches, the layout that they ask\n"
     "                      for is used\n"
     "  --small             only the few small cases that slow devices manage\n"
+    "  --shaders DIR       the kernels from files in DIR, not those that are built in\n"
     "  --repeat N          runs each case N times and asks for the same bits; default 2\n"
     "  --seed S            of the inputs; default 1\n"
     "  --case N            only this case of each op, and what it is\n"
@@ -32,7 +34,7 @@ static const char usage[] =
     "exit code: 0 all passed, 1 something failed, 2 usage\n";
 
 typedef struct options {
-    const char *device, *op, *kernel;
+    const char *device, *op, *kernel, *shaders;
     uint64_t seed, repeat;
     long only; /* -1 = all cases */
     bool list, small;
@@ -312,7 +314,8 @@ static bool open_device(session *s, const zm_environment *environment)
     zm_log log = {keep_message, s, ZM_LOG_ERROR};
     const char *spec = s->opt->device ? s->opt->device : environment->device;
     zm_device_params params = {.spec = spec, .log = &log, .cache_dir = environment->cache_dir};
-    if (zm_device_open(&params, &s->device) || zm_stream_create(s->device, NULL, &s->stream)) {
+    if (zm_device_open(&params, &s->device) || zm_stream_create(s->device, NULL, &s->stream) ||
+        (s->opt->shaders && zm_device_set_shader_dir(s->device, s->opt->shaders))) {
         fprintf(stderr, "checkop: %s\n", s->message);
         return false;
     }
@@ -384,6 +387,7 @@ static bool parse_option(int option, options *opt)
     case 'o': opt->op = optarg; return true;
     case 'k': return parse_kernel(optarg, opt);
     case 'l': opt->list = true; return true;
+    case 'f': opt->shaders = optarg; return true;
     case 'm': opt->small = true; return true;
     case 's':
     case 'c':
@@ -403,12 +407,17 @@ static bool parse_option(int option, options *opt)
 
 int main(int argc, char **argv)
 {
-    static const struct option names[] = {
-        {"device", required_argument, NULL, 'd'}, {"op", required_argument, NULL, 'o'},
-        {"kernel", required_argument, NULL, 'k'}, {"seed", required_argument, NULL, 's'},
-        {"case", required_argument, NULL, 'c'},   {"repeat", required_argument, NULL, 'r'},
-        {"small", no_argument, NULL, 'm'},        {"list", no_argument, NULL, 'l'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+    static const struct option names[] = {{"device", required_argument, NULL, 'd'},
+                                          {"op", required_argument, NULL, 'o'},
+                                          {"kernel", required_argument, NULL, 'k'},
+                                          {"seed", required_argument, NULL, 's'},
+                                          {"case", required_argument, NULL, 'c'},
+                                          {"repeat", required_argument, NULL, 'r'},
+                                          {"shaders", required_argument, NULL, 'f'},
+                                          {"small", no_argument, NULL, 'm'},
+                                          {"list", no_argument, NULL, 'l'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
     options opt = {.op = "*", .kernel = "*", .kernel_op = "*", .seed = 1, .repeat = 2, .only = -1};
     int option;
     while ((option = getopt_long(argc, argv, "h", names, NULL)) != -1) {

@@ -6,6 +6,7 @@ usage: cli.py PROGRAM
 """
 import json
 import os
+import pty
 import re
 import shutil
 import signal
@@ -88,6 +89,20 @@ class Devices(Program):
         kinds = [device["backend"] for device in self.json("devices")["devices"]]
         self.assertIn("opencl", kinds, "without an OpenCL device these tests prove little")
 
+    def test_a_driver_without_devices_is_said(self):
+        """PoCL that can write nowhere gives no device."""
+        model = tiny_model.write(self.scratch / "model")
+        wav = write_wav(self.scratch / "a.wav", 1)
+        nowhere = {"HOME": "/proc", "POCL_CACHE_DIR": "/proc/none", "XDG_CACHE_HOME": "/proc"}
+        done = self.run_program("transcribe", model, wav, env=nowhere)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        warning, device = done.stderr.decode().splitlines()[:2]
+        self.assertIn("warning: ", warning)
+        self.assertIn("POCL_CACHE_DIR", warning)
+        self.assertIn("device host:", device)
+        done = self.run_program("transcribe", model, wav, *HOST, env=nowhere)
+        self.assertNotIn(b"OpenCL", done.stderr)
+
     def test_full_disk(self):
         with open("/dev/full", "wb") as full:
             for arguments in (["devices"], ["devices", "--json"], ["--help"]):
@@ -137,7 +152,7 @@ class Models(Program):
     def test_convert_leaves_what_is_there(self):
         self.out.mkdir()
         (self.out / "mine").write_text("x")
-        self.failure("convert", self.model, self.out)
+        self.assertIn("--overwrite", self.failure("convert", self.model, self.out))
         self.assertEqual([path.name for path in self.out.iterdir()], ["mine"])
 
     def test_convert_overwrites_when_told(self):
@@ -146,6 +161,14 @@ class Models(Program):
         again = self.json("convert", self.model, self.out, "--overwrite")
         self.assertEqual(first, again)
         self.assertEqual(self.json("inspect", self.out)["model"]["norm"], "rms_norm")
+
+    def test_convert_twice_copies(self):
+        self.assertFalse(self.json("convert", self.model, self.out)["copied"])
+        again = self.scratch / "again"
+        self.assertIn("only copied", self.ok("convert", self.out, again))
+        self.assertEqual((again / "model.safetensors").read_bytes(),
+                         (self.out / "model.safetensors").read_bytes())
+        self.assertTrue(self.json("convert", self.out, again, "--overwrite")["copied"])
 
     def test_convert_type(self):
         self.ok("convert", self.model, self.out, "--type", "f16")
@@ -166,6 +189,34 @@ class Models(Program):
                     arguments = [*command, wrong]
                 self.failure(*arguments)
         self.nothing_left()
+
+    def test_what_to_give_instead(self):
+        self.assertNotIn("zm_", self.failure("inspect", ""))
+        self.assertIn("give the directory", self.failure("inspect", ROOT / "README.md"))
+
+    def test_a_layer_too_many_is_one_line(self):
+        config = {**tiny_model.config(), "encoder_layers": 1}
+        (self.model / "config.json").write_text(json.dumps(config))
+        self.assertIn("no known part", self.failure("convert", self.model, self.out))
+        self.nothing_left()
+
+    def test_closed_streams(self):
+        """Nothing is begun, and no file gets what was meant for a stream."""
+        def run(redirection):
+            return subprocess.run(["sh", "-c", f'exec "$@" {redirection}', "sh", self.path, "convert",
+                                   self.model, self.out], capture_output=True, check=False,
+                                  timeout=60)
+        done = run(">&-")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"standard output is closed", done.stderr)
+        self.assertFalse(self.out.exists())
+        self.assertEqual(run("<&- 2>&-").returncode, 0)
+        self.ok("inspect", self.out)
+
+    def test_check_says_how_many_tokens_there_can_be(self):
+        done = self.run_program("check", self.model, self.model, *HOST, "--tokens", "100000")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr.decode(), r"room for \d+ tokens, not for 100000")
 
     def broken(self, name, data):
         path = self.model / name
@@ -268,6 +319,8 @@ class Models(Program):
         done = self.run_program("transcribe", self.model, self.wav, *HOST)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertRegex(done.stderr.decode(), r"^zeromean: device host: .*\n")
+        done = self.run_program("transcribe", self.model, self.wav, *HOST, "--verbose")
+        self.assertEqual(done.stderr.count(b"device host:"), 1)
 
     def test_transcribe_json(self):
         said = self.json("transcribe", self.model, self.wav, *HOST, "--repeat", "2")
@@ -327,6 +380,50 @@ class Interrupt(Program):
                 self.assertEqual((process.returncode, output), (1, b""), error)
                 self.assertEqual(error.count(b"\n"), 1, error)
             self.assertEqual(list(self.scratch.iterdir()), [])
+
+
+    def test_a_signal_stops_plain_c(self):
+        """Where a window takes long, nobody waits for its end."""
+        model = program.required("ZEROMEAN_MODELS_DIR") / "whisper-tiny.en"
+        wav = program.speech(self.scratch / "speech.wav")
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup's children inherit that it is ignored
+        for number, command in ((signal.SIGINT, ["transcribe", model, wav]),
+                                (signal.SIGHUP, ["check", model, model])):
+            process = subprocess.Popen([self.path, *command, *HOST], stderr=subprocess.PIPE,
+                                       stdout=subprocess.DEVNULL)
+            self.assertIn(b"device host", process.stderr.readline())
+            time.sleep(1.5)  # it packs the weights, or is in the encoder
+            self.assertIsNone(process.poll())
+            process.send_signal(number)
+            start = time.monotonic()
+            _, error = process.communicate(timeout=120)
+            self.assertLess(time.monotonic() - start, 8)  # under 2 s on a quiet machine
+            self.assertEqual((process.returncode, error), (1, b"zeromean: interrupted\n"))
+
+
+class Terminal(Program):
+    def test_the_bar_comes_back(self):
+        """It makes room for text, and is there again for the next file."""
+        model = tiny_model.write(self.scratch / "model")
+        wav = write_wav(self.scratch / "a.wav", 2)
+        ours, theirs = pty.openpty()
+        with subprocess.Popen([self.path, "transcribe", model, wav, wav, *HOST], stdout=theirs,
+                              stderr=theirs, stdin=subprocess.DEVNULL) as process:
+            os.close(theirs)
+            shown = b""
+            while True:
+                try:
+                    piece = os.read(ours, 65536)
+                except OSError:  # the other end is closed
+                    break
+                if not piece:
+                    break
+                shown += piece
+        os.close(ours)
+        self.assertEqual(process.returncode, 0, shown)
+        first, second = shown.split(b"==\r\n")[1:]
+        for part in (first, second):
+            self.assertIn(b"transcribe   [", part)
 
 
 class Documentation(Program):

@@ -17,11 +17,13 @@
 
 #include "common/half.h"
 #include "common/hash.h"
+#include "model/architecture.h"
 #include "model_files.h"
 #include "scratch.h"
 
 #define SEED 20240611u
-#define WRITER "model.encoder.layers.1.fc2.weight"
+#define ENCODER "model.encoder."
+#define WRITER ENCODER "layers.1.fc2.weight"
 #define READER "model.decoder.layers.0.encoder_attn.k_proj.weight"
 
 static char *home, *input, *output; /* a folder, and two names in it */
@@ -140,7 +142,7 @@ static void check_hash(const char *hex)
 static void test_output(void **state)
 {
     (void)state;
-    test_write_whisper(input, ZM_F16, 100, SEED);
+    test_write_whisper(input, &(test_whisper){.seed = SEED, .type = ZM_F16});
     test_write_text(input, "notes.txt", "kept\n");
     test_write_text(input, "empty.txt", "");
     test_write_text(input, "pytorch_model.bin", "other weights\n");
@@ -189,7 +191,7 @@ static void test_types(void **state)
         zm_dtype type;
         double least, most; /* rounding */
     } cases[] = {{ZM_F32, 1e-9, 6e-8}, {ZM_F16, 1e-4, 4e-4}, {ZM_F64, 0.0, 1e-16}};
-    test_write_whisper(input, ZM_F32, 100, SEED);
+    test_write_whisper(input, &(test_whisper){.seed = SEED});
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         zm_convert_report report;
         char *path = test_format("%s/%s", home, zm_dtype_name(cases[i].type));
@@ -208,7 +210,7 @@ static void test_types(void **state)
 static void test_same_result(void **state)
 {
     (void)state;
-    test_write_whisper(input, ZM_F32, 100, SEED);
+    test_write_whisper(input, &(test_whisper){.seed = SEED});
     assert_int_equal(convert(input, output, ZM_DTYPE_NONE, NULL), ZM_OK);
     size_t size, other_size;
     char *bytes = test_read_file(output, "model.safetensors", &size);
@@ -235,6 +237,54 @@ static void test_same_result(void **state)
     free(again);
     free(shards);
     free(joined);
+}
+
+/* RMSNorm does not ignore the mean: what is converted must not be recentred again, nor what never
+ * was LayerNorm. */
+static void test_already_rms_norm(void **state)
+{
+    (void)state;
+    zm_convert_report report;
+    char *again = test_format("%s/again", home), *half = test_format("%s/half", home);
+    char *foreign = test_format("%s/foreign", home), *kept = test_format("%s/kept", home);
+    test_write_whisper(input, &(test_whisper){.seed = SEED});
+    assert_int_equal(convert(input, output, ZM_DTYPE_NONE, &report), ZM_OK);
+    assert_false(report.copied);
+    assert_int_equal(convert(output, again, ZM_DTYPE_NONE, &report), ZM_OK);
+    assert_true(report.copied && report.recentred == 0 && report.rounding == 0.0);
+    size_t size, other_size;
+    char *bytes = test_read_file(output, "model.safetensors", &size);
+    char *other = test_read_file(again, "model.safetensors", &other_size);
+    assert_int_equal(size, other_size);
+    assert_memory_equal(bytes, other, size); /* its origin, too */
+    assert_int_equal(scratch_count(again), scratch_count(output));
+    assert_int_equal(convert(output, half, ZM_F16, &report), ZM_OK);
+    assert_true(report.copied && report.rounding > 1e-5);
+
+    const zm_model_tensor unknown = {
+        .name = "model.unknown", .dtype = ZM_F32, .rank = 1, .shape = {4}};
+    test_copy_model(input, foreign,
+                    &(test_changes){.norm = "rms_norm", .put = &unknown, .put_count = 1});
+    assert_int_equal(convert(foreign, kept, ZM_DTYPE_NONE, &report), ZM_OK);
+    zm_model *before = open_model(foreign), *after = open_model(kept);
+    assert_int_equal(zm_model_get_info(after)->norm, ZM_NORM_RMS);
+    assert_string_equal(zm_model_get_metadata(after, "zeromean.source_sha256"),
+                        report.source_sha256);
+    for (size_t i = 0; i < zm_model_get_info(before)->tensor_count; i++) {
+        const zm_model_tensor *a = zm_model_get_tensor(before, i);
+        const zm_model_tensor *b = zm_model_get_tensor(after, i);
+        assert_string_equal(a->name, b->name);
+        assert_int_equal(a->dtype, b->dtype);
+        assert_memory_equal(a->data, b->data, a->bytes);
+    }
+    zm_model_close(&before);
+    zm_model_close(&after);
+    free(bytes);
+    free(other);
+    free(again);
+    free(half);
+    free(foreign);
+    free(kept);
 }
 
 /* ---- what is refused ---- */
@@ -268,6 +318,8 @@ static void expect_refusal(const char *from, const char *to, zm_dtype type, zm_s
     assert_int_equal(got, status);
     assert_non_null(strstr(remembered.error, named));
     assert_null(strchr(remembered.error, '\n'));
+    if (status == ZM_ERROR_UNSUPPORTED) /* of the model: which one */
+        assert_non_null(strstr(remembered.error, from));
     assert_int_equal(scratch_count(home), entries);
 }
 
@@ -277,6 +329,10 @@ static void test_refused_tensors(void **state)
     static spoiler nan_reader = {READER, 100, NAN}, inf_writer = {WRITER, 77, INFINITY},
                    large = {READER, 5, 70000.0},
                    nan_table = {"model.decoder.embed_tokens.weight", 3199, NAN};
+    static const zm_model_tensor
+        scale = {.name = ENCODER "layers.0.ls1.gamma", .dtype = ZM_F32, .rank = 1, .shape = {4}},
+        third = {.name = ENCODER "layers.2.fc2.bias", .dtype = ZM_F32, .rank = 1, .shape = {4}},
+        integers = {.name = WRITER, .dtype = ZM_I32, .rank = 2, .shape = {TEST_D, TEST_ENCODER_FF}};
     const struct {
         test_changes changes;
         zm_dtype type;
@@ -287,15 +343,14 @@ static void test_refused_tensors(void **state)
         {{.edit = spoil, .user = &inf_writer}, 0, ZM_ERROR_UNSUPPORTED, WRITER ": element 77 "},
         {{.edit = spoil, .user = &nan_table}, ZM_F32, ZM_ERROR_UNSUPPORTED, ": element 3199 "},
         {{.edit = spoil, .user = &large}, ZM_F16, ZM_ERROR_UNSUPPORTED, READER ": element 5 "},
-        {{.add = "model.encoder.layers.0.ls1.gamma"}, 0, ZM_ERROR_UNSUPPORTED, "ls1.gamma"},
-        {{.add = "model.encoder.layers.2.fc2.bias"}, 0, ZM_ERROR_UNSUPPORTED, "layers.2.fc2.bias"},
+        {{.put = &scale, .put_count = 1}, 0, ZM_ERROR_UNSUPPORTED, "ls1.gamma"},
+        {{.put = &third, .put_count = 1}, 0, ZM_ERROR_UNSUPPORTED, "layers.2.fc2.bias"},
         {{.drop = WRITER}, 0, ZM_ERROR_BAD_FORMAT, WRITER},
         {{.drop = "model.encoder.layers.1.fc2.bias"}, 0, ZM_ERROR_BAD_FORMAT, "fc2.bias"},
-        {{.integer = WRITER}, 0, ZM_ERROR_UNSUPPORTED, WRITER},
-        {{.norm = "rms_norm"}, 0, ZM_ERROR_UNSUPPORTED, "rms_norm already"},
+        {{.put = &integers, .put_count = 1}, 0, ZM_ERROR_UNSUPPORTED, WRITER},
     };
     char *original = test_format("%s/original", home);
-    test_write_whisper(original, ZM_F32, 100, SEED);
+    test_write_whisper(original, &(test_whisper){.seed = SEED});
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char *bad = test_format("%s/bad%zu", home, i);
         test_copy_model(original, bad, &cases[i].changes);
@@ -308,7 +363,7 @@ static void test_refused_tensors(void **state)
 static void test_refused_arguments(void **state)
 {
     (void)state;
-    test_write_whisper(input, ZM_F32, 100, SEED);
+    test_write_whisper(input, &(test_whisper){.seed = SEED});
     char *inside = test_format("%s/out", input), *missing = test_format("%s/no/where", home);
     char *same = test_format("%s/./in/", home), *file = test_format("%s/file", home);
     char *link = test_format("%s/link", home), *below_link = test_format("%s/link/out", home);
@@ -348,6 +403,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_output, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_types, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_same_result, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_already_rms_norm, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refused_tensors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refused_arguments, set_up, tear_down),
     };

@@ -61,7 +61,6 @@ static void any_failing_call_is_survived(void **state)
     (void)state;
     assert_int_equal(open_and_exercise("opencl"), ZM_OK); /* the cache is warm from here on */
     shim.calls = 0;
-    shim.created = shim.released = 0;
     assert_int_equal(open_and_exercise("opencl"), ZM_OK);
     unsigned total = shim.calls, failures = 0;
     assert_in_range(total, 50, 1000);
@@ -112,6 +111,32 @@ static void a_device_goes_on_after_any_failing_call(void **state)
     assert_true(capture_has(&messages, "clFinish failed"));
     zm_device_close(&device);
     assert_int_equal(shim.created, shim.released);
+}
+
+static void a_failing_compiler_is_survived(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        zm_status status;
+    } cases[] = {
+        {"clCreateProgramWithSource", ZM_ERROR_DEVICE},
+        {"clBuildProgram", ZM_ERROR_DEVICE},
+        {"clCreateKernel", ZM_ERROR_DEVICE},
+        {"clGetKernelWorkGroupInfo", ZM_ERROR_DEVICE},
+        {"clGetProgramInfo", ZM_OK},          /* not kept in the cache, but it runs */
+        {"clGetProgramBuildInfo", ZM_OK},     /* nothing to log */
+        {"clCreateProgramWithBinary", ZM_OK}, /* now there is one in the cache: built again */
+        {NULL, ZM_OK},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        capture_clear(&messages);
+        shim.fail_name = cases[i].name;
+        assert_int_equal(open_and_exercise("opencl"), cases[i].status);
+        assert_int_equal(shim.created, shim.released);
+        bool cached = capture_has(&messages, "taken from the cache");
+        assert_int_equal(cached, cases[i].name == NULL);
+    }
 }
 
 static void a_command_that_failed_later_comes_back_from_the_wait(void **state)
@@ -175,8 +200,8 @@ static void broken_platforms_are_skipped(void **state)
     shim.broken_platforms = true;
     assert_int_equal(open_and_exercise("opencl:0"), ZM_OK);
     assert_int_equal(open_and_exercise("opencl:pocl"), ZM_OK);
-    assert_true(capture_has(&messages, "has no devices (CL_DEVICE_NOT_FOUND); skipped"));
-    assert_true(capture_has(&messages, "has no devices (CL_INVALID_PLATFORM); skipped"));
+    assert_true(capture_has(&messages, "has no devices (CL_DEVICE_NOT_FOUND)"));
+    assert_true(capture_has(&messages, "has no devices (CL_INVALID_PLATFORM)"));
 }
 
 static void old_devices_are_skipped(void **state)
@@ -195,6 +220,38 @@ static void old_devices_are_skipped(void **state)
     shim.device_version = "OpenCL 3.0 whatever";
     assert_int_equal(zm_device_open(&params, &device), ZM_OK);
     zm_device_close(&device);
+}
+
+/* The default is the host then, and the user is told why; whoever asks for the host knows. */
+static void a_driver_that_is_of_no_use_is_said(void **state)
+{
+    (void)state;
+    zm_device *device = NULL;
+    const zm_log warnings = capture_log(&messages, ZM_LOG_WARNING);
+    zm_device_params params = {.log = &warnings};
+    capture_clear(&messages);
+    shim.device_version = "OpenCL 1.1 x";
+    assert_int_equal(zm_device_open(&params, &device), ZM_OK);
+    assert_string_equal(zm_device_get_info(device)->spec, "host");
+    assert_true(capture_has(&messages, "no OpenCL device is usable ('"));
+    assert_true(capture_has(&messages, "older than OpenCL 1.2"));
+    zm_device_close(&device);
+    capture_clear(&messages);
+    shim.device_version = NULL;
+    shim.fail_name = "clGetPlatformIDs";
+    assert_int_equal(zm_device_open(&params, &device), ZM_OK);
+    assert_true(capture_has(&messages, "(no platforms"));
+    zm_device_close(&device);
+    capture_clear(&messages);
+    params.spec = "host";
+    assert_int_equal(zm_device_open(&params, &device), ZM_OK);
+    zm_device_close(&device);
+    params.spec = NULL;
+    shim.fail_name = NULL;
+    shim.broken_platforms = true; /* beside one that works */
+    assert_int_equal(zm_device_open(&params, &device), ZM_OK);
+    zm_device_close(&device);
+    assert_int_equal(messages.used, 0);
 }
 
 static void alignment_is_told_in_bits(void **state)
@@ -346,7 +403,7 @@ static int process_main(const char *spec, const char *shaders)
 
 static void write_icd(const char *directory, const char *name, const char *library)
 {
-    char path[256];
+    char path[320];
     snprintf(path, sizeof(path), "%s/%s", directory, name);
     FILE *file = fopen(path, "w");
     assert_non_null(file);
@@ -357,7 +414,7 @@ static void write_icd(const char *directory, const char *name, const char *libra
 static void missing_and_broken_drivers_are_no_crash(void **state)
 {
     (void)state;
-    char vendors[128];
+    char vendors[256];
     snprintf(vendors, sizeof(vendors), "%s/vendors/", folder.root);
     assert_int_equal(mkdir(vendors, 0700), 0);
     assert_int_equal(run_with("OCL_ICD_VENDORS", vendors, "opencl"), ZM_ERROR_NOT_FOUND);
@@ -382,10 +439,12 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         SHIMMED(any_failing_call_is_survived),
         SHIMMED(a_device_goes_on_after_any_failing_call),
+        SHIMMED(a_failing_compiler_is_survived),
         SHIMMED(a_command_that_failed_later_comes_back_from_the_wait),
         SHIMMED(the_default_falls_back_to_the_host_and_says_so),
         SHIMMED(broken_platforms_are_skipped),
         SHIMMED(old_devices_are_skipped),
+        SHIMMED(a_driver_that_is_of_no_use_is_said),
         SHIMMED(alignment_is_told_in_bits),
         SHIMMED(lowered_limits_are_kept),
         SHIMMED(wrapped_memory_keeps_its_contents_everywhere),

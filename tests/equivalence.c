@@ -52,7 +52,7 @@ static int set_up(void **state)
         return -1;
     home = *state;
     original = test_format("%s/original", home);
-    test_write_whisper(original, ZM_F32, 100, SEED);
+    test_write_whisper(original, &(test_whisper){.seed = SEED});
     open_device("host:f64", &exact);
     open_device(getenv("ZEROMEAN_DEVICE"), &fast);
     return 0;
@@ -131,7 +131,7 @@ static void test_half(void **state)
 {
     (void)state;
     char *source = test_format("%s/half_source", home);
-    test_write_whisper(source, ZM_F16, 100, SEED);
+    test_write_whisper(source, &(test_whisper){.seed = SEED, .type = ZM_F16});
     char *kept = convert(source, "mixed", ZM_DTYPE_NONE), *half = convert(source, "f16", ZM_F16);
     expect_equal("F16 source, changed as float32, in float64", source, kept, exact, 1e-6);
     bool equal = true;

@@ -14,6 +14,7 @@
 #include "format/json.h"
 #include "format/safetensors.h"
 #include "scratch.h"
+#include "support/random.h"
 
 /* Writes a file: the length of the header (or what is claimed to be), the header, data bytes that
  * count up from 0. */
@@ -241,10 +242,10 @@ static uint64_t declared_bytes(size_t i)
     return bytes;
 }
 
-static void fill(uint8_t *data, uint64_t size, unsigned seed)
+static void fill(uint8_t *data, uint64_t size, uint64_t seed)
 {
     for (uint64_t i = 0; i < size; i++)
-        data[i] = (uint8_t)((seed = seed * 1103515245u + 12345u) >> 16);
+        data[i] = (uint8_t)test_random(&seed);
 }
 
 static void write_declared(const char *path, uint64_t piece)
@@ -255,7 +256,7 @@ static void write_declared(const char *path, uint64_t piece)
     for (size_t i = 0; i < TENSORS; i++) {
         uint8_t data[256];
         uint64_t size = declared_bytes(i);
-        fill(data, size, (unsigned)i);
+        fill(data, size, i);
         for (uint64_t at = 0; at < size; at += piece)
             assert_int_equal(zm_safetensors_writer_write(writer, data + at,
                                                          size - at < piece ? size - at : piece),
@@ -290,7 +291,7 @@ static void test_round_trip(void **state)
         assert_memory_equal(tensor->shape, declared[i].shape, sizeof(tensor->shape));
         assert_int_equal(tensor->bytes, declared_bytes(i));
         assert_int_equal((uintptr_t)tensor->data % zm_dtype_size(tensor->dtype), 0);
-        fill(data, tensor->bytes, (unsigned)i);
+        fill(data, tensor->bytes, i);
         assert_memory_equal(tensor->data, data, tensor->bytes);
     }
     assert_int_equal(file->metadata_count, 2);

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "common/half.h"
-#include "ops/gpu.h"
+#include "ops/gpu_rows.h"
 #include "ops/tuning.h"
 #include "ops/view.h"
 

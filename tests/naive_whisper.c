@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "common/half.h"
-#include "tiny_whisper.h"
+#include "naive_whisper.h"
 
 /* A matrix of doubles; rows x cols. */
 typedef struct matrix {

@@ -29,7 +29,7 @@ class Readme(unittest.TestCase):
     def test_scripts_that_are_named_exist(self):
         root = self.readme.parent
         for page in [*root.glob("*.md"), *root.glob("docs/*.md")]:
-            for name in re.findall(r"\b(?:scripts|bench|tests|src|include|docs)/[\w./-]*\w",
+            for name in re.findall(r"`((?:scripts|bench|tests|src|include|docs)/[\w./-]*\w)",
                                    page.read_text(encoding="utf-8")):
                 self.assertTrue((root / name).exists(), f"{page.name}: {name}")
 

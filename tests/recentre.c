@@ -15,21 +15,16 @@
 #include <cmocka.h>
 
 #include "common/half.h"
+#include "support/random.h"
 
 #define SEED 20230524u
 
 static uint64_t random_state;
 
-static double uniform(void)
-{
-    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
-    return (double)(random_state >> 11) / 9007199254740992.0 - 0.5;
-}
-
 static void fill(double *out, size_t count, double scale, double offset)
 {
     for (size_t i = 0; i < count; i++)
-        out[i] = scale * uniform() + offset;
+        out[i] = test_random_between(&random_state, offset - scale / 2, offset + scale / 2);
 }
 
 static zm_model_tensor matrix(const void *data, zm_dtype dtype, uint64_t rows, uint64_t cols)

@@ -5,11 +5,11 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
+
+#include "support/folder.h"
 
 static void remember(void *user, zm_log_level level, const char *message)
 {
@@ -31,40 +31,12 @@ void scratch_log_init(scratch_log *log)
 
 int scratch_setup(void **state)
 {
-    /* Memory where there is some: a test may write hundreds of files, each with its fsync. */
-    const char *parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : getenv("TMPDIR");
-    char *folder = malloc(512);
-    if (!folder)
-        return -1;
-    snprintf(folder, 512, "%s/zeromean-test-XXXXXX", parent && *parent ? parent : "/tmp");
-    if (!mkdtemp(folder)) {
-        free(folder);
-        return -1;
-    }
-    *state = folder;
-    return 0;
-}
-
-static void remove_tree(const char *path)
-{
-    DIR *folder = opendir(path);
-    for (struct dirent *entry; folder && (entry = readdir(folder));) {
-        char child[1024];
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-            continue;
-        snprintf(child, sizeof(child), "%s/%s", path, entry->d_name);
-        if (unlink(child) != 0)
-            remove_tree(child);
-    }
-    if (folder)
-        closedir(folder);
-    rmdir(path);
+    return (*state = test_folder_make()) ? 0 : -1;
 }
 
 int scratch_teardown(void **state)
 {
-    remove_tree(*state);
-    free(*state);
+    test_folder_remove(*state);
     return 0;
 }
 

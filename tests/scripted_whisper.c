@@ -10,9 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <zeromean/audio.h>
+
+#include "scratch.h"
+#include "support/random.h"
 
 static const char tokenizer_json[] =
     "{\"decoder\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"vocab\":{"
@@ -31,16 +33,12 @@ static const char tokenizer_json[] =
 
 static void open_tokenizer(scripted_whisper *self)
 {
-    const char *base = getenv("TMPDIR");
-    char path[512];
-    snprintf(path, sizeof(path), "%s/zeromean-script-XXXXXX", base && *base ? base : "/tmp");
-    int file = mkstemp(path);
-    assert_true(file >= 0);
-    const ssize_t size = (ssize_t)strlen(tokenizer_json);
-    assert_true(write(file, tokenizer_json, (size_t)size) == size);
-    close(file);
+    void *folder = NULL;
+    assert_int_equal(scratch_setup(&folder), 0);
+    const char *path = scratch_path(&folder, "tokenizer.json");
+    scratch_write(path, tokenizer_json, strlen(tokenizer_json));
     assert_int_equal(zm_tokenizer_open(path, NULL, &self->tokenizer), ZM_OK);
-    unlink(path);
+    scratch_teardown(&folder);
 }
 
 void scripted_whisper_init(scripted_whisper *self)
@@ -96,19 +94,15 @@ static zm_status scripted_encode(void *user, const float *mel)
     return ZM_OK;
 }
 
-static float random_logit(uint32_t *state)
-{
-    *state = *state * 1664525u + 1013904223u;
-    return (float)(*state >> 8) / 16777216.0f * 20 - 10;
-}
-
 static zm_status scripted_decode(void *user, const int32_t *tokens, uint32_t count, float *logits)
 {
     scripted_whisper *self = user;
     if (self->decode_error != ZM_OK)
         return self->decode_error;
     for (uint32_t i = 0; i < SAY_VOCABULARY; i++)
-        logits[i] = self->noise ? random_logit(&self->noise) : self->not_numbers ? NAN : -20;
+        logits[i] = self->not_numbers ? NAN : -20;
+    for (uint32_t i = 0; self->noise && i < SAY_VOCABULARY; i++)
+        logits[i] = (float)test_random_between(&self->noise, -10, 10);
     if (self->noise || self->not_numbers)
         return ZM_OK;
     const size_t window = self->windows - 1;

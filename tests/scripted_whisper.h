@@ -44,7 +44,7 @@ typedef struct scripted_whisper {
     zm_status encode_error; /* to fail with */
     zm_status decode_error;
     bool not_numbers; /* gives NaN */
-    uint32_t noise;   /* not 0: random logits from this seed */
+    uint64_t noise;   /* not 0: random logits from this seed */
     /* what happened */
     size_t windows;
     float *mel[SAY_WINDOWS];

@@ -13,11 +13,13 @@
 #include <cmocka.h>
 
 #include "common/half.h"
+#include "model_files.h"
+#include "naive_whisper.h"
 #include "scratch.h"
-#include "tiny_whisper.h"
+#include "support/folder.h"
 
 #define SEED 4u
-#define OUTPUT (TINY_POSITIONS * TINY_D)
+#define OUTPUT (TEST_POSITIONS * TEST_D)
 #define F32_BUDGET 1e-5
 #define F64_BUDGET 1e-12
 
@@ -39,17 +41,17 @@ static void observe(void *user, const zm_observation *seen)
 {
     fixture *self = user;
     if (strcmp(seen->what, "encoder.output") == 0) {
-        assert_int_equal(seen->rows, TINY_POSITIONS);
-        assert_int_equal(seen->cols, TINY_D);
+        assert_int_equal(seen->rows, TEST_POSITIONS);
+        assert_int_equal(seen->cols, TEST_D);
         memcpy(self->output, seen->data, sizeof(self->output));
     } else if (strcmp(seen->what, "encoder.layer") == 0) {
-        assert_int_equal(seen->layer, self->encoder_layers % TINY_LAYERS);
+        assert_int_equal(seen->layer, self->encoder_layers % TEST_LAYERS);
         self->encoder_layers++;
     } else if (strcmp(seen->what, "decoder.layer") == 0) {
-        assert_int_equal(seen->layer, self->decoder_layers % TINY_LAYERS);
+        assert_int_equal(seen->layer, self->decoder_layers % TEST_LAYERS);
         self->decoder_layers++;
     } else if (strcmp(seen->what, "logits") == 0) {
-        assert_int_equal(seen->cols, TINY_VOCABULARY);
+        assert_int_equal(seen->cols, TEST_VOCABULARY);
         self->logits++;
     } else {
         assert_true(strcmp(seen->what, "encoder.input") == 0 ||
@@ -65,9 +67,9 @@ static void open_device(const char *spec, zm_device **device)
         fail_msg("no device %s: %s", spec, test_log.error);
 }
 
-static zm_status try_session(fixture *self, const tiny_params *params, const char *spec)
+static zm_status try_session(fixture *self, const test_whisper *params, const char *spec)
 {
-    self->path = tiny_whisper_write(params);
+    self->path = test_make_whisper(params);
     if (zm_model_open(self->path, &test_log.log, &self->model) != ZM_OK)
         fail_msg("%s", test_log.error);
     open_device(spec, &self->device);
@@ -75,7 +77,7 @@ static zm_status try_session(fixture *self, const tiny_params *params, const cha
     return zm_session_create(self->device, self->model, &session, &self->session);
 }
 
-static fixture *start(const tiny_params *params, const char *spec)
+static fixture *start(const test_whisper *params, const char *spec)
 {
     fixture *self = calloc(1, sizeof(*self));
     assert_non_null(self);
@@ -89,13 +91,13 @@ static void stop(fixture *self)
     zm_session_destroy(&self->session);
     zm_device_close(&self->device);
     zm_model_close(&self->model);
-    tiny_whisper_remove(self->path);
+    test_folder_remove(self->path);
     free(self);
 }
 
 static void encode(fixture *self)
 {
-    float *mel = tiny_mel(SEED);
+    float *mel = test_mel(SEED);
     assert_int_equal(zm_session_encode(self->session, mel), ZM_OK);
     free(mel);
 }
@@ -106,24 +108,71 @@ static void decode(fixture *self, const int32_t *from, uint32_t count, float *lo
         fail_msg("%s", test_log.error);
 }
 
+/* ---- stopping ---- */
+
+typedef struct patience {
+    unsigned asked, stop; /* false at that question; 0 = never */
+} patience;
+
+static bool still_patient(void *user)
+{
+    patience *self = user;
+    return ++self->asked != self->stop;
+}
+
+/* Stops encode and decode at every place where they ask, and goes on after it. */
+static void test_stopping(void **state)
+{
+    (void)state;
+    fixture *self = start(&(test_whisper){.seed = SEED}, "host");
+    patience user = {0};
+    zm_session *session = NULL;
+    zm_session_params params = {.log = &test_log.log, .go_on = still_patient, .go_on_user = &user};
+    assert_int_equal(zm_session_create(self->device, self->model, &params, &session), ZM_OK);
+    float *mel = test_mel(SEED), logits[TEST_VOCABULARY], expected[TEST_VOCABULARY];
+    assert_int_equal(zm_session_encode(session, mel), ZM_OK);
+    unsigned encode_asks = user.asked;
+    assert_int_equal(zm_session_decode(session, tokens, COUNT, expected), ZM_OK);
+    unsigned decode_asks = user.asked - encode_asks;
+    assert_true(encode_asks > 6 * TEST_LAYERS && decode_asks > 8 * TEST_LAYERS);
+    for (unsigned i = 1; i <= encode_asks; i++) {
+        user = (patience){.stop = i};
+        assert_int_equal(zm_session_encode(session, mel), ZM_ERROR_CANCELLED);
+        assert_int_equal(user.asked, i);
+        assert_int_equal(zm_session_decode(session, tokens, 1, logits), ZM_ERROR_INVALID_ARGUMENT);
+    }
+    user = (patience){0};
+    assert_int_equal(zm_session_encode(session, mel), ZM_OK);
+    for (unsigned i = 1; i <= decode_asks; i++) {
+        user = (patience){.stop = i};
+        assert_int_equal(zm_session_decode(session, tokens, COUNT, logits), ZM_ERROR_CANCELLED);
+        assert_int_equal(user.asked, i);
+    }
+    assert_int_equal(zm_session_decode(session, tokens, COUNT, logits), ZM_OK);
+    assert_memory_equal(logits, expected, sizeof(logits));
+    zm_session_destroy(&session);
+    free(mel);
+    stop(self);
+}
+
 /* ---- the function ---- */
 
-static void check_against_loops(const tiny_params *params, const char *spec, double budget)
+static void check_against_loops(const test_whisper *params, const char *spec, double budget)
 {
     fixture *self = start(params, spec);
-    float *mel = tiny_mel(SEED), logits[TINY_VOCABULARY];
+    float *mel = test_mel(SEED), logits[TEST_VOCABULARY];
     double *output = naive_encode(self->model, mel);
     double *expected = naive_decode(self->model, output, tokens, COUNT);
     encode(self);
     decode(self, tokens, COUNT, logits);
     double encoder_error = relative_l2(output, self->output, OUTPUT);
-    double logits_error = relative_l2_f32(expected, logits, TINY_VOCABULARY);
+    double logits_error = relative_l2_f32(expected, logits, TEST_VOCABULARY);
     print_message("%s seed %u: encoder %.1e, logits %.1e\n", zm_device_get_info(self->device)->name,
                   SEED, encoder_error, logits_error);
     assert_true(encoder_error <= budget);
     assert_true(logits_error <= F32_BUDGET); /* float32 in the interface */
-    assert_int_equal(self->encoder_layers, TINY_LAYERS);
-    assert_int_equal(self->decoder_layers, TINY_LAYERS);
+    assert_int_equal(self->encoder_layers, TEST_LAYERS);
+    assert_int_equal(self->decoder_layers, TEST_LAYERS);
     assert_int_equal(self->inputs, 2);
     assert_int_equal(self->logits, 1);
     free(mel);
@@ -134,7 +183,7 @@ static void check_against_loops(const tiny_params *params, const char *spec, dou
 
 static void check_types(const char *spec, double budget)
 {
-    const tiny_params cases[] = {
+    const test_whisper cases[] = {
         {.seed = SEED},
         {.seed = SEED, .type = ZM_F16},
         {.seed = SEED, .type = ZM_BF16},
@@ -170,32 +219,32 @@ static void test_opencl_is_the_function(void **state)
 
 static void check_cached(const char *spec)
 {
-    tiny_params params = {.seed = SEED};
+    test_whisper params = {.seed = SEED};
     fixture *self = start(&params, spec);
-    float whole[TINY_VOCABULARY], single[TINY_VOCABULARY], again[TINY_VOCABULARY];
-    double expected[TINY_VOCABULARY];
+    float whole[TEST_VOCABULARY], single[TEST_VOCABULARY], again[TEST_VOCABULARY];
+    double expected[TEST_VOCABULARY];
     encode(self);
     decode(self, tokens, COUNT, whole);
-    for (size_t i = 0; i < TINY_VOCABULARY; i++)
+    for (size_t i = 0; i < TEST_VOCABULARY; i++)
         expected[i] = whole[i];
 
     encode(self); /* begins anew */
     for (uint32_t i = 0; i < COUNT; i++)
         decode(self, &tokens[i], 1, single);
-    assert_true(relative_l2_f32(expected, single, TINY_VOCABULARY) <= F32_BUDGET);
+    assert_true(relative_l2_f32(expected, single, TEST_VOCABULARY) <= F32_BUDGET);
 
     encode(self);
     decode(self, tokens, 3, again);
     decode(self, tokens + 3, COUNT - 3, again);
-    assert_true(relative_l2_f32(expected, again, TINY_VOCABULARY) <= F32_BUDGET);
+    assert_true(relative_l2_f32(expected, again, TEST_VOCABULARY) <= F32_BUDGET);
 
     /* other tokens in between leave no trace */
     assert_int_equal(zm_session_rewind(self->session, COUNT - 1), ZM_OK);
     decode(self, tokens, 3, again);
-    assert_true(relative_l2_f32(expected, again, TINY_VOCABULARY) > 1e-3);
+    assert_true(relative_l2_f32(expected, again, TEST_VOCABULARY) > 1e-3);
     assert_int_equal(zm_session_rewind(self->session, COUNT - 1), ZM_OK);
     decode(self, &tokens[COUNT - 1], 1, again);
-    assert_true(relative_l2_f32(expected, again, TINY_VOCABULARY) <= F32_BUDGET);
+    assert_true(relative_l2_f32(expected, again, TEST_VOCABULARY) <= F32_BUDGET);
 
     assert_int_equal(zm_session_rewind(self->session, 0), ZM_OK);
     decode(self, tokens, COUNT, again);
@@ -216,12 +265,12 @@ static void test_cached_decoding(void **state)
 static void test_limits(void **state)
 {
     (void)state;
-    tiny_params params = {.seed = SEED};
+    test_whisper params = {.seed = SEED};
     fixture *self = start(&params, "host");
     zm_session *session = self->session;
-    float logits[TINY_VOCABULARY], first[TINY_VOCABULARY];
-    int32_t many[TINY_TOKENS + 1] = {91};
-    int32_t outside[] = {91, TINY_VOCABULARY}, negative[] = {-1};
+    float logits[TEST_VOCABULARY], first[TEST_VOCABULARY];
+    int32_t many[TEST_TOKENS + 1] = {91};
+    int32_t outside[] = {91, TEST_VOCABULARY}, negative[] = {-1};
 
     assert_int_equal(zm_session_decode(session, tokens, 1, logits), ZM_ERROR_INVALID_ARGUMENT);
     assert_non_null(strstr(test_log.error, "encoded"));
@@ -230,16 +279,16 @@ static void test_limits(void **state)
     assert_non_null(strstr(test_log.error, "100"));
     assert_int_equal(zm_session_decode(session, negative, 1, logits), ZM_ERROR_INVALID_ARGUMENT);
     assert_int_equal(zm_session_decode(session, tokens, 0, logits), ZM_ERROR_INVALID_ARGUMENT);
-    assert_int_equal(zm_session_decode(session, many, TINY_TOKENS + 1, logits), ZM_ERROR_LIMIT);
+    assert_int_equal(zm_session_decode(session, many, TEST_TOKENS + 1, logits), ZM_ERROR_LIMIT);
     assert_int_equal(zm_session_decode(session, many, UINT32_MAX, logits), ZM_ERROR_LIMIT);
     assert_int_equal(zm_session_rewind(session, 1), ZM_ERROR_INVALID_ARGUMENT);
 
     /* none of these has changed the session, and the last place can be used */
-    decode(self, many, TINY_TOKENS, first);
+    decode(self, many, TEST_TOKENS, first);
     assert_int_equal(zm_session_decode(session, many, 1, logits), ZM_ERROR_LIMIT);
-    assert_int_equal(zm_session_rewind(session, TINY_TOKENS - 1), ZM_OK);
-    decode(self, &many[TINY_TOKENS - 1], 1, logits);
-    for (size_t i = 0; i < TINY_VOCABULARY; i++)
+    assert_int_equal(zm_session_rewind(session, TEST_TOKENS - 1), ZM_OK);
+    decode(self, &many[TEST_TOKENS - 1], 1, logits);
+    for (size_t i = 0; i < TEST_VOCABULARY; i++)
         assert_true(fabsf(first[i] - logits[i]) <= 1e-4f);
 
     assert_int_equal(zm_session_encode(session, NULL), ZM_ERROR_INVALID_ARGUMENT);
@@ -256,9 +305,9 @@ static void test_limits(void **state)
 static void test_failing_device(void **state)
 {
     (void)state;
-    tiny_params params = {.seed = SEED};
+    test_whisper params = {.seed = SEED};
     fixture *self = start(&params, "host");
-    float *mel = tiny_mel(SEED), before[TINY_VOCABULARY], after[TINY_VOCABULARY];
+    float *mel = test_mel(SEED), before[TEST_VOCABULARY], after[TEST_VOCABULARY];
     encode(self);
     decode(self, tokens, 3, before);
 
@@ -285,7 +334,7 @@ static void test_failing_device(void **state)
 static void check_refused(const char *spec, zm_dtype type, const char *name, uint64_t index,
                           double value)
 {
-    tiny_params params = {
+    test_whisper params = {
         .seed = SEED, .type = type, .edited = name, .edited_index = index, .edited_value = value};
     fixture *self = calloc(1, sizeof(*self));
     assert_non_null(self);
@@ -300,9 +349,10 @@ static void test_non_finite_weights(void **state)
 {
     (void)state;
     check_refused("host", ZM_F32, "model.encoder.conv1.weight", 0, NAN);
-    check_refused("host", ZM_F16, "model.encoder.layers.1.fc2.weight", TINY_D * 64 - 1, INFINITY);
+    check_refused("host", ZM_F16, "model.encoder.layers.1.fc2.weight", TEST_D * TEST_ENCODER_FF - 1,
+                  INFINITY);
     check_refused("host", ZM_BF16, "model.decoder.embed_tokens.weight", 7, -INFINITY);
-    check_refused("host", ZM_F64, "model.decoder.layer_norm.bias", TINY_D - 1, 1e300);
+    check_refused("host", ZM_F64, "model.decoder.layer_norm.bias", TEST_D - 1, 1e300);
     check_refused("host:f64", ZM_F64, "model.encoder.embed_positions.weight", 33, NAN);
     check_refused("opencl", ZM_F16, "model.decoder.layers.0.encoder_attn.k_proj.weight", 5, NAN);
     check_refused("opencl", ZM_F32, "model.decoder.layers.1.encoder_attn.v_proj.bias", 31,
@@ -313,11 +363,11 @@ static void test_non_finite_weights(void **state)
 
 static void check_life(const char *spec, int cycles)
 {
-    tiny_params params = {.seed = SEED};
-    char *path = tiny_whisper_write(&params);
+    test_whisper params = {.seed = SEED};
+    char *path = test_make_whisper(&params);
     zm_device *device = NULL;
     open_device(spec, &device);
-    float *mel = tiny_mel(SEED), first[TINY_VOCABULARY], logits[TINY_VOCABULARY];
+    float *mel = test_mel(SEED), first[TEST_VOCABULARY], logits[TEST_VOCABULARY];
     for (int i = 0; i < cycles; i++) {
         zm_model *model = NULL;
         zm_session *session = NULL;
@@ -335,7 +385,7 @@ static void check_life(const char *spec, int cycles)
     }
     free(mel);
     zm_device_close(&device);
-    tiny_whisper_remove(path);
+    test_folder_remove(path);
 }
 
 static void test_life(void **state)
@@ -363,7 +413,7 @@ static bool count_progress(void *user, const char *stage, uint64_t done, uint64_
 static void test_progress(void **state)
 {
     (void)state;
-    tiny_params params = {.seed = SEED};
+    test_whisper params = {.seed = SEED};
     fixture *self = start(&params, "host");
     watch seen = {0};
     zm_session_params session = {
@@ -387,6 +437,7 @@ int main(void)
 {
     scratch_log_init(&test_log);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_stopping),
         cmocka_unit_test(test_host_is_the_function),
         cmocka_unit_test(test_host_f64_is_the_function),
         cmocka_unit_test(test_opencl_is_the_function),

@@ -5,146 +5,123 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "scratch.h"
 
-#define MEL 4
-#define FF 12
-#define ENCODER_POSITIONS 6
-#define DECODER_POSITIONS 5
+static const int32_t suppress[] = {1, 2, 29}, begin_suppress[] = {3, 10};
+const test_whisper small_whisper = {
+    .seed = SMALL_SEED,
+    .type = ZM_F16,
+    .info = {.mel_bins = 4,
+             .d = SMALL_D,
+             .encoder_layers = 1,
+             .encoder_heads = 2,
+             .encoder_ff = 12,
+             .encoder_positions = 6,
+             .decoder_layers = 2,
+             .decoder_heads = 4,
+             .decoder_ff = 12,
+             .decoder_positions = 5,
+             .vocabulary = SMALL_VOCABULARY,
+             .start_token = 11,
+             .end_token = 10,
+             .no_timestamps_token = 19,
+             .transcribe_token = 16,
+             .translate_token = 15,
+             .first_language_token = 12,
+             .language_count = 3,
+             .suppress = suppress,
+             .suppress_count = 3,
+             .begin_suppress = begin_suppress,
+             .begin_suppress_count = 2},
+};
 
-void small_add(small_whisper *m, const char *prefix, const char *name, uint32_t rank, uint64_t n,
-               uint64_t k)
+/* ---- files ---- */
+
+void small_write_changed(void *const *state, const test_changes *changes)
 {
-    zm_model_tensor *tensor = &m->tensors[m->count];
-    snprintf(m->names[m->count], sizeof(m->names[0]), "%s%s", prefix, name);
-    *tensor = (zm_model_tensor){
-        .name = m->names[m->count], .dtype = ZM_F16, .rank = rank, .shape = {n, rank > 1 ? k : 0}};
-    m->count++;
+    const char *whole = scratch_path(state, "whole");
+    test_write_whisper(whole, &small_whisper);
+    test_copy_model(whole, *state, changes);
 }
 
-static void add_linear(small_whisper *m, const char *prefix, const char *name, uint64_t n,
-                       uint64_t k)
+void small_write_put(void *const *state, const zm_model_tensor *tensor)
 {
-    char full[160];
-    snprintf(full, sizeof(full), "%s.weight", name);
-    small_add(m, prefix, full, 2, n, k);
-    snprintf(full, sizeof(full), "%s.bias", name);
-    small_add(m, prefix, full, 1, n, 0);
+    small_write_changed(state, &(test_changes){.put = tensor, .put_count = 1});
 }
 
-static void add_norm(small_whisper *m, const char *prefix, const char *name)
+/* The tensors of the whole model. */
+zm_safetensors *small_open_weights(void *const *state)
 {
-    char full[160];
-    snprintf(full, sizeof(full), "%s.weight", name);
-    small_add(m, prefix, full, 1, SMALL_D, 0);
-    snprintf(full, sizeof(full), "%s.bias", name);
-    small_add(m, prefix, full, 1, SMALL_D, 0);
-}
-
-static void add_attention(small_whisper *m, const char *prefix, const char *name)
-{
-    char full[160];
-    snprintf(full, sizeof(full), "%s%s.", prefix, name);
-    add_linear(m, full, "q_proj", SMALL_D, SMALL_D);
-    small_add(m, full, "k_proj.weight", 2, SMALL_D, SMALL_D);
-    add_linear(m, full, "v_proj", SMALL_D, SMALL_D);
-    add_linear(m, full, "out_proj", SMALL_D, SMALL_D);
-    snprintf(full, sizeof(full), "%s_layer_norm", name);
-    add_norm(m, prefix, full);
-}
-
-static void add_layer(small_whisper *m, const char *prefix, bool decoder)
-{
-    add_attention(m, prefix, "self_attn");
-    if (decoder)
-        add_attention(m, prefix, "encoder_attn");
-    add_linear(m, prefix, "fc1", FF, SMALL_D);
-    add_linear(m, prefix, "fc2", SMALL_D, FF);
-    add_norm(m, prefix, "final_layer_norm");
-}
-
-static void add_convolution(small_whisper *m, const char *name, uint64_t channels)
-{
-    add_linear(m, "model.encoder.", name, SMALL_D, channels);
-    zm_model_tensor *weight = &m->tensors[m->count - 2];
-    weight->rank = 3;
-    weight->shape[2] = 3;
-}
-
-void small_init(small_whisper *m)
-{
-    memset(m, 0, sizeof(*m));
-    add_convolution(m, "conv1", MEL);
-    add_convolution(m, "conv2", SMALL_D);
-    small_add(m, "model.encoder.", "embed_positions.weight", 2, ENCODER_POSITIONS, SMALL_D);
-    add_layer(m, "model.encoder.layers.0.", false);
-    add_norm(m, "model.encoder.", "layer_norm");
-    small_add(m, "model.decoder.", "embed_tokens.weight", 2, SMALL_VOCABULARY, SMALL_D);
-    small_add(m, "model.decoder.", "embed_positions.weight", 2, DECODER_POSITIONS, SMALL_D);
-    add_layer(m, "model.decoder.layers.0.", true);
-    add_layer(m, "model.decoder.layers.1.", true);
-    add_norm(m, "model.decoder.", "layer_norm");
-}
-
-zm_model_tensor *small_find(small_whisper *m, const char *name)
-{
-    for (size_t i = 0; i < m->count; i++)
-        if (strcmp(m->tensors[i].name, name) == 0)
-            return &m->tensors[i];
-    fail_msg("no tensor %s", name);
-    return NULL;
-}
-
-const char small_config[] =
-    "{\"model_type\":\"whisper\",\"activation_function\":\"gelu\",\"d_model\":8,"
-    "\"num_mel_bins\":4,\"encoder_layers\":1,\"encoder_attention_heads\":2,\"encoder_ffn_dim\":12,"
-    "\"max_source_positions\":6,\"decoder_layers\":2,\"decoder_attention_heads\":4,"
-    "\"decoder_ffn_dim\":12,\"max_target_positions\":5,\"vocab_size\":30,"
-    "\"scale_embedding\":false}";
-const char small_generation_config[] =
-    "{\"decoder_start_token_id\":11,\"eos_token_id\":10,\"no_timestamps_token_id\":19,"
-    "\"suppress_tokens\":[1,2,29],\"begin_suppress_tokens\":[3,10],\"is_multilingual\":true,"
-    "\"lang_to_id\":{\"<|de|>\":13,\"<|en|>\":12,\"<|fr|>\":14},"
-    "\"task_to_id\":{\"translate\":15,\"transcribe\":16}}";
-
-void small_write_text(void *const *state, const char *name, const char *text)
-{
-    scratch_write(scratch_path(state, name), text, strlen(text));
+    const char *whole = scratch_path(state, "whole");
+    zm_safetensors *file = NULL;
+    test_write_whisper(whole, &small_whisper);
+    assert_int_equal(zm_safetensors_open(scratch_path(state, "whole/" WEIGHTS), NULL, &file),
+                     ZM_OK);
+    assert_int_equal(file->tensor_count, SMALL_TENSORS);
+    return file;
 }
 
 void small_write_configs(void *const *state)
 {
-    small_write_text(state, "config.json", small_config);
-    small_write_text(state, "generation_config.json", small_generation_config);
+    test_write_whisper(*state, &small_whisper);
+    assert_int_equal(unlink(scratch_path(state, WEIGHTS)), 0);
 }
 
-void small_write_tensors(void *const *state, const char *name, const small_whisper *m, size_t first,
-                         size_t count)
+char *small_read_text(void *const *state, const char *name)
 {
-    static const uint8_t zeros[1 << 16];
-    const zm_model_tensor *tensors = m->tensors + first;
-    zm_safetensors_writer *writer = NULL;
-    assert_int_equal(zm_safetensors_writer_open(scratch_path(state, name), tensors, count,
-                                                m->metadata, m->metadata_count, NULL, &writer),
-                     ZM_OK);
-    for (size_t i = 0; i < count; i++) {
-        uint64_t size = zm_dtype_size(tensors[i].dtype);
-        for (uint32_t k = 0; k < tensors[i].rank; k++)
-            size *= tensors[i].shape[k];
-        assert_true(size <= sizeof(zeros));
-        const void *data = tensors[i].data ? tensors[i].data : zeros;
-        assert_int_equal(zm_safetensors_writer_write(writer, data, size), ZM_OK);
-    }
-    assert_int_equal(zm_safetensors_writer_commit(&writer), ZM_OK);
+    size_t size;
+    char *text = test_read_file(*state, name, &size);
+    assert_non_null(text);
+    return text;
 }
 
-void small_write(void *const *state, const small_whisper *m)
+/* ---- assertions ---- */
+
+zm_model *assert_opens(const char *path, unsigned warnings)
 {
-    small_write_configs(state);
-    small_write_tensors(state, "model.safetensors", m, 0, m->count);
+    scratch_log log;
+    scratch_log_init(&log);
+    zm_model *model = NULL;
+    zm_status status = zm_model_open(path, &log.log, &model);
+    if (status != ZM_OK)
+        print_error("%s\n", log.error);
+    assert_int_equal(status, ZM_OK);
+    assert_int_equal(log.errors, 0);
+    assert_int_equal(log.warnings, warnings);
+    return model;
+}
+
+void assert_refused(const char *path, zm_status expected, const char *message)
+{
+    scratch_log log;
+    scratch_log_init(&log);
+    zm_model *model = NULL;
+    zm_status status = zm_model_open(path, &log.log, &model);
+    if (status != expected || !strstr(log.error, message))
+        print_error("expected '%s', got %s '%s'\n", message, zm_status_name(status), log.error);
+    assert_int_equal(status, expected);
+    assert_null(model);
+    assert_int_equal(log.errors, 1);
+    assert_non_null(strstr(log.error, message));
+    assert_int_equal(zm_model_open(path, NULL, &model), expected);
+}
+
+/* The file with its first `from` replaced by `to` */
+void assert_text_refused(void *const *state, const char *name, const char *from, const char *to,
+                         zm_status status, const char *message)
+{
+    char *text = small_read_text(state, name), *place = strstr(text, from);
+    assert_non_null(place);
+    char *changed = test_format("%.*s%s%s", (int)(place - text), text, to, place + strlen(from));
+    test_write_text(*state, name, changed);
+    assert_refused(*state, status, message);
+    test_write_text(*state, name, text);
+    free(changed);
+    free(text);
 }

@@ -1,39 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A Whisper small enough to write in a test: d 8, one encoder layer, two decoder layers. */
+/* The Whisper that is opened, whole and broken: d 8, one encoder layer, two decoder layers, F16,
+ * three languages. state: as scratch_setup made it; the model's folder is *state. */
 #ifndef ZM_TESTS_SMALL_WHISPER_H
 #define ZM_TESTS_SMALL_WHISPER_H
 
 #include "format/safetensors.h"
+#include "model_files.h"
 
-#define SMALL_MAX_TENSORS 100
+#define SMALL_SEED 20240613u
+#define WEIGHTS "model.safetensors"
+#define INDEX "model.safetensors.index.json"
 #define SMALL_D 8
 #define SMALL_VOCABULARY 30
+#define SMALL_TENSORS 74 /* 4 + 1 + 15 + 2 of the encoder, 2 + 2 * 24 + 2 of the decoder */
 
-/* Change it before writing it. Tensors without data are written as zeros. */
-typedef struct small_whisper {
-    char names[SMALL_MAX_TENSORS][256];
-    zm_model_tensor tensors[SMALL_MAX_TENSORS];
-    size_t count;
-    const zm_metadata *metadata;
-    size_t metadata_count;
-} small_whisper;
+extern const test_whisper small_whisper;
 
-extern const char small_config[], small_generation_config[];
-
-/* All tensors F16, no metadata. */
-void small_init(small_whisper *m);
-void small_add(small_whisper *m, const char *prefix, const char *name, uint32_t rank, uint64_t n,
-               uint64_t k);
-/* Fails the test when there is none. */
-zm_model_tensor *small_find(small_whisper *m, const char *name);
-
-/* state: as scratch_setup made it. */
-void small_write_text(void *const *state, const char *name, const char *text);
+/* A changed copy; the original is in *state/whole. */
+void small_write_changed(void *const *state, const test_changes *changes);
+/* With this one tensor in place of that of its name, or added. */
+void small_write_put(void *const *state, const zm_model_tensor *tensor);
+/* The tensors of an original in *state/whole. */
+zm_safetensors *small_open_weights(void *const *state);
+/* All but the weights. */
 void small_write_configs(void *const *state);
-/* Tensors first .. first + count - 1 as file name. */
-void small_write_tensors(void *const *state, const char *name, const small_whisper *m, size_t first,
-                         size_t count);
-/* config.json, generation_config.json and model.safetensors. */
-void small_write(void *const *state, const small_whisper *m);
+/* Free with free(). */
+char *small_read_text(void *const *state, const char *name);
+
+zm_model *assert_opens(const char *path, unsigned warnings);
+/* With one error that contains the message. */
+void assert_refused(const char *path, zm_status expected, const char *message);
+/* *state, after the first `from` in the file of that name was replaced by `to`, which is undone. */
+void assert_text_refused(void *const *state, const char *name, const char *from, const char *to,
+                         zm_status status, const char *message);
 
 #endif

@@ -9,8 +9,10 @@ The expected tokens are those of CTranslate2 4.8 in float32, greedy.
 import os
 import pathlib
 import shutil
+import subprocess
 import sys
 import tempfile
+import time
 
 import program
 import tap
@@ -90,16 +92,24 @@ class Speech(Program):
         self.assertEqual(starts, sorted(starts))
         self.assertIn("Dashwood", lines[0])
 
-    def check_equal(self, *options):
-        report = self.json("check", self.model, self.converted, "--audio", self.wav, *options)
-        rows = {row["what"]: row for row in report["rows"]}
-        self.assertLess(rows["encoder.output"]["relative_l2"], 1e-5)
-        self.assertLess(report["final_relative_l2"], 1e-5)
-        self.assertEqual(report["tokens"], report["tokens_equal"])
-        self.assertGreater(len(report["rows"]), 9)
+    def test_segments_come_as_they_are_decoded(self):
+        """With ten times the work behind the first segment, it doesn't come near the end."""
+        start = time.monotonic()
+        with subprocess.Popen([self.path, "transcribe", self.model, self.wav, "--timestamps",
+                               "--repeat", "10"], stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL) as process:
+            self.assertIn(b"-->", process.stdout.readline())
+            first = time.monotonic() - start
+            process.communicate(timeout=300)
+        self.assertLess(first, 0.7 * (time.monotonic() - start))
 
     def test_same_function(self):
-        self.check_equal()
+        report = self.json("check", self.model, self.converted, "--audio", self.wav)
+        rows = {row["what"]: row for row in report["rows"]}
+        self.assertLess(rows["encoder.output"]["relative_l2"], 1e-5)
+        self.assertLess(rows["logits"]["relative_l2"], 1e-5)
+        self.assertEqual(report["tokens"], report["tokens_equal"])
+        self.assertGreater(len(report["rows"]), 9)
 
     def test_same_function_on_synthetic_input(self):
         self.ok("check", self.model, self.converted)

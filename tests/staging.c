@@ -21,6 +21,7 @@
 #include "common/clock.h"
 #include "model_files.h"
 #include "scratch.h"
+#include "support/random.h"
 
 #define SEED 20240612u
 #define WRITER "model.encoder.layers.1.fc2.weight"
@@ -49,7 +50,7 @@ static int tear_down(void **state)
 static void test_overwrite(void **state)
 {
     (void)state;
-    test_write_whisper(input, ZM_F32, 100, SEED);
+    test_write_whisper(input, &(test_whisper){.seed = SEED});
     zm_convert_params params = {
         .input = input, .output = output, .overwrite = true, .log = &remembered.log};
     assert_int_equal(zm_convert(&params, NULL), ZM_OK); /* nothing there: as without */
@@ -65,7 +66,7 @@ static void test_overwrite(void **state)
 
     /* What no conversion made is not for it to remove. */
     char *precious = test_format("%s/precious", home);
-    test_write_whisper(precious, ZM_F32, 100, SEED + 1);
+    test_write_whisper(precious, &(test_whisper){.seed = SEED + 1});
     params.output = precious;
     assert_int_equal(zm_convert(&params, NULL), ZM_ERROR_INVALID_ARGUMENT);
     assert_int_equal(scratch_count(precious), FILES);
@@ -96,7 +97,7 @@ static bool count_call(void *user, const char *stage, uint64_t done, uint64_t to
 static void test_cancel(void **state)
 {
     (void)state;
-    test_write_whisper(input, ZM_F32, 20000, SEED);
+    test_write_whisper(input, &(test_whisper){.seed = SEED, .info.vocabulary = 20000});
     canceller counter = {0};
     zm_convert_params params = {.input = input,
                                 .output = output,
@@ -122,7 +123,7 @@ static void test_cancel(void **state)
 static void test_disk_full(void **state)
 {
     (void)state;
-    test_write_whisper(input, ZM_F32, 5000, SEED);
+    test_write_whisper(input, &(test_whisper){.seed = SEED, .info.vocabulary = 5000});
     static const rlim_t limits[] = {0, 100, 20000, 300000};
     for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
         pid_t child = fork();
@@ -187,7 +188,7 @@ static bool check_whole(const char *expected, size_t size)
 static void test_two_at_once(void **state)
 {
     (void)state;
-    test_write_whisper(input, ZM_F32, 5000, SEED);
+    test_write_whisper(input, &(test_whisper){.seed = SEED, .info.vocabulary = 5000});
     for (unsigned round = 0; round < 10; round++) {
         unsigned done = 0;
         pid_t children[2];
@@ -218,7 +219,7 @@ static void test_kill(void **state)
     enum { KILLS = 20 };
     uint64_t random = SEED;
     size_t size, finished = 0, left = 0;
-    test_write_whisper(input, ZM_F32, 50000, SEED);
+    test_write_whisper(input, &(test_whisper){.seed = SEED, .info.vocabulary = 50000});
     uint64_t begin = zm_clock_ns();
     convert_and_kill(false, 0);
     uint64_t duration = (uint64_t)(zm_clock_since(begin) * 1e6);
@@ -231,8 +232,7 @@ static void test_kill(void **state)
             assert_int_equal(system(old), 0);
         bool was_there = access(output, F_OK) == 0;
         free(old);
-        random = random * 6364136223846793005u + 1442695040888963407u;
-        convert_and_kill(overwrite, 1 + (random >> 33) % (duration + duration / 8));
+        convert_and_kill(overwrite, 1 + test_random_below(&random, duration + duration / 8));
         bool whole = check_whole(expected, size);
         assert_true(whole || !was_there);
         finished += whole && !was_there;

@@ -14,33 +14,19 @@
 
 #include <zeromean/text.h>
 
-static char path[256];
+#include "scratch.h"
+#include "support/random.h"
 
-typedef struct messages {
-    int errors;
-    char last[2048];
-} messages;
+#define SEED 99u
 
-static void remember(void *user, zm_log_level level, const char *message)
+static void *folder; /* of this program, made by scratch_setup */
+static char path[1024];
+
+static zm_status open_json(const char *json, scratch_log *seen, zm_tokenizer **out)
 {
-    messages *seen = user;
-    seen->errors += level == ZM_LOG_ERROR;
-    snprintf(seen->last, sizeof(seen->last), "%s", message);
-}
-
-static void write_file(const char *text, size_t size)
-{
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(text, 1, size, file), size);
-    assert_int_equal(fclose(file), 0);
-}
-
-static zm_status open_json(const char *json, messages *seen, zm_tokenizer **out)
-{
-    const zm_log log = {remember, seen, ZM_LOG_DEFAULT};
-    write_file(json, strlen(json));
-    return zm_tokenizer_open(path, &log, out);
+    scratch_log_init(seen);
+    scratch_write(path, json, strlen(json));
+    return zm_tokenizer_open(path, &seen->log, out);
 }
 
 #define DECODER "\"decoder\":{\"type\":\"ByteLevel\"}"
@@ -64,7 +50,7 @@ static void test_tokens(void **state)
         "{\"id\":10,\"content\":\"\",\"special\":true}]," DECODER ",\"model\":{\"type\":\"BPE\","
         "\"vocab\":{\"a\":0,\"\\u0120b\":1,\"\\u00e2\\u0124\\u00ac\":2,\"\\u0100\":3,"
         "\"<|end|>\":4,\"\\u010a\\u0143\":6}}}";
-    messages seen = {0};
+    scratch_log seen;
     zm_tokenizer *tokenizer = NULL;
     const char *bytes;
     size_t size;
@@ -109,7 +95,7 @@ static void test_every_byte(void **state)
             used += (size_t)sprintf(json + used, "%s\"\\u%04x\":%d", byte ? "," : "",
                                     (unsigned)(ranges[r].character + byte - ranges[r].first), byte);
     sprintf(json + used, "}}}");
-    messages seen = {0};
+    scratch_log seen;
     zm_tokenizer *tokenizer = NULL;
     assert_int_equal(open_json(json, &seen, &tokenizer), ZM_OK);
     assert_int_equal(zm_tokenizer_size(tokenizer), 256);
@@ -170,12 +156,12 @@ static void test_refused_files(void **state)
          ZM_ERROR_UNSUPPORTED},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        messages seen = {0};
+        scratch_log seen;
         zm_tokenizer *tokenizer = (zm_tokenizer *)&seen;
         zm_status status = open_json(cases[i].json, &seen, &tokenizer);
-        if (status != cases[i].expected || seen.errors != 1 || !strstr(seen.last, path))
-            fail_msg("%s: %s, %d errors, '%s'", cases[i].json, zm_status_name(status), seen.errors,
-                     seen.last);
+        if (status != cases[i].expected || seen.errors != 1 || !strstr(seen.error, path))
+            fail_msg("%s: %s, %u errors, '%s'", cases[i].json, zm_status_name(status), seen.errors,
+                     seen.error);
         assert_ptr_equal(tokenizer, &seen);
     }
 }
@@ -190,14 +176,14 @@ static void test_accepted_files(void **state)
         WITH_ADDED("null"),
         WITH_ADDED("[]"),
         WITH_ADDED("[{\"id\":0,\"content\":\"a\",\"special\":true}]"),
-        "{\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Fuse\"},"
-        "{\"type\":\"ByteLevel\"}]},\"model\":{\"vocab\":{\"a\":0}}}",
+        ("{\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Fuse\"},"
+         "{\"type\":\"ByteLevel\"}]},\"model\":{\"vocab\":{\"a\":0}}}"),
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        messages seen = {0};
+        scratch_log seen;
         zm_tokenizer *tokenizer = NULL;
         if (open_json(cases[i], &seen, &tokenizer) != ZM_OK)
-            fail_msg("%s: %s", cases[i], seen.last);
+            fail_msg("%s: %s", cases[i], seen.error);
         assert_true(zm_tokenizer_size(tokenizer) > 0);
         zm_tokenizer_close(&tokenizer);
     }
@@ -206,15 +192,15 @@ static void test_accepted_files(void **state)
 static void test_missing_file(void **state)
 {
     (void)state;
-    messages seen = {0};
-    const zm_log log = {remember, &seen, ZM_LOG_DEFAULT};
+    scratch_log seen;
+    scratch_log_init(&seen);
     zm_tokenizer *tokenizer = NULL;
     unlink(path);
-    assert_int_equal(zm_tokenizer_open(path, &log, &tokenizer), ZM_ERROR_NOT_FOUND);
+    assert_int_equal(zm_tokenizer_open(path, &seen.log, &tokenizer), ZM_ERROR_NOT_FOUND);
     assert_int_equal(seen.errors, 1);
-    assert_int_equal(zm_tokenizer_open("/", &log, &tokenizer), ZM_ERROR_IO);
-    assert_int_equal(zm_tokenizer_open(NULL, &log, &tokenizer), ZM_ERROR_INVALID_ARGUMENT);
-    assert_int_equal(zm_tokenizer_open(path, &log, NULL), ZM_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(zm_tokenizer_open("/", &seen.log, &tokenizer), ZM_ERROR_IO);
+    assert_int_equal(zm_tokenizer_open(NULL, &seen.log, &tokenizer), ZM_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(zm_tokenizer_open(path, &seen.log, NULL), ZM_ERROR_INVALID_ARGUMENT);
     assert_null(tokenizer);
 }
 
@@ -295,17 +281,14 @@ static void test_pieces_of_any_bytes(void **state)
     (void)state;
     static const unsigned char likely[] = {0x41, 0x80, 0x9F, 0xA0, 0xBF, 0xC3, 0xE0,
                                            0xE2, 0xED, 0xF0, 0xF4, 0xFF, 0x82};
-    uint32_t seed = 99;
-    print_message("seed %u\n", (unsigned)seed);
+    uint64_t random = SEED;
+    print_message("seed %u\n", SEED);
     for (int round = 0; round < 20000; round++) {
         char bytes[12], joined[64], *all, *first, *second;
-        seed = seed * 1664525u + 1013904223u;
-        size_t size = (seed >> 8) % sizeof(bytes);
-        for (size_t i = 0; i < size; i++) {
-            seed = seed * 1664525u + 1013904223u;
-            bytes[i] = (char)likely[(seed >> 8) % sizeof(likely)];
-        }
-        size_t cut = size ? (seed >> 20) % (size + 1) : 0;
+        size_t size = test_random_below(&random, sizeof(bytes));
+        for (size_t i = 0; i < size; i++)
+            bytes[i] = (char)likely[test_random_below(&random, sizeof(likely))];
+        size_t cut = test_random_below(&random, size + 1);
         size_t whole = zm_utf8_whole(bytes, cut);
         assert_true(whole <= cut && cut - whole <= 3);
         assert_int_equal(zm_utf8_repair(bytes, size, &all), ZM_OK);
@@ -324,16 +307,16 @@ static zm_tokenizer *open_real(const char *model)
 {
     const char *models = getenv("ZEROMEAN_MODELS_DIR");
     char real[1024];
-    messages seen = {0};
-    const zm_log log = {remember, &seen, ZM_LOG_DEFAULT};
+    scratch_log seen;
+    scratch_log_init(&seen);
     zm_tokenizer *tokenizer = NULL;
     if (getenv("ZEROMEAN_TEST_NO_MODELS"))
         skip();
     snprintf(real, sizeof(real), "%s/%s/tokenizer.json", models ? models : MODELS_DIR, model);
-    if (zm_tokenizer_open(real, &log, &tokenizer) != ZM_OK)
+    if (zm_tokenizer_open(real, &seen.log, &tokenizer) != ZM_OK)
         fail_msg("%s; fetch the models, name their folder in ZEROMEAN_MODELS_DIR, or set "
                  "ZEROMEAN_TEST_NO_MODELS",
-                 seen.last);
+                 seen.error);
     return tokenizer;
 }
 
@@ -386,17 +369,16 @@ static void test_whisper_base(void **state)
 static int make_path(void **state)
 {
     (void)state;
-    const char *base = getenv("TMPDIR");
-    snprintf(path, sizeof(path), "%s/zeromean-text-XXXXXX", base && *base ? base : "/tmp");
-    int file = mkstemp(path);
-    return file < 0 ? -1 : close(file);
+    int failed = scratch_setup(&folder);
+    if (!failed)
+        snprintf(path, sizeof(path), "%s", scratch_path(&folder, "tokenizer.json"));
+    return failed;
 }
 
 static int remove_path(void **state)
 {
     (void)state;
-    unlink(path);
-    return 0;
+    return scratch_teardown(&folder);
 }
 
 int main(void)

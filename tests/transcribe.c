@@ -14,31 +14,24 @@
 
 #include <zeromean/audio.h>
 
+#include "scratch.h"
 #include "scripted_whisper.h"
 
 typedef struct fixture {
     scripted_whisper whisper;
     zm_transcribe_params params;
     float *samples;
-    zm_log log;
-    int errors, warnings;
-    char reason[2048]; /* the last error */
+    scratch_log log;
     char streamed[4096];
     size_t pieces;
     double last_seconds;
-    size_t text_stop, progress_stop; /* cancel at the n-th call; 0 = never */
+    zm_segment segments[256]; /* as told; texts are copies, tokens are not kept */
+    int32_t segment_tokens[256];
+    size_t segment_count;
+    size_t text_stop, segment_stop, progress_stop; /* cancel at the n-th call; 0 = never */
     size_t progress_calls;
     uint64_t last_done;
 } fixture;
-
-static void remember(void *user, zm_log_level level, const char *message)
-{
-    fixture *f = user;
-    f->errors += level == ZM_LOG_ERROR;
-    f->warnings += level == ZM_LOG_WARNING;
-    if (level == ZM_LOG_ERROR)
-        snprintf(f->reason, sizeof(f->reason), "%s", message);
-}
 
 static bool hear(void *user, const char *utf8, double seconds)
 {
@@ -51,6 +44,21 @@ static bool hear(void *user, const char *utf8, double seconds)
     assert_true(seconds >= f->last_seconds);
     f->last_seconds = seconds;
     return ++f->pieces != f->text_stop;
+}
+
+/* Its text has been heard, and no more. */
+static bool note_segment(void *user, const zm_segment *segment)
+{
+    fixture *f = user;
+    const size_t heard = strlen(f->streamed), size = strlen(segment->text);
+    assert_true(f->segment_count < 256 && segment->token_count > 0);
+    assert_true(heard >= size && strcmp(f->streamed + heard - size, segment->text) == 0);
+    zm_segment *noted = &f->segments[f->segment_count];
+    *noted = *segment;
+    noted->text = strdup(segment->text);
+    assert_non_null(noted->text);
+    f->segment_tokens[f->segment_count++] = segment->tokens[0];
+    return f->segment_count != f->segment_stop;
 }
 
 static bool watch(void *user, const char *stage, uint64_t done, uint64_t total)
@@ -67,7 +75,7 @@ static void make_fixture(fixture *f, double seconds)
 {
     memset(f, 0, sizeof(*f));
     scripted_whisper_init(&f->whisper);
-    f->log = (zm_log){remember, f, ZM_LOG_DEFAULT};
+    scratch_log_init(&f->log);
     f->params.sample_count = (size_t)(seconds * ZM_AUDIO_RATE + 0.5);
     f->samples = calloc(f->params.sample_count, sizeof(float));
     assert_non_null(f->samples);
@@ -75,14 +83,17 @@ static void make_fixture(fixture *f, double seconds)
         f->samples[i] = (float)((i * 7919 + i / 16000 * 977) % 1009) / 1009 - 0.5f;
     f->params.samples = f->samples;
     f->params.text = hear;
+    f->params.segment = note_segment;
     f->params.progress = watch;
     f->params.user = f;
-    f->params.log = &f->log;
+    f->params.log = &f->log.log;
 }
 
 static void finish_fixture(fixture *f)
 {
     scripted_whisper_finish(&f->whisper);
+    for (size_t i = 0; i < f->segment_count; i++)
+        free((char *)f->segments[i].text);
     free(f->samples);
 }
 
@@ -96,14 +107,27 @@ static zm_status run(fixture *f, zm_transcript **out)
     scripted_whisper_say(&(f)->whisper, window, (const int32_t[]){__VA_ARGS__}, \
                          sizeof((int32_t[]){__VA_ARGS__}) / sizeof(int32_t))
 
+static void assert_segments_told(const fixture *f, const zm_transcript *transcript)
+{
+    assert_int_equal(f->segment_count, transcript->segment_count);
+    for (size_t i = 0; i < f->segment_count; i++) {
+        const zm_segment *told = &f->segments[i], *segment = &transcript->segments[i];
+        assert_string_equal(told->text, segment->text);
+        assert_true(told->start == segment->start && told->end == segment->end);
+        assert_int_equal(told->token_count, segment->token_count);
+        assert_int_equal(f->segment_tokens[i], segment->tokens[0]);
+    }
+}
+
 static zm_transcript *transcribe(fixture *f)
 {
     zm_transcript *transcript = NULL;
     zm_status status = run(f, &transcript);
     if (status != ZM_OK)
-        fail_msg("%s: %s", zm_status_name(status), f->reason);
-    assert_int_equal(f->errors, 0);
+        fail_msg("%s: %s", zm_status_name(status), f->log.error);
+    assert_int_equal(f->log.errors, 0);
     assert_string_equal(f->streamed, transcript->text);
+    assert_segments_told(f, transcript);
     assert_int_equal(f->last_done, f->params.sample_count);
     return transcript;
 }
@@ -147,7 +171,7 @@ static void test_one_window(void **state)
     assert_true(transcript->audio_seconds == 2.5);
     assert_true(transcript->mel_seconds > 0 && transcript->encode_seconds >= 0);
     assert_int_equal(f.whisper.windows, 1);
-    assert_int_equal(f.warnings, 0);
+    assert_int_equal(f.log.warnings, 0);
     zm_transcript_destroy(&transcript);
     assert_null(transcript);
     zm_transcript_destroy(&transcript);
@@ -211,7 +235,7 @@ static void test_tasks_and_languages(void **state)
         zm_status status = run(&f, &transcript);
         if (status != cases[i].expected)
             fail_msg("case %zu: %s", i, zm_status_name(status));
-        assert_int_equal(f.errors, status == ZM_OK ? 0 : 1);
+        assert_int_equal(f.log.errors, status == ZM_OK ? 0 : 1);
         if (status == ZM_OK) {
             assert_string_equal(transcript->language, cases[i].code);
             ASSERT_ASKED(&f, 0, SAY_START, cases[i].prompt[0], cases[i].prompt[1]);
@@ -372,7 +396,7 @@ static void test_loops_and_limits(void **state)
     scripted_whisper_say(&f.whisper, 0, tokens, 2 * SAY_LIMIT);
     zm_transcript *transcript = transcribe(&f);
     assert_int_equal(transcript->token_count, 3 + 24);
-    assert_int_equal(f.warnings, 1);
+    assert_int_equal(f.log.warnings, 1);
     zm_transcript_destroy(&transcript);
     finish_fixture(&f);
 
@@ -382,7 +406,7 @@ static void test_loops_and_limits(void **state)
     scripted_whisper_say(&f.whisper, 0, tokens, 2 * SAY_LIMIT);
     transcript = transcribe(&f);
     assert_int_equal(transcript->token_count, SAY_LIMIT);
-    assert_int_equal(f.warnings, 0);
+    assert_int_equal(f.log.warnings, 0);
     zm_transcript_destroy(&transcript);
     finish_fixture(&f);
 }
@@ -390,17 +414,19 @@ static void test_loops_and_limits(void **state)
 static void test_cancelling(void **state)
 {
     (void)state;
-    for (size_t i = 1; i <= 8; i++) {
+    for (size_t i = 1; i <= 9; i++) {
         fixture f;
         zm_transcript *transcript = (zm_transcript *)&f;
         make_fixture(&f, 2);
         SAY(&f, 0, SAY_AND, SAY_SO, SAY_STOP);
         f.text_stop = i <= 3 ? i : 0;
-        f.progress_stop = i > 3 ? i - 3 : 0;
+        f.progress_stop = i > 3 && i < 9 ? i - 3 : 0;
+        f.segment_stop = i == 9;
         assert_int_equal(run(&f, &transcript), ZM_ERROR_CANCELLED);
-        assert_int_equal(f.errors, 0);
+        assert_int_equal(f.log.errors, 0);
         assert_ptr_equal(transcript, &f);
-        assert_int_equal(i <= 3 ? f.pieces : f.progress_calls, i <= 3 ? i : i - 3);
+        if (i < 9)
+            assert_int_equal(i <= 3 ? f.pieces : f.progress_calls, i <= 3 ? i : i - 3);
         finish_fixture(&f);
     }
 }
@@ -440,7 +466,7 @@ static void test_failures(void **state)
         if (status != expected[i])
             fail_msg("case %zu: %s", i, zm_status_name(status));
         assert_ptr_equal(transcript, &f);
-        assert_int_equal(f.errors, i < 2 ? 0 : 1); /* the model says its reason itself */
+        assert_int_equal(f.log.errors, i < 2 ? 0 : 1); /* the model says its reason itself */
         finish_fixture(&f);
     }
 }
@@ -462,8 +488,9 @@ static void test_any_logits(void **state)
         zm_transcript *transcript = NULL;
         zm_status status = run(&f, &transcript);
         if (status != ZM_OK)
-            fail_msg("seed %u: %s: %s", (unsigned)seed, zm_status_name(status), f.reason);
+            fail_msg("seed %u: %s: %s", (unsigned)seed, zm_status_name(status), f.log.error);
         assert_string_equal(f.streamed, transcript->text);
+        assert_segments_told(&f, transcript);
         size_t tokens = 0;
         double time = 0;
         for (size_t i = 0; i < transcript->segment_count; i++) {

@@ -15,16 +15,9 @@
 
 #include <zeromean/zeromean.h>
 
-static char last_error[2048];
+#include "scratch.h"
 
-static void remember(void *user, zm_log_level level, const char *message)
-{
-    (void)user;
-    if (level == ZM_LOG_ERROR)
-        snprintf(last_error, sizeof(last_error), "%s", message);
-}
-
-static const zm_log test_log = {remember, NULL, ZM_LOG_DEFAULT};
+static scratch_log test_log;
 
 typedef struct fixture {
     float *speech;
@@ -46,7 +39,7 @@ static const char *required(const char *variable)
 static void must(zm_status status)
 {
     if (status != ZM_OK)
-        fail_msg("%s: %s", zm_status_name(status), last_error);
+        fail_msg("%s: %s", zm_status_name(status), test_log.error);
 }
 
 static int is_wav(const struct dirent *entry)
@@ -68,7 +61,7 @@ static void read_speech(fixture *f)
         float *clip;
         size_t size;
         snprintf(path, sizeof(path), "%s/%s", folder, entries[i]->d_name);
-        must(zm_audio_read(path, &test_log, &clip, &size));
+        must(zm_audio_read(path, &test_log.log, &clip, &size));
         f->speech = realloc(f->speech, (f->sample_count + size) * sizeof(float));
         assert_non_null(f->speech);
         memcpy(f->speech + f->sample_count, clip, size * sizeof(float));
@@ -86,17 +79,17 @@ static int set_up(void **state)
     const char *spec = getenv("ZEROMEAN_DEVICE");
     const char *models = required("ZEROMEAN_MODELS_DIR");
     const zm_device_params device = {.spec = spec && *spec ? spec : "opencl",
-                                     .log = &test_log,
+                                     .log = &test_log.log,
                                      .cache_dir = getenv("ZEROMEAN_TEST_CACHE")};
-    const zm_session_params session = {.log = &test_log};
+    const zm_session_params session = {.log = &test_log.log};
     read_speech(&f);
     must(zm_device_open(&device, &f.device));
     print_message("device: %s\n", zm_device_get_info(f.device)->name);
     snprintf(path, sizeof(path), "%s/whisper-tiny.en", models);
-    must(zm_model_open(path, &test_log, &f.model));
+    must(zm_model_open(path, &test_log.log, &f.model));
     must(zm_session_create(f.device, f.model, &session, &f.session));
     snprintf(path, sizeof(path), "%s/whisper-tiny.en/tokenizer.json", models);
-    must(zm_tokenizer_open(path, &test_log, &f.tokenizer));
+    must(zm_tokenizer_open(path, &test_log.log, &f.tokenizer));
     *state = &f;
     return 0;
 }
@@ -117,7 +110,7 @@ static int tear_down(void **state)
 static zm_transcript *transcribe(fixture *f, const float *samples, size_t count, bool timestamps)
 {
     const zm_transcribe_params params = {
-        .samples = samples, .sample_count = count, .timestamps = timestamps, .log = &test_log};
+        .samples = samples, .sample_count = count, .timestamps = timestamps, .log = &test_log.log};
     zm_transcript *transcript = NULL;
     must(zm_transcribe(f->session, f->model, f->tokenizer, &params, &transcript));
     return transcript;
@@ -212,6 +205,7 @@ static void test_silence_gives_no_text(void **state)
 
 int main(void)
 {
+    scratch_log_init(&test_log);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plain),
         cmocka_unit_test(test_timestamps),

@@ -10,8 +10,11 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "support/random.h"
 #include "transcribe/rules.h"
 #include "transcribe/segments.h"
+
+#define SEED 7
 
 /* A vocabulary of 20 texts, the end, special tokens, timestamps and a few tokens of padding. */
 enum {
@@ -320,17 +323,16 @@ static void test_splits(void **state)
 static void test_splits_of_any_tokens(void **state)
 {
     (void)state;
-    uint32_t seed = 7;
-    print_message("seed %u\n", (unsigned)seed);
+    uint64_t random = SEED;
+    print_message("seed %d\n", SEED);
     for (int round = 0; round < 20000; round++) {
         int32_t tokens[9];
         zm_span spans[9];
         uint32_t advance;
-        seed = seed * 1664525u + 1013904223u;
-        size_t count = (seed >> 8) % 10;
+        size_t count = test_random_below(&random, 10);
         for (size_t i = 0; i < count; i++) {
-            seed = seed * 1664525u + 1013904223u;
-            tokens[i] = (seed >> 9) % 2 ? T0 + (int32_t)((seed >> 12) % 1501) : 4;
+            const int32_t time = T0 + (int32_t)test_random_below(&random, 1501);
+            tokens[i] = test_random_below(&random, 2) ? time : 4;
         }
         size_t found = zm_window_split(tokens, count, T0, 1000, spans, &advance);
         assert_true(found <= count && advance > 0 && advance <= 1000);

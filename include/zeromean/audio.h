@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Audio files and the log-mel spectrogram that Whisper reads. All functions are thread-safe. */
+/* Audio files and the log-mel spectrogram that Whisper reads. All functions are thread-safe.
+ *
+ * In a library that was built without audio (meson option 'audio') all of them, and transcription,
+ * give ZM_ERROR_UNSUPPORTED. */
 #ifndef ZEROMEAN_AUDIO_H
 #define ZEROMEAN_AUDIO_H
 
@@ -16,10 +19,11 @@ extern "C" {
 
 /* Reads WAV, FLAC, OGG or whatever else libsndfile knows, takes the mean of the channels and
  * resamples to ZM_AUDIO_RATE. Free *samples with free(). A file that ends early is read as far as
- * it goes, with a warning. ZM_ERROR_NOT_FOUND, ZM_ERROR_IO (not a regular file, no permission),
- * ZM_ERROR_LIMIT (over 24 hours), ZM_ERROR_BAD_FORMAT: no audio file, or a damaged one, or one
- * without samples, or with samples that are not finite, or with a sample rate (1 kHz to 1 MHz) or
- * channel count (64) out of range. */
+ * it goes, with a warning (in formats other than WAV, FLAC and OGG that may go unnoticed).
+ * ZM_ERROR_NOT_FOUND, ZM_ERROR_IO (not a regular file, no permission), ZM_ERROR_LIMIT (over 24
+ * hours), ZM_ERROR_BAD_FORMAT: no audio file, or a damaged one, or one without samples, or with
+ * samples that are not finite or over 1e9, or with a sample rate (1 kHz to 1 MHz) or channel count
+ * (64) out of range. */
 ZM_API zm_status zm_audio_read(const char *path, const zm_log *log, float **samples, size_t *count);
 
 /* Log-mel spectrogram of one window of 30 s that begins at samples[0]; what is missing is

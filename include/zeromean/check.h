@@ -13,7 +13,7 @@ extern "C" {
 #endif
 
 typedef struct zm_check_row {
-    char what[32];  /* as in zm_observation */
+    char what[32]; /* as in zm_observation */
     uint32_t layer;
     double relative_l2; /* |a - b| / |a|; infinity where it cannot be formed (NaN) */
     double max_abs;
@@ -24,18 +24,18 @@ typedef struct zm_check_params {
     zm_device *device_a;   /* where a runs */
     zm_device *device_b;   /* where b runs; NULL = device_a */
     const float *mel;      /* [2 * encoder_positions][mel_bins]; NULL = a fixed synthetic input */
-    uint32_t tokens;       /* greedy tokens to compare; 0 = 32 */
-    double tolerance;      /* relative L2 of the final outputs; 0 = 1e-5 */
+    uint32_t tokens;  /* greedy tokens to compare; 0 = 32; as many as the decoder has room for */
+    double tolerance; /* relative L2 of the final outputs; 0 = 1e-5 */
     const zm_log *log;
-    zm_progress_fn progress; /* unit: steps */
+    zm_progress_fn progress; /* unit: steps; called several times in each, to be able to stop */
     void *progress_user;
 } zm_check_params;
 
 typedef struct zm_check_report {
     zm_check_row *rows; /* layers, then "encoder.output" and "logits" */
     size_t row_count;
-    double final_relative_l2; /* the larger one of encoder.output and logits: of these the step
-                                 that differs most, against the mean norm of all steps */
+    double final_relative_l2;      /* the larger one of encoder.output and logits: of these the step
+                                      that differs most, against the mean norm of all steps */
     uint32_t tokens, tokens_equal; /* tokens_equal: length of the common beginning */
     bool equal;                    /* within the tolerance and all tokens equal */
 } zm_check_report;

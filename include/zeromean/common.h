@@ -29,17 +29,17 @@ ZM_API const char *zm_version(void);
 
 /* Every fallible call returns one of these; results come through out-pointers, which a failing
  * call leaves untouched unless it says otherwise. The reason in words goes to the log. */
-#define ZM_STATUS_MAP(X)                                                                           \
-    X(ZM_OK, "success")                                                                            \
-    X(ZM_ERROR_INVALID_ARGUMENT, "an argument is invalid")                                         \
-    X(ZM_ERROR_OUT_OF_MEMORY, "out of memory")                                                     \
-    X(ZM_ERROR_NOT_FOUND, "not found")                                                             \
-    X(ZM_ERROR_IO, "reading or writing failed")                                                    \
-    X(ZM_ERROR_BAD_FORMAT, "the file is damaged or not of the expected format")                    \
-    X(ZM_ERROR_UNSUPPORTED, "not supported")                                                       \
-    X(ZM_ERROR_LIMIT, "over a limit of the device")                                                \
-    X(ZM_ERROR_DEVICE, "the device or its driver failed")                                          \
-    X(ZM_ERROR_CANCELLED, "cancelled by the caller")                                               \
+#define ZM_STATUS_MAP(X)                                                        \
+    X(ZM_OK, "success")                                                         \
+    X(ZM_ERROR_INVALID_ARGUMENT, "an argument is invalid")                      \
+    X(ZM_ERROR_OUT_OF_MEMORY, "out of memory")                                  \
+    X(ZM_ERROR_NOT_FOUND, "not found")                                          \
+    X(ZM_ERROR_IO, "reading or writing failed")                                 \
+    X(ZM_ERROR_BAD_FORMAT, "the file is damaged or not of the expected format") \
+    X(ZM_ERROR_UNSUPPORTED, "not supported")                                    \
+    X(ZM_ERROR_LIMIT, "over a limit of the device")                             \
+    X(ZM_ERROR_DEVICE, "the device or its driver failed")                       \
+    X(ZM_ERROR_CANCELLED, "cancelled by the caller")                            \
     X(ZM_ERROR_MISMATCH, "results differ by more than the tolerance")
 
 typedef enum zm_status {

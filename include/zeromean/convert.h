@@ -4,7 +4,8 @@
  * A Pre-LN transformer reads its main branch only through LayerNorm, which ignores the mean. The
  * converter takes the mean out of every tensor that writes the branch, in float64, and rounds once;
  * LayerNorm then is RMSNorm. Affine parameters stay as they are, so the result is still a valid
- * LayerNorm model for any engine that reads the original. */
+ * LayerNorm model for any engine that reads the original. A model that is Pre-RMSNorm already is
+ * only copied: its mean counts. */
 #ifndef ZEROMEAN_CONVERT_H
 #define ZEROMEAN_CONVERT_H
 
@@ -22,18 +23,19 @@ typedef struct zm_convert_params {
     zm_dtype type;      /* ZM_DTYPE_NONE: changed tensors as F32, the others as they are (exact);
                            ZM_F32: all as F32 (exact); ZM_F16: all as F16 (rounded); ZM_F64: all
                            as F64, for checks in float64 */
-    bool overwrite; /* output may be an empty directory or the output of another conversion; it
-                       stays until the new one is complete */
+    bool overwrite;     /* output may be an empty directory or the output of another conversion; it
+                           stays until the new one is complete */
     const zm_log *log;
     zm_progress_fn progress; /* unit: bytes */
     void *progress_user;
 } zm_convert_params;
 
 typedef struct zm_convert_report {
-    size_t tensors;         /* in the model */
-    size_t recentred;       /* changed by the conversion */
+    size_t tensors;   /* in the model */
+    size_t recentred; /* changed by the conversion */
     uint64_t input_bytes;
     uint64_t output_bytes;
+    bool copied;            /* the model had that norm already: nothing was recentred */
     double rounding;        /* the largest relative L2 error of one tensor by the final rounding */
     char source_sha256[65]; /* of the input's safetensors files, in order */
 } zm_convert_report;

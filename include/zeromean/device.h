@@ -43,10 +43,11 @@ typedef struct zm_device_limits {
     uint32_t sub_group_size;        /* 0 = no sub-group operations */
     bool fp16;                      /* float16 arithmetic (float16 storage works everywhere) */
     bool fp64;
-    bool unified_memory; /* host and device share memory: wrapping costs nothing */
-    bool timestamps;     /* events carry device times */
-    bool spirv;          /* takes SPIR-V modules */
-    bool command_buffer; /* records and replays command lists */
+    bool own_local_memory; /* local memory is not just a part of global memory */
+    bool unified_memory;   /* host and device share memory: wrapping costs nothing */
+    bool timestamps;       /* events carry device times */
+    bool spirv;            /* takes SPIR-V modules */
+    bool command_buffer;   /* records and replays command lists */
 } zm_device_limits;
 
 typedef struct zm_device_info {

@@ -44,7 +44,7 @@ typedef struct zm_whisper_info {
     uint32_t language_count;                   /* 0 in English-only models */
     const int32_t *suppress;                   /* tokens never to produce */
     size_t suppress_count;
-    const int32_t *begin_suppress;             /* nor as the first one */
+    const int32_t *begin_suppress; /* nor as the first one */
     size_t begin_suppress_count;
 } zm_whisper_info;
 
@@ -57,7 +57,7 @@ typedef struct zm_model_info {
     uint64_t parameters;           /* elements of all tensors */
     uint64_t bytes;                /* of all tensors */
     size_t tensor_count;
-    zm_whisper_info whisper;       /* for ZM_ARCHITECTURE_WHISPER */
+    zm_whisper_info whisper; /* for ZM_ARCHITECTURE_WHISPER */
 } zm_model_info;
 
 /* Opens a model directory, checks the header of every file in it and that every tensor that the

@@ -31,7 +31,7 @@ extern "C" {
 /* A view. A tensor with buffer == NULL is absent (optional operands). */
 typedef struct zm_tensor {
     zm_buffer *buffer;
-    uint64_t offset;              /* elements from the start of the buffer */
+    uint64_t offset; /* elements from the start of the buffer */
     zm_dtype dtype;
     uint32_t rank;                /* 1..ZM_MAX_RANK */
     uint32_t shape[ZM_MAX_RANK];  /* outermost first */
@@ -72,9 +72,9 @@ ZM_API zm_status zm_weight_pack(void *dst, zm_dtype dst_type, const zm_weight_la
  * alternate. The result is a weight [2 n][k] of layout zm_weight_layout_get(device, 2 n, k), whose
  * pad rows must have been zeroed. Its bias [2 n] (and column sums) by zm_gated_bias_pack: in the
  * same order, but without pads, so that in the last panel up follows gate at once. */
-ZM_API zm_status zm_gated_weight_pack(void *dst, zm_dtype dst_type,
-                                      const zm_weight_layout *layout, const void *gate,
-                                      const void *up, zm_dtype src_type, uint32_t n, uint32_t k);
+ZM_API zm_status zm_gated_weight_pack(void *dst, zm_dtype dst_type, const zm_weight_layout *layout,
+                                      const void *gate, const void *up, zm_dtype src_type,
+                                      uint32_t n, uint32_t k);
 ZM_API zm_status zm_gated_bias_pack(void *dst, zm_dtype dst_type, const zm_weight_layout *layout,
                                     const void *gate, const void *up, zm_dtype src_type,
                                     uint32_t n);
@@ -153,12 +153,12 @@ typedef struct zm_row_scale {
 } zm_row_scale;
 
 typedef struct zm_matmul_params {
-    zm_tensor x;          /* [m][k], or [batch][m][k] */
-    zm_tensor weight;     /* [n][k], packed as zm_weight_layout_get says; or [batch][n][k] rows
-                             (panel 0) of any type that activations may have */
-    zm_tensor bias;       /* [n], optional */
-    zm_tensor residual;   /* like dst, optional */
-    zm_tensor dst;        /* [m][n], or [batch][m][n]; may alias residual */
+    zm_tensor x;        /* [m][k], or [batch][m][k] */
+    zm_tensor weight;   /* [n][k], packed as zm_weight_layout_get says; or [batch][n][k] rows
+                           (panel 0) of any type that activations may have */
+    zm_tensor bias;     /* [n], optional */
+    zm_tensor residual; /* like dst, optional */
+    zm_tensor dst;      /* [m][n], or [batch][m][n]; may alias residual */
     zm_activation activation;
     bool gated;           /* weight is [2 n][k] of zm_gated_weight_pack, bias [2 n] */
     zm_row_scale scale;   /* not with a batch */
@@ -213,14 +213,14 @@ ZM_API zm_status zm_embedding(zm_stream *stream, const zm_embedding_params *para
 /* ---- attention ----
  * The cache of keys and values is stored per head in a layout that suits the device. */
 typedef struct zm_kv_layout {
-    zm_dtype dtype;        /* F32, F16, BF16 or the real_type */
+    zm_dtype dtype; /* F32, F16, BF16 or the real_type */
     uint32_t heads;
     uint32_t head_dim;
-    uint32_t capacity;     /* positions, rounded up where the layout needs it */
-    uint32_t panel;        /* keys: 0 = [capacity][head_dim], else
-                              [capacity / panel][head_dim][panel] within a head */
-    uint64_t head_stride;  /* elements between heads, for keys and for values */
-    uint64_t elements;     /* of the key tensor and of the value tensor, each */
+    uint32_t capacity;    /* positions, rounded up where the layout needs it */
+    uint32_t panel;       /* keys: 0 = [capacity][head_dim], else
+                             [capacity / panel][head_dim][panel] within a head */
+    uint64_t head_stride; /* elements between heads, for keys and for values */
+    uint64_t elements;    /* of the key tensor and of the value tensor, each */
 } zm_kv_layout;
 
 /* dtype ZM_DTYPE_NONE = the real_type. */
@@ -232,7 +232,7 @@ typedef struct zm_kv_store_params {
     zm_tensor k, v;             /* [rows][heads * head_dim] */
     zm_tensor k_cache, v_cache; /* 1-d, layout.elements */
     zm_kv_layout layout;
-    uint32_t position;          /* position + rows <= layout.capacity */
+    uint32_t position; /* position + rows <= layout.capacity */
 } zm_kv_store_params;
 
 ZM_API zm_status zm_kv_store(zm_stream *stream, const zm_kv_store_params *params);
@@ -247,14 +247,14 @@ typedef struct zm_attention_params {
     zm_tensor q;                /* [rows][heads * head_dim] */
     zm_tensor k_cache, v_cache; /* as written by zm_kv_store */
     zm_kv_layout layout;
-    uint32_t heads;             /* query heads, a multiple of layout.heads; 0 = layout.heads */
-    uint32_t kv_length;         /* positions in use, 1 .. layout.capacity */
-    bool causal;                /* needs kv_length >= rows */
-    uint32_t window;            /* 0 = none; needs causal */
-    float scale;                /* 0 = 1 / sqrt(head_dim) */
-    float soft_cap;             /* 0 = none */
-    zm_tensor slopes;           /* [heads], optional */
-    zm_tensor dst;              /* [rows][heads * head_dim]; may alias q */
+    uint32_t heads;     /* query heads, a multiple of layout.heads; 0 = layout.heads */
+    uint32_t kv_length; /* positions in use, 1 .. layout.capacity */
+    bool causal;        /* needs kv_length >= rows */
+    uint32_t window;    /* 0 = none; needs causal */
+    float scale;        /* 0 = 1 / sqrt(head_dim) */
+    float soft_cap;     /* 0 = none */
+    zm_tensor slopes;   /* [heads], optional */
+    zm_tensor dst;      /* [rows][heads * head_dim]; may alias q */
 } zm_attention_params;
 
 ZM_API zm_status zm_attention(zm_stream *stream, const zm_attention_params *params);
@@ -269,12 +269,12 @@ typedef enum zm_rope_layout {
 } zm_rope_layout;
 
 typedef struct zm_rope_params {
-    zm_tensor x;           /* [rows][heads * head_dim] */
-    zm_tensor positions;   /* [rows] I32 */
-    zm_tensor factors;     /* [rotary_dim / 2], optional: 1 */
-    zm_tensor dst;         /* like x; may alias x */
+    zm_tensor x;         /* [rows][heads * head_dim] */
+    zm_tensor positions; /* [rows] I32 */
+    zm_tensor factors;   /* [rotary_dim / 2], optional: 1 */
+    zm_tensor dst;       /* like x; may alias x */
     uint32_t head_dim;
-    uint32_t rotary_dim;   /* even; 0 = head_dim */
+    uint32_t rotary_dim; /* even; 0 = head_dim */
     zm_rope_layout layout;
     float base;            /* 0 = 10000 */
     float frequency_scale; /* 0 = 1; linear scaling by s is 1 / s */

@@ -32,6 +32,10 @@ typedef struct zm_session_params {
     void *observe_user;
     zm_progress_fn progress; /* while weights are packed; unit: bytes */
     void *progress_user;
+    /* Asked before each operation of encode and decode, from the thread that calls them; NULL =
+     * true. False: they give ZM_ERROR_CANCELLED. */
+    bool (*go_on)(void *user);
+    void *go_on_user;
 } zm_session_params;
 
 /* Packs the weights for the device. The device must outlive the session; the model need not.
@@ -41,12 +45,13 @@ ZM_API zm_status zm_session_create(zm_device *device, const zm_model *model,
 ZM_API void zm_session_destroy(zm_session **session);
 
 /* Runs the encoder. mel: [2 * encoder_positions][mel_bins] float32, time-major (Whisper: 3000
- * frames of 10 ms). The decoder starts again at position 0. Asynchronous. */
+ * frames of 10 ms). The decoder starts again at position 0. Asynchronous. ZM_ERROR_CANCELLED: then
+ * nothing is encoded. */
 ZM_API zm_status zm_session_encode(zm_session *session, const float *mel);
 
 /* Appends count tokens to the decoder and gives the logits [vocabulary] of the last of them.
  * ZM_ERROR_LIMIT: more than decoder_positions tokens. ZM_ERROR_INVALID_ARGUMENT: a token outside
- * the vocabulary, or nothing encoded yet. */
+ * the vocabulary, or nothing encoded yet. ZM_ERROR_CANCELLED: then none is appended. */
 ZM_API zm_status zm_session_decode(zm_session *session, const int32_t *tokens, uint32_t count,
                                    float *logits);
 

@@ -51,13 +51,17 @@ typedef struct zm_transcribe_params {
      * the transcript. With timestamps: segment by segment, with the end of it in seconds; without:
      * token by token, with 0. May be NULL. Return false to cancel. */
     bool (*text)(void *user, const char *utf8, double seconds);
+    /* Called as each segment of the transcript is complete, in order, behind its text; it lives as
+     * long as the call. May be NULL. Return false to cancel. */
+    bool (*segment)(void *user, const zm_segment *segment);
     zm_progress_fn progress; /* unit: samples */
-    void *user;              /* for text and progress */
+    void *user;              /* for text, segment and progress */
     const zm_log *log;
 } zm_transcribe_params;
 
 /* Free *out with zm_transcript_destroy. ZM_ERROR_UNSUPPORTED: no model that transcribes, or an
- * English-only one and translate set. ZM_ERROR_CANCELLED; the errors of the session. */
+ * English-only one and translate set, or no audio in this build. ZM_ERROR_CANCELLED; the errors of
+ * the session. */
 ZM_API zm_status zm_transcribe(zm_session *session, const zm_model *model,
                                const zm_tokenizer *tokenizer, const zm_transcribe_params *params,
                                zm_transcript **out);

@@ -12,6 +12,8 @@
 #include "math.clh"
 #include "vector.clh"
 
+#define BLOCK 256
+
 /* e^(scale x - max) of 16 values from i on; those from n on give 0. */
 static float16 row_part(__global const act_t *x, uint i, uint n, float scale, float max)
 {
@@ -41,15 +43,29 @@ static float row_max(__global const act_t *x, uint n, float scale)
     return fmax(horizontal_max(most), rest);
 }
 
+/* The sum of the exponentials, by blocks: the adds of a long row would round too often, so what the
+ * sum of the blocks loses is carried along (Kahan 1965). */
+static float row_exponentials(__global const act_t *x, uint n, float scale, float max)
+{
+    float16 sum = (float16)(0.0f), lost = (float16)(0.0f);
+    for (uint i = 0; i < n;) {
+        uint end = n - i > BLOCK ? i + BLOCK : n;
+        float16 part = -lost;
+        for (; i < end; i += 16)
+            part += row_part(x, i, n, scale, max);
+        float16 next = sum + part;
+        lost = (next - sum) - part;
+        sum = next;
+    }
+    return horizontal_sum(sum);
+}
+
 static void row_softmax(__global const act_t *x, __global act_t *dst, uint n, float scale)
 {
     float max = row_max(x, n, scale);
-    float16 sums = (float16)(0.0f);
+    float sum = row_exponentials(x, n, scale, max);
     uint i = 0;
-    for (; i < n; i += 16)
-        sums += row_part(x, i, n, scale, max);
-    float sum = horizontal_sum(sums);
-    for (i = 0; i + 16 <= n; i += 16)
+    for (; i + 16 <= n; i += 16)
         STORE_ACT16(row_part(x, i, n, scale, max) / sum, dst, i);
     float rest[16];
     if (i < n)

@@ -15,8 +15,7 @@
  *   3. brings VALUES rows of the values at a time into the same memory and adds weights x values:
  *      an item has ROWS_EACH rows x some vectors of four columns in registers.
  * Tiles that no row sees are skipped. Scores of keys that a row doesn't see are -inf, and their
- * values are left out, not weighed with 0: they may be NaN. Nothing from kv_length on is read.
- * dst may be q: a work-group has read its rows before it writes them. */
+ * values are left out, not weighed with 0: they may be NaN. Nothing from kv_length on is read. */
 #include "args.h"
 #include "attention.clh"
 
@@ -65,6 +64,8 @@ static inline void load_queries(__global const act_t *q, uint kv_head, uint pack
             v = load_query4(q + (size_t)row * a->q_stride + (size_t)head * HEAD_DIM, i % DIM4);
         m->queries[i] = v;
     }
+    /* dst may be q: all has been read before anything is written. */
+    barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
 }
 
 static inline void load_keys(__global const kv_t *keys, struct span span, uint c0,

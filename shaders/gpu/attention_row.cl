@@ -6,13 +6,13 @@
  *
  *   scores    item i owns key i, which local memory brings CHUNK columns at a time
  *   weights   SHARE items to a query
- *   values    slice s of COLUMNS items takes keys s, s + SLICES, ..., one vector of four columns to
- *             an item; the slices are added up at the end
+ *   values    slice s of LANES items takes keys s, s + SLICES, ..., an item vectors of four columns;
+ *             the slices are added up at the end
  *
  * With one split that is dst, else a note for attention_merge: [pack][query][split], each the
  * maximum, the sum, two floats of nothing and DIM4 vectors. How keys are split depends on the shape
  * alone, so the bits are the same in every run. Keys that a row doesn't see are left out as in
- * attention.cl. DIM4 <= ITEMS. */
+ * attention.cl. */
 #include "args.h"
 #include "attention.clh"
 
@@ -24,15 +24,16 @@
 #endif
 /* Items across the columns of a head: a power of two. */
 #if HEAD_DIM <= 32
-#define COLUMNS 8
+#define LANES 8
 #elif HEAD_DIM <= 64
-#define COLUMNS 16
-#elif HEAD_DIM <= 128
-#define COLUMNS 32
+#define LANES 16
+#elif HEAD_DIM <= 128 || ITEMS == 32
+#define LANES 32
 #else
-#define COLUMNS 64
+#define LANES 64
 #endif
-#define SLICES (ITEMS / COLUMNS)
+#define SLICES (ITEMS / LANES)
+#define COLUMNS ((DIM4 + LANES - 1) / LANES) /* vectors of four of an item */
 #define SHARE (ITEMS / QUERIES)
 #define CHUNK4 (CHUNK / 4)
 #define KEY_STRIDE (CHUNK4 + 1)
@@ -62,6 +63,8 @@ static inline void load_queries(__global const act_t *q, uint kv_head, uint pack
             v = load_query4(q + (size_t)row * a->q_stride + (size_t)head * HEAD_DIM, i % DIM4);
         m->queries[i] = v;
     }
+    /* dst may be q: all has been read before anything is written. */
+    barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
 }
 
 static inline void load_keys(__global const kv_t *keys, struct span span, uint c0,
@@ -134,40 +137,56 @@ static inline void soften(float *most, float *sum, __local struct memory *m)
 }
 
 static inline void gather(__global const kv_t *values, struct span span,
-                          const struct query *queries, float4 *result, __local struct memory *m)
+                          const struct query *queries, float4 result[QUERIES][COLUMNS],
+                          __local struct memory *m)
 {
-    uint column = get_local_id(0) % COLUMNS, slice = get_local_id(0) / COLUMNS;
+    uint lane = get_local_id(0) % LANES, slice = get_local_id(0) / LANES;
     uint count = min((uint)ITEMS, span.end - span.first);
 #pragma unroll
     for (uint r = 0; r < QUERIES; r++)
-        result[r] *= m->factor[r];
-    if (column >= DIM4)
-        return;
+#pragma unroll
+        for (uint c = 0; c < COLUMNS; c++)
+            result[r][c] *= m->factor[r];
     for (uint k = slice; k < count; k += SLICES) {
         uint key = span.first + k;
-        float4 value = load_cache4(values, key, column);
+        float4 value[COLUMNS];
 #pragma unroll
-        for (uint r = 0; r < QUERIES; r++)
-            if (key >= queries[r].begin && key < queries[r].end)
-                result[r] = fma((float4)(m->scores[r][k]), value, result[r]);
+        for (uint c = 0; c < COLUMNS; c++)
+            value[c] = lane + LANES * c < DIM4 ? load_cache4(values, key, lane + LANES * c)
+                                               : (float4)(0.0f);
+#pragma unroll
+        for (uint r = 0; r < QUERIES; r++) {
+            if (key < queries[r].begin || key >= queries[r].end)
+                continue;
+#pragma unroll
+            for (uint c = 0; c < COLUMNS; c++)
+                result[r][c] = fma((float4)(m->scores[r][k]), value[c], result[r][c]);
+        }
     }
 }
 
-/* The sum over all items of a query, and the sum over all slices of a column in those of slice 0.
- */
-static inline float add_up(float sum, uint r, float4 *result, __local struct memory *m)
+/* The sum over all items of query r. */
+static inline float add_up_sums(float sum, uint r, __local struct memory *m)
 {
-    uint item = get_local_id(0);
     barrier(CLK_LOCAL_MEM_FENCE);
-    m->partial[item] = sum;
-    m->tile[item] = *result;
+    m->partial[get_local_id(0)] = sum;
     barrier(CLK_LOCAL_MEM_FENCE);
     float total = 0.0f;
     for (uint i = 0; i < SHARE; i++)
         total += m->partial[r * SHARE + i];
-    for (uint s = 1; s < SLICES; s++)
-        *result += m->tile[(item + s * COLUMNS) % ITEMS];
     return total;
+}
+
+/* The sum over all slices, in the items of slice 0. */
+static inline float4 add_up_slices(float4 result, __local struct memory *m)
+{
+    uint item = get_local_id(0);
+    barrier(CLK_LOCAL_MEM_FENCE);
+    m->tile[item] = result;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (uint s = 1; s < SLICES; s++)
+        result += m->tile[(item + s * LANES) % ITEMS];
+    return result;
 }
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
@@ -190,11 +209,13 @@ attention_row(__global const act_t *q, __global const kv_t *k_cache, __global co
     v_cache += a.v_cache_offset + (size_t)kv_head * a.head_stride;
 
     struct query queries[QUERIES];
-    float4 result[QUERIES];
+    float4 result[QUERIES][COLUMNS];
 #pragma unroll
     for (uint r = 0; r < QUERIES; r++) {
         queries[r] = query_of(&a, kv_head, packed0 + r, slopes);
-        result[r] = (float4)(0.0f);
+#pragma unroll
+        for (uint c = 0; c < COLUMNS; c++)
+            result[r][c] = (float4)(0.0f);
     }
     float most = -INFINITY, sum = 0.0f;
     load_queries(q + a.q_offset, kv_head, packed0, &a, &m);
@@ -209,21 +230,24 @@ attention_row(__global const act_t *q, __global const kv_t *k_cache, __global co
         m.factor[item / SHARE] = most;
 #pragma unroll
     for (uint r = 0; r < QUERIES; r++) {
-        float total = add_up(sum, r, &result[r], &m);
-        if ((packed0 + r) / share >= a.rows)
-            continue;
-        if (splits > 1) {
-            size_t place = ((size_t)(packed0 + r) * kv_heads + kv_head) * splits + split;
-            __global float *note = notes + place * NOTE;
-            if (item < DIM4)
-                vstore4(result[r], 1 + item, note);
-            if (item == 0)
-                vstore4((float4)(m.factor[r], total, 0.0f, 0.0f), 0, note);
-        } else if (item < DIM4) {
-            store_result4(result[r] / total,
-                          dst + a.dst_offset + (size_t)queries[r].row * a.dst_stride +
-                              (size_t)queries[r].head * HEAD_DIM,
-                          item);
+        bool there = (packed0 + r) / share < a.rows;
+        size_t place = ((size_t)(packed0 + r) * kv_heads + kv_head) * splits + split;
+        __global float *note = splits > 1 ? notes + place * NOTE : 0;
+        __global act_t *out = dst + a.dst_offset + (size_t)queries[r].row * a.dst_stride +
+                              (size_t)queries[r].head * HEAD_DIM;
+        float total = add_up_sums(sum, r, &m);
+        if (note && there && item == 0)
+            vstore4((float4)(m.factor[r], total, 0.0f, 0.0f), 0, note);
+#pragma unroll
+        for (uint c = 0; c < COLUMNS; c++) {
+            uint column = item + LANES * c;
+            float4 v = add_up_slices(result[r][c], &m);
+            if (!there || item >= LANES || column >= DIM4)
+                continue;
+            if (note)
+                vstore4(v, 1 + column, note);
+            else
+                store_result4(v / total, out, column);
         }
     }
 }

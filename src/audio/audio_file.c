@@ -3,13 +3,16 @@
 #include <zeromean/audio.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <samplerate.h>
 #include <sndfile.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "audio/ending.h"
 #include "common/alloc.h"
 #include "common/log.h"
 
@@ -74,6 +77,11 @@ static zm_status check_regular_file(const audio_file *audio)
 
 static zm_status open_file(audio_file *audio)
 {
+    int readable = open(audio->path, O_RDONLY | O_CLOEXEC); /* libsndfile takes all for damaged */
+    if (readable < 0)
+        return zm_fail(audio->log, ZM_ERROR_IO, "%s: %s; make it readable", audio->path,
+                       strerror(errno));
+    close(readable);
     audio->file = sf_open(audio->path, SFM_READ, &audio->info);
     if (!audio->file) {
         int error = sf_error(NULL);
@@ -120,8 +128,8 @@ static zm_status append(audio_file *audio, const float *samples, size_t count)
     return ZM_OK;
 }
 
-/* The mean of the channels; false at a sample that is not finite or absurdly large. */
-static bool mix_down(const float *block, size_t frames, size_t channels, float *mono)
+/* The mean of the channels. Gives the sample that is not finite or absurdly large, otherwise 0. */
+static float mix_down(const float *block, size_t frames, size_t channels, float *mono)
 {
     const float scale = 1.0f / (float)channels;
     for (size_t i = 0; i < frames; i++) {
@@ -129,12 +137,12 @@ static bool mix_down(const float *block, size_t frames, size_t channels, float *
         for (size_t c = 0; c < channels; c++) {
             float sample = block[i * channels + c];
             if (!(fabsf(sample) <= SAMPLE_MAX)) /* true for NaN as well */
-                return false;
+                return sample;
             sum += sample;
         }
         mono[i] = channels == 1 ? sum : sum * scale;
     }
-    return true;
+    return 0;
 }
 
 static zm_status resample(audio_file *audio, size_t frames, bool last)
@@ -167,9 +175,11 @@ static zm_status read_blocks(audio_file *audio)
         sf_count_t got = sf_readf_float(audio->file, audio->block, BLOCK_FRAMES);
         if (got <= 0)
             break;
-        if (!mix_down(audio->block, (size_t)got, (size_t)audio->info.channels, audio->mono))
+        float bad = mix_down(audio->block, (size_t)got, (size_t)audio->info.channels, audio->mono);
+        if (bad != 0)
             return zm_fail(audio->log, ZM_ERROR_BAD_FORMAT,
-                           "%s: a sample that is not finite at about %.1f s", audio->path,
+                           "%s: a sample of %g at about %.1f s; full scale is 1; export it again",
+                           audio->path, (double)bad,
                            (double)audio->frames / audio->info.samplerate);
         audio->frames += (uint64_t)got;
         zm_status status = audio->resampler ? resample(audio, (size_t)got, false)
@@ -184,17 +194,35 @@ static zm_status read_blocks(audio_file *audio)
     return audio->resampler ? resample(audio, 0, true) : ZM_OK;
 }
 
+static void warn_if_cut(const audio_file *audio)
+{
+    const double seconds = (double)audio->frames / audio->info.samplerate;
+    const zm_audio_ending ending = zm_audio_ending_of(audio->path);
+    double promised = 0;
+    if (audio->info.frames > 0 && audio->info.frames < SF_COUNT_MAX &&
+        audio->frames < (uint64_t)audio->info.frames)
+        promised = (double)audio->info.frames / audio->info.samplerate;
+    else if (ending.cut && ending.part > 0)
+        promised = seconds / ending.part;
+    else if (!ending.cut)
+        return;
+    if (promised > 0)
+        zm_logf(audio->log, ZM_LOG_WARNING,
+                "%s: ends after %.1f of %.1f s; using what is there, the rest may be lost",
+                audio->path, seconds, promised);
+    else
+        zm_logf(audio->log, ZM_LOG_WARNING,
+                "%s: breaks off after %.1f s; using what is there, the rest may be lost",
+                audio->path, seconds);
+}
+
 /* Gives the samples their exact number: the resampler may be one off at the end. */
 static zm_status finish(audio_file *audio)
 {
     if (audio->frames == 0)
         return zm_fail(audio->log, ZM_ERROR_BAD_FORMAT, "%s: an audio file without samples",
                        audio->path);
-    if (audio->info.frames > 0 && audio->info.frames < SF_COUNT_MAX &&
-        audio->frames < (uint64_t)audio->info.frames)
-        zm_logf(audio->log, ZM_LOG_WARNING, "%s: ends after %.1f of %.1f s; using what is there",
-                audio->path, (double)audio->frames / audio->info.samplerate,
-                (double)audio->info.frames / audio->info.samplerate);
+    warn_if_cut(audio);
     double exact = (double)audio->frames * ZM_AUDIO_RATE / audio->info.samplerate;
     size_t wanted = exact < 1 ? 1 : (size_t)(exact + 0.5);
     float *fitted = realloc(audio->samples, wanted * sizeof(float));

@@ -113,8 +113,11 @@ static zm_status prepare(checker *self)
         return zm_fail(params->log, ZM_ERROR_UNSUPPORTED, "check: the decoder is too short");
     /* The last token that is compared needs no place in the decoder. */
     uint32_t room = self->info->decoder_positions - self->prompt_count + 1;
-    if (self->tokens > room)
+    if (self->tokens > room) {
+        zm_logf(params->log, ZM_LOG_WARNING,
+                "check: the decoder has room for %u tokens, not for %u", room, self->tokens);
         self->tokens = room;
+    }
     self->mel = params->mel;
     if (!params->mel)
         self->mel = self->own_mel =
@@ -124,11 +127,26 @@ static zm_status prepare(checker *self)
     return create_report(self);
 }
 
+static bool tell_progress(const checker *self)
+{
+    const zm_check_params *params = self->params;
+    return !params->progress || params->progress(params->progress_user, "checking", self->done,
+                                                 2 + 2 * (uint64_t)self->tokens);
+}
+
+static bool goes_on(void *user)
+{
+    return tell_progress(user);
+}
+
 static zm_status create_sessions(checker *self)
 {
     const zm_check_params *params = self->params;
-    zm_session_params session = {
-        .log = params->log, .observe = zm_compare_keep, .observe_user = &self->compare};
+    zm_session_params session = {.log = params->log,
+                                 .observe = zm_compare_keep,
+                                 .observe_user = &self->compare,
+                                 .go_on = goes_on,
+                                 .go_on_user = self};
     zm_status status = zm_session_create(params->device_a, params->a, &session, &self->a);
     session.observe = zm_compare_match;
     if (status == ZM_OK)
@@ -145,9 +163,7 @@ static zm_status finish_step(checker *self, zm_status status)
         status = zm_fail(params->log, self->compare.status,
                          "check: what the models show cannot be compared");
     self->done++;
-    if (status == ZM_OK && params->progress &&
-        !params->progress(params->progress_user, "checking", self->done,
-                          2 + 2 * (uint64_t)self->tokens))
+    if (status == ZM_OK && !tell_progress(self))
         status = ZM_ERROR_CANCELLED;
     return status;
 }

@@ -7,6 +7,7 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/progress.h"
+#include "common/file.h"
 
 static json_t *report_json(const zm_convert_params *params, const zm_convert_report *report)
 {
@@ -17,6 +18,7 @@ static json_t *report_json(const zm_convert_params *params, const zm_convert_rep
         {"output", zm_cli_json_text(params->output)},
         {"norm", json_string(zm_norm_name(params->norm))},
         {"tensors", json_integer((json_int_t)report->tensors)},
+        {"copied", json_boolean(report->copied)},
         {"recentred", json_integer((json_int_t)report->recentred)},
         {"input_bytes", json_integer((json_int_t)report->input_bytes)},
         {"output_bytes", json_integer((json_int_t)report->output_bytes)},
@@ -28,10 +30,16 @@ static json_t *report_json(const zm_convert_params *params, const zm_convert_rep
 
 static void print_report(const zm_convert_params *params, const zm_convert_report *report)
 {
-    printf("%s: %s, %zu of %zu tensors recentred, rounding %.1e (relative L2 of the worst "
-           "tensor), %" PRIu64 " -> %" PRIu64 " bytes\n",
-           params->output, zm_norm_name(params->norm), report->recentred, report->tensors,
-           report->rounding, report->input_bytes, report->output_bytes);
+    if (report->copied)
+        printf("%s: %s is %s already, so it is only copied, nothing is recentred; rounding %.1e, "
+               "%" PRIu64 " -> %" PRIu64 " bytes\n",
+               params->output, params->input, zm_norm_name(params->norm), report->rounding,
+               report->input_bytes, report->output_bytes);
+    else
+        printf("%s: %s, %zu of %zu tensors recentred, rounding %.1e (relative L2 of the worst "
+               "tensor), %" PRIu64 " -> %" PRIu64 " bytes\n",
+               params->output, zm_norm_name(params->norm), report->recentred, report->tensors,
+               report->rounding, report->input_bytes, report->output_bytes);
 }
 
 static zm_cli_exit run(int argc, char **argv)
@@ -61,6 +69,10 @@ static zm_cli_exit run(int argc, char **argv)
         .progress = zm_cli_progress,
     };
     zm_convert_report report = {0};
+    if (!overwrite && zm_path_exists(params.input) && zm_path_is_directory(params.output)) {
+        zm_cli_error("%s: exists already; give another name or --overwrite", params.output);
+        return ZM_CLI_FAILED;
+    }
     zm_cli_progress_start();
     code = zm_cli_result(zm_convert(&params, &report));
     if (code == ZM_CLI_OK && json)

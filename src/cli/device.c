@@ -20,6 +20,8 @@ zm_cli_exit zm_cli_device_open(const char *spec, zm_device **out)
 void zm_cli_device_announce(const zm_device *device)
 {
     const zm_device_info *info = zm_device_get_info(device);
+    if (zm_cli_log()->level >= ZM_LOG_INFO)
+        return; /* the library has said it */
     zm_cli_note("device %s: %s (%s)", info->spec, info->name, info->platform);
 }
 

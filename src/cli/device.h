@@ -10,7 +10,7 @@
 
 #define ZM_CLI_DEVICE_HELP                                                                         \
     "A device is BACKEND[:INDEX|:NAME]: 'opencl', 'opencl:1', 'opencl:pocl', 'host', 'host:f64'\n" \
-    "(see the command devices). --device beats the environment variable ZEROMEAN_DEVICE, which\n"   \
+    "(see the command devices). --device beats the environment variable ZEROMEAN_DEVICE, which\n"  \
     "beats the best device there is.\n"
 
 /* spec NULL: what the environment says, else the best. A spec that cannot be read is a usage

@@ -22,6 +22,7 @@ static json_t *limits_json(const zm_device_limits *limits)
         {"sub_group_size", json_integer(limits->sub_group_size)},
         {"fp16", json_boolean(limits->fp16)},
         {"fp64", json_boolean(limits->fp64)},
+        {"own_local_memory", json_boolean(limits->own_local_memory)},
         {"unified_memory", json_boolean(limits->unified_memory)},
         {"timestamps", json_boolean(limits->timestamps)},
         {"spirv", json_boolean(limits->spirv)},

@@ -74,7 +74,8 @@ zm_cli_exit zm_cli_result(zm_status status)
 {
     zm_cli_progress_hide();
     if (status != ZM_OK && errors_shown == 0)
-        zm_cli_error("%s", zm_status_message(status));
+        zm_cli_error("%s",
+                     status == ZM_ERROR_CANCELLED ? "interrupted" : zm_status_message(status));
     errors_shown = 0;
     return status == ZM_OK ? ZM_CLI_OK : ZM_CLI_FAILED;
 }

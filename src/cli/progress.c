@@ -12,7 +12,8 @@
 #define REDRAW_SECONDS 0.1
 
 static struct {
-    bool enabled; /* stderr is a terminal and nothing else claims it */
+    bool enabled; /* stderr is a terminal ... */
+    bool paused;  /* ... but a line of text is there */
     bool visible;
     uint64_t drawn_at;
 } bar;
@@ -32,6 +33,9 @@ void zm_cli_progress_start(void)
     action.sa_flags = SA_RESETHAND | SA_RESTART;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    struct sigaction hangup;
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN) /* nohup */
+        sigaction(SIGHUP, &action, NULL);
     bar.enabled = isatty(STDERR_FILENO) == 1;
 }
 
@@ -55,7 +59,8 @@ static void draw(const char *stage, uint64_t done, uint64_t total)
 bool zm_cli_progress(void *user, const char *stage, uint64_t done, uint64_t total)
 {
     (void)user;
-    if (bar.enabled && (!bar.visible || zm_clock_since(bar.drawn_at) >= REDRAW_SECONDS))
+    if (bar.enabled && !bar.paused &&
+        (!bar.visible || zm_clock_since(bar.drawn_at) >= REDRAW_SECONDS))
         draw(stage, done, total);
     return !interrupted;
 }
@@ -74,7 +79,12 @@ void zm_cli_progress_yield(void)
     if (!bar.enabled || isatty(STDOUT_FILENO) != 1)
         return;
     zm_cli_progress_hide();
-    bar.enabled = false;
+    bar.paused = true;
+}
+
+void zm_cli_progress_resume(void)
+{
+    bar.paused = false;
 }
 
 bool zm_cli_interrupted(void)

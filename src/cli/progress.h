@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* From here on the first Ctrl-C (and SIGTERM) makes zm_cli_progress return false; the second one
- * ends the process. A bar is drawn only if stderr is a terminal. */
+/* From here on the first Ctrl-C (or SIGTERM, SIGHUP) makes zm_cli_progress return false; the second
+ * one ends the process. A bar is drawn only if stderr is a terminal. */
 void zm_cli_progress_start(void);
 
 /* A zm_progress_fn. */
@@ -16,8 +16,10 @@ bool zm_cli_progress(void *user, const char *stage, uint64_t done, uint64_t tota
 /* Takes the bar off the screen until the next zm_cli_progress. */
 void zm_cli_progress_hide(void);
 
-/* Text is about to go to stdout: no bar from here on if both show on a terminal. */
+/* A line of text is about to begin on stdout: no bar if both show on a terminal, until the line
+ * has ended and zm_cli_progress_resume says so. */
 void zm_cli_progress_yield(void);
+void zm_cli_progress_resume(void);
 
 bool zm_cli_interrupted(void);
 

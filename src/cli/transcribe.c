@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <zeromean/audio.h>
 #include <zeromean/transcribe.h>
 
 #include "cli/device.h"
+#include "cli/memory.h"
 #include "cli/model.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -34,8 +34,7 @@ typedef struct clip {
     float *samples;
     size_t count;
     double read_seconds;
-    bool stream; /* print the text as it comes */
-    bool begun;  /* something other than white space was printed */
+    bool begun; /* something other than white space was printed */
     zm_transcript *transcript;
     json_t *repetitions;
 } clip;
@@ -60,8 +59,6 @@ static bool print_piece(void *user, const char *utf8, double seconds)
 {
     clip *c = user;
     (void)seconds;
-    if (!c->stream)
-        return !zm_cli_interrupted();
     if (!c->begun)
         utf8 += strspn(utf8, " \n");
     if (*utf8) {
@@ -80,16 +77,17 @@ static void print_time(double seconds)
            milliseconds / 1000 % 60, milliseconds % 1000);
 }
 
-static void print_segments(const zm_transcript *transcript)
+static bool print_segment(void *user, const zm_segment *segment)
 {
-    for (size_t i = 0; i < transcript->segment_count; i++) {
-        const zm_segment *segment = &transcript->segments[i];
-        putchar('[');
-        print_time(segment->start);
-        printf(" --> ");
-        print_time(segment->end);
-        printf("] %s\n", segment->text + strspn(segment->text, " "));
-    }
+    (void)user;
+    zm_cli_progress_hide();
+    putchar('[');
+    print_time(segment->start);
+    printf(" --> ");
+    print_time(segment->end);
+    printf("] %s\n", segment->text + strspn(segment->text, " "));
+    fflush(stdout);
+    return !zm_cli_interrupted();
 }
 
 static json_t *tokens_json(const int32_t *tokens, size_t count)
@@ -143,7 +141,8 @@ static json_t *clip_json(const clip *c)
     return zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0]));
 }
 
-static zm_cli_exit run_once(const job *j, clip *c)
+/* aloud: print the text as it comes */
+static zm_cli_exit run_once(const job *j, clip *c, bool aloud)
 {
     zm_transcribe_params params = {
         .samples = c->samples,
@@ -151,7 +150,8 @@ static zm_cli_exit run_once(const job *j, clip *c)
         .language = j->language,
         .translate = j->translate,
         .timestamps = j->timestamps,
-        .text = print_piece,
+        .text = aloud && !j->timestamps ? print_piece : NULL,
+        .segment = aloud && j->timestamps ? print_segment : NULL,
         .progress = zm_cli_progress,
         .user = c,
         .log = zm_cli_log(),
@@ -169,17 +169,15 @@ static zm_cli_exit transcribe_clip(job *j, clip *c)
 {
     c->repetitions = json_array();
     for (uint32_t i = 0; i < j->repeat; i++) {
-        c->stream = !j->json && !j->timestamps && i == 0;
-        zm_cli_exit code = run_once(j, c);
+        zm_cli_exit code = run_once(j, c, !j->json && i == 0);
         if (c->begun && i == 0)
             putchar('\n');
+        zm_cli_progress_resume();
         if (code != ZM_CLI_OK)
             return code;
     }
     if (j->json)
         json_array_append_new(j->files, clip_json(c));
-    else if (j->timestamps)
-        print_segments(c->transcript);
     return ZM_CLI_OK;
 }
 
@@ -196,9 +194,15 @@ static zm_cli_exit load_model(job *j, const char *path)
     return zm_cli_result(status);
 }
 
+static bool goes_on(void *user)
+{
+    (void)user;
+    return !zm_cli_interrupted();
+}
+
 static zm_cli_exit load_session(job *j)
 {
-    zm_session_params params = {.log = zm_cli_log(), .progress = zm_cli_progress};
+    zm_session_params params = {.log = zm_cli_log(), .progress = zm_cli_progress, .go_on = goes_on};
     zm_cli_exit code = zm_cli_device_open(j->device_spec, &j->device);
     if (code != ZM_CLI_OK)
         return code;
@@ -218,8 +222,6 @@ static void unload(job *j)
 
 static zm_cli_exit print_job(const job *j, double total)
 {
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
     const zm_cli_field fields[] = {
         {"schema", json_string("zeromean.transcribe/1")},
         {"version", json_string(zm_version())},
@@ -228,7 +230,7 @@ static zm_cli_exit print_job(const job *j, double total)
         {"norm", json_string(zm_norm_name(zm_model_get_info(j->model)->norm))},
         {"load_seconds", zm_cli_json_real(j->load_seconds)},
         {"total_seconds", zm_cli_json_real(total)},
-        {"peak_rss_bytes", json_integer((json_int_t)usage.ru_maxrss * 1024)},
+        {"peak_rss_bytes", json_integer((json_int_t)zm_cli_peak_memory())},
         {"files", json_incref(j->files)},
     };
     return zm_cli_json_print(zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0])));

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The program zeromean: finds the subcommand and runs it. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <zeromean/common.h>
 
 #include "cli/options.h"
@@ -35,8 +37,23 @@ static bool is(const char *word, const char *a, const char *b)
     return strcmp(word, a) == 0 || strcmp(word, b) == 0;
 }
 
+/* A closed descriptor would be given to the next file that is opened, a model for example, and get
+ * what is printed. */
+static bool open_streams(void)
+{
+    const bool closed = fcntl(STDOUT_FILENO, F_GETFD) < 0;
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            return false;
+    if (closed)
+        zm_cli_error("standard output is closed; send it to a file or to /dev/null");
+    return !closed;
+}
+
 int main(int argc, char **argv)
 {
+    if (!open_streams())
+        return ZM_CLI_FAILED;
     if (argc < 2) {
         zm_cli_error("no command given (see 'zeromean --help')");
         return ZM_CLI_USAGE;

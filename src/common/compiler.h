@@ -14,7 +14,7 @@
 
 /* Compiles a function once per vector width and picks one at load time. The C semantics stay: no
  * contraction, no reassociation, so every version gives the same bits. */
-#if defined(__x86_64__) && defined(__linux__) && defined(__GLIBC__) && defined(__GNUC__) &&        \
+#if defined(__x86_64__) && defined(__linux__) && defined(__GLIBC__) && defined(__GNUC__) && \
     !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define ZM_VECTORISED __attribute__((target_clones("avx512f", "avx2", "default")))
 #else

@@ -73,13 +73,17 @@ static zm_status check_overwriting(const conversion *c)
 static zm_status prepare(conversion *c)
 {
     const zm_convert_params *params = c->params;
-    zm_status status = zm_model_open(params->input, c->log, &c->model);
+    /* What a model has beside its parts is a reason to refuse it here, not one to warn of. */
+    zm_log log = zm_log_copy(c->log);
+    if (log.level < ZM_LOG_INFO)
+        log.level = ZM_LOG_ERROR;
+    zm_status status = zm_model_open(params->input, &log, &c->model);
     if (status)
         return status;
-    if (zm_model_get_info(c->model)->norm != ZM_NORM_LAYER)
-        return zm_fail(c->log, ZM_ERROR_UNSUPPORTED,
-                       "%s: has the norm %s already; only LayerNorm models can be converted",
-                       params->input, zm_norm_name(zm_model_get_info(c->model)->norm));
+    c->report.copied = zm_model_get_info(c->model)->norm == ZM_NORM_RMS;
+    if (c->report.copied)
+        zm_logf(c->log, ZM_LOG_INFO, "%s: has the norm rms_norm already, so it is only copied",
+                params->input);
     status = check_overwriting(c);
     if (!status)
         status = zm_plan_make(c->model, params->type, c->log, &c->plan);
@@ -97,16 +101,22 @@ static zm_status hash_source(conversion *c)
     return zm_source_hash(c->model, &c->progress, c->report.source_sha256);
 }
 
+/* A copy comes from where its original came. */
+static char *origin(conversion *c)
+{
+    const char *key = "zeromean.source_sha256";
+    const char *known = c->report.copied ? zm_model_get_metadata(c->model, key) : NULL;
+    return known ? (char *)known : c->report.source_sha256;
+}
+
 static zm_status open_writer(conversion *c, const char *path, zm_safetensors_writer **out)
 {
     char format_key[] = FORMAT_KEY, format[] = FORMAT_VERSION;
     char norm_key[] = "zeromean.norm", norm[] = "rms_norm";
     char source_key[] = "zeromean.source_sha256";
     char version_key[] = "zeromean.version", version[] = ZM_VERSION_STRING;
-    const zm_metadata extra[] = {{format_key, format},
-                                 {norm_key, norm},
-                                 {source_key, c->report.source_sha256},
-                                 {version_key, version}};
+    const zm_metadata extra[] = {
+        {format_key, format}, {norm_key, norm}, {source_key, origin(c)}, {version_key, version}};
     zm_metadata *metadata = NULL;
     size_t metadata_count = 0;
     zm_status status = zm_source_metadata(c->model, extra, sizeof(extra) / sizeof(extra[0]), c->log,

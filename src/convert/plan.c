@@ -34,18 +34,20 @@ static zm_status plan_tensor(const zm_model *model, zm_dtype type, const zm_log 
                              zm_plan_item *item)
 {
     const zm_model_tensor *tensor = item->tensor;
+    const zm_model_info *info = zm_model_get_info(model);
     zm_tensor_role role = zm_tensor_role_get(model, tensor->name);
-    if (role == ZM_ROLE_NONE)
+    const bool recentre = info->norm == ZM_NORM_LAYER; /* RMSNorm does not ignore the mean */
+    if (recentre && role == ZM_ROLE_NONE)
         return zm_fail(log, ZM_ERROR_UNSUPPORTED,
-                       "%s: has no known part in the architecture %s and may write the main "
+                       "%s: %s has no known part in the architecture %s and may write the main "
                        "branch, so the conversion would not be exact; remove it from the model",
-                       tensor->name, zm_model_get_info(model)->architecture_name);
+                       info->path, tensor->name, info->architecture_name);
     if (!zm_dtype_is_real(tensor->dtype))
         return zm_fail(log, ZM_ERROR_UNSUPPORTED,
-                       "%s: is of type %s, which cannot be recentred exactly; convert from the "
+                       "%s: %s is of type %s, which cannot be converted exactly; convert from the "
                        "floating-point model",
-                       tensor->name, zm_dtype_name(tensor->dtype));
-    item->axis = axis_of(role);
+                       info->path, tensor->name, zm_dtype_name(tensor->dtype));
+    item->axis = recentre ? axis_of(role) : ZM_RECENTRE_NONE;
     item->dtype = output_type(item, type);
     return ZM_OK;
 }
@@ -66,7 +68,8 @@ static zm_status total_up(zm_plan *plan, const zm_log *log)
         uint64_t bytes;
         if (!zm_mul_u64(item->tensor->elements, zm_dtype_size(item->dtype), &bytes) ||
             !zm_add_u64(plan->output_bytes, bytes, &plan->output_bytes))
-            return zm_fail(log, ZM_ERROR_LIMIT, "%s: too large to convert", item->tensor->name);
+            return zm_fail(log, ZM_ERROR_LIMIT, "%s: %s is too large to convert", item->file->path,
+                           item->tensor->name);
         plan->input_bytes += item->tensor->bytes;
         plan->recentred += item->axis != ZM_RECENTRE_NONE;
     }
@@ -93,8 +96,9 @@ zm_status zm_plan_make(const zm_model *model, zm_dtype type, const zm_log *log, 
     }
     if (!status)
         status = total_up(&plan, log);
-    if (!status && plan.recentred == 0)
-        status = zm_fail(log, ZM_ERROR_UNSUPPORTED, "nothing in the model writes a main branch");
+    if (!status && plan.recentred == 0 && zm_model_get_info(model)->norm == ZM_NORM_LAYER)
+        status = zm_fail(log, ZM_ERROR_UNSUPPORTED, "%s: nothing in it writes a main branch",
+                         zm_model_get_info(model)->path);
     if (status) {
         zm_plan_finish(&plan);
         return status;

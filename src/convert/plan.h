@@ -22,8 +22,9 @@ typedef struct zm_plan {
     uint64_t input_bytes, output_bytes; /* of the tensors */
 } zm_plan;
 
-/* type: as in zm_convert_params. The model must outlive the plan. ZM_ERROR_UNSUPPORTED: a
- * tensor stands in the way of an exact conversion. */
+/* type: as in zm_convert_params. Nothing is recentred where the norm is not LayerNorm. The model
+ * must outlive the plan. ZM_ERROR_UNSUPPORTED: a tensor stands in the way of an exact conversion.
+ */
 zm_status zm_plan_make(const zm_model *model, zm_dtype type, const zm_log *log, zm_plan *out);
 void zm_plan_finish(zm_plan *plan);
 

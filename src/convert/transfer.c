@@ -29,6 +29,7 @@ static uint64_t first_broken(const zm_model_tensor *tensor)
 static zm_status check_piece(const transfer *t, uint64_t first, uint64_t count)
 {
     const zm_model_tensor *tensor = t->tensor;
+    const char *path = t->params->item->file->path;
     uint64_t i = 0;
     while (i < count && isfinite(t->exact[i]) && isfinite(t->stored[i]))
         i++;
@@ -37,11 +38,11 @@ static zm_status check_piece(const transfer *t, uint64_t first, uint64_t count)
     uint64_t broken = first_broken(tensor);
     if (broken < tensor->elements)
         return zm_fail(t->params->log, ZM_ERROR_UNSUPPORTED,
-                       "%s: element %llu is NaN or Inf; repair the model first", tensor->name,
-                       (unsigned long long)broken);
+                       "%s: %s: element %llu is NaN or Inf; repair the model first", path,
+                       tensor->name, (unsigned long long)broken);
     return zm_fail(t->params->log, ZM_ERROR_UNSUPPORTED,
-                   "%s: element %llu is %g, too large for %s; choose another type", tensor->name,
-                   (unsigned long long)(first + i), t->exact[i],
+                   "%s: %s: element %llu is %g, too large for %s; choose another type", path,
+                   tensor->name, (unsigned long long)(first + i), t->exact[i],
                    zm_dtype_name(t->params->item->dtype));
 }
 
@@ -85,15 +86,15 @@ zm_status zm_transfer_tensor(const zm_transfer_params *params, double *rounding)
     *rounding = 0.0;
     transfer *t = malloc(sizeof(*t));
     if (!t)
-        return zm_fail(params->log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory to convert it",
-                       tensor->name);
+        return zm_fail(params->log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory to convert %s",
+                       params->item->file->path, tensor->name);
     t->params = params;
     t->tensor = tensor;
     t->error = t->total = 0.0;
     zm_status status = zm_recentring_init(&t->recentring, tensor, params->item->axis);
     if (status)
-        zm_fail(params->log, status, "%s: cannot be recentred: %s", tensor->name,
-                zm_status_message(status));
+        zm_fail(params->log, status, "%s: %s cannot be recentred: %s", params->item->file->path,
+                tensor->name, zm_status_message(status));
     else
         status = transfer_pieces(t);
     if (status == ZM_OK && t->total > 0.0)

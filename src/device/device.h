@@ -136,13 +136,18 @@ struct zm_device {
     zm_forced_kernel forced[ZM_MAX_FORCED];
 };
 
+/* Whom a backend tells what it finds. */
+typedef struct zm_device_visitor {
+    void (*add)(void *user, const zm_device_info *info); /* fills in the score */
+    void (*skip)(void *user, const char *reason);        /* one line: a driver that is of no use */
+    void *user;
+} zm_device_visitor;
+
 /* A backend: enumerates its devices and opens one of them. */
 typedef struct zm_backend_fns {
     const char *name; /* first part of a spec */
-    /* Calls add for each usable device; score is filled in by add. Skips broken platforms with a
-     * logged reason; a missing loader is no error. */
-    zm_status (*enumerate)(const zm_log *log, void (*add)(void *user, const zm_device_info *info),
-                           void *user);
+    /* Adds each usable device, skips broken platforms; a missing loader is neither. */
+    zm_status (*enumerate)(const zm_log *log, const zm_device_visitor *visitor);
     /* info as enumerate gave it; params->log and cache_dir go to zm_device_base_init. */
     zm_status (*open)(const zm_device_info *info, const zm_device_params *params, zm_device **out);
 } zm_backend_fns;

@@ -12,10 +12,13 @@
 static const zm_backend_fns *const backends[] = {&zm_backend_opencl, &zm_backend_host};
 #define BACKEND_COUNT (sizeof(backends) / sizeof(backends[0]))
 
+#define REASON_SIZE 512
+
 typedef struct collector {
     zm_device_list *list;
     size_t capacity;
     bool out_of_memory;
+    char *skipped; /* [REASON_SIZE] */
 } collector;
 
 /* A spec taken apart. */
@@ -59,17 +62,26 @@ static void collect(void *user, const zm_device_info *info)
     list->devices[at].score = points;
 }
 
+static void keep_reason(void *user, const char *reason)
+{
+    collector *c = user;
+    if (c->skipped)
+        snprintf(c->skipped, REASON_SIZE, "%s", reason);
+}
+
 /* The devices of one backend, or of all when backend is NULL. A backend that fails is skipped: it
- * has logged why, and the others may still do. */
-static zm_status list_devices(const zm_backend_fns *backend, const zm_log *log,
+ * has logged why, and the others may still do. skipped[REASON_SIZE], which may be NULL: why the
+ * last driver that was of no use was not. */
+static zm_status list_devices(const zm_backend_fns *backend, const zm_log *log, char *skipped,
                               zm_device_list **out)
 {
-    collector c = {.list = zm_calloc(1, sizeof(*c.list))};
+    collector c = {.list = zm_calloc(1, sizeof(*c.list)), .skipped = skipped};
+    const zm_device_visitor visitor = {collect, keep_reason, &c};
     if (!c.list)
         return zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "device list: out of memory");
     for (size_t i = 0; i < BACKEND_COUNT; i++)
         if (!backend || backend == backends[i])
-            backends[i]->enumerate(log, collect, &c);
+            backends[i]->enumerate(log, &visitor);
     if (c.out_of_memory) {
         zm_device_list_destroy(&c.list);
         return zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "device list: out of memory");
@@ -82,7 +94,7 @@ zm_status zm_device_list_create(const zm_device_params *params, zm_device_list *
 {
     if (!out)
         return ZM_ERROR_INVALID_ARGUMENT;
-    return list_devices(NULL, params ? params->log : NULL, out);
+    return list_devices(NULL, params ? params->log : NULL, NULL, out);
 }
 
 void zm_device_list_destroy(zm_device_list **list)
@@ -109,7 +121,7 @@ static zm_status fail_with_devices(const zm_log *log, zm_status status, const ch
 {
     char text[1024] = "none";
     zm_device_list *list = NULL;
-    if (list_devices(NULL, log, &list) == ZM_OK)
+    if (list_devices(NULL, log, NULL, &list) == ZM_OK)
         describe(list, text, sizeof(text));
     zm_device_list_destroy(&list);
     return zm_fail(log, status, "device '%s': %s; there are: %s", spec, what, text);
@@ -202,9 +214,13 @@ zm_status zm_device_open(const zm_device_params *params, zm_device **out)
     if (status != ZM_OK)
         return status;
     zm_device_list *list = NULL;
-    status = list_devices(spec.backend, given.log, &list);
+    char skipped[REASON_SIZE] = "";
+    status = list_devices(spec.backend, given.log, skipped, &list);
     if (status == ZM_OK)
         status = open_best(list, &spec, &given, out);
+    if (status == ZM_OK && !spec.backend && *skipped && (*out)->info.backend == ZM_BACKEND_HOST)
+        zm_logf(given.log, ZM_LOG_WARNING,
+                "plain C computes, which is slow: no OpenCL device is usable (%s)", skipped);
     zm_device_list_destroy(&list);
     return status;
 }

@@ -22,8 +22,9 @@ zm_status zm_json_parse(const char *text, size_t size, const char *what, const z
         return zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory to read it", what);
     if (!root) {
         make_printable(error.text);
-        return zm_fail(log, ZM_ERROR_BAD_FORMAT, "%s: not valid JSON: %s (line %d, column %d)",
-                       what, error.text, error.line, error.column);
+        return zm_fail(log, ZM_ERROR_BAD_FORMAT,
+                       "%s: not valid JSON: %s (line %d, column %d); fetch the file again", what,
+                       error.text, error.line, error.column);
     }
     if (!json_is_object(root)) {
         json_decref(root);

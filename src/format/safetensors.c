@@ -31,7 +31,7 @@ static zm_status read_header(reader *r, json_t **out)
     const zm_map *map = &r->file->map;
     if (map->size < ZM_SAFETENSORS_LENGTH_SIZE)
         return zm_fail(r->log, ZM_ERROR_BAD_FORMAT,
-                       "%s: %llu bytes are too few for a safetensors file", r->path,
+                       "%s: %llu bytes are too few for a safetensors file; fetch it again", r->path,
                        (unsigned long long)map->size);
     uint64_t length = 0;
     for (unsigned i = 0; i < ZM_SAFETENSORS_LENGTH_SIZE; i++)
@@ -39,16 +39,20 @@ static zm_status read_header(reader *r, json_t **out)
     uint64_t rest = map->size - ZM_SAFETENSORS_LENGTH_SIZE;
     if (length > ZM_SAFETENSORS_MAX_HEADER)
         return zm_fail(r->log, ZM_ERROR_BAD_FORMAT,
-                       "%s: a header of %llu bytes is over the limit of %u: no safetensors file?",
+                       "%s: a header of %llu bytes is over the limit of %u: no safetensors "
+                       "file? fetch or export it again",
                        r->path, (unsigned long long)length, ZM_SAFETENSORS_MAX_HEADER);
     if (length > rest)
-        return zm_fail(r->log, ZM_ERROR_BAD_FORMAT,
-                       "%s: the header needs %llu bytes, the file has %llu: truncated?", r->path,
-                       (unsigned long long)length, (unsigned long long)rest);
+        return zm_fail(
+            r->log, ZM_ERROR_BAD_FORMAT,
+            "%s: the header needs %llu bytes, the file has %llu: truncated? fetch it again",
+            r->path, (unsigned long long)length, (unsigned long long)rest);
     const char *text = (const char *)map->data + ZM_SAFETENSORS_LENGTH_SIZE;
     if (length == 0 || text[0] != '{')
         return zm_fail(r->log, ZM_ERROR_BAD_FORMAT,
-                       "%s: the header does not begin with '{': no safetensors file?", r->path);
+                       "%s: the header does not begin with '{': no safetensors file? fetch or "
+                       "export it again",
+                       r->path);
     r->data = map->data + ZM_SAFETENSORS_LENGTH_SIZE + length;
     r->data_size = rest - length;
     return zm_json_parse(text, (size_t)length, r->path, r->log, out);
@@ -114,7 +118,7 @@ static zm_status read_range(const reader *r, const json_t *entry, const zm_model
     if (out->begin > out->end || out->end > r->data_size)
         return zm_fail(r->log, ZM_ERROR_BAD_FORMAT,
                        "%s: tensor " NAME ": data_offsets [%llu, %llu] are outside of the data "
-                       "(%llu bytes): truncated?",
+                       "(%llu bytes): truncated? fetch it again",
                        r->path, tensor->name, (unsigned long long)out->begin,
                        (unsigned long long)out->end, (unsigned long long)r->data_size);
     if (out->end - out->begin != tensor->bytes)
@@ -215,16 +219,18 @@ static zm_status check_ranges(reader *r)
         const char *name = file->tensors[r->ranges[i].tensor].name;
         if (r->ranges[i].begin < end)
             return zm_fail(r->log, ZM_ERROR_BAD_FORMAT,
-                           "%s: tensor " NAME " overlaps the one before it", r->path, name);
+                           "%s: tensor " NAME " overlaps the one before it; export it again",
+                           r->path, name);
         if (r->ranges[i].begin > end)
             return zm_fail(r->log, ZM_ERROR_BAD_FORMAT,
-                           "%s: a hole of %llu bytes before tensor " NAME, r->path,
-                           (unsigned long long)(r->ranges[i].begin - end), name);
+                           "%s: a hole of %llu bytes before tensor " NAME "; export it again",
+                           r->path, (unsigned long long)(r->ranges[i].begin - end), name);
         end = r->ranges[i].end;
     }
     if (end != r->data_size)
-        return zm_fail(r->log, ZM_ERROR_BAD_FORMAT, "%s: %llu bytes behind the last tensor",
-                       r->path, (unsigned long long)(r->data_size - end));
+        return zm_fail(r->log, ZM_ERROR_BAD_FORMAT,
+                       "%s: %llu bytes behind the last tensor; fetch it again", r->path,
+                       (unsigned long long)(r->data_size - end));
     return ZM_OK;
 }
 

@@ -50,8 +50,7 @@ static uint64_t memory_bytes(void)
     return pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : 0;
 }
 
-static zm_status host_enumerate(const zm_log *log,
-                                void (*add)(void *user, const zm_device_info *info), void *user)
+static zm_status host_enumerate(const zm_log *log, const zm_device_visitor *visitor)
 {
     (void)log;
     for (int i = 0; i < 2; i++) {
@@ -76,7 +75,7 @@ static zm_status host_enumerate(const zm_log *log,
         strcpy(info.platform, "plain C");
         strcpy(info.vendor, "Zeromean");
         strcpy(info.driver, ZM_VERSION_STRING);
-        add(user, &info);
+        visitor->add(visitor->user, &info);
     }
     return ZM_OK;
 }

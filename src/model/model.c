@@ -27,7 +27,9 @@ static zm_status split_path(const char *path, const zm_log *log, char **director
         return zm_fail(log, ZM_ERROR_NOT_FOUND, "%s: there is no such model", path);
     if (length < suffix_length || strcmp(path + length - suffix_length, suffix) != 0)
         return zm_fail(log, ZM_ERROR_BAD_FORMAT,
-                       "%s: is neither a model directory nor a .safetensors file in one", path);
+                       "%s: is neither a model directory nor a .safetensors file in one; give the "
+                       "directory that has config.json and model.safetensors",
+                       path);
     *file = path;
     char *slash = strrchr(*directory, '/');
     if (slash)
@@ -77,7 +79,8 @@ static zm_status read_config(zm_model *model, const char *directory, const zm_lo
     zm_status status = ZM_OK;
     if (!zm_path_exists(path))
         status = zm_fail(log, ZM_ERROR_NOT_FOUND,
-                         "%s: is no model directory: it has no config.json", directory);
+                         "%s: is no model directory: it has no config.json; give one that has",
+                         directory);
     if (status == ZM_OK)
         status = zm_json_read(path, MAX_CONFIG_SIZE, log, &config);
     if (status == ZM_OK)
@@ -143,8 +146,11 @@ static zm_status open_model(zm_model *model, const char *path, const zm_log *log
 
 zm_status zm_model_open(const char *path, const zm_log *log, zm_model **out)
 {
-    if (!path || !*path || !out)
+    if (!path || !out)
         return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "zm_model_open: path or out is missing");
+    if (!*path)
+        return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT,
+                       "the name of the model is empty; give a model directory");
     zm_model *model = zm_calloc(1, sizeof(*model));
     zm_status status = ZM_OK;
     if (model)

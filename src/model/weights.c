@@ -9,7 +9,6 @@
 #include "model/model_private.h"
 #include "model/pages.h"
 
-#define MAX_WARNINGS 5
 #define MAX_NAME 256
 
 zm_status zm_weights_add_file(zm_model *model, const char *path, const zm_log *log)
@@ -38,7 +37,8 @@ static zm_status open_directory(zm_model *model, const char *directory, const zm
         status = zm_shards_open(model, directory, index, log);
     else
         status = zm_fail(log, ZM_ERROR_NOT_FOUND,
-                         "%s: has neither model.safetensors nor model.safetensors.index.json",
+                         "%s: has neither model.safetensors nor model.safetensors.index.json; "
+                         "export the model as safetensors",
                          directory);
     free(single);
     free(index);
@@ -117,11 +117,15 @@ static zm_status check_tensor(const zm_model *model, const zm_tensor_pattern *pa
     if (!tensor && pattern->optional)
         return ZM_OK;
     if (!tensor)
-        return zm_fail(log, ZM_ERROR_BAD_FORMAT, "%s: tensor %s %s is missing", model->path, name,
-                       expected);
+        return zm_fail(log, ZM_ERROR_BAD_FORMAT,
+                       "%s: tensor %s %s is missing; is config.json of "
+                       "the same model?",
+                       model->path, name, expected);
     write_shape(found, sizeof(found), tensor->shape, tensor->rank);
     if (strcmp(expected, found) != 0)
-        return zm_fail(log, ZM_ERROR_BAD_FORMAT, "%s: tensor %s has the shape %s, expected %s",
+        return zm_fail(log, ZM_ERROR_BAD_FORMAT,
+                       "%s: tensor %s has the shape %s, expected %s; "
+                       "is config.json of the same model?",
                        model->path, name, found[0] ? found : "of a scalar", expected);
     if (tensor->dtype != ZM_F32 && tensor->dtype != ZM_F16 && tensor->dtype != ZM_BF16 &&
         tensor->dtype != ZM_F64)
@@ -152,18 +156,22 @@ static zm_status check_pattern(const zm_model *model, const zm_tensor_pattern *p
 /* Not an error, but a model that has them may be another one than it says. */
 static void warn_of_extra_tensors(const zm_model *model, const zm_log *log)
 {
+    const char *first = NULL;
     size_t count = 0;
     for (size_t i = 0; i < model->tensor_count; i++) {
         const char *name = model->tensors[i].name;
         if (zm_tensor_role_get(model, name) != ZM_ROLE_NONE)
             continue;
-        if (count++ < MAX_WARNINGS)
-            zm_logf(log, ZM_LOG_WARNING, "%s: tensor %.200s is not part of %s: ignored",
-                    model->path, name, model->architecture->model_type);
+        if (count++ == 0)
+            first = name;
     }
-    if (count > MAX_WARNINGS)
-        zm_logf(log, ZM_LOG_WARNING, "%s: %zu more tensors are ignored", model->path,
-                count - MAX_WARNINGS);
+    if (count == 1)
+        zm_logf(log, ZM_LOG_WARNING, "%s: tensor %.200s is not part of %s: ignored", model->path,
+                first, model->architecture->model_type);
+    else if (count > 1)
+        zm_logf(log, ZM_LOG_WARNING,
+                "%s: %zu tensors are not part of %s: ignored; the first is %.200s", model->path,
+                count, model->architecture->model_type, first);
 }
 
 zm_status zm_weights_check(const zm_model *model, const zm_log *log)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Finds the devices of all platforms and opens one. */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/alloc.h"
+#include "common/compiler.h"
 #include "opencl/opencl.h"
 
 /* Of extensions, so not in the headers of OpenCL 1.2. */
@@ -14,9 +16,15 @@
 #define MAX_PLATFORMS 32
 #define MAX_DEVICES 64
 
-/* What a walk over all devices calls; false ends it. */
-typedef bool (*visit_fn)(void *user, const zm_opencl_fns *cl, cl_platform_id platform,
-                         cl_device_id id, const zm_device_info *info);
+/* What a walk over all devices calls; visit ends it with false. */
+typedef struct walker {
+    const zm_log *log;
+    bool (*visit)(void *user, const zm_opencl_fns *cl, cl_platform_id platform, cl_device_id id,
+                  const zm_device_info *info);
+    void (*skip)(void *user, const char *reason); /* may be NULL */
+    void *user;
+    unsigned index; /* counts usable devices over all platforms */
+} walker;
 
 static const zm_device_fns opencl_fns;
 
@@ -94,7 +102,8 @@ static void get_platform_title(const zm_opencl_fns *cl, cl_platform_id platform,
     if (end)
         *end = '\0';
     keep_text(own, sizeof(own), version + skip);
-    snprintf(out, size, *own && skip ? "%s (%s)" : "%s", name, own);
+    const char *format = *own == '(' ? "%s %s" : "%s (%s)";
+    snprintf(out, size, *own && skip ? format : "%s", name, own);
 }
 
 /* Whole words only: cl_khr_fp16 is not in "cl_khr_fp16_x". Free with free(); NULL = none. */
@@ -146,6 +155,7 @@ static void fill_limits(const zm_opencl_fns *cl, cl_device_id id, zm_device_limi
     limits->memory_bytes = get_ulong(cl, id, CL_DEVICE_GLOBAL_MEM_SIZE);
     limits->max_buffer_bytes = get_ulong(cl, id, CL_DEVICE_MAX_MEM_ALLOC_SIZE);
     limits->local_memory_bytes = get_ulong(cl, id, CL_DEVICE_LOCAL_MEM_SIZE);
+    limits->own_local_memory = get_uint(cl, id, CL_DEVICE_LOCAL_MEM_TYPE) == CL_LOCAL;
     limits->compute_units = get_uint(cl, id, CL_DEVICE_MAX_COMPUTE_UNITS);
     limits->max_work_group = clamp_u32(get_size(cl, id, CL_DEVICE_MAX_WORK_GROUP_SIZE));
     size_t items[3] = {0};
@@ -169,14 +179,15 @@ static void fill_limits(const zm_opencl_fns *cl, cl_device_id id, zm_device_limi
     free(extensions);
 }
 
+/* A simulator may call itself everything at once: whatever is a CPU too is one. */
 static zm_device_type device_type(const zm_opencl_fns *cl, cl_device_id id)
 {
     cl_device_type type = get_ulong(cl, id, CL_DEVICE_TYPE);
+    if (type & CL_DEVICE_TYPE_CPU)
+        return ZM_DEVICE_CPU;
     if (type & CL_DEVICE_TYPE_GPU)
         return ZM_DEVICE_GPU;
-    if (type & CL_DEVICE_TYPE_ACCELERATOR)
-        return ZM_DEVICE_ACCELERATOR;
-    return type & CL_DEVICE_TYPE_CPU ? ZM_DEVICE_CPU : ZM_DEVICE_OTHER;
+    return type & CL_DEVICE_TYPE_ACCELERATOR ? ZM_DEVICE_ACCELERATOR : ZM_DEVICE_OTHER;
 }
 
 /* Why a device cannot be used; NULL when it can. */
@@ -212,9 +223,20 @@ static void fill_info(const zm_opencl_fns *cl, cl_platform_id platform, cl_devic
 
 /* ---- all devices ---- */
 
-/* index counts usable devices over all platforms. False when visit ended the walk. */
-static bool walk_platform(const zm_opencl_fns *cl, cl_platform_id platform, const zm_log *log,
-                          unsigned *index, visit_fn visit, void *user)
+ZM_PRINTF(2, 3) static void skip(const walker *w, const char *format, ...)
+{
+    char reason[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(reason, sizeof(reason), format, args);
+    va_end(args);
+    zm_logf(w->log, ZM_LOG_INFO, "opencl: %s; skipped", reason);
+    if (w->skip)
+        w->skip(w->user, reason);
+}
+
+/* False when visit ended the walk. */
+static bool walk_platform(walker *w, const zm_opencl_fns *cl, cl_platform_id platform)
 {
     char name[128];
     get_platform_text(cl, platform, CL_PLATFORM_NAME, name, sizeof(name));
@@ -222,8 +244,10 @@ static bool walk_platform(const zm_opencl_fns *cl, cl_platform_id platform, cons
     cl_uint count = 0;
     cl_int error = cl->clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, MAX_DEVICES, ids, &count);
     if (error != CL_SUCCESS || count == 0) {
-        zm_logf(log, ZM_LOG_INFO, "opencl: platform '%s' has no devices (%s); skipped", name,
-                zm_opencl_error_name(error));
+        skip(w,
+             "platform '%s' has no devices (%s); does its driver find a folder to write to? For "
+             "PoCL that is ~/.cache/pocl, or POCL_CACHE_DIR",
+             name, zm_opencl_error_name(error));
         return true;
     }
     for (cl_uint i = 0; i < count && i < MAX_DEVICES; i++) {
@@ -231,41 +255,33 @@ static bool walk_platform(const zm_opencl_fns *cl, cl_platform_id platform, cons
         fill_info(cl, platform, ids[i], &info);
         const char *reason = refusal(cl, ids[i], &info);
         if (reason) {
-            zm_logf(log, ZM_LOG_INFO, "opencl: '%s' on '%s' skipped: %s", info.name, name, reason);
+            skip(w, "'%s' on '%s': %s", info.name, name, reason);
             continue;
         }
-        snprintf(info.spec, sizeof(info.spec), "opencl:%u", (*index)++);
-        if (!visit(user, cl, platform, ids[i], &info))
+        snprintf(info.spec, sizeof(info.spec), "opencl:%u", w->index++);
+        if (!w->visit(w->user, cl, platform, ids[i], &info))
             return false;
     }
     return true;
 }
 
-static void walk(const zm_log *log, visit_fn visit, void *user)
+static void walk(walker *w)
 {
     zm_opencl_fns cl;
-    if (!zm_opencl_load(log, &cl))
+    if (!zm_opencl_load(w->log, &cl))
         return;
     cl_platform_id platforms[MAX_PLATFORMS];
     cl_uint count = 0;
     cl_int error = cl.clGetPlatformIDs(MAX_PLATFORMS, platforms, &count);
     if (error != CL_SUCCESS || count == 0) {
-        zm_logf(log, ZM_LOG_INFO,
-                "opencl: no platforms (%s); install a driver, for example "
-                "pocl-opencl-icd; skipped",
-                zm_opencl_error_name(error));
+        skip(w, "no platforms (%s); install a driver, for example pocl-opencl-icd",
+             zm_opencl_error_name(error));
         return;
     }
-    unsigned index = 0;
     for (cl_uint i = 0; i < count && i < MAX_PLATFORMS; i++)
-        if (!walk_platform(&cl, platforms[i], log, &index, visit, user))
+        if (!walk_platform(w, &cl, platforms[i]))
             return;
 }
-
-typedef struct enumeration {
-    void (*add)(void *user, const zm_device_info *info);
-    void *user;
-} enumeration;
 
 static bool visit_add(void *user, const zm_opencl_fns *cl, cl_platform_id platform, cl_device_id id,
                       const zm_device_info *info)
@@ -273,16 +289,22 @@ static bool visit_add(void *user, const zm_opencl_fns *cl, cl_platform_id platfo
     (void)cl;
     (void)platform;
     (void)id;
-    const enumeration *e = user;
-    e->add(e->user, info);
+    const zm_device_visitor *visitor = user;
+    visitor->add(visitor->user, info);
     return true;
 }
 
-static zm_status opencl_enumerate(const zm_log *log,
-                                  void (*add)(void *user, const zm_device_info *info), void *user)
+static void visit_skip(void *user, const char *reason)
 {
-    enumeration e = {add, user};
-    walk(log, visit_add, &e);
+    const zm_device_visitor *visitor = user;
+    visitor->skip(visitor->user, reason);
+}
+
+static zm_status opencl_enumerate(const zm_log *log, const zm_device_visitor *visitor)
+{
+    zm_device_visitor copy = *visitor;
+    walker w = {.log = log, .visit = visit_add, .skip = visit_skip, .user = &copy};
+    walk(&w);
     return ZM_OK;
 }
 
@@ -337,7 +359,8 @@ static zm_status opencl_open(const zm_device_info *info, const zm_device_params 
     if (status != ZM_OK)
         goto fail;
     selection s = {.wanted = info, .device = device};
-    walk(NULL, visit_select, &s);
+    walker w = {.visit = visit_select, .user = &s};
+    walk(&w);
     if (!s.found) {
         status = zm_fail(params->log, ZM_ERROR_DEVICE, "%s: %s is gone", info->spec, info->name);
         goto fail;

@@ -29,15 +29,21 @@ zm_status zm_opencl_kernel_create(zm_device *device, const zm_kernel_desc *desc,
         return zm_fail(&device->log, ZM_ERROR_OUT_OF_MEMORY, "kernel %s: out of memory",
                        desc->name);
     zm_mutex_init(&kernel->mutex);
-    zm_status status = zm_opencl_program_create(opencl, desc, &kernel->program, &kernel->kernel);
+    zm_status status = zm_opencl_program_create(opencl, desc, kernel);
     if (status != ZM_OK)
         goto fail;
     status = check_work_group(opencl, desc, kernel->kernel);
     if (status != ZM_OK)
         goto fail;
+    /* A CPU driver compiles once more at the first launch, for that size of work-group, and only
+     * then is its program whole: it is saved at the end. Others are saved at once, since a process
+     * may be killed. */
+    if (device->info.type != ZM_DEVICE_CPU)
+        zm_opencl_program_save(opencl, kernel);
     *out = &kernel->base;
     return ZM_OK;
 fail:
+    kernel->unsaved = false;
     zm_opencl_kernel_destroy(device, &kernel->base);
     return status;
 }
@@ -45,11 +51,8 @@ fail:
 void zm_opencl_kernel_destroy(zm_device *device, zm_kernel *kernel)
 {
     zm_opencl_kernel *opencl = (zm_opencl_kernel *)kernel;
-    const zm_opencl_fns *cl = &((zm_opencl_device *)device)->cl;
-    if (opencl->kernel)
-        cl->clReleaseKernel(opencl->kernel);
-    if (opencl->program)
-        cl->clReleaseProgram(opencl->program);
+    zm_opencl_program_save((zm_opencl_device *)device, opencl);
+    zm_opencl_program_destroy((zm_opencl_device *)device, opencl);
     zm_mutex_finish(&opencl->mutex);
     free(opencl);
 }

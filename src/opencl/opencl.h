@@ -3,6 +3,7 @@
 #ifndef ZM_SRC_OPENCL_OPENCL_H
 #define ZM_SRC_OPENCL_OPENCL_H
 
+#include "device/cache.h"
 #include "device/device.h"
 #include "opencl/loader.h"
 
@@ -34,6 +35,8 @@ typedef struct zm_opencl_kernel {
     cl_program program;
     cl_kernel kernel;
     zm_mutex mutex; /* arguments and launch: a cl_kernel is one thread's at a time */
+    zm_cache_key key;
+    bool unsaved; /* not in the program cache yet */
 } zm_opencl_kernel;
 
 /* "CL_OUT_OF_RESOURCES"; "unknown error" for a value of no standard. */
@@ -49,9 +52,12 @@ zm_status zm_opencl_check_command(const zm_device *device, cl_event command, con
 zm_status zm_opencl_source(const zm_device *device, const zm_kernel_desc *desc, char **out,
                            size_t *size);
 
-/* One program and its kernel, from the program cache or built. The handles are NULL on failure. */
+/* Fills in program, kernel and key, from the program cache or by building. */
 zm_status zm_opencl_program_create(zm_opencl_device *device, const zm_kernel_desc *desc,
-                                   cl_program *program, cl_kernel *kernel);
+                                   zm_opencl_kernel *kernel);
+/* Puts the program into the cache if it is unsaved. */
+void zm_opencl_program_save(zm_opencl_device *device, zm_opencl_kernel *kernel);
+void zm_opencl_program_destroy(zm_opencl_device *device, zm_opencl_kernel *kernel);
 
 /* Takes over a cl_event; the event then marks that command. */
 void zm_opencl_event_set(zm_event *event, const zm_stream *stream, cl_event command);

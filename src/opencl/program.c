@@ -6,7 +6,6 @@
 
 #include "common/alloc.h"
 #include "common/clock.h"
-#include "device/cache.h"
 #include "opencl/opencl.h"
 
 #define MAX_OPTIONS 512
@@ -18,23 +17,7 @@ typedef struct recipe {
     char options[MAX_OPTIONS];
     char *source;
     size_t size;
-    zm_cache_key key;
 } recipe;
-
-/* The two handles that come out. */
-typedef struct product {
-    cl_program program;
-    cl_kernel kernel;
-} product;
-
-static void product_release(const recipe *r, product *p)
-{
-    if (p->kernel)
-        r->device->cl.clReleaseKernel(p->kernel);
-    if (p->program)
-        r->device->cl.clReleaseProgram(p->program);
-    *p = (product){0};
-}
 
 /* ---- what the compiler says ---- */
 
@@ -81,7 +64,7 @@ static zm_status report_build(const recipe *r, cl_program program, cl_int error)
 
 /* ---- building ---- */
 
-static zm_status build_source(const recipe *r, product *out)
+static zm_status build_source(const recipe *r, zm_opencl_kernel *out)
 {
     const zm_opencl_fns *cl = &r->device->cl;
     zm_device *device = &r->device->base;
@@ -109,7 +92,8 @@ static zm_status build_source(const recipe *r, product *out)
 }
 
 /* Quietly false: the driver may refuse what an older one wrote. */
-static bool build_binary(const recipe *r, const unsigned char *binary, size_t size, product *out)
+static bool build_binary(const recipe *r, const unsigned char *binary, size_t size,
+                         zm_opencl_kernel *out)
 {
     const zm_opencl_fns *cl = &r->device->cl;
     cl_int error = CL_SUCCESS, binary_status = CL_SUCCESS;
@@ -129,42 +113,24 @@ static bool build_binary(const recipe *r, const unsigned char *binary, size_t si
     return error == CL_SUCCESS;
 }
 
-static bool from_cache(const recipe *r, product *out)
+static bool from_cache(const recipe *r, zm_opencl_kernel *out)
 {
     unsigned char *binary = NULL;
     size_t size = 0;
-    if (!zm_cache_load(&r->device->base, &r->key, &binary, &size))
+    if (!zm_cache_load(&r->device->base, &out->key, &binary, &size))
         return false;
     bool built = build_binary(r, binary, size, out);
     free(binary);
     if (built)
         atomic_fetch_add(&r->device->base.cached_kernels, 1);
     else
-        product_release(r, out);
+        zm_opencl_program_destroy(r->device, out);
     zm_logf(&r->device->base.log, ZM_LOG_DEBUG, "kernel %s [%s]: %s", r->desc->name, r->options,
             built ? "taken from the cache" : "the driver refuses the cached program");
     return built;
 }
 
-/* After the kernel is created: some drivers compile only then. */
-static void to_cache(const recipe *r, const product *p)
-{
-    if (!r->device->base.cache_dir)
-        return;
-    const zm_opencl_fns *cl = &r->device->cl;
-    size_t size = 0;
-    if (cl->clGetProgramInfo(p->program, CL_PROGRAM_BINARY_SIZES, sizeof(size), &size, NULL) !=
-            CL_SUCCESS ||
-        size == 0)
-        return;
-    unsigned char *binary = zm_calloc(size, 1);
-    if (binary && cl->clGetProgramInfo(p->program, CL_PROGRAM_BINARIES, sizeof(binary), &binary,
-                                       NULL) == CL_SUCCESS)
-        zm_cache_store(&r->device->base, &r->key, binary, size);
-    free(binary);
-}
-
-static zm_status prepare(recipe *r)
+static zm_status prepare(recipe *r, zm_cache_key *key)
 {
     int length = snprintf(r->options, sizeof(r->options), "-cl-std=CL1.2 %s", r->desc->options);
     if (length < 0 || length >= MAX_OPTIONS)
@@ -172,25 +138,46 @@ static zm_status prepare(recipe *r)
                        "kernel %s: over %d characters of options", r->desc->name, MAX_OPTIONS);
     zm_status status = zm_opencl_source(&r->device->base, r->desc, &r->source, &r->size);
     if (status == ZM_OK)
-        zm_cache_key_make(&r->device->base, r->desc, r->options, r->source, r->size, &r->key);
+        zm_cache_key_make(&r->device->base, r->desc, r->options, r->source, r->size, key);
     return status;
 }
 
 zm_status zm_opencl_program_create(zm_opencl_device *device, const zm_kernel_desc *desc,
-                                   cl_program *program, cl_kernel *kernel)
+                                   zm_opencl_kernel *kernel)
 {
     recipe r = {.device = device, .desc = desc};
-    product p = {0};
-    zm_status status = prepare(&r);
-    if (status == ZM_OK && !from_cache(&r, &p)) {
-        status = build_source(&r, &p);
-        if (status == ZM_OK)
-            to_cache(&r, &p);
-        else
-            product_release(&r, &p);
+    zm_status status = prepare(&r, &kernel->key);
+    if (status == ZM_OK && !from_cache(&r, kernel)) {
+        status = build_source(&r, kernel);
+        kernel->unsaved = status == ZM_OK;
     }
     free(r.source);
-    *program = p.program;
-    *kernel = p.kernel;
     return status;
+}
+
+void zm_opencl_program_save(zm_opencl_device *device, zm_opencl_kernel *kernel)
+{
+    if (!device->base.cache_dir || !kernel->unsaved)
+        return;
+    kernel->unsaved = false;
+    size_t size = 0;
+    if (device->cl.clGetProgramInfo(kernel->program, CL_PROGRAM_BINARY_SIZES, sizeof(size), &size,
+                                    NULL) != CL_SUCCESS ||
+        size == 0)
+        return;
+    unsigned char *binary = zm_calloc(size, 1);
+    if (binary && device->cl.clGetProgramInfo(kernel->program, CL_PROGRAM_BINARIES, sizeof(binary),
+                                              &binary, NULL) == CL_SUCCESS)
+        zm_cache_store(&device->base, &kernel->key, binary, size);
+    free(binary);
+}
+
+void zm_opencl_program_destroy(zm_opencl_device *device, zm_opencl_kernel *kernel)
+{
+    if (kernel->kernel)
+        device->cl.clReleaseKernel(kernel->kernel);
+    if (kernel->program)
+        device->cl.clReleaseProgram(kernel->program);
+    kernel->kernel = NULL;
+    kernel->program = NULL;
 }

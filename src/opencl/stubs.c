@@ -2,11 +2,9 @@
 /* The backend of a library that was built without OpenCL. */
 #include "device/device.h"
 
-static zm_status stub_enumerate(const zm_log *log,
-                                void (*add)(void *user, const zm_device_info *info), void *user)
+static zm_status stub_enumerate(const zm_log *log, const zm_device_visitor *visitor)
 {
-    (void)add;
-    (void)user;
+    (void)visitor;
     zm_logf(log, ZM_LOG_INFO, "opencl: this library was built without it (-Dopencl=disabled)");
     return ZM_OK;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ops/gpu.h"
+#include "ops/gpu_rows.h"
 #include "ops/operand.h"
 #include "ops/options.h"
 #include "ops/tuning.h"
@@ -76,7 +76,7 @@ static zm_status add_gpu_plan(const zm_call *call, zm_plan *plan)
     const zm_add_params *p = call->params;
     const zm_options options = gpu_options(p);
     uint64_t vectors = (uint64_t)p->x.shape[0] * zm_ceil_div(p->x.shape[1], 4);
-    const zm_cut cut = zm_gpu_cut_pieces(call->device, &options, vectors);
+    const zm_cut cut = zm_gpu_cut_pieces(call, &options, vectors);
     return launch_add(call, &cut, plan);
 }
 
@@ -84,7 +84,7 @@ static zm_status recentre_gpu_plan(const zm_call *call, zm_plan *plan)
 {
     const zm_add_params *p = call->params;
     const zm_options options = gpu_options(p);
-    const zm_cut cut = zm_gpu_cut_rows(call->device, &options, p->x.shape[0], p->x.shape[1]);
+    const zm_cut cut = zm_gpu_cut_rows(call, &options, p->x.shape[0], p->x.shape[1]);
     return launch_add(call, &cut, plan);
 }
 

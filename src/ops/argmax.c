@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ops/gpu.h"
+#include "ops/gpu_rows.h"
 #include "ops/operand.h"
 #include "ops/options.h"
 #include "ops/tuning.h"
@@ -77,7 +77,7 @@ static zm_status merge_add(const zm_call *call, const zm_cut *cut, uint32_t chun
 /* Chunks of a row: as many work-groups as fill the device, none too small. */
 static uint32_t chunks_of(const zm_device *device, uint32_t rows, uint32_t n)
 {
-    const zm_gpu_tuning *tuning = zm_gpu_tuning_get(device);
+    const zm_gpu_row_tuning *tuning = zm_gpu_row_tuning_get(device);
     uint64_t wanted = (uint64_t)device->info.limits.compute_units * tuning->groups_per_unit / rows;
     uint32_t most = n / tuning->argmax_chunk;
     uint32_t chunks = wanted < most ? (uint32_t)wanted : most;
@@ -88,7 +88,7 @@ static zm_status argmax_gpu_plan(const zm_call *call, zm_plan *plan)
 {
     const zm_argmax_params *p = call->params;
     uint32_t rows = p->x.shape[0], n = p->x.shape[1], chunks = chunks_of(call->device, rows, n);
-    uint32_t items = zm_gpu_items(call->device, zm_gpu_tuning_get(call->device)->large_items);
+    uint32_t items = zm_gpu_call_items(call, zm_gpu_row_tuning_get(call->device)->large_items);
     zm_cut cut = {.options = zm_options_get(p->x.dtype), .groups = {rows}, .local = {items}};
     zm_gpu_options_items(&cut.options, call->device, items);
     zm_status status = launch_add(call, &cut, chunks, plan);

@@ -123,7 +123,7 @@ struct zm_attention_args zm_attention_args_get(const zm_attention_params *p)
         .dst_offset = zm_arg_offset(&p->dst),
         .dst_stride = zm_arg_stride(&p->dst),
         .flags = (p->causal ? ZM_FLAG_CAUSAL : 0) | zm_arg_flag(&p->slopes, ZM_FLAG_SLOPES),
-        .scale = p->scale != 0 ? p->scale : 1 / sqrtf((float)p->layout.head_dim),
+        .scale = p->scale != 0 ? p->scale : (float)(1 / sqrt(p->layout.head_dim)),
         .soft_cap = p->soft_cap,
     };
 }

@@ -3,13 +3,14 @@
 
 #include <inttypes.h>
 
-#include "ops/gpu.h"
+#include "ops/gpu_rows.h"
 #include "ops/kv_layout.h"
 #include "ops/tuning.h"
 
 #define LANES 16     /* attention.cl */
-#define ROW_ITEMS 64 /* attention_row.cl: as many as there are vectors of four in ROW_HEAD */
-#define ROW_HEAD 256
+#define ROW_ITEMS 64 /* attention_row.cl */
+#define ROW_LEAST 32
+#define ROW_HEAD 512
 
 /* The tiles of attention.cl. */
 typedef struct attention_tile {
@@ -40,13 +41,14 @@ static uint32_t rows_for_head(uint32_t rows_each, uint32_t head_dim)
 }
 
 /* The tuned tile, or what of it fits the device; false = none does. */
-static bool tile_get(const zm_device *device, uint32_t head_dim, attention_tile *tile)
+static bool tile_get(const zm_device *device, uint32_t head_dim, uint32_t items,
+                     attention_tile *tile)
 {
-    const zm_gpu_tuning *tuning = zm_gpu_tuning_get(device);
+    const zm_gpu_row_tuning *tuning = zm_gpu_row_tuning_get(device);
     uint64_t room = device->info.limits.local_memory_bytes;
     if (room > tuning->attention_local_bytes)
         room = tuning->attention_local_bytes;
-    *tile = (attention_tile){.items = zm_gpu_items(device, tuning->attention_items),
+    *tile = (attention_tile){.items = items,
                              .rows_each = rows_for_head(tuning->attention_rows_each, head_dim),
                              .keys = tuning->attention_keys,
                              .chunk = tuning->attention_chunk};
@@ -57,6 +59,8 @@ static bool tile_get(const zm_device *device, uint32_t head_dim, attention_tile 
             tile->items /= 2;
         else if (tile->rows_each > 1)
             tile->rows_each /= 2;
+        else if (tile->items > LANES)
+            tile->items /= 2;
         else if (tile->keys > LANES)
             tile->keys /= 2;
         else
@@ -69,7 +73,7 @@ zm_status zm_attention_gpu_accepts(const zm_device *device, const void *params, 
 {
     const zm_attention_params *p = params;
     attention_tile tile;
-    if (!tile_get(device, p->layout.head_dim, &tile))
+    if (!tile_get(device, p->layout.head_dim, LANES, &tile))
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED,
                          "head_dim %" PRIu32 ": %" PRIu64
                          " bytes of local memory and work-groups of %" PRIu32 " don't do",
@@ -95,8 +99,9 @@ zm_status zm_attention_gpu_plan(const zm_call *call, zm_plan *plan)
 {
     const zm_attention_params *p = call->params;
     const struct zm_attention_args args = zm_attention_args_get(p);
+    uint32_t items = zm_gpu_call_items(call, zm_gpu_row_tuning_get(call->device)->attention_items);
     attention_tile tile;
-    if (!tile_get(call->device, args.head_dim, &tile))
+    if (!tile_get(call->device, args.head_dim, items, &tile))
         return ZM_ERROR_UNSUPPORTED;
     zm_options options = attention_options(call->device, p, tile.items);
     zm_options_add(&options, "ROWS_EACH", tile.rows_each);
@@ -122,7 +127,7 @@ zm_status zm_attention_gpu_row_accepts(const zm_device *device, const void *para
                                        zm_refusal *refusal)
 {
     const zm_attention_params *p = params;
-    const zm_gpu_tuning *tuning = zm_gpu_tuning_get(device);
+    const zm_gpu_row_tuning *tuning = zm_gpu_row_tuning_get(device);
     uint32_t rows = p->q.shape[0], share = zm_attention_heads(p) / p->layout.heads;
     if (rows > tuning->row_most_rows && (uint64_t)rows * share > tuning->row_most_packed)
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED,
@@ -131,9 +136,9 @@ zm_status zm_attention_gpu_row_accepts(const zm_device *device, const void *para
     if (p->layout.head_dim > ROW_HEAD)
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "head_dim %" PRIu32 " is over %d",
                          p->layout.head_dim, ROW_HEAD);
-    zm_status status = zm_gpu_accepts(device, params, refusal);
-    if (status != ZM_OK)
-        return status;
+    if (device->info.limits.max_work_group < ROW_LEAST)
+        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED,
+                         "work-groups of %d items are over the limit", ROW_LEAST);
     return zm_kv_layout_accepts(ZM_FAMILY_GPU, &p->layout, refusal);
 }
 
@@ -144,7 +149,7 @@ typedef struct row_cut {
 /* Splits of the keys: as many work-groups as fill the device, none with too few keys. */
 static row_cut row_cut_get(const zm_device *device, const struct zm_attention_args *args)
 {
-    const zm_gpu_tuning *tuning = zm_gpu_tuning_get(device);
+    const zm_gpu_row_tuning *tuning = zm_gpu_row_tuning_get(device);
     uint32_t packed = args->rows * (args->heads / args->kv_heads);
     row_cut cut = {.queries = 1, .splits = 1};
     while (cut.queries < packed && cut.queries < tuning->row_queries)
@@ -177,14 +182,15 @@ static zm_status merge_add(const zm_call *call, const struct zm_attention_args *
         .dst_stride = of->dst_stride,
     };
     zm_options options = zm_options_get(p->q.dtype);
-    zm_options_add(&options, "ITEMS", ROW_ITEMS);
+    uint32_t items = zm_gpu_call_items(call, ROW_ITEMS);
+    zm_options_add(&options, "ITEMS", items);
     const zm_launch launch = {
         .kernel = "attention_merge",
         .options = options.text,
         .buffers = {NULL, p->dst.buffer},
         .buffer_count = 2,
         .groups = {of->rows * (of->heads / of->kv_heads), of->kv_heads},
-        .local = {ROW_ITEMS},
+        .local = {items},
         .scratch = 1 + 0,
         .args = &args,
         .args_size = sizeof(args),
@@ -197,18 +203,21 @@ zm_status zm_attention_gpu_row_plan(const zm_call *call, zm_plan *plan)
     const zm_attention_params *p = call->params;
     const struct zm_attention_args args = zm_attention_args_get(p);
     const row_cut cut = row_cut_get(call->device, &args);
+    uint32_t items = zm_gpu_call_items(call, ROW_ITEMS);
+    if (items < ROW_LEAST)
+        return ZM_ERROR_LIMIT;
     bool split = cut.splits > 1;
     uint64_t note = (4 + 4 * (uint64_t)zm_ceil_div(args.head_dim, 4)) * sizeof(float);
-    zm_options options = attention_options(call->device, p, ROW_ITEMS);
+    zm_options options = attention_options(call->device, p, items);
     zm_options_add(&options, "QUERIES", cut.queries);
-    zm_options_add(&options, "CHUNK", zm_gpu_tuning_get(call->device)->attention_chunk);
+    zm_options_add(&options, "CHUNK", zm_gpu_row_tuning_get(call->device)->attention_chunk);
     const zm_launch launch = {
         .options = options.text,
         .buffers = {p->q.buffer, p->k_cache.buffer, p->v_cache.buffer, p->slopes.buffer,
                     p->dst.buffer},
         .buffer_count = 6,
         .groups = {args.kv_heads, cut.splits, cut.packs},
-        .local = {ROW_ITEMS},
+        .local = {items},
         .scratch = split ? 1 + 5 : 0,
         .scratch_bytes = split ? (uint64_t)args.rows * args.heads * cut.splits * note : 0,
         .args = &args,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 
-#include "ops/gpu.h"
+#include "ops/gpu_rows.h"
 #include "ops/operand.h"
 #include "ops/options.h"
 #include "ops/tuning.h"
@@ -108,7 +108,7 @@ static zm_status copy_gpu_plan(const zm_call *call, zm_plan *plan)
     const struct zm_copy_args args = copy_args(call->params);
     const zm_options options = copy_options(call->params);
     uint64_t vectors = element_count(&args) / args.shape[3] * zm_ceil_div(args.shape[3], 4);
-    const zm_cut cut = zm_gpu_cut_pieces(call->device, &options, vectors);
+    const zm_cut cut = zm_gpu_cut_pieces(call, &options, vectors);
     return launch_add(call, &cut, &args, plan);
 }
 
@@ -153,7 +153,6 @@ static bool tile_args(const zm_copy_params *p, struct zm_copy_args *args)
 
 /* copy_tile.cl */
 #define TILE 16
-#define LINES 4
 #define MOST_GROUPS 65535u /* along the second and the third dimension, as some drivers have it */
 
 static zm_status tile_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
@@ -172,10 +171,12 @@ static zm_status tile_plan(const zm_call *call, zm_plan *plan)
     struct zm_copy_args args;
     if (!tile_args(call->params, &args))
         return ZM_ERROR_UNSUPPORTED;
-    const zm_cut cut = {.options = copy_options(call->params),
-                        .groups = {zm_ceil_div(args.shape[3], TILE),
-                                   zm_ceil_div(args.shape[2], TILE), args.shape[0] * args.shape[1]},
-                        .local = {TILE, LINES}};
+    uint32_t items = zm_gpu_call_items(call, zm_gpu_row_tuning_get(call->device)->small_items);
+    zm_cut cut = {.options = copy_options(call->params),
+                  .groups = {zm_ceil_div(args.shape[3], TILE), zm_ceil_div(args.shape[2], TILE),
+                             args.shape[0] * args.shape[1]},
+                  .local = {TILE, items / TILE}};
+    zm_options_add(&cut.options, "LINES", items / TILE);
     return launch_add(call, &cut, &args, plan);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ops/gpu.h"
+#include "ops/gpu_rows.h"
 #include "ops/operand.h"
 #include "ops/options.h"
 #include "ops/tuning.h"
@@ -70,8 +70,7 @@ static zm_status embedding_gpu_plan(const zm_call *call, zm_plan *plan)
     const zm_tensor *const tensors[] = {&p->table, &p->position, &p->dst};
     zm_options options = embedding_options(p);
     zm_gpu_options_aligned(&options, tensors, ZM_COUNT(tensors));
-    const zm_cut cut =
-        zm_gpu_cut_rows(call->device, &options, p->tokens.shape[0], p->table.shape[1]);
+    const zm_cut cut = zm_gpu_cut_rows(call, &options, p->tokens.shape[0], p->table.shape[1]);
     return launch_add(call, &cut, plan);
 }
 

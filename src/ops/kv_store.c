@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 
-#include "ops/gpu.h"
+#include "ops/gpu_rows.h"
 #include "ops/kv_layout.h"
 #include "ops/operand.h"
 #include "ops/options.h"
@@ -85,7 +85,7 @@ static zm_status kv_store_gpu_plan(const zm_call *call, zm_plan *plan)
         zm_gpu_options_aligned(&options, tensors, ZM_COUNT(tensors));
     uint64_t vectors =
         (uint64_t)p->k.shape[0] * p->layout.heads * zm_ceil_div(p->layout.head_dim, 4);
-    const zm_cut cut = zm_gpu_cut_pieces(call->device, &options, vectors);
+    const zm_cut cut = zm_gpu_cut_pieces(call, &options, vectors);
     return launch_add(call, &cut, plan);
 }
 

@@ -275,7 +275,7 @@ static zm_status rows_plan(const zm_call *call, zm_plan *plan)
     zm_tiling tiling =
         zm_tiling_get(call->device, args.m, all > UINT32_MAX ? UINT32_MAX : (uint32_t)all);
     args.row_block = tiling.row_block;
-    return cpu_launch(call, &args, 0, columns, tiling.blocks, plan);
+    return cpu_launch(call, &args, tiling.rows, columns, tiling.blocks, plan);
 }
 
 static zm_status ref_plan(const zm_call *call, zm_plan *plan)
@@ -291,8 +291,8 @@ static const zm_candidate candidates[] = {
     {"cpu", ZM_FAMILY_CPU, NULL, cpu_accepts, cpu_plan, false},
     {"cpu_rows", ZM_FAMILY_CPU, "matmul_rows", rows_accept, rows_plan, true},
     {"gpu_matvec", ZM_FAMILY_GPU, "matvec", zm_gpu_matvec_accepts, zm_gpu_matvec_plan, false},
-    {"gpu", ZM_FAMILY_GPU, NULL, zm_gpu_matmul_accepts, zm_gpu_matmul_plan, false},
     {"gpu_cached", ZM_FAMILY_GPU, NULL, zm_gpu_cached_accepts, zm_gpu_cached_plan, false},
+    {"gpu", ZM_FAMILY_GPU, NULL, zm_gpu_matmul_accepts, zm_gpu_matmul_plan, false},
     {"gpu_direct", ZM_FAMILY_GPU, "matmul_direct", zm_gpu_direct_accepts, zm_gpu_direct_plan, true},
     {"ref", ZM_FAMILY_REF, NULL, NULL, ref_plan, false},
 };

@@ -63,8 +63,13 @@ zm_status zm_gpu_matmul_accepts(const zm_device *device, const void *params, zm_
     return panels_accept(device, params, true, refusal);
 }
 
+/* First in the order, for devices whose caches do it better; asked by name it always will. */
 zm_status zm_gpu_cached_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
 {
+    const zm_candidate *forced = zm_op_forced(device, &zm_op_matmul);
+    bool wanted = zm_gpu_prefers_caches(device) || (forced && forced->plan == zm_gpu_cached_plan);
+    if (!wanted && panels_accept(device, params, true, refusal) == ZM_OK)
+        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "local memory serves tiles better here");
     return panels_accept(device, params, false, refusal);
 }
 
@@ -87,7 +92,7 @@ zm_status zm_gpu_matvec_accepts(const zm_device *device, const void *params, zm_
 {
     const zm_matmul_params *p = params;
     const zm_device_limits *limits = &device->info.limits;
-    uint32_t most = zm_gpu_matmul_tuning_get(device)->matvec_rows;
+    uint32_t most = zm_gpu_tile_tuning_get(device)->matvec_rows;
     zm_status status = zm_matmul_panels_accept(device, ZM_FAMILY_GPU, p, refusal);
     if (status != ZM_OK)
         return status;

@@ -3,7 +3,7 @@
 #ifndef ZM_SRC_OPS_MATMUL_GPU_H
 #define ZM_SRC_OPS_MATMUL_GPU_H
 
-#include "ops/tuning_gpu.h"
+#include "ops/gpu_tiles.h"
 
 /* ---- candidates of matmul ---- */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ops/gpu.h"
+#include "ops/gpu_rows.h"
 #include "ops/operand.h"
 #include "ops/options.h"
 #include "ops/tuning.h"
@@ -91,7 +91,7 @@ static zm_status norm_gpu_plan(const zm_call *call, zm_plan *plan)
                                         &p->bias, &p->dst,      &p->sum};
     zm_options options = zm_options_get(p->x.dtype);
     zm_gpu_options_aligned(&options, tensors, ZM_COUNT(tensors));
-    const zm_cut cut = zm_gpu_cut_rows(call->device, &options, p->x.shape[0], p->x.shape[1]);
+    const zm_cut cut = zm_gpu_cut_rows(call, &options, p->x.shape[0], p->x.shape[1]);
     return launch_add(call, &cut, plan);
 }
 

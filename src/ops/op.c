@@ -67,6 +67,27 @@ static bool is_no_kernel(zm_status status)
            status == ZM_ERROR_LIMIT || status == ZM_ERROR_NOT_FOUND;
 }
 
+static void plan_clear(zm_plan *plan)
+{
+    plan->count = 0;
+    plan->scratch_bytes = 0;
+}
+
+#define LEAST_ITEMS 16
+
+/* A kernel's own limit can be under the device's, and only the built kernel tells. */
+static zm_status plan_candidate(zm_call *call, zm_plan *plan)
+{
+    call->most_items = call->device->info.limits.max_work_group;
+    zm_status status = call->candidate->plan(call, plan);
+    while (status == ZM_ERROR_LIMIT && call->most_items > LEAST_ITEMS) {
+        call->most_items /= 2;
+        plan_clear(plan);
+        status = call->candidate->plan(call, plan);
+    }
+    return status;
+}
+
 static zm_status plan_forced(zm_call *call, const char *name, zm_plan *plan)
 {
     const zm_log *log = &call->device->log;
@@ -81,7 +102,7 @@ static zm_status plan_forced(zm_call *call, const char *name, zm_plan *plan)
     if (status != ZM_OK)
         return zm_fail(log, status, "%s: the forced kernel %s can't do it: %s", op, name,
                        refusal.reason);
-    status = call->candidate->plan(call, plan);
+    status = plan_candidate(call, plan);
     if (is_no_kernel(status))
         return zm_fail(log, status, "%s: the forced kernel %s could not be built", op, name);
     return status;
@@ -102,12 +123,6 @@ static void reasons_add(reasons *r, const zm_call *call, const char *reason)
                                     r->used ? "; " : "", name, reason);
 }
 
-static void plan_clear(zm_plan *plan)
-{
-    plan->count = 0;
-    plan->scratch_bytes = 0;
-}
-
 static zm_status plan_first(zm_call *call, zm_plan *plan)
 {
     const zm_op *op = call->op;
@@ -121,7 +136,7 @@ static zm_status plan_first(zm_call *call, zm_plan *plan)
             continue;
         zm_status status = candidate_accepts(call, &refusal);
         if (status == ZM_OK) {
-            status = call->candidate->plan(call, plan);
+            status = plan_candidate(call, plan);
             if (!is_no_kernel(status))
                 return status;
             failed = status;

@@ -38,6 +38,8 @@ typedef struct zm_call {
     const zm_op *op;
     const zm_candidate *candidate;
     const void *params;
+    uint32_t
+        most_items; /* of a work-group; lowered while the candidate's kernel is over its limit */
 } zm_call;
 
 struct zm_candidate {

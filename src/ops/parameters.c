@@ -42,7 +42,7 @@ static pthread_once_t filled = PTHREAD_ONCE_INIT;
 /* A tile is named by what it is, so that a file still fits when the table changes. */
 static void fill(void)
 {
-    const zm_gpu_matmul_tuning *gpu = zm_gpu_matmul_tuning_default();
+    const zm_gpu_tile_tuning *gpu = zm_gpu_tile_tuning_default();
     memcpy(all, fixed, sizeof(fixed));
     all_count = FIXED;
     for (size_t i = 0; i < ZM_MAX_GPU_TILES && gpu->tiles[i].rows; i++) {

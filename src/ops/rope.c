@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <math.h>
 
-#include "ops/gpu.h"
+#include "ops/gpu_rows.h"
 #include "ops/operand.h"
 #include "ops/options.h"
 #include "ops/tuning.h"
@@ -106,8 +106,8 @@ static zm_status rope_gpu_plan(const zm_call *call, zm_plan *plan)
     const zm_options options = zm_options_get(p->x.dtype);
     uint32_t heads = p->x.shape[1] / p->head_dim;
     uint64_t slots = (uint64_t)p->x.shape[0] * (p->head_dim - rotary_dim(p) / 2);
-    zm_cut cut = zm_gpu_cut_pieces(call->device, &options, slots);
-    uint32_t blocks = zm_gpu_cut_pieces(call->device, &options, slots * heads).groups[0];
+    zm_cut cut = zm_gpu_cut_pieces(call, &options, slots);
+    uint32_t blocks = zm_gpu_cut_pieces(call, &options, slots * heads).groups[0];
     blocks /= cut.groups[0];
     cut.groups[1] = blocks == 0 ? 1 : blocks < heads ? blocks : heads;
     return launch_add(call, &cut, plan);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ops/gpu.h"
+#include "ops/gpu_rows.h"
 #include "ops/operand.h"
 #include "ops/options.h"
 #include "ops/tuning.h"
@@ -65,7 +65,7 @@ static zm_status statistics_gpu_plan(const zm_call *call, zm_plan *plan)
 {
     const zm_row_statistics_params *p = call->params;
     const zm_tensor *const tensors[] = {&p->x};
-    uint32_t items = zm_gpu_items(call->device, zm_gpu_tuning_get(call->device)->small_items);
+    uint32_t items = zm_gpu_call_items(call, zm_gpu_row_tuning_get(call->device)->small_items);
     uint32_t groups = zm_ceil_div(p->x.shape[1], zm_statistics_group(call->device));
     zm_cut cut = {.options = zm_options_get(p->x.dtype),
                   .groups = {p->x.shape[0], zm_ceil_div(groups, items / TEAM)},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 
-#include "ops/gpu.h"
+#include "ops/gpu_rows.h"
 #include "ops/operand.h"
 #include "ops/options.h"
 #include "ops/tuning.h"
@@ -65,7 +65,7 @@ static zm_status top_k_plan(const zm_call *call, zm_plan *plan)
 static zm_status top_k_gpu_plan(const zm_call *call, zm_plan *plan)
 {
     const zm_top_k_params *p = call->params;
-    uint32_t items = zm_gpu_items(call->device, zm_gpu_tuning_get(call->device)->large_items);
+    uint32_t items = zm_gpu_call_items(call, zm_gpu_row_tuning_get(call->device)->large_items);
     zm_cut cut = {
         .options = zm_options_get(p->x.dtype), .groups = {p->x.shape[0]}, .local = {items}};
     zm_gpu_options_items(&cut.options, call->device, items);

@@ -19,8 +19,8 @@ static pthread_once_t filled = PTHREAD_ONCE_INIT;
 
 static void fill(void)
 {
-    defaults = (zm_tunings){*zm_tuning_of(ZM_FAMILY_CPU), *zm_gpu_matmul_tuning_default(),
-                            *zm_gpu_tuning_default()};
+    defaults = (zm_tunings){*zm_tuning_of(ZM_FAMILY_CPU), *zm_gpu_tile_tuning_default(),
+                            *zm_gpu_row_tuning_default()};
 }
 
 const zm_tunings *zm_tunings_default(void)

@@ -4,14 +4,14 @@
 #ifndef ZM_SRC_OPS_TUNINGS_H
 #define ZM_SRC_OPS_TUNINGS_H
 
-#include "ops/gpu.h"
+#include "ops/gpu_rows.h"
+#include "ops/gpu_tiles.h"
 #include "ops/tuning.h"
-#include "ops/tuning_gpu.h"
 
 typedef struct zm_tunings {
     zm_tuning cpu;
-    zm_gpu_matmul_tuning gpu_matmul;
-    zm_gpu_tuning gpu;
+    zm_gpu_tile_tuning gpu_matmul;
+    zm_gpu_row_tuning gpu;
 } zm_tunings;
 
 /* Read at the first call for the device; every entry of the file that has never been checked on

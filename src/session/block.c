@@ -6,6 +6,9 @@ zm_status zm_block_norm(const zm_workspace *space, zm_tensor x, const zm_norm_we
 {
     zm_norm_params params = {
         .x = x, .weight = weights->weight, .bias = weights->bias, .dst = dst, .eps = space->eps};
+    zm_status status = zm_network_go_on(space->network);
+    if (status != ZM_OK)
+        return status;
     if (space->norm == ZM_NORM_RMS)
         return zm_rms_norm(space->stream, &params);
     return zm_layer_norm(space->stream, &params);
@@ -20,6 +23,9 @@ zm_status zm_block_linear(const zm_workspace *space, zm_tensor x, const zm_linea
                                .residual = residual,
                                .dst = dst,
                                .activation = activation};
+    zm_status status = zm_network_go_on(space->network);
+    if (status != ZM_OK)
+        return status;
     return zm_matmul(space->stream, &params);
 }
 

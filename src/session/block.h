@@ -4,6 +4,7 @@
 #define ZM_SRC_SESSION_BLOCK_H
 
 #include "session/kv_cache.h"
+#include "session/network.h"
 
 typedef struct zm_linear {
     zm_tensor weight; /* [n][k] */
@@ -30,6 +31,7 @@ typedef struct zm_block {
 
 /* Where a block computes: the main branch and memory for its branches. */
 typedef struct zm_workspace {
+    const zm_network *network;
     zm_stream *stream;
     zm_norm norm;
     float eps;

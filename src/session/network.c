@@ -18,6 +18,11 @@ zm_status zm_network_reserve_staging(zm_network *network, uint64_t elements)
     return ZM_OK;
 }
 
+zm_status zm_network_go_on(const zm_network *network)
+{
+    return !network->go_on || network->go_on(network->go_on_user) ? ZM_OK : ZM_ERROR_CANCELLED;
+}
+
 static uint64_t element_count(const zm_tensor *tensor)
 {
     uint64_t count = 1;

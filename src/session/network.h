@@ -31,6 +31,8 @@ struct zm_network {
     zm_storage storage;
     zm_observe_fn observe; /* NULL = none */
     void *observe_user;
+    bool (*go_on)(void *user); /* NULL = always */
+    void *go_on_user;
     /* Real numbers on their way between the device and the caller. */
     void *staging;
     double *observed;
@@ -41,6 +43,9 @@ extern const zm_network_fns zm_network_whisper;
 
 /* Room for the largest tensor that is written, read or observed, in elements. */
 zm_status zm_network_reserve_staging(zm_network *network, uint64_t elements);
+
+/* ZM_ERROR_CANCELLED when the caller wants no more. */
+zm_status zm_network_go_on(const zm_network *network);
 
 /* Packed tensors only. From float32 to the real type and back. write may return before the device
  * is done; read waits. */

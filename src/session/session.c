@@ -49,6 +49,8 @@ static zm_status network_create(zm_device *device, const zm_model *model,
     network->log = zm_log_copy(params->log);
     network->observe = params->observe;
     network->observe_user = params->observe_user;
+    network->go_on = params->go_on;
+    network->go_on_user = params->go_on_user;
     zm_storage_init(&network->storage, device, params->log);
     zm_status status = zm_stream_create(device, NULL, &network->stream);
     if (status == ZM_OK)

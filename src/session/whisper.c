@@ -13,7 +13,8 @@ static uint64_t larger(uint64_t a, uint64_t b)
 zm_workspace zm_whisper_workspace(const zm_whisper *whisper, uint32_t rows, uint32_t ff)
 {
     const zm_whisper_scratch *scratch = &whisper->scratch;
-    return (zm_workspace){.stream = whisper->base.stream,
+    return (zm_workspace){.network = &whisper->base,
+                          .stream = whisper->base.stream,
                           .norm = whisper->norm,
                           .eps = whisper->eps,
                           .x = zm_tensor_rows(scratch->x, 0, rows),

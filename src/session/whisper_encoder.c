@@ -12,6 +12,9 @@ static zm_status convolve(const zm_whisper *whisper, zm_tensor x, const zm_linea
                                .stride = stride,
                                .padding = 1,
                                .activation = ZM_ACTIVATION_GELU};
+    zm_status status = zm_network_go_on(&whisper->base);
+    if (status != ZM_OK)
+        return status;
     return zm_conv1d(whisper->base.stream, &params);
 }
 

@@ -91,23 +91,34 @@ static char *copy_text(const char *text, size_t size)
     return copy;
 }
 
+zm_status zm_transcript_builder_segment(const zm_transcript_builder *builder, size_t index,
+                                        zm_segment *out)
+{
+    const zm_segment_mark *mark = &builder->segments[index];
+    size_t begin = mark->text_begin;
+    if (begin < mark->text_end && builder->text[begin] == ' ')
+        begin++;
+    const char *from = begin < mark->text_end ? builder->text + begin : NULL;
+    char *text = copy_text(from, mark->text_end - begin);
+    if (!text)
+        return ZM_ERROR_OUT_OF_MEMORY;
+    *out = (zm_segment){
+        .start = mark->start,
+        .end = mark->end,
+        .text = text,
+        .tokens = builder->tokens + mark->token_begin,
+        .token_count = mark->token_end - mark->token_begin,
+    };
+    return ZM_OK;
+}
+
 static bool build_segments(const zm_transcript_builder *builder, zm_transcript *transcript)
 {
     for (size_t i = 0; i < builder->segment_count; i++) {
-        const zm_segment_mark *mark = &builder->segments[i];
-        size_t begin = mark->text_begin;
-        if (begin < mark->text_end && builder->text[begin] == ' ')
-            begin++;
-        char *text = copy_text(builder->text + begin, mark->text_end - begin);
-        if (!text)
+        zm_segment *segment = &transcript->segments[i];
+        if (zm_transcript_builder_segment(builder, i, segment) != ZM_OK)
             return false;
-        transcript->segments[i] = (zm_segment){
-            .start = mark->start,
-            .end = mark->end,
-            .text = text,
-            .tokens = transcript->tokens + mark->token_begin,
-            .token_count = mark->token_end - mark->token_begin,
-        };
+        segment->tokens = transcript->tokens + builder->segments[i].token_begin;
         transcript->segment_count++;
     }
     return true;

@@ -37,6 +37,11 @@ zm_status zm_transcript_builder_add(zm_transcript_builder *builder, int32_t toke
 zm_status zm_transcript_builder_close_segment(zm_transcript_builder *builder, double start,
                                               double end);
 
+/* The closed segment of that index: its text is a copy to be freed, its tokens are the builder's.
+ */
+zm_status zm_transcript_builder_segment(const zm_transcript_builder *builder, size_t index,
+                                        zm_segment *out);
+
 /* Makes the transcript of the closed segments. */
 zm_status zm_transcript_builder_build(const zm_transcript_builder *builder, zm_transcript **out);
 

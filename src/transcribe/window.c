@@ -101,16 +101,36 @@ static zm_status add_tokens(window *w, size_t end)
     return ZM_OK;
 }
 
+/* Hands the caller the segment that was closed last. */
+static zm_status tell_segment(const zm_run *run)
+{
+    const zm_transcribe_params *params = run->params;
+    zm_segment segment;
+    if (!params->segment)
+        return ZM_OK;
+    if (zm_transcript_builder_segment(&run->transcript, run->transcript.segment_count - 1,
+                                      &segment) != ZM_OK)
+        return zm_fail(params->log, ZM_ERROR_OUT_OF_MEMORY, "out of memory for text");
+    bool go_on = params->segment(params->user, &segment);
+    free((char *)segment.text);
+    return go_on ? ZM_OK : ZM_ERROR_CANCELLED;
+}
+
 static zm_status speak_span(window *w, const zm_span *span)
 {
     const double start = seconds_at(w, span->start), stop = seconds_at(w, span->stop);
+    zm_transcript_builder *transcript = &w->run->transcript;
+    const size_t before = transcript->segment_count;
     zm_status status = add_tokens(w, span->end);
     if (status != ZM_OK)
         return status;
-    if (zm_transcript_builder_close_segment(&w->run->transcript, start,
-                                            stop > start ? stop : start) != ZM_OK)
+    if (zm_transcript_builder_close_segment(transcript, start, stop > start ? stop : start) !=
+        ZM_OK)
         return zm_fail(w->run->params->log, ZM_ERROR_OUT_OF_MEMORY, "out of memory for text");
-    return tell_text(w, stop);
+    status = tell_text(w, stop);
+    if (status != ZM_OK || transcript->segment_count == before)
+        return status;
+    return tell_segment(w->run);
 }
 
 /* Speaks the segments that the tokens complete and that have not been spoken. */
@@ -173,7 +193,10 @@ static zm_status window_begin(window *w)
                                   run->info->mel_bins, run->mel);
     run->mel_seconds += zm_clock_since(clock);
     if (status != ZM_OK)
-        return zm_fail(params->log, status, "the spectrogram failed");
+        return zm_fail(params->log, status, "no spectrogram: %s",
+                       status == ZM_ERROR_UNSUPPORTED
+                           ? "this library was built without audio (meson option 'audio')"
+                           : zm_status_message(status));
     clock = zm_clock_ns();
     status = run->model.encode(run->model.user, run->mel);
     if (status == ZM_OK)

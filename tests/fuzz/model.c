@@ -13,6 +13,8 @@
 
 #include <zeromean/model.h>
 
+#include "support/folder.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void require(bool holds)
@@ -21,9 +23,16 @@ static void require(bool holds)
         abort();
 }
 
-static void write_file(const char *folder, const char *name, const uint8_t *data, size_t size)
+static char *folder;
+
+static void clean_up(void)
 {
-    char path[256];
+    test_folder_remove(folder);
+}
+
+static void write_file(const char *name, const uint8_t *data, size_t size)
+{
+    char path[512];
     snprintf(path, sizeof(path), "%s/%s", folder, name);
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     require(fd >= 0 && write(fd, data, size) == (ssize_t)size);
@@ -34,15 +43,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const names[] = {"config.json", "generation_config.json",
                                         "model.safetensors.index.json"};
-    static char folder[] = "/dev/shm/zeromean-fuzz-XXXXXX";
-    static bool made;
-    if (!made)
-        require(mkdtemp(folder) != NULL);
-    made = true;
+    if (!folder) {
+        folder = test_folder_make();
+        require(folder != NULL && atexit(clean_up) == 0);
+    }
     for (int i = 0; i < 3; i++) {
         const uint8_t *end = size > 0 ? memchr(data, 0, size) : NULL;
         size_t length = end ? (size_t)(end - data) : size;
-        write_file(folder, names[i], data, length);
+        write_file(names[i], data, length);
         data += end ? length + 1 : length;
         size -= end ? length + 1 : length;
     }

@@ -69,7 +69,7 @@ static op_case *add_case(op_list *list, attention_shape s, size_t i)
     return c;
 }
 
-/* Few head sizes: a kernel is built for each. */
+/* Few head sizes, and few counts of rows with those but 64: a kernel is built for each. */
 static const uint32_t dims[] = {64, 1, 3, 16, 31, 80, 128};
 #define DIMS (sizeof(dims) / sizeof(dims[0]))
 
@@ -80,8 +80,9 @@ static bool add_sizes(op_list *list)
         uint32_t rows = (uint32_t)(1 + i * 5 % 17);
         attention_shape cross = {rows, kv_heads, kv_heads, 64, length, false};
         attention_shape step = {1, kv_heads * 2, kv_heads, 64, length, true};
-        attention_shape other = {rows,   kv_heads * (1 + i % 2), kv_heads, dims[i % DIMS],
-                                 length, rows <= length};
+        uint32_t few = i % 3 ? 8 : 1;
+        attention_shape other = {few,    kv_heads * (1 + i % 2), kv_heads, dims[i % DIMS],
+                                 length, few <= length};
         if (!add_case(list, cross, i) || !add_case(list, step, i + 1) ||
             !add_case(list, other, i + 2)) {
             return false;
@@ -129,10 +130,10 @@ static bool add_options(op_list *list)
     static const uint32_t windows[] = {1, 5, 16, 33, 64, 100, 200, 1000};
     static const float caps[] = {0, 30, 2};
     static const attention_shape shapes[] = {
-        {1, 4, 1, 64, 150, true},  {7, 2, 2, 64, 90, true},  {20, 8, 2, 64, 130, true},
-        {33, 3, 1, 64, 33, true},  {3, 6, 3, 64, 300, true}, {1, 2, 2, 32, 70, true},
-        {9, 2, 1, 32, 77, true},   {5, 2, 2, 96, 80, true},  {4, 2, 1, 128, 140, true},
-        {1, 16, 1, 128, 60, true}, {3, 2, 1, 256, 66, true}, {6, 7, 7, 31, 40, true}};
+        {1, 4, 1, 64, 150, true}, {8, 2, 2, 64, 90, true},   {16, 8, 2, 64, 130, true},
+        {16, 3, 1, 64, 16, true}, {8, 6, 3, 64, 300, true},  {1, 2, 2, 32, 70, true},
+        {8, 2, 1, 32, 77, true},  {8, 2, 2, 96, 80, true},   {1, 16, 1, 128, 60, true},
+        {8, 2, 1, 256, 66, true}, {16, 2, 1, 128, 90, true}, {1, 7, 7, 31, 40, true}};
     static const size_t count = sizeof(shapes) / sizeof(shapes[0]);
     for (size_t i = 0; i < count * 9; ++i) {
         op_case *c = add_case(list, shapes[i % count], i);
@@ -140,12 +141,15 @@ static bool add_options(op_list *list)
             return false;
         }
         zm_attention_params *p = &c->params.attention;
-        bool common = shapes[i % count].head_dim == 64;
         p->window = i % 3 ? windows[(i / 3 + i) % 8] : 0;
         p->causal = p->window || i % 2;
         p->soft_cap = caps[i / 2 % 3];
-        p->layout.dtype = caches[i / count % 3];
-        c->activation = common ? op_activations[i / count / 3] : OP_REAL;
+        if (shapes[i % count].head_dim == 64) {
+            p->layout.dtype = caches[i / count % 3];
+            c->activation = op_activations[i / count / 3];
+        } else if (shapes[i % count].head_dim >= 128) {
+            p->layout.dtype = ZM_F16;
+        }
         if (i / count % 2 == 0) {
             p->slopes = op_vector(heads_of(p), (i + 1) % 4);
         }

@@ -40,7 +40,7 @@ static bool add_types(op_list *list)
 {
     static const zm_dtype weights[] = {ZM_F32, ZM_F16, ZM_BF16};
     static const conv1d_shape shapes[] = {
-        {12, 16, 40, 3, 1, 1}, {9, 5, 33, 3, 2, 1}, {3, 8, 70, 2, 1, 1}};
+        {8, 16, 40, 3, 1, 1}, {16, 5, 33, 3, 2, 1}, {1, 8, 70, 3, 1, 1}};
     for (size_t i = 0; i < 45; ++i) {
         op_case *c = add_case(list, shapes[i % 3], i);
         if (!c) {
@@ -61,17 +61,13 @@ static bool cases(op_list *list)
         {60, 80, 96, 3, 1, 1}, {61, 96, 50, 3, 2, 1}, {20, 7, 130, 5, 3, 2}, {9, 4, 3, 9, 1, 0},
         {1, 3, 5, 3, 1, 1},    {2, 3, 5, 3, 2, 1},    {1, 1, 1, 1, 1, 0},    {33, 16, 16, 1, 1, 0},
         {10, 5, 6, 2, 2, 0},   {4, 6, 7, 3, 1, 4},    {300, 80, 48, 3, 1, 1}};
+    static const uint32_t few[] = {1, 8, 16}; /* rows of dst: a kernel is built for each tile */
     const size_t shape_count = sizeof(shapes) / sizeof(shapes[0]);
     for (size_t i = 0; i < op_size_count; ++i) {
-        conv1d_shape by_n = {(uint32_t)(3 + i % 20),
-                             (uint32_t)(1 + i % 9),
-                             op_sizes[i],
-                             3,
-                             (uint32_t)(1 + i % 2),
-                             1};
-        conv1d_shape by_channels = {(uint32_t)(3 + i % 20),     op_sizes[i] % 200,
-                                    (uint32_t)(1 + i * 7 % 67), 3,
-                                    (uint32_t)(1 + i / 2 % 2),  1};
+        uint32_t stride = (uint32_t)(1 + i % 2), rows = few[i % 3] * stride;
+        conv1d_shape by_n = {rows, (uint32_t)(1 + i % 9), op_sizes[i], 3, stride, 1};
+        conv1d_shape by_channels = {rows, op_sizes[i] % 200, (uint32_t)(1 + i * 7 % 67), 3, stride,
+                                    1};
         if (!add_case(list, by_n, i) || !add_case(list, by_channels, i + 2)) {
             return false;
         }

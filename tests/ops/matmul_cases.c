@@ -127,10 +127,14 @@ static bool add_fills(op_list *list)
 }
 
 /* Options drawn by chance, but the same ones each time: enough of them that every pair of choices
- * comes up. Few row counts: a kernel is built for each tile. */
+ * comes up. Few counts of rows and few pairs of types: a kernel is built for each. */
 static bool add_epilogues(op_list *list)
 {
-    static const uint32_t ms[] = {1, 5, 1, 13, 2}, ns[] = {1, 7, 33, 64, 97, 130, 48};
+    static const struct {
+        zm_dtype activation, weight;
+    } types[] = {{OP_REAL, ZM_F32}, {OP_REAL, ZM_F16},  {OP_REAL, ZM_BF16},
+                 {ZM_F16, ZM_F16},  {ZM_BF16, ZM_BF16}, {ZM_F16, ZM_F32}};
+    static const uint32_t ms[] = {1, 8, 1, 16}, ns[] = {1, 7, 33, 64, 97, 130, 48};
     static const uint32_t ks[] = {1, 16, 33, 64, 100, 200};
     op_random random = {2024};
     for (size_t i = 0; i < 180; ++i) {
@@ -149,10 +153,10 @@ static bool add_epilogues(op_list *list)
         if (!c) {
             return false;
         }
-        c->activation = op_activations[op_random_below(&random, 3)];
-        c->params.matmul.weight.dtype = weight_types[op_random_below(&random, 3)];
+        c->activation = types[i % COUNT(types)].activation;
+        c->params.matmul.weight.dtype = types[i % COUNT(types)].weight;
         c->fill[MATMUL_X] = i % 8 == 3 ? OP_SCALE : i % 40 == 4 ? OP_NAN : OP_NORMAL;
-        c->small = i % 9 == 0 && n * k < 5000;
+        c->small = i % 7 == 0 && n * k < 5000;
     }
     return true;
 }
@@ -163,7 +167,7 @@ static bool add_magnitudes(op_list *list)
     static const uint32_t ks[] = {768, 2048, 8192};
     for (size_t i = 0; i < COUNT(ks) * 6; ++i) {
         const epilogue e = {.scale = (zm_row_scale_kind)(1 + i % 3), .statistics = i % 2};
-        op_case *c = add_case(list, i % 4 ? 2 : 1, 20, ks[i / 6], &e, i);
+        op_case *c = add_case(list, i % 4 ? 8 : 1, 20, ks[i / 6], &e, i);
         if (!c) {
             return false;
         }

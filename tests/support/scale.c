@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "support/scale.h"
 
-#include <ftw.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#include "support/folder.h"
 
 #define GROUP_ITEMS 64u
 
@@ -33,7 +33,7 @@ struct scale_args {
 
 static bool write_text(const char *folder, const char *name, const char *text)
 {
-    char path[256];
+    char path[320];
     snprintf(path, sizeof(path), "%s/%s", folder, name);
     FILE *file = fopen(path, "w");
     if (!file)
@@ -44,12 +44,12 @@ static bool write_text(const char *folder, const char *name, const char *text)
 
 bool scale_folder_make(scale_folder *folder)
 {
-    strcpy(folder->root, "/tmp/zeromean-test-XXXXXX");
-    if (!mkdtemp(folder->root))
+    folder->root = test_folder_make();
+    if (!folder->root)
         return false;
     snprintf(folder->shaders, sizeof(folder->shaders), "%s/shaders", folder->root);
     snprintf(folder->cache, sizeof(folder->cache), "%s/cache/deep", folder->root);
-    char cpu[128];
+    char cpu[256];
     snprintf(cpu, sizeof(cpu), "%s/cpu", folder->shaders);
     return mkdir(folder->shaders, 0700) == 0 && mkdir(cpu, 0700) == 0 &&
            write_text(cpu, "scale.cl", source) && write_text(cpu, "broken.cl", broken) &&
@@ -57,17 +57,10 @@ bool scale_folder_make(scale_folder *folder)
            write_text(folder->shaders, "scale.clh", header);
 }
 
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *ftw)
+void scale_folder_remove(scale_folder *folder)
 {
-    (void)status;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
-void scale_folder_remove(const scale_folder *folder)
-{
-    nftw(folder->root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    test_folder_remove(folder->root);
+    folder->root = NULL;
 }
 
 zm_status scale_open(const scale_folder *folder, const char *spec, bool cached, const zm_log *log,

@@ -8,13 +8,13 @@
 #define SCALE_ITEMS 1000u
 
 typedef struct scale_folder {
-    char root[64];    /* temporary; holds everything below */
-    char shaders[96]; /* cpu/: scale.cl, broken.cl, nameless.cl; scale.clh */
-    char cache[96];   /* for zm_device_params.cache_dir; not made yet */
+    char *root;        /* temporary; holds everything below */
+    char shaders[192]; /* cpu/: scale.cl, broken.cl, nameless.cl; scale.clh */
+    char cache[192];   /* for zm_device_params.cache_dir; not made yet */
 } scale_folder;
 
 bool scale_folder_make(scale_folder *folder);
-void scale_folder_remove(const scale_folder *folder);
+void scale_folder_remove(scale_folder *folder);
 
 /* Opens a device that takes its kernels from the folder; cached: its programs are kept there. */
 zm_status scale_open(const scale_folder *folder, const char *spec, bool cached, const zm_log *log,

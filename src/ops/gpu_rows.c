@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ops/gpu.h"
+#include "ops/gpu_rows.h"
 
 #include "ops/tuning.h"
 #include "ops/tunings.h"
 
-static const zm_gpu_tuning gpu_tuning = {
+static const zm_gpu_row_tuning gpu_tuning = {
     .small_items = 64,
     .large_items = 256,
     .small_row = 512,
@@ -22,12 +22,12 @@ static const zm_gpu_tuning gpu_tuning = {
     .row_groups_per_unit = 4,
 };
 
-const zm_gpu_tuning *zm_gpu_tuning_get(const zm_device *device)
+const zm_gpu_row_tuning *zm_gpu_row_tuning_get(const zm_device *device)
 {
     return &zm_tunings_get(device)->gpu;
 }
 
-const zm_gpu_tuning *zm_gpu_tuning_default(void)
+const zm_gpu_row_tuning *zm_gpu_row_tuning_default(void)
 {
     return &gpu_tuning;
 }
@@ -44,7 +44,12 @@ uint32_t zm_gpu_items(const zm_device *device, uint32_t wanted)
     return items;
 }
 
-#define LEAST_ITEMS 64
+uint32_t zm_gpu_call_items(const zm_call *call, uint32_t wanted)
+{
+    return zm_gpu_items(call->device, wanted < call->most_items ? wanted : call->most_items);
+}
+
+#define LEAST_ITEMS 16
 
 zm_status zm_gpu_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
 {
@@ -91,28 +96,27 @@ static uint32_t steps_kept(uint32_t d, uint32_t items)
     return 0;
 }
 
-zm_cut zm_gpu_cut_rows(const zm_device *device, const zm_options *options, uint32_t rows,
-                       uint32_t d)
+zm_cut zm_gpu_cut_rows(const zm_call *call, const zm_options *options, uint32_t rows, uint32_t d)
 {
-    const zm_gpu_tuning *tuning = zm_gpu_tuning_get(device);
+    const zm_gpu_row_tuning *tuning = zm_gpu_row_tuning_get(call->device);
     uint32_t wanted = d <= tuning->small_row ? tuning->small_items : tuning->large_items;
-    uint32_t items = zm_gpu_items(device, wanted);
+    uint32_t items = zm_gpu_call_items(call, wanted);
     zm_cut cut = {.options = *options, .groups = {rows}, .local = {items}};
-    zm_gpu_options_items(&cut.options, device, items);
+    zm_gpu_options_items(&cut.options, call->device, items);
     zm_options_add(&cut.options, "KEEP", steps_kept(d, items));
     return cut;
 }
 
-zm_cut zm_gpu_cut_pieces(const zm_device *device, const zm_options *options, uint64_t count)
+zm_cut zm_gpu_cut_pieces(const zm_call *call, const zm_options *options, uint64_t count)
 {
-    const zm_gpu_tuning *tuning = zm_gpu_tuning_get(device);
-    uint32_t items = zm_gpu_items(device, tuning->small_items);
-    uint32_t units = device->info.limits.compute_units;
+    const zm_gpu_row_tuning *tuning = zm_gpu_row_tuning_get(call->device);
+    uint32_t items = zm_gpu_call_items(call, tuning->small_items);
+    uint32_t units = call->device->info.limits.compute_units;
     uint64_t most = (uint64_t)(units ? units : 1) * tuning->groups_per_unit;
     uint64_t groups = (count + items - 1) / items;
     if (groups > most)
         groups = most;
     zm_cut cut = {.options = *options, .groups = {groups ? (uint32_t)groups : 1}, .local = {items}};
-    zm_gpu_options_items(&cut.options, device, items);
+    zm_gpu_options_items(&cut.options, call->device, items);
     return cut;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The numbers of the gpu family's matrix kernels, and the choices that follow from them. */
-#ifndef ZM_SRC_OPS_TUNING_GPU_H
-#define ZM_SRC_OPS_TUNING_GPU_H
+#ifndef ZM_SRC_OPS_GPU_TILES_H
+#define ZM_SRC_OPS_GPU_TILES_H
 
 #include "ops/op.h"
 #include "ops/options.h"
@@ -18,19 +18,26 @@ typedef struct zm_gpu_tile {
     uint32_t efficiency;
 } zm_gpu_tile;
 
+/* Do the tiles of matmul go through local memory, or are the caches better? */
+typedef enum zm_gpu_local_memory {
+    ZM_GPU_LOCAL_MEMORY_OWN = 0, /* where it is memory of its own */
+    ZM_GPU_LOCAL_MEMORY_ALWAYS,
+    ZM_GPU_LOCAL_MEMORY_NEVER
+} zm_gpu_local_memory;
+
 #define ZM_MAX_GPU_TILES 12
-typedef struct zm_gpu_matmul_tuning {
+typedef struct zm_gpu_tile_tuning {
     zm_gpu_tile tiles[ZM_MAX_GPU_TILES]; /* up to one of 0 rows */
-    bool local_memory;                   /* false: the caches serve the tiles better */
+    uint32_t local_memory;               /* zm_gpu_local_memory */
     uint32_t matvec_rows;                /* m up to which there is a work-group per panel, 1..8 */
     uint32_t matvec_items;               /* of a work-group, a power of 2 */
     uint32_t matvec_local_bytes;         /* that a work-group may take */
     uint32_t matvec_groups_per_unit;     /* under this many, panels are shared among groups */
-} zm_gpu_matmul_tuning;
+} zm_gpu_tile_tuning;
 
-const zm_gpu_matmul_tuning *zm_gpu_matmul_tuning_get(const zm_device *device);
+const zm_gpu_tile_tuning *zm_gpu_tile_tuning_get(const zm_device *device);
 /* Before anything was tuned. */
-const zm_gpu_matmul_tuning *zm_gpu_matmul_tuning_default(void);
+const zm_gpu_tile_tuning *zm_gpu_tile_tuning_default(void);
 
 /* A product as the choice of a tile sees it. */
 typedef struct zm_gpu_shape {
@@ -39,6 +46,8 @@ typedef struct zm_gpu_shape {
     bool two_panels;   /* the tile has to be two panels wide */
     bool local_memory; /* operands go through it */
 } zm_gpu_shape;
+
+bool zm_gpu_prefers_caches(const zm_device *device);
 
 uint32_t zm_gpu_tile_items(const zm_gpu_tile *tile);
 

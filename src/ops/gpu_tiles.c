@@ -1,41 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ops/tuning_gpu.h"
+#include "ops/gpu_tiles.h"
 
 #include <inttypes.h>
 
 #include "ops/tuning.h"
 #include "ops/tunings.h"
 
-/* The efficiencies follow from the reads of local memory per multiply-add; tiles of few items are
- * there for devices with small work-groups. */
-static const zm_gpu_matmul_tuning gpu_tuning = {
+/* The efficiencies follow from the reads of local memory per multiply-add. Of the narrow tiles
+ * those of 128 slots are there for gated products with statistics, those of 8 rows for devices with
+ * small work-groups. */
+static const zm_gpu_tile_tuning gpu_tuning = {
     .tiles =
         {
             {128, 128, 8, 8, 1000},
             {128, 64, 16, 8, 950},
-            {64, 64, 16, 8, 850},
             {64, 64, 16, 4, 800},
-            {32, 128, 16, 4, 700},
+            {64, 64, 16, 8, 640},
             {32, 64, 16, 4, 650},
+            {32, 128, 16, 4, 600},
             {16, 64, 16, 2, 450},
-            {16, 128, 16, 4, 400},
-            {16, 64, 16, 4, 300},
-            {8, 128, 8, 8, 100},
-            {8, 64, 8, 8, 50},
+            {16, 128, 16, 4, 350},
+            {8, 64, 8, 8, 60},
+            {8, 128, 8, 8, 50},
         },
-    .local_memory = true,
+    .local_memory = ZM_GPU_LOCAL_MEMORY_OWN,
     .matvec_rows = 8,
     .matvec_items = 256,
     .matvec_local_bytes = 16384,
     .matvec_groups_per_unit = 2,
 };
 
-const zm_gpu_matmul_tuning *zm_gpu_matmul_tuning_get(const zm_device *device)
+const zm_gpu_tile_tuning *zm_gpu_tile_tuning_get(const zm_device *device)
 {
     return &zm_tunings_get(device)->gpu_matmul;
 }
 
-const zm_gpu_matmul_tuning *zm_gpu_matmul_tuning_default(void)
+const zm_gpu_tile_tuning *zm_gpu_tile_tuning_default(void)
 {
     return &gpu_tuning;
 }
@@ -50,6 +50,13 @@ static bool items_fit(const zm_device *device, uint32_t items)
 {
     const zm_device_limits *limits = &device->info.limits;
     return items <= limits->max_work_group && items <= limits->max_work_group_dim[0];
+}
+
+bool zm_gpu_prefers_caches(const zm_device *device)
+{
+    uint32_t use = zm_gpu_tile_tuning_get(device)->local_memory;
+    return use == ZM_GPU_LOCAL_MEMORY_NEVER ||
+           (use == ZM_GPU_LOCAL_MEMORY_OWN && !device->info.limits.own_local_memory);
 }
 
 uint32_t zm_gpu_tile_items(const zm_gpu_tile *tile)
@@ -86,7 +93,7 @@ static uint64_t tile_cost(const zm_device *device, const zm_gpu_shape *shape,
 size_t zm_gpu_tiles_rank(const zm_device *device, const zm_gpu_shape *shape,
                          zm_gpu_tile ranked[ZM_MAX_GPU_TILES], zm_refusal *refusal)
 {
-    const zm_gpu_matmul_tuning *tuning = zm_gpu_matmul_tuning_get(device);
+    const zm_gpu_tile_tuning *tuning = zm_gpu_tile_tuning_get(device);
     uint64_t costs[ZM_MAX_GPU_TILES];
     size_t count = 0;
     for (size_t i = 0; i < ZM_MAX_GPU_TILES && tuning->tiles[i].rows; i++) {
@@ -130,7 +137,7 @@ static uint32_t round_rows(uint32_t m)
 /* As matvec.cl declares it. */
 static bool matvec_fits(const zm_device *device, const zm_gpu_matvec *v)
 {
-    uint64_t most = zm_gpu_matmul_tuning_get(device)->matvec_local_bytes;
+    uint64_t most = zm_gpu_tile_tuning_get(device)->matvec_local_bytes;
     uint64_t vectors = v->items > v->lanes ? v->items / 2 : v->lanes;
     uint64_t bytes = v->rows * (vectors * 4 + (1 + v->lanes) * 2) * sizeof(float);
     return items_fit(device, v->items) && bytes <= most &&
@@ -140,7 +147,7 @@ static bool matvec_fits(const zm_device *device, const zm_gpu_matvec *v)
 zm_gpu_matvec zm_gpu_matvec_get(const zm_device *device, uint32_t m, uint32_t panels, uint32_t k,
                                 bool whole_panels)
 {
-    const zm_gpu_matmul_tuning *tuning = zm_gpu_matmul_tuning_get(device);
+    const zm_gpu_tile_tuning *tuning = zm_gpu_tile_tuning_get(device);
     zm_gpu_matvec v = {.rows = round_rows(m), .lanes = 16, .items = tuning->matvec_items};
     uint64_t groups = (uint64_t)compute_units(device) * tuning->matvec_groups_per_unit;
     if (!whole_panels && panels < groups)
