@@ -50,21 +50,43 @@ size_t ceiling_fma_list(const zm_device_info *info, ceiling_fma out[CEILING_MAX_
     return count;
 }
 
-static zm_status get_kernel(zm_device *device, const char *name, const char *options,
-                            uint32_t group, uint32_t buffers, uint32_t args_size, ceiling *out)
+/* What a kernel of shaders/bench is compiled with. */
+typedef struct recipe {
+    const char *name;
+    uint32_t width, chains; /* chains 0: it has none */
+    uint32_t buffers, args_size;
+} recipe;
+
+static zm_status try_kernel(zm_device *device, const recipe *r, uint32_t group, ceiling *out)
 {
+    char options[96];
+    int used = snprintf(options, sizeof(options), "-DWIDTH=%u -DGROUP=%u", r->width, group);
+    if (r->chains)
+        snprintf(options + used, sizeof(options) - (size_t)used, " -DCHAINS=%u -DUNROLL=%d",
+                 r->chains, UNROLL);
     const zm_kernel_desc desc = {
-        .name = name,
+        .name = r->name,
         .family = ZM_FAMILY_BENCH,
         .options = options,
         .local = {group, 1, 1},
-        .buffer_count = buffers,
-        .args_size = args_size,
+        .buffer_count = r->buffers,
+        .args_size = r->args_size,
     };
+    return zm_kernel_get(device, &desc, &out->dispatch.kernel);
+}
+
+/* A kernel's own limit can be under the device's: then with smaller work-groups. */
+static zm_status get_kernel(zm_device *device, const recipe *r, uint32_t *group, ceiling *out)
+{
     if (device->info.backend == ZM_BACKEND_HOST)
         return zm_fail(&device->log, ZM_ERROR_UNSUPPORTED,
                        "the host device runs no kernels that could show a ceiling");
-    return zm_kernel_get(device, &desc, &out->dispatch.kernel);
+    zm_status status = try_kernel(device, r, *group, out);
+    while (status == ZM_ERROR_LIMIT && *group > 1) {
+        *group /= 2;
+        status = try_kernel(device, r, *group, out);
+    }
+    return status;
 }
 
 static zm_status get_buffer(zm_device *device, uint64_t size, size_t index, ceiling *out)
@@ -91,13 +113,11 @@ zm_status ceiling_fma_create(zm_device *device, uint32_t width, uint32_t chains,
 {
     filling f = filling_of(&device->info);
     uint32_t groups = units_of(device) * f.fma_groups;
-    uint64_t items = (uint64_t)groups * f.group;
     const struct zm_bench_fma_args args = {f.rounds, 0.5f, 1.0f};
-    char options[96];
+    const recipe r = {"fma_chains", width, chains, 1, sizeof(args)};
     *out = (ceiling){.kind = CEILING_FMA, .width = width, .chains = chains};
-    snprintf(options, sizeof(options), "-DWIDTH=%u -DCHAINS=%u -DUNROLL=%d -DGROUP=%u", width,
-             chains, UNROLL, f.group);
-    zm_status status = get_kernel(device, "fma_chains", options, f.group, 1, sizeof(args), out);
+    zm_status status = get_kernel(device, &r, &f.group, out);
+    uint64_t items = (uint64_t)groups * f.group;
     if (status == ZM_OK)
         status = get_buffer(device, items * width * sizeof(float), 0, out);
     memcpy(out->dispatch.args.bytes, &args, sizeof(args));
@@ -106,30 +126,35 @@ zm_status ceiling_fma_create(zm_device *device, uint32_t width, uint32_t chains,
     return status;
 }
 
+/* Vectors of one buffer that the device can have. */
+static uint32_t clamp_vectors(const zm_device *device, uint64_t vectors, uint64_t vector_bytes)
+{
+    uint64_t most = device->info.limits.max_buffer_bytes / vector_bytes;
+    if (vectors > most)
+        vectors = most;
+    return vectors < 1 ? 1 : vectors > INT32_MAX ? INT32_MAX : (uint32_t)vectors;
+}
+
 zm_status ceiling_stream_create(zm_device *device, zm_stream *stream, ceiling_kind kind,
                                 uint64_t bytes, ceiling *out)
 {
     filling f = filling_of(&device->info);
-    uint32_t groups = units_of(device) * f.stream_groups, buffers = kind == CEILING_COPY ? 2 : 1;
-    uint64_t vector = f.stream_width * sizeof(float), least = (uint64_t)groups * f.group * vector;
-    uint64_t vectors = bytes / buffers / vector, sums = least;
-    char options[64];
+    bool copy = kind == CEILING_COPY;
+    uint32_t groups = units_of(device) * f.stream_groups, buffers = copy ? 2 : 1;
+    uint64_t vector = f.stream_width * sizeof(float);
+    uint32_t vectors = clamp_vectors(device, bytes / buffers / vector, vector);
+    uint64_t size = vectors * vector, moved = size * buffers;
+    const struct zm_bench_stream_args args = {vectors, 1 + (uint32_t)(LEAST_BYTES / moved)};
+    const recipe r = {copy ? "stream_copy" : "stream_read", f.stream_width, 0, 2, sizeof(args)};
     *out = (ceiling){.kind = kind, .width = f.stream_width};
-    if (vectors > device->info.limits.max_buffer_bytes / vector)
-        vectors = device->info.limits.max_buffer_bytes / vector;
-    vectors = vectors < 1 ? 1 : vectors > INT32_MAX ? INT32_MAX : vectors;
-    uint64_t moved = vectors * vector * buffers;
-    const struct zm_bench_stream_args args = {(uint32_t)vectors,
-                                              1 + (uint32_t)(LEAST_BYTES / moved)};
-    snprintf(options, sizeof(options), "-DWIDTH=%u -DGROUP=%u", f.stream_width, f.group);
-    zm_status status = get_kernel(device, kind == CEILING_COPY ? "stream_copy" : "stream_read",
-                                  options, f.group, 2, sizeof(args), out);
+    zm_status status = get_kernel(device, &r, &f.group, out);
+    uint64_t sums = (uint64_t)groups * f.group * vector;
     if (status == ZM_OK)
-        status = get_buffer(device, vectors * vector, 0, out);
+        status = get_buffer(device, size, 0, out);
     if (status == ZM_OK)
-        status = get_buffer(device, kind == CEILING_COPY ? vectors * vector : sums, 1, out);
+        status = get_buffer(device, copy ? size : sums, 1, out);
     if (status == ZM_OK) /* pages that were never written may all be the same one */
-        status = zm_buffer_fill(stream, out->buffers[0], 0, vectors * vector, 0x3f800000);
+        status = zm_buffer_fill(stream, out->buffers[0], 0, size, 0x3f800000);
     memcpy(out->dispatch.args.bytes, &args, sizeof(args));
     set_groups(out, groups);
     out->bytes = (double)moved * args.passes;
@@ -138,8 +163,10 @@ zm_status ceiling_stream_create(zm_device *device, zm_stream *stream, ceiling_ki
 
 zm_status ceiling_launch_create(zm_device *device, ceiling *out)
 {
+    const recipe r = {"nothing", 1, 0, 1, 0};
+    uint32_t group = 1;
     *out = (ceiling){.kind = CEILING_LAUNCH};
-    zm_status status = get_kernel(device, "nothing", NULL, 1, 1, 0, out);
+    zm_status status = get_kernel(device, &r, &group, out);
     if (status == ZM_OK)
         status = get_buffer(device, sizeof(float), 0, out);
     set_groups(out, 1);

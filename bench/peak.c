@@ -31,19 +31,35 @@ static zm_status summarize_fma(const timed *things, const ceiling *ceilings, siz
     return status;
 }
 
-static zm_status measure_fma(session *s, double seconds, result_peak *out)
+/* The kernels that the device can build; one that it can't is no reason to do without the rest. */
+static zm_status create_fma(session *s, ceiling *ceilings, size_t *count)
 {
     ceiling_fma list[CEILING_MAX_FMA];
+    size_t all = ceiling_fma_list(s->info, list);
+    zm_status failed = ZM_OK;
+    *count = 0;
+    for (size_t i = 0; i < all; i++) {
+        zm_status status =
+            ceiling_fma_create(s->device, list[i].width, list[i].chains, &ceilings[*count]);
+        if (status == ZM_OK)
+            ++*count;
+        else
+            ceiling_finish(&ceilings[*count]);
+        failed = status ? status : failed;
+    }
+    return *count ? ZM_OK : failed;
+}
+
+static zm_status measure_fma(session *s, double seconds, result_peak *out)
+{
     ceiling ceilings[CEILING_MAX_FMA] = {0};
     timed things[CEILING_MAX_FMA] = {0};
     timing_report report;
-    size_t count = ceiling_fma_list(s->info, list);
+    size_t count;
     const timing_options options = {.seconds = seconds};
-    zm_status status = ZM_OK;
-    for (size_t i = 0; i < count && status == ZM_OK; i++) {
-        status = ceiling_fma_create(s->device, list[i].width, list[i].chains, &ceilings[i]);
+    zm_status status = create_fma(s, ceilings, &count);
+    for (size_t i = 0; i < count; i++)
         things[i] = ceiling_timed(&ceilings[i], FMA_SAMPLE);
-    }
     if (status == ZM_OK)
         status = timing_run(s->stream, things, count, &options, &report);
     if (status == ZM_OK)

@@ -130,8 +130,14 @@ static zm_cli_exit tune_op(const options *o, session *s, const char *op, tuning 
             return zm_cli_result(status);
         *written = outcome->better;
     }
+    if (status == ZM_ERROR_CANCELLED) {
+        zm_cli_error("interrupted; nothing was written for %s", op);
+        return ZM_CLI_FAILED;
+    }
     if (status != ZM_OK) {
-        zm_cli_error("%s: %s", op, session_reason(s, status));
+        zm_cli_error("%s: %s", op,
+                     status == ZM_ERROR_UNSUPPORTED ? "nothing of it can be tuned on this device"
+                                                    : session_reason(s, status));
         return ZM_CLI_FAILED;
     }
     t->count++;

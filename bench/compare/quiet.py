@@ -21,22 +21,33 @@ def machine_seconds():
     return (user + nice + system + irq + softirq + steal) / TICK
 
 
-def own_seconds():
-    """Processor time of this process and of those of its children that have ended."""
-    return sum(usage.ru_utime + usage.ru_stime
-               for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+def own_seconds(pids=()):
+    """Processor time of this process, of those of its children that have ended, and of others."""
+    own = sum(usage.ru_utime + usage.ru_stime
+              for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+    for pid in pids:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+            user, system = stat.read().rpartition(")")[2].split()[11:13]
+        own += (int(user) + int(system)) / TICK
+    return own
 
 
 class Watch:
-    """with Watch() as watch: ...; then watch.others is the share of the machine others took."""
+    """with Watch() as watch: ...; then watch.others is the share of the machine others took.
+
+    pids: processes that belong to us, too, although they are still running.
+    """
+
+    def __init__(self, pids=()):
+        self.pids = pids
 
     def __enter__(self):
-        self.start = time.monotonic(), machine_seconds(), own_seconds()
+        self.start = time.monotonic(), machine_seconds(), own_seconds(self.pids)
         return self
 
     def __exit__(self, *error):
         wall, machine, own = (end - start for end, start in zip(
-            (time.monotonic(), machine_seconds(), own_seconds()), self.start))
+            (time.monotonic(), machine_seconds(), own_seconds(self.pids)), self.start))
         tick = 1 / TICK / max(wall, 1e-9)  # /proc/stat counts in ticks
         self.others = max(0.0, (machine - own) / (wall * CORES) - tick)
         self.quiet = self.others <= LIMIT
