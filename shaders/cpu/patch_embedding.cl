@@ -20,14 +20,14 @@ static void copy_line(__global const act_t *x, uint count, float *copy)
 {
     uint i = 0;
     for (; i + 16 <= count; i += 16)
-        vstore16(LOAD_ACT16(x, i), 0, copy + i);
+        KEEP16(LOAD_ACT16(x, i), copy, i);
     for (; i < count; i++)
         copy[i] = LOAD_ACT(x, i);
 }
 
 /* Pixels k0 .. k0+k-1 of a patch. */
-static void gather_patch(__global const act_t *x, const struct zm_patch_embedding_args *a,
-                         uint row, uint k0, uint k, float *copy)
+static void gather_patch(__global const act_t *x, const struct zm_patch_embedding_args *a, uint row,
+                         uint k0, uint k, float *copy)
 {
     uint across = a->width / a->patch;
     x += ((size_t)(row / across) * a->width + row % across) * a->patch;

@@ -15,9 +15,9 @@
  * is rounded. What is left is below 1e-7 in sine and cosine up to a million radians (positions are
  * exact within +-2^24). No double needed. dst may be x. */
 #include "args.h"
+#include "square.clh"
 #include "types.clh"
 #include "vector.clh"
-#include "square.clh"
 
 #pragma OPENCL FP_CONTRACT OFF
 
@@ -149,8 +149,8 @@ static void rotate_heads(__global const act_t *x, __global act_t *dst, uint i,
 {
     uint count = min(16u, a->rotary_dim / 2 - i);
     float s[16], c[16];
-    vstore16(sine, 0, s);
-    vstore16(cosine, 0, c);
+    KEEP16(sine, s, 0);
+    KEEP16(cosine, c, 0);
     for (uint head = 0; head < a->heads; head++, x += a->head_dim, dst += a->head_dim) {
         if (count == 16)
             rotate16(x, dst, i, a, sine, cosine);
