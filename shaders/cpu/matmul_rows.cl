@@ -81,7 +81,9 @@ matmul_rows(__global const act_t *x, __global const weight_t *weight, __global c
             __global const float *column_sums, __global float *statistics, struct zm_matmul_args a)
 {
     size_t matrix = get_group_id(2);
-    struct outputs o = outputs_get(bias, residual, dst, scale, column_sums, statistics, &a);
+    struct outputs o = {bias, residual, dst, scale, column_sums, statistics};
+    struct epilogue e;
+    add_offsets(&o, &a);
     o.dst += matrix * a.dst_batch;
     if (o.residual)
         o.residual += matrix * a.residual_batch;
@@ -90,7 +92,7 @@ matmul_rows(__global const act_t *x, __global const weight_t *weight, __global c
     const uint step = panel_outputs(&a), rows = is_gated(&a) ? 2 : 1;
     for (uint group = get_group_id(0) * PANEL; group < a.n; group += get_num_groups(0) * PANEL)
         for (uint output = group; output < min(group + PANEL, a.n); output += step) {
-            const struct epilogue e = epilogue_get(&o, &a, output);
+            epilogue_begin(&e, &o, &a, output);
             panel_rows(x, weight + (size_t)output * rows * a.weight_stride, &e, &a);
         }
 }
