@@ -91,6 +91,8 @@ stage "clang-tidy" clang_tidy
 stage "build without OpenCL and audio" bare_build
 stage "model" "$ROOT/scripts/fetch-model" whisper-base
 stage "slow tests" tests build --suite slow
+stage "checkop, all cases on OpenCL" check "checkop: all cases on OpenCL" \
+    "$ROOT/scripts/test-wrapper" "$ROOT/build/checkop" --device opencl
 stage "Valgrind" valgrind_tests
 stage "Oclgrind" oclgrind_tests
 stage "fuzzing" fuzz
