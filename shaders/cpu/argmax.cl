@@ -53,6 +53,5 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 argmax(__global const act_t *x, __global int *dst, struct zm_argmax_args a)
 {
     for (uint row = first_row(a.rows); row < end_row(a.rows); row++)
-        dst[a.dst_offset + row] =
-            (int)row_argmax(x + a.x_offset + (size_t)row * a.x_stride, a.n);
+        dst[a.dst_offset + row] = (int)row_argmax(x + a.x_offset + (size_t)row * a.x_stride, a.n);
 }

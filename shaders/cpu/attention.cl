@@ -27,27 +27,27 @@
 #endif
 
 /* scores[r][0..32) of two neighbouring panels of keys. */
-#define SCORE_PANELS(name, q_t)                                                                    \
-    static void name(const q_t *q, size_t stride, __global const kv_t *panel, float scale,         \
-                     float *scores)                                                                \
-    {                                                                                              \
-        float16 acc[ROWS][2];                                                                      \
-        _Pragma("unroll") for (int r = 0; r < ROWS; r++) acc[r][0] = acc[r][1] = (float16)(0.0f);  \
-        for (uint i = 0; i < HEAD_DIM; i++) {                                                      \
-            float16 k0 = LOAD_KV16(panel, i * PANEL);                                              \
-            float16 k1 = LOAD_KV16(panel, (HEAD_DIM + i) * PANEL);                                 \
-            _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                       \
-            {                                                                                      \
-                float16 v = (float16)(q[r * stride + i]);                                          \
-                acc[r][0] = fma(v, k0, acc[r][0]);                                                 \
-                acc[r][1] = fma(v, k1, acc[r][1]);                                                 \
-            }                                                                                      \
-        }                                                                                          \
-        _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                           \
-        {                                                                                          \
-            vstore16(acc[r][0] * scale, 0, scores + r * KEYS);                                     \
-            vstore16(acc[r][1] * scale, 1, scores + r * KEYS);                                     \
-        }                                                                                          \
+#define SCORE_PANELS(name, q_t)                                                                   \
+    static void name(const q_t *q, size_t stride, __global const kv_t *panel, float scale,        \
+                     float *scores)                                                               \
+    {                                                                                             \
+        float16 acc[ROWS][2];                                                                     \
+        _Pragma("unroll") for (int r = 0; r < ROWS; r++) acc[r][0] = acc[r][1] = (float16)(0.0f); \
+        for (uint i = 0; i < HEAD_DIM; i++) {                                                     \
+            float16 k0 = LOAD_KV16(panel, i * PANEL);                                             \
+            float16 k1 = LOAD_KV16(panel, (HEAD_DIM + i) * PANEL);                                \
+            _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                      \
+            {                                                                                     \
+                float16 v = (float16)(q[r * stride + i]);                                         \
+                acc[r][0] = fma(v, k0, acc[r][0]);                                                \
+                acc[r][1] = fma(v, k1, acc[r][1]);                                                \
+            }                                                                                     \
+        }                                                                                         \
+        _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                          \
+        {                                                                                         \
+            KEEP16(acc[r][0] * scale, scores, r * KEYS);                                          \
+            KEEP16(acc[r][1] * scale, scores, r * KEYS + 16);                                     \
+        }                                                                                         \
     }
 
 SCORE_PANELS(score_copied, float)
@@ -78,8 +78,8 @@ static void gather(const float *weights, __global const kv_t *values, uint keys,
     }
 #pragma unroll
     for (int r = 0; r < ROWS; r++) {
-        vstore16(acc[r][0], 0, out + r * HEAD_DIM);
-        vstore16(acc[r][1], 1, out + r * HEAD_DIM);
+        KEEP16(acc[r][0], out, r * HEAD_DIM);
+        KEEP16(acc[r][1], out, r * HEAD_DIM + 16);
     }
 }
 
@@ -91,7 +91,7 @@ static void gather_rest(const float *weights, __global const kv_t *values, uint 
         float16 acc = vload16(0, out + r * HEAD_DIM) * factor[r];
         for (uint j = 0; j < keys; j++)
             acc = fma((float16)(weights[r * KEYS + j]), LOAD_KV16(values, j * HEAD_DIM), acc);
-        vstore16(acc, 0, out + r * HEAD_DIM);
+        KEEP16(acc, out, r * HEAD_DIM);
     }
 }
 
@@ -113,7 +113,7 @@ static void gather_row(const float *weights, __global const kv_t *values, uint b
         float16 acc = vload16(0, out + d);
         for (uint j = begin; j < end; j++)
             acc = fma((float16)(weights[j]), LOAD_KV16(values, j * HEAD_DIM + d), acc);
-        vstore16(acc, 0, out + d);
+        KEEP16(acc, out, d);
     }
 }
 
@@ -163,12 +163,11 @@ static void take_keys(struct tile *t, const struct zm_attention_args *a,
         end[r] = in_block(end_key(a, row + r), key, keys);
         if (a->soft_cap != 0.0f || (a->flags & ZM_FLAG_SLOPES))
             adjust(scores + r * KEYS, keys, a->soft_cap, slope, key_distance(a, row + r, key));
-        factor[r] =
-            soften(scores + r * KEYS, begin[r], end[r], keys, &t->max[r], &t->sum[r]);
+        factor[r] = soften(scores + r * KEYS, begin[r], end[r], keys, &t->max[r], &t->sum[r]);
     }
     uint common = begin[ROWS - 1], common_end = max(common, end[0]);
-    bool takes_all = are_finite(values, begin[0], common) &&
-                     are_finite(values, common_end, end[ROWS - 1]);
+    bool takes_all =
+        are_finite(values, begin[0], common) && are_finite(values, common_end, end[ROWS - 1]);
     if (takes_all) {
         common = begin[0];
         common_end = end[ROWS - 1];
@@ -176,15 +175,15 @@ static void take_keys(struct tile *t, const struct zm_attention_args *a,
     gather_columns(scores + common, values + (size_t)common * HEAD_DIM, common_end - common, factor,
                    t->out);
     for (int r = 0; r < ROWS && !takes_all; r++) {
-        gather_row(scores + r * KEYS, values, begin[r], min(end[r], common),
-                   t->out + r * HEAD_DIM);
+        gather_row(scores + r * KEYS, values, begin[r], min(end[r], common), t->out + r * HEAD_DIM);
         gather_row(scores + r * KEYS, values, max(begin[r], common_end), end[r],
                    t->out + r * HEAD_DIM);
     }
 }
 
-/* q is copied when it is stored narrow, or when the tile begins before the rows of its work-item: that
- * one reads row `next` instead of theirs, which another work-item may be writing (dst may be q). */
+/* q is copied when it is stored narrow, or when the tile begins before the rows of its work-item:
+ * that one reads row `next` instead of theirs, which another work-item may be writing (dst may be
+ * q). */
 static void tile_begin(struct tile *t, __global const act_t *q, size_t stride, uint row, uint next,
                        bool copies)
 {
@@ -194,8 +193,8 @@ static void tile_begin(struct tile *t, __global const act_t *q, size_t stride, u
         __global const act_t *from = q + max(row + r, next) * stride;
         for (uint i = 0; i < HEAD_DIM; i += 16) {
             if (copies)
-                vstore16(LOAD_ACT16(from, i), 0, t->copy + r * HEAD_DIM + i);
-            vstore16((float16)(0.0f), 0, t->out + r * HEAD_DIM + i);
+                KEEP16(LOAD_ACT16(from, i), t->copy, r * HEAD_DIM + i);
+            KEEP16((float16)(0.0f), t->out, r * HEAD_DIM + i);
         }
         t->max[r] = -INFINITY;
         t->sum[r] = 0.0f;

@@ -5,8 +5,8 @@
  *   k cache of one head: rows, or panels             v cache of one head: rows
  *     [position / panel][head_dim][panel]              [position][head_dim]
  *
- * A work-item owns one row (group 1) of one head (group 0). Keys come one at a time; when a score is
- * over the largest so far, what was gathered is scaled down to it. */
+ * A work-item owns one row (group 1) of one head (group 0). Keys come one at a time; when a score
+ * is over the largest so far, what was gathered is scaled down to it. */
 #include "args.h"
 #include "attention.clh"
 
@@ -20,9 +20,8 @@ static float score(const float *q, __global const kv_t *key, size_t step)
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-attention_any(__global const act_t *q, __global const kv_t *k_cache,
-              __global const kv_t *v_cache, __global const float *slopes, __global act_t *dst,
-              struct zm_attention_args a)
+attention_any(__global const act_t *q, __global const kv_t *k_cache, __global const kv_t *v_cache,
+              __global const float *slopes, __global act_t *dst, struct zm_attention_args a)
 {
     uint head = get_group_id(0);
     uint row = get_group_id(1);
@@ -54,7 +53,7 @@ attention_any(__global const act_t *q, __global const kv_t *k_cache,
                 out[i] *= factor;
             max = s;
         }
-        /* While every score so far is -inf their weights are 0, not NaN: a later one may be finite. */
+        /* While every score is -inf their weights are 0, not NaN: a later one may be finite. */
         float weight = exp(s - (max == -INFINITY ? 0.0f : max));
         sum += weight;
         __global const kv_t *value = v_cache + (size_t)j * HEAD_DIM;

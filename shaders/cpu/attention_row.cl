@@ -26,7 +26,7 @@ static void score_panels(const float *q, __global const kv_t *panel, float scale
     }
 #pragma unroll
     for (int p = 0; p < 4; p++)
-        vstore16(acc[p] * scale, p, scores);
+        KEEP16(acc[p] * scale, scores, p * 16);
 }
 
 static void score_panel(const float *q, __global const kv_t *panel, float scale, float *scores)
@@ -36,7 +36,7 @@ static void score_panel(const float *q, __global const kv_t *panel, float scale,
         even = fma((float16)(q[i]), LOAD_KV16(panel, i * PANEL), even);
         odd = fma((float16)(q[i + 1]), LOAD_KV16(panel, (i + 1) * PANEL), odd);
     }
-    vstore16((even + odd) * scale, 0, scores);
+    KEEP16((even + odd) * scale, scores, 0);
 }
 
 /* out = out * factor + weights x values, keys begin .. end-1. */
@@ -95,7 +95,7 @@ attention_row(__global const act_t *q, __global const kv_t *k_cache, __global co
     float max = -INFINITY, sum = 0.0f;
 #pragma unroll
     for (int c = 0; c < CHUNKS; c++) {
-        vstore16(LOAD_ACT16(q, c * 16), c, query);
+        KEEP16(LOAD_ACT16(q, c * 16), query, c * 16);
         out[c] = (float16)(0.0f);
     }
     for (uint key = first / PANEL * PANEL; key < length; key += KEYS) {

@@ -29,8 +29,8 @@ static void edge_row(__global const act_t *x, __global const weight_t *weight, u
             high = fma((float16)(LOAD_ACT(v, c)), LOAD_WEIGHT16(w, 16), high);
         }
     }
-    vstore16(low, 0, sums);
-    vstore16(high, 1, sums);
+    KEEP16(low, sums, 0);
+    KEEP16(high, sums, 16);
 }
 
 /* ROWS rows of dst from row on, all within x. */

@@ -2,7 +2,7 @@
 /* copy for CPU devices: any strides, any of the types X_TYPE to any of DST_TYPE; the bits stay as
  * they are when both are the same.
  *
- *   lines (dimension 3 is contiguous on both sides, or on neither)    | LINE elements | LINE | rest |
+ *   lines (dimension 3 is contiguous on both sides, or on neither)    | LINE | LINE | rest |
  *
  *   squares (a transpose: dimension 3 is contiguous on one side, `turned` on the other)
  *
@@ -20,16 +20,16 @@
 #ifndef DST_TYPE
 #define DST_TYPE 1
 #endif
+#include "square.clh"
 #include "types.clh"
 #include "vector.clh"
-#include "square.clh"
 
 /* 16 bits as they are, in a float that nobody calculates with. */
 #define TYPE_RAW ushort
 #define LOAD_RAW(p, i) as_float((uint)(p)[i])
 #define LOAD16_RAW(p, i) as_float16(convert_uint16(vload16(0, (p) + (i))))
 #define STORE_RAW(v, p, i) ((p)[i] = (ushort)as_uint(v))
-#define STORE16_RAW(v, p, i) vstore16(convert_ushort16(as_uint16(v)), 0, (p) + (i))
+#define STORE16_RAW(v, p, i) (PACKED_USHORT16(p, i) = convert_ushort16(as_uint16(v)))
 
 #if X_TYPE == DST_TYPE && X_TYPE != 1
 #define FROM RAW

@@ -12,9 +12,9 @@
  * elements at a time in registers; else each row goes element by element. panel 0 means that keys
  * are rows, too. */
 #include "args.h"
+#include "square.clh"
 #include "types.clh"
 #include "vector.clh"
-#include "square.clh"
 
 /* 16 elements of 16 rows. */
 static void store_square(__global const act_t *src, size_t stride, __global kv_t *dst)

@@ -12,7 +12,6 @@
  * row_block <= ROW_BLOCK. The last tile of the matrix starts earlier when m is no multiple of ROWS
  * and stores only its new rows. */
 #include "args.h"
-#include "matmul_tile.clh"
 #include "epilogue.clh"
 
 TILE_PRODUCT(product_stored, tile_x_t, __global const weight_t, LOAD_WEIGHT16)
@@ -53,12 +52,13 @@ matmul(__global const act_t *x, __global const weight_t *weight, __global const 
        __global const act_t *residual, __global act_t *dst, __global const float *scale,
        __global const float *column_sums, __global float *statistics, struct zm_matmul_args a)
 {
-    const struct outputs o =
-        outputs_get(bias, residual, dst, scale, column_sums, statistics, &a);
+    struct outputs o = {bias, residual, dst, scale, column_sums, statistics};
+    struct epilogue e;
     const uint step = panel_outputs(&a);
+    add_offsets(&o, &a);
     for (uint group = get_group_id(0) * PANEL; group < a.n; group += get_num_groups(0) * PANEL)
         for (uint output = group; output < min(group + PANEL, a.n); output += step) {
-            const struct epilogue e = epilogue_get(&o, &a, output);
+            epilogue_begin(&e, &o, &a, output);
             panel_rows(x + a.x_offset,
                        weight + a.weight_offset + (size_t)(output / step) * PANEL * a.k, &e, &a);
         }

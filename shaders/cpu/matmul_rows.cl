@@ -11,15 +11,13 @@
  * goes on as matmul.cl. When gated, gate and up rows alternate; a panel is 16 of each. Requires
  * m >= ROWS and row_block <= ROW_BLOCK. */
 #include "args.h"
-#include "matmul_tile.clh"
 #include "epilogue.clh"
 #include "square.clh"
 
 TILE_PRODUCT(product, tile_x_t, const float, LOAD16_1)
 
 /* 16 weight rows, `step` apart, of which `rows` are there, become 16 lanes of the panel. */
-static void turn_rows(__global const weight_t *weight, size_t step, uint rows, uint k,
-                      float *panel)
+static void turn_rows(__global const weight_t *weight, size_t step, uint rows, uint k, float *panel)
 {
     uint i = 0;
     for (; rows == 16 && i + 16 <= k; i += 16) {
@@ -30,7 +28,7 @@ static void turn_rows(__global const weight_t *weight, size_t step, uint rows, u
         turn_square(square);
 #pragma unroll
         for (int r = 0; r < 16; r++)
-            vstore16(square[r], 0, panel + (i + r) * PANEL);
+            KEEP16(square[r], panel, (i + r) * PANEL);
     }
     for (; i < k; i++)
         for (uint r = 0; r < 16; r++)
@@ -80,11 +78,12 @@ static void panel_rows(__global const act_t *x, __global const weight_t *weight,
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 matmul_rows(__global const act_t *x, __global const weight_t *weight, __global const float *bias,
             __global const act_t *residual, __global act_t *dst, __global const float *scale,
-            __global const float *column_sums, __global float *statistics,
-            struct zm_matmul_args a)
+            __global const float *column_sums, __global float *statistics, struct zm_matmul_args a)
 {
     size_t matrix = get_group_id(2);
-    struct outputs o = outputs_get(bias, residual, dst, scale, column_sums, statistics, &a);
+    struct outputs o = {bias, residual, dst, scale, column_sums, statistics};
+    struct epilogue e;
+    add_offsets(&o, &a);
     o.dst += matrix * a.dst_batch;
     if (o.residual)
         o.residual += matrix * a.residual_batch;
@@ -93,7 +92,7 @@ matmul_rows(__global const act_t *x, __global const weight_t *weight, __global c
     const uint step = panel_outputs(&a), rows = is_gated(&a) ? 2 : 1;
     for (uint group = get_group_id(0) * PANEL; group < a.n; group += get_num_groups(0) * PANEL)
         for (uint output = group; output < min(group + PANEL, a.n); output += step) {
-            const struct epilogue e = epilogue_get(&o, &a, output);
+            epilogue_begin(&e, &o, &a, output);
             panel_rows(x, weight + (size_t)output * rows * a.weight_stride, &e, &a);
         }
 }

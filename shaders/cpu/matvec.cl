@@ -10,7 +10,6 @@
  * for those of the other. */
 #include "args.h"
 #define ROWS 4
-#include "matmul_tile.clh"
 #include "epilogue.clh"
 
 static void panel_product(__global const act_t *x, __global const weight_t *panel, uint k,
@@ -32,8 +31,8 @@ static void panel_product(__global const act_t *x, __global const weight_t *pane
         sum[0][0] = fma(v, LOAD_WEIGHT16(panel, 0), sum[0][0]);
         sum[0][1] = fma(v, LOAD_WEIGHT16(panel, 16), sum[0][1]);
     }
-    vstore16((sum[0][0] + sum[1][0]) + (sum[2][0] + sum[3][0]), 0, sums);
-    vstore16((sum[0][1] + sum[1][1]) + (sum[2][1] + sum[3][1]), 1, sums);
+    KEEP16((sum[0][0] + sum[1][0]) + (sum[2][0] + sum[3][0]), sums, 0);
+    KEEP16((sum[0][1] + sum[1][1]) + (sum[2][1] + sum[3][1]), sums, 16);
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
@@ -41,12 +40,13 @@ matvec(__global const act_t *x, __global const weight_t *weight, __global const 
        __global const act_t *residual, __global act_t *dst, __global const float *scale,
        __global const float *column_sums, __global float *statistics, struct zm_matmul_args a)
 {
-    const struct outputs o =
-        outputs_get(bias, residual, dst, scale, column_sums, statistics, &a);
+    struct outputs o = {bias, residual, dst, scale, column_sums, statistics};
+    struct epilogue e;
     const uint step = panel_outputs(&a), block = a.row_block * PANEL;
+    add_offsets(&o, &a);
     for (uint first = get_group_id(0) * block; first < a.n; first += get_num_groups(0) * block)
         for (uint output = first; output < min(first + block, a.n); output += step) {
-            const struct epilogue e = epilogue_get(&o, &a, output);
+            epilogue_begin(&e, &o, &a, output);
             float sums[PANEL];
             panel_product(x + a.x_offset,
                           weight + a.weight_offset + (size_t)(output / step) * PANEL * a.k, a.k,

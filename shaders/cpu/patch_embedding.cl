@@ -8,50 +8,71 @@
  *   +----+----+----+  side
  *
  * Weight [n][channels * patch * patch], packed in panels of 32 outputs as for matmul. A work-item
- * owns one panel (group 0) and row_block patches (group 1), ROWS at a time: the lines of K_BLOCK
- * pixels are copied into private memory as float32, then the register tile runs over them. Requires
- * as many patches as ROWS; the last tile starts earlier and stores only its new rows. */
+ * owns one panel (group 0) and row_block patches (group 1), ROWS at a time: K_BLOCK pixels of each
+ * are gathered into private memory, then the register tile runs over them. Requires as many patches
+ * as ROWS; the last tile starts earlier and stores only its new rows. */
 #include "args.h"
 #include "matmul_tile.clh"
 
 TILE_PRODUCT(product, const float, __global const weight_t, LOAD_WEIGHT16)
 
-static void copy_line(__global const act_t *x, uint count, float *copy)
+/* Where the first pixels of ROWS patches from row on lie in a channel. */
+static void tile_places(const struct zm_patch_embedding_args *a, uint row, size_t place[ROWS])
 {
-    uint i = 0;
-    for (; i + 16 <= count; i += 16)
-        vstore16(LOAD_ACT16(x, i), 0, copy + i);
-    for (; i < count; i++)
-        copy[i] = LOAD_ACT(x, i);
-}
-
-/* Pixels k0 .. k0+k-1 of a patch. */
-static void gather_patch(__global const act_t *x, const struct zm_patch_embedding_args *a,
-                         uint row, uint k0, uint k, float *copy)
-{
-    uint across = a->width / a->patch;
-    x += ((size_t)(row / across) * a->width + row % across) * a->patch;
-    for (uint i = k0, count; i < k0 + k; i += count, copy += count) {
-        uint line = i / a->patch, v = i % a->patch;
-        size_t y = (size_t)(line / a->patch) * a->height + line % a->patch;
-        count = min(a->patch - v, k0 + k - i);
-        copy_line(x + y * a->width + v, count, copy);
+    uint across = a->width / a->patch, column = row % across;
+    size_t first = (size_t)(row / across) * a->patch * a->width;
+    for (uint r = 0; r < ROWS; r++) {
+        place[r] = first + column * a->patch;
+        if (++column == across) {
+            column = 0;
+            first += (size_t)a->patch * a->width;
+        }
     }
 }
 
-static void tile_sums(__global const act_t *x, __global const weight_t *weight,
-                      const struct zm_patch_embedding_args *a, uint row, float *sums)
+/* 16 pixels of a line of each patch. */
+static void copy16(__global const act_t *line, const size_t place[ROWS], float *pixels)
 {
-    uint length = a->channels * a->patch * a->patch;
-    float pixels[ROWS * K_BLOCK];
-    for (uint k0 = 0; k0 < length; k0 += K_BLOCK, weight += K_BLOCK * PANEL) {
-        uint k = min((uint)K_BLOCK, length - k0);
-        for (uint r = 0; r < ROWS; r++)
-            gather_patch(x, a, row + r, k0, k, pixels + r * K_BLOCK);
-        float16 acc[ROWS][2];
-        clear_sums(acc);
-        product(pixels, K_BLOCK, weight, k, acc);
-        keep_sums(acc, k0 == 0, sums);
+#pragma unroll
+    for (uint r = 0; r < ROWS; r++)
+        KEEP16(LOAD_ACT16(line, place[r]), pixels, r * K_BLOCK);
+}
+
+static void copy8(__global const act_t *line, const size_t place[ROWS], float *pixels)
+{
+#pragma unroll
+    for (uint r = 0; r < ROWS; r++)
+        vstore8(LOAD_ACT8(line, place[r]), 0, pixels + r * K_BLOCK);
+}
+
+/* Whole vectors, of which the last may repeat some pixels of the one before. */
+static void copy_run(__global const act_t *line, const size_t place[ROWS], uint count,
+                     float *pixels)
+{
+    uint i = 0;
+    for (; i + 16 <= count; i += 16)
+        copy16(line + i, place, pixels + i);
+    if (i < count && count >= 16) {
+        copy16(line + count - 16, place, pixels + count - 16);
+    } else if (i < count && count >= 8) {
+        copy8(line, place, pixels);
+        copy8(line + count - 8, place, pixels + count - 8);
+    } else {
+        for (; i < count; i++)
+            for (uint r = 0; r < ROWS; r++)
+                pixels[r * K_BLOCK + i] = LOAD_ACT(line, place[r] + i);
+    }
+}
+
+/* Pixels k0 .. k0+k-1 of ROWS patches, line for line. */
+static void gather_pixels(__global const act_t *x, const struct zm_patch_embedding_args *a,
+                          const size_t place[ROWS], uint k0, uint k, float *pixels)
+{
+    for (uint i = 0, count; i < k; i += count) {
+        uint line = (k0 + i) / a->patch, column = (k0 + i) % a->patch;
+        size_t y = (size_t)(line / a->patch) * a->height + line % a->patch;
+        count = min(a->patch - column, k - i);
+        copy_run(x + y * a->width + column, place, count, pixels + i);
     }
 }
 
@@ -66,6 +87,27 @@ static void finish_row(const float *sums, const float16 bias[2], __global const 
         store16(vload16(1, sums) + bias[1] + place[1], 0, dst + 16, count - 16);
 }
 
+/* The sums of patches first .. end-1 of all; those of a tile begin at its number * ROWS * PANEL. */
+static void panel_sums(__global const act_t *x, __global const weight_t *panel,
+                       const struct zm_patch_embedding_args *a, uint rows, uint first, uint end,
+                       float *sums)
+{
+    uint length = a->channels * a->patch * a->patch;
+    float pixels[ROWS * K_BLOCK];
+    size_t place[ROWS];
+    for (uint k0 = 0; k0 < length; k0 += K_BLOCK, panel += K_BLOCK * PANEL) {
+        uint k = min((uint)K_BLOCK, length - k0);
+        for (uint next = first; next < end; next += ROWS) {
+            float16 acc[ROWS][2];
+            tile_places(a, min(next, rows - ROWS), place);
+            gather_pixels(x, a, place, k0, k, pixels);
+            clear_sums(acc);
+            product(pixels, K_BLOCK, panel, k, acc);
+            keep_sums(acc, k0 == 0, sums + (next - first) * PANEL);
+        }
+    }
+}
+
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 patch_embedding(__global const act_t *x, __global const weight_t *weight,
                 __global const float *bias, __global const float *position, __global act_t *dst,
@@ -76,18 +118,18 @@ patch_embedding(__global const act_t *x, __global const weight_t *weight,
     uint rows = (a.height / a.patch) * (a.width / a.patch);
     uint first = get_group_id(1) * a.row_block;
     uint end = min(first + a.row_block, rows);
+    float sums[(ROW_BLOCK + ROWS) * PANEL];
     float16 lanes[2];
     load_lanes(a.flags & ZM_FLAG_BIAS ? bias + a.bias_offset + column : 0, count, lanes);
     weight += a.weight_offset + (size_t)column * a.channels * a.patch * a.patch;
     position = a.flags & ZM_FLAG_POSITION ? position + a.position_offset + column : 0;
     dst += a.dst_offset + column;
-    for (uint next = first; next < end; next += ROWS) {
-        float sums[ROWS * PANEL];
-        uint row = min(next, rows - ROWS);
-        tile_sums(x + a.x_offset, weight, &a, row, sums);
-        for (uint y = next; y < min(next + ROWS, end); y++)
-            finish_row(sums + (y - row) * PANEL, lanes,
-                       position ? position + (size_t)y * a.position_stride : 0,
-                       dst + (size_t)y * a.dst_stride, count);
+    panel_sums(x + a.x_offset, weight, &a, rows, first, end, sums);
+    for (uint y = first; y < end; y++) {
+        uint next = y - (y - first) % ROWS;
+        uint shift = next - min(next, rows - ROWS); /* rows of the tile before its first new one */
+        finish_row(sums + (y - first + shift) * PANEL, lanes,
+                   position ? position + (size_t)y * a.position_stride : 0,
+                   dst + (size_t)y * a.dst_stride, count);
     }
 }

@@ -6,7 +6,6 @@
  * A work-item owns some whole rows and takes them one after the other; row.clh draws the passes. */
 #include "args.h"
 #include "source.clh"
-#include "row.clh"
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 recentre(__global const act_t *x, __global const act_t *y, __global act_t *dst,

@@ -15,41 +15,38 @@
  * is rounded. What is left is below 1e-7 in sine and cosine up to a million radians (positions are
  * exact within +-2^24). No double needed. dst may be x. */
 #include "args.h"
+#include "square.clh"
 #include "types.clh"
 #include "vector.clh"
-#include "square.clh"
 
 #pragma OPENCL FP_CONTRACT OFF
 
 #define TABLE 16 /* chunks of 16 pairs; longer heads take another turn */
 
-/* hi + lo, |lo| <= ulp(hi) / 2 */
-struct two {
-    float hi, lo;
-};
+/* Sums hi + lo, |lo| <= ulp(hi) / 2: of one float in x and y, and 16 of them. */
 struct two16 {
     float16 hi, lo;
 };
 
-static struct two two_multiply(struct two a, struct two b)
+static float2 two_multiply(float2 a, float2 b)
 {
-    float p = a.hi * b.hi;
-    float rest = fma(a.hi, b.hi, -p) + fma(a.hi, b.lo, a.lo * b.hi);
-    struct two result = {p + rest, rest - ((p + rest) - p)};
-    return result;
+    float p = a.x * b.x;
+    float rest = fma(a.x, b.x, -p) + fma(a.x, b.y, a.y * b.x);
+    return (float2)(p + rest, rest - ((p + rest) - p));
 }
 
-static struct two16 two_multiply16(struct two16 a, struct two b)
+/* a *= b */
+static void two_multiply16(struct two16 *a, float2 b)
 {
-    float16 p = a.hi * b.hi;
-    float16 rest = fma(a.hi, (float16)(b.hi), -p) + fma(a.hi, (float16)(b.lo), a.lo * b.hi);
-    struct two16 result = {p + rest, rest - ((p + rest) - p)};
-    return result;
+    float16 p = a->hi * b.x;
+    float16 rest = fma(a->hi, (float16)(b.x), -p) + fma(a->hi, (float16)(b.y), a->lo * b.x);
+    a->hi = p + rest;
+    a->lo = rest - (a->hi - p);
 }
 
-static struct two two_power(struct two a, uint n)
+static float2 two_power(float2 a, uint n)
 {
-    struct two result = {1.0f, 0.0f};
+    float2 result = (float2)(1.0f, 0.0f);
     for (; n; n >>= 1, a = two_multiply(a, a))
         if (n & 1)
             result = two_multiply(result, a);
@@ -57,46 +54,42 @@ static struct two two_power(struct two a, uint n)
 }
 
 /* base^(-1 / n): y (1 + e)^(-1 / n) where e = y^n base - 1 is how far off y is. */
-static struct two two_inverse_root(float base, uint n)
+static float2 two_inverse_root(float base, uint n)
 {
-    struct two y = {pow(base, -1.0f / n), 0.0f};
+    float2 y = (float2)(pow(base, -1.0f / n), 0.0f);
     for (int i = 0; i < 2; i++) {
-        struct two b = {base, 0.0f};
-        struct two power = two_multiply(two_power(y, n), b);
-        float e = (power.hi - 1.0f) + power.lo;
+        float2 power = two_multiply(two_power(y, n), (float2)(base, 0.0f));
+        float e = (power.x - 1.0f) + power.y;
         float change = e * (e * (0.5f + 0.5f / n) - 1.0f) / n;
-        struct two correction = {1.0f, change};
-        y = two_multiply(y, correction);
+        y = two_multiply(y, (float2)(1.0f, change));
     }
     return y;
 }
 
-/* Turns per position of the 16 pairs from `first` on whose frequencies are f, up to pairs. */
-static struct two16 turns_get(struct two16 f, __global const float *factors,
-                              const struct zm_rope_args *a, uint first, uint pairs)
+/* base^(-i / pairs) of the 16 pairs from `first` on becomes turns per position. */
+static void to_turns(struct two16 *t, __global const float *factors, const struct zm_rope_args *a,
+                     uint first, uint pairs)
 {
-    const struct two turn = {0.159154937f, 6.42063824e-09f}; /* 1 / (2 pi) */
-    const struct two scale = {a->frequency_scale, 0.0f};
-    struct two16 t = two_multiply16(f, two_multiply(turn, scale));
+    const float2 turn = (float2)(0.159154937f, 6.42063824e-09f); /* 1 / (2 pi) */
+    two_multiply16(t, two_multiply(turn, (float2)(a->frequency_scale, 0.0f)));
     if (a->flags & ZM_FLAG_FACTORS) {
         float lanes[16];
         for (uint j = 0; j < 16; j++)
             lanes[j] = first + j < pairs ? factors[first + j] : 1.0f;
         float16 factor = vload16(0, lanes);
-        float16 quotient = t.hi / factor;
-        t.lo = (fma(-quotient, factor, t.hi) + t.lo) / factor;
-        t.hi = quotient;
+        float16 quotient = t->hi / factor;
+        t->lo = (fma(-quotient, factor, t->hi) + t->lo) / factor;
+        t->hi = quotient;
     }
-    return t;
 }
 
 /* Sine and cosine of position * turns, times the magnitude. */
-static void sine_cosine(float position, struct two16 turns, float magnitude, float16 *sine,
+static void sine_cosine(float position, const struct two16 *turns, float magnitude, float16 *sine,
                         float16 *cosine)
 {
     float16 p = (float16)(position);
-    float16 angle = turns.hi * p;
-    float16 rest = fma(turns.hi, p, -angle) + turns.lo * p;
+    float16 angle = turns->hi * p;
+    float16 rest = fma(turns->hi, p, -angle) + turns->lo * p;
     angle -= rint(angle);
     float16 quarter = rint(4.0f * (angle + rest));
     float16 r = fma(quarter, (float16)(-0.25f), angle) + rest;
@@ -149,8 +142,8 @@ static void rotate_heads(__global const act_t *x, __global act_t *dst, uint i,
 {
     uint count = min(16u, a->rotary_dim / 2 - i);
     float s[16], c[16];
-    vstore16(sine, 0, s);
-    vstore16(cosine, 0, c);
+    KEEP16(sine, s, 0);
+    KEEP16(cosine, c, 0);
     for (uint head = 0; head < a->heads; head++, x += a->head_dim, dst += a->head_dim) {
         if (count == 16)
             rotate16(x, dst, i, a, sine, cosine);
@@ -167,17 +160,17 @@ static void copy_rest(__global const act_t *x, __global act_t *dst, const struct
             STORE_ACT(LOAD_ACT(x, i), dst, i);
 }
 
-/* Frequencies of the pairs first .. first+15. */
-static struct two16 frequencies_get(struct two root, uint first)
+/* base^(-i / pairs) of the pairs first .. first+15. */
+static void powers_get(float2 root, uint first, struct two16 *result)
 {
-    struct two f = two_power(root, first);
+    float2 f = two_power(root, first);
     float hi[16], lo[16];
     for (uint j = 0; j < 16; j++, f = two_multiply(f, root)) {
-        hi[j] = f.hi;
-        lo[j] = f.lo;
+        hi[j] = f.x;
+        lo[j] = f.y;
     }
-    struct two16 result = {vload16(0, hi), vload16(0, lo)};
-    return result;
+    result->hi = vload16(0, hi);
+    result->lo = vload16(0, lo);
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
@@ -185,19 +178,22 @@ rope(__global const act_t *x, __global const int *positions, __global const floa
      __global act_t *dst, struct zm_rope_args a)
 {
     const uint pairs = a.rotary_dim / 2;
-    const struct two root = two_inverse_root(a.base, pairs), step = two_power(root, 16);
+    const float2 root = two_inverse_root(a.base, pairs), step = two_power(root, 16);
     for (uint first = 0; first < pairs; first += 16 * TABLE) {
-        struct two16 table[TABLE], f = frequencies_get(root, first);
+        struct two16 table[TABLE], powers;
+        powers_get(root, first, &powers);
         uint chunks = min((uint)TABLE, (pairs - first + 15) / 16);
-        for (uint c = 0; c < chunks; c++, f = two_multiply16(f, step))
-            table[c] = turns_get(f, factors + a.factors_offset, &a, first + 16 * c, pairs);
+        for (uint c = 0; c < chunks; c++, two_multiply16(&powers, step)) {
+            table[c] = powers;
+            to_turns(&table[c], factors + a.factors_offset, &a, first + 16 * c, pairs);
+        }
         for (uint row = first_row(a.rows); row < end_row(a.rows); row++) {
             float position = (float)positions[a.positions_offset + row];
             __global const act_t *from = x + a.x_offset + (size_t)row * a.x_stride;
             __global act_t *to = dst + a.dst_offset + (size_t)row * a.dst_stride;
             for (uint c = 0; c < chunks; c++) {
                 float16 sine, cosine;
-                sine_cosine(position, table[c], a.magnitude, &sine, &cosine);
+                sine_cosine(position, &table[c], a.magnitude, &sine, &cosine);
                 rotate_heads(from, to, first + 16 * c, &a, sine, cosine);
             }
             if (first == 0)

@@ -3,13 +3,13 @@
  *
  *   x, dst    | 16 | 16 | 16 | ... | 16 | rest |       one row, n values
  *
- * A work-item owns some whole rows, three passes each: the maximum, the sum, then the quotients. The
- * exponential is taken twice, so that nothing is rounded to the type of dst in between. dst may be
- * x: only the last pass writes. NaN, +inf and a row of only -inf make the row NaN, as the formula
- * does. */
+ * A work-item owns some whole rows, three passes each: the maximum, the sum, then the quotients.
+ * The exponential is taken twice, so that nothing is rounded to the type of dst in between. dst may
+ * be x: only the last pass writes. NaN, +inf and a row of only -inf make the row NaN, as the
+ * formula does. */
 #include "args.h"
-#include "types.clh"
 #include "math.clh"
+#include "types.clh"
 #include "vector.clh"
 
 #define BLOCK 256
@@ -69,7 +69,7 @@ static void row_softmax(__global const act_t *x, __global act_t *dst, uint n, fl
         STORE_ACT16(row_part(x, i, n, scale, max) / sum, dst, i);
     float rest[16];
     if (i < n)
-        vstore16(row_part(x, i, n, scale, max) / sum, 0, rest);
+        KEEP16(row_part(x, i, n, scale, max) / sum, rest, 0);
     for (uint j = 0; i + j < n; j++)
         STORE_ACT(rest[j], dst, i + j);
 }

@@ -4,10 +4,10 @@
  *   row       | 64 | 64 | 64 | ... | rest |
  *   best      | largest ... k-th largest  |      sorted, in private memory, k <= MOST
  *
- * A work-item owns some whole rows. Once it has k numbers it looks at 64 elements at a time and only
- * where one is over the k-th largest it puts in what belongs there (comparing with NaN is false, so
- * NaN never gets in). Elements come in the order of their index: one that equals the k-th largest is
- * too late. */
+ * A work-item owns some whole rows. Once it has k numbers it looks at 64 elements at a time and
+ * only where one is over the k-th largest it puts in what belongs there (comparing with NaN is
+ * false, so NaN never gets in). Elements come in the order of their index: one that equals the k-th
+ * largest is too late. */
 #include "args.h"
 #include "types.clh"
 #include "vector.clh"
