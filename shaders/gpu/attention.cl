@@ -34,13 +34,14 @@
 #define KEYS_EACH (KEYS / LANES)
 #define SHARE (LANES / ROWS_EACH)
 #define CHUNK4 (CHUNK / 4)
-#define KEY_STRIDE (CHUNK4 + 1) /* odd: lanes read different banks */
+#define KEY_STRIDE (CHUNK4 + 1) /* odd: lanes read different banks, */
+#define QUERY_STRIDE (DIM4 + 1) /* and so do teams */
 #define TILE (KEYS * KEY_STRIDE > DIM4 ? KEYS * KEY_STRIDE : DIM4)
 #define VALUES (TILE / DIM4 < KEYS ? TILE / DIM4 : KEYS)
 #define COLUMNS ((DIM4 + LANES - 1) / LANES) /* vectors of four of an item */
 
 struct memory {
-    float4 queries[ROWS * DIM4];
+    float4 queries[ROWS * QUERY_STRIDE];
     float4 tile[TILE]; /* [KEYS][KEY_STRIDE] of keys, [VALUES][DIM4] of values */
     float scores[ROWS][KEYS + 1];
     float factor[ROWS]; /* for what was gathered before */
@@ -62,7 +63,7 @@ static inline void load_queries(__global const act_t *q, uint kv_head, uint pack
         float4 v = (float4)(0.0f);
         if (row < a->rows)
             v = load_query4(q + (size_t)row * a->q_stride + (size_t)head * HEAD_DIM, i % DIM4);
-        m->queries[i] = v;
+        m->queries[i / DIM4 * QUERY_STRIDE + i % DIM4] = v;
     }
     /* dst may be q: all has been read before anything is written. */
     barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
@@ -113,7 +114,7 @@ static inline void multiply(__global const kv_t *keys, struct span span,
                 key[j] = m->tile[(lane + LANES * j) * KEY_STRIDE + c];
 #pragma unroll
             for (uint r = 0; r < ROWS_EACH; r++) {
-                float4 q = m->queries[(team * ROWS_EACH + r) * DIM4 + c0 + c];
+                float4 q = m->queries[(team * ROWS_EACH + r) * QUERY_STRIDE + c0 + c];
 #pragma unroll
                 for (uint j = 0; j < KEYS_EACH; j++)
                     sum[r][j] = dot4(q, key[j], sum[r][j]);

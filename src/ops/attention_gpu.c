@@ -27,7 +27,7 @@ static uint64_t local_bytes(const attention_tile *tile, uint32_t head_dim)
 {
     uint64_t rows = tile_rows(tile), vectors = zm_ceil_div(head_dim, 4);
     uint64_t keys = (uint64_t)tile->keys * (tile->chunk / 4 + 1);
-    uint64_t floats = 4 * rows * vectors + 4 * (keys > vectors ? keys : vectors) +
+    uint64_t floats = 4 * rows * (vectors + 1) + 4 * (keys > vectors ? keys : vectors) +
                       rows * (tile->keys + 1) + rows + tile->items;
     return floats * sizeof(float);
 }
