@@ -8,9 +8,9 @@
 #include "print.h"
 
 #define WIDTH 900.0
-#define LABEL_RIGHT 336.0
-#define BAR_LEFT 346.0
-#define BAR_RIGHT 640.0
+#define LABEL_RIGHT 410.0
+#define BAR_LEFT 420.0
+#define BAR_RIGHT 660.0
 #define TOP 8.0
 #define BAR 18.0  /* one bar with its gap */
 #define GAP 8.0   /* between rows */
