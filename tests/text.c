@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tokenizer files, crafted and real, and UTF-8 that arrives in pieces. */
+/* Crafted tokenizer files, and UTF-8 that arrives in pieces. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -302,70 +302,6 @@ static void test_pieces_of_any_bytes(void **state)
     }
 }
 
-/* The tokenizer of a real model; skips only where the runner says that there are no models. */
-static zm_tokenizer *open_real(const char *model)
-{
-    const char *models = getenv("ZEROMEAN_MODELS_DIR");
-    char real[1024];
-    scratch_log seen;
-    scratch_log_init(&seen);
-    zm_tokenizer *tokenizer = NULL;
-    if (getenv("ZEROMEAN_TEST_NO_MODELS"))
-        skip();
-    snprintf(real, sizeof(real), "%s/%s/tokenizer.json", models ? models : MODELS_DIR, model);
-    if (zm_tokenizer_open(real, &seen.log, &tokenizer) != ZM_OK)
-        fail_msg("%s; fetch the models, name their folder in ZEROMEAN_MODELS_DIR, or set "
-                 "ZEROMEAN_TEST_NO_MODELS",
-                 seen.error);
-    return tokenizer;
-}
-
-static void assert_real_text(const zm_tokenizer *tokenizer, const int32_t *tokens, size_t count,
-                             const char *expected)
-{
-    char text[256] = "";
-    size_t used = 0;
-    for (size_t i = 0; i < count; i++) {
-        const char *bytes;
-        size_t size;
-        assert_int_equal(zm_tokenizer_bytes(tokenizer, tokens[i], false, &bytes, &size), ZM_OK);
-        assert_true(used + size < sizeof(text));
-        memcpy(text + used, bytes, size);
-        used += size;
-    }
-    assert_string_equal(text, expected);
-}
-
-static void test_whisper_tiny_en(void **state)
-{
-    (void)state;
-    static const int32_t tokens[] = {843, 1770, 13,    1757, 16189, 3822,
-                                     550, 788,  24638, 284,  2074,  703};
-    zm_tokenizer *tokenizer = open_real("whisper-tiny.en");
-    assert_real_text(tokenizer, tokens, 12,
-                     " And Mr. John Dashwood had then leisure to consider how");
-    assert_int_equal(zm_tokenizer_find_special(tokenizer, "<|endoftext|>"), 50256);
-    assert_int_equal(zm_tokenizer_find_special(tokenizer, "<|notimestamps|>"), 50362);
-    assert_int_equal(zm_tokenizer_size(tokenizer), 50363);
-    assert_token(tokenizer, 50256, false, "", 0);
-    zm_tokenizer_close(&tokenizer);
-}
-
-static void test_whisper_base(void **state)
-{
-    (void)state;
-    static const int32_t tokens[] = {400, 2221, 13,    2619, 23453, 6092,
-                                     632, 550,  31339, 281,  1949,  577};
-    zm_tokenizer *tokenizer = open_real("whisper-base");
-    assert_real_text(tokenizer, tokens, 12,
-                     " And Mr. John Dashwood had then leisure to consider how");
-    assert_int_equal(zm_tokenizer_find_special(tokenizer, "<|endoftext|>"), 50257);
-    assert_int_equal(zm_tokenizer_find_special(tokenizer, "<|en|>"), 50259);
-    assert_int_equal(zm_tokenizer_find_special(tokenizer, "<|notimestamps|>"), 50363);
-    assert_int_equal(zm_tokenizer_size(tokenizer), 50364);
-    zm_tokenizer_close(&tokenizer);
-}
-
 static int make_path(void **state)
 {
     (void)state;
@@ -384,11 +320,10 @@ static int remove_path(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tokens),          cmocka_unit_test(test_every_byte),
-        cmocka_unit_test(test_refused_files),   cmocka_unit_test(test_accepted_files),
-        cmocka_unit_test(test_missing_file),    cmocka_unit_test(test_whole_characters),
-        cmocka_unit_test(test_repaired_text),   cmocka_unit_test(test_pieces_of_any_bytes),
-        cmocka_unit_test(test_whisper_tiny_en), cmocka_unit_test(test_whisper_base),
+        cmocka_unit_test(test_tokens),        cmocka_unit_test(test_every_byte),
+        cmocka_unit_test(test_refused_files), cmocka_unit_test(test_accepted_files),
+        cmocka_unit_test(test_missing_file),  cmocka_unit_test(test_whole_characters),
+        cmocka_unit_test(test_repaired_text), cmocka_unit_test(test_pieces_of_any_bytes),
     };
     return cmocka_run_group_tests(tests, make_path, remove_path);
 }
