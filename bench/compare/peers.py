@@ -24,7 +24,7 @@ VENV = ROOT / "build/bench-venv/bin/python"
 PROGRAM = ROOT / "build/clbench"
 BLOCK = 0.1      # seconds of one engine in a round
 PATIENCE = 3     # times the rounds asked for, until noise is put up with
-SETTLE = 0.02    # seconds between engines: thread pools spin for a while after their work
+SETTLE = 0.1     # seconds between engines: threads of OpenBLAS spin for 25 ms after their work
 
 # op, shape: the speed table of the README.
 MATMULS = ["m=512,n=3072,k=768", "m=128,n=1536,k=576", "m=1500,n=2048,k=512",

@@ -16,7 +16,7 @@ static const zm_parameter fixed[] = {
     {"rms_norm", "gpu_small_items", GPU(gpu.small_items), 64, 1024, true},
     {"rms_norm", "gpu_large_items", GPU(gpu.large_items), 64, 1024, true},
     {"rms_norm", "gpu_groups_per_unit", GPU(gpu.groups_per_unit), 1, 256, false},
-    {"matmul", "block_rows", CPU(product.rows), 1, 192, false},
+    {"matmul", "block_rows", CPU(product.rows), 1, 204, false},
     {"matmul", "block_items_per_unit", CPU(product.items_per_unit), 1, 64, false},
     {"matmul", "tile_rows", CPU(product.tile_rows), 1, 12, false},
     {"matmul", "matvec_items_per_unit", CPU(matvec_items_per_unit), 1, 256, false},
