@@ -450,6 +450,9 @@ static void test_families(void **state)
     assert_layouts(&gpu, 64, 0, 64);
     gpu.info.type = ZM_DEVICE_ACCELERATOR;
     assert_layouts(&gpu, 64, 0, 64);
+    gpu.info.type = ZM_DEVICE_CPU;
+    gpu.info.limits.float_vector_width = 1;
+    assert_layouts(&gpu, 64, 0, 64);
 
     forced = gpu;
     force(&forced, "matmul", "cpu_matvec");

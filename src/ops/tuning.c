@@ -41,7 +41,8 @@ zm_kernel_family zm_family_get(const zm_device *device)
 {
     if (device->info.backend == ZM_BACKEND_HOST)
         return ZM_FAMILY_REF;
-    return device->info.type == ZM_DEVICE_CPU ? ZM_FAMILY_CPU : ZM_FAMILY_GPU;
+    bool has_vectors = device->info.limits.float_vector_width != 1;
+    return device->info.type == ZM_DEVICE_CPU && has_vectors ? ZM_FAMILY_CPU : ZM_FAMILY_GPU;
 }
 
 const zm_tuning *zm_tuning_of(zm_kernel_family family)
