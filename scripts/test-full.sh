@@ -5,7 +5,8 @@
 : "${work:?}" "${ROOT:?}"
 
 clang_build() {
-    CC=clang CXX=clang++ build build-clang -Dwerror=true -Dopencl=enabled -Daudio=enabled
+    CC=clang CXX=clang++ build build-clang -Dwerror=true -Dopencl=enabled -Dclblast=enabled \
+        -Daudio=enabled
 }
 
 # One test case per source file.

@@ -58,10 +58,11 @@ typedef struct session {
     size_t passed, failed;
 } session;
 
+/* The first error of a case is the reason for those that follow. */
 static void keep_message(void *user, zm_log_level level, const char *message)
 {
     session *s = user;
-    if (level == ZM_LOG_ERROR) {
+    if (level == ZM_LOG_ERROR && s->message[0] == '\0') {
         snprintf(s->message, sizeof(s->message), "%s", message);
     }
 }

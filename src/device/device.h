@@ -20,7 +20,8 @@ typedef enum zm_kernel_family {
     ZM_FAMILY_REF = 0, /* plain C, host device */
     ZM_FAMILY_CPU,     /* shaders/cpu */
     ZM_FAMILY_GPU,     /* shaders/gpu, shaders/vulkan */
-    ZM_FAMILY_BENCH    /* shaders/bench: no ops, the ceilings of a machine */
+    ZM_FAMILY_BENCH,   /* shaders/bench: no ops, the ceilings of a machine */
+    ZM_FAMILY_LIBRARY  /* routines of a library of others: sgemm.h */
 } zm_kernel_family;
 
 /* Names one kernel. Kernels are built once per device and options and live as long as it. */

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "common/alloc.h"
+#include "opencl/clblast.h"
 #include "opencl/opencl.h"
 
 /* A kernel's own limit can be under the device's: registers, local memory. */
@@ -21,8 +22,19 @@ static zm_status check_work_group(zm_opencl_device *device, const zm_kernel_desc
     return ZM_OK;
 }
 
+static void destroy(zm_device *device, zm_kernel *kernel)
+{
+    zm_opencl_kernel *opencl = (zm_opencl_kernel *)kernel;
+    zm_opencl_program_save((zm_opencl_device *)device, opencl);
+    zm_opencl_program_destroy((zm_opencl_device *)device, opencl);
+    zm_mutex_finish(&opencl->mutex);
+    free(opencl);
+}
+
 zm_status zm_opencl_kernel_create(zm_device *device, const zm_kernel_desc *desc, zm_kernel **out)
 {
+    if (desc->family == ZM_FAMILY_LIBRARY)
+        return zm_clblast_kernel_create(device, desc, out);
     zm_opencl_device *opencl = (zm_opencl_device *)device;
     zm_opencl_kernel *kernel = zm_calloc(1, sizeof(*kernel));
     if (!kernel)
@@ -44,17 +56,16 @@ zm_status zm_opencl_kernel_create(zm_device *device, const zm_kernel_desc *desc,
     return ZM_OK;
 fail:
     kernel->unsaved = false;
-    zm_opencl_kernel_destroy(device, &kernel->base);
+    destroy(device, &kernel->base);
     return status;
 }
 
 void zm_opencl_kernel_destroy(zm_device *device, zm_kernel *kernel)
 {
-    zm_opencl_kernel *opencl = (zm_opencl_kernel *)kernel;
-    zm_opencl_program_save((zm_opencl_device *)device, opencl);
-    zm_opencl_program_destroy((zm_opencl_device *)device, opencl);
-    zm_mutex_finish(&opencl->mutex);
-    free(opencl);
+    if (kernel->desc.family == ZM_FAMILY_LIBRARY)
+        zm_clblast_kernel_destroy(kernel);
+    else
+        destroy(device, kernel);
 }
 
 /* Buffers in the order of the desc, then the argument struct by value. */
@@ -75,6 +86,8 @@ static cl_int set_arguments(const zm_opencl_fns *cl, cl_kernel kernel, const zm_
 
 zm_status zm_opencl_dispatch(zm_stream *stream, const zm_dispatch *dispatch, zm_event *event)
 {
+    if (dispatch->kernel->desc.family == ZM_FAMILY_LIBRARY)
+        return zm_clblast_dispatch(stream, dispatch, event);
     const zm_opencl_fns *cl = &((const zm_opencl_device *)stream->device)->cl;
     zm_opencl_kernel *kernel = (zm_opencl_kernel *)dispatch->kernel;
     size_t global[3], local[3];

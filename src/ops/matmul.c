@@ -3,7 +3,9 @@
 
 #include <inttypes.h>
 
+#include "device/sgemm.h"
 #include "ops/matmul_gpu.h"
+#include "ops/matmul_library.h"
 #include "ops/tuning.h"
 
 /* ---- shapes ---- */
@@ -294,6 +296,7 @@ static const zm_candidate candidates[] = {
     {"gpu_cached", ZM_FAMILY_GPU, NULL, zm_gpu_cached_accepts, zm_gpu_cached_plan, false},
     {"gpu", ZM_FAMILY_GPU, NULL, zm_gpu_matmul_accepts, zm_gpu_matmul_plan, false},
     {"gpu_direct", ZM_FAMILY_GPU, "matmul_direct", zm_gpu_direct_accepts, zm_gpu_direct_plan, true},
+    {"clblast", ZM_FAMILY_LIBRARY, ZM_SGEMM, zm_clblast_accepts, zm_clblast_plan, true},
     {"ref", ZM_FAMILY_REF, NULL, NULL, ref_plan, false},
 };
 
