@@ -16,7 +16,7 @@ import zlib
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 SECONDS = 60  # for an answer
 OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-           "--no-first-run", "--disable-extensions", "--disable-background-networking",
+           "--no-first-run", "--hide-scrollbars", "--disable-extensions", "--disable-background-networking",
            "--disable-component-update", "--disable-sync", "--force-color-profile=srgb",
            "--remote-debugging-pipe", "about:blank")
 
@@ -115,16 +115,17 @@ class Browser:
             raise RuntimeError(json.dumps(answer["exceptionDetails"]))
         return answer["result"].get("value")
 
-    def screenshot(self, whole=True):
-        """PNG of the whole page."""
-        return base64.b64decode(self.call("Page.captureScreenshot", format="png",
-                                          captureBeyondViewport=whole)["data"])
+    def screenshot(self, x, y, width, height):
+        """PNG of a part of the page."""
+        clip = {"x": x, "y": y, "width": width, "height": height, "scale": 1}
+        return base64.b64decode(self.call("Page.captureScreenshot", format="png", clip=clip,
+                                          captureBeyondViewport=True)["data"])
 
 
 def pixels(png):
     """(width, height, bytes: red, green, blue of each pixel, rows from the top)."""
     assert png[:8] == b"\x89PNG\r\n\x1a\n"
-    at, data = 8, b""
+    at, data, width, height, colour = 8, b"", 0, 0, 0
     while at < len(png):
         size, kind = struct.unpack_from(">I4s", png, at)
         body = png[at + 8:at + 8 + size]
