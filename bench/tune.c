@@ -52,6 +52,23 @@ static bool same_place(const zm_tuning_entry *a, const zm_tuning_entry *b)
            strcmp(a->vendor, b->vendor) == 0;
 }
 
+/* Can the outcome be written? Better asked before the search than after it. */
+static zm_cli_exit check_place(const char *cache_dir)
+{
+    zm_tuning_list list;
+    const zm_log *log = zm_cli_log();
+    if (!cache_dir[0]) {
+        zm_cli_error("tune: there is no cache folder to write to; set ZEROMEAN_CACHE_DIR, or use "
+                     "--dry-run");
+        return ZM_CLI_FAILED;
+    }
+    zm_status status = zm_tuning_file_read(cache_dir, log, &list);
+    if (status == ZM_OK)
+        status = zm_tuning_file_write(cache_dir, log, &list);
+    zm_tuning_list_finish(&list);
+    return zm_cli_result(status);
+}
+
 /* Replaces what the file has for this op and device; when nothing better was found, only removes
  * it. */
 static zm_status write_entry(const char *cache_dir, const zm_device_info *info,
@@ -157,11 +174,8 @@ static zm_cli_exit tune(const options *o, const char *const *ops, size_t count)
     zm_environment_read(&environment);
     snprintf(t->cache_dir, sizeof(t->cache_dir), "%s", environment.cache_dir);
     zm_cli_exit code = session_open(&s, o->device);
-    if (code == ZM_CLI_OK && !t->cache_dir[0] && !o->dry_run) {
-        zm_cli_error("tune: there is no cache folder to write to; set ZEROMEAN_CACHE_DIR, or use "
-                     "--dry-run");
-        code = ZM_CLI_FAILED;
-    }
+    if (code == ZM_CLI_OK && !o->dry_run)
+        code = check_place(t->cache_dir);
     zm_cli_progress_start();
     for (size_t i = 0; i < count && code == ZM_CLI_OK; i++)
         code = tune_op(o, &s, ops[i], t);
