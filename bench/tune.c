@@ -55,18 +55,12 @@ static bool same_place(const zm_tuning_entry *a, const zm_tuning_entry *b)
 /* Can the outcome be written? Better asked before the search than after it. */
 static zm_cli_exit check_place(const char *cache_dir)
 {
-    zm_tuning_list list;
-    const zm_log *log = zm_cli_log();
     if (!cache_dir[0]) {
         zm_cli_error("tune: there is no cache folder to write to; set ZEROMEAN_CACHE_DIR, or use "
                      "--dry-run");
         return ZM_CLI_FAILED;
     }
-    zm_status status = zm_tuning_file_read(cache_dir, log, &list);
-    if (status == ZM_OK)
-        status = zm_tuning_file_write(cache_dir, log, &list);
-    zm_tuning_list_finish(&list);
-    return zm_cli_result(status);
+    return zm_cli_result(zm_tuning_file_try(cache_dir, zm_cli_log()));
 }
 
 /* Replaces what the file has for this op and device; when nothing better was found, only removes
@@ -102,7 +96,8 @@ static void print_outcome(const tuner_outcome *o, bool written)
     if (o->refused)
         printf(", %zu refused (%s)", o->refused, o->refusal);
     if (!o->better) {
-        printf("; the built-in numbers are as good\n");
+        printf("; %s\n", o->samples + o->refused ? "the built-in numbers are as good"
+                                                 : "there was no time for any");
         return;
     }
     printf("; %.3fx as fast [%.3f, %.3f] with", o->ratio.median, o->ratio.low, o->ratio.high);

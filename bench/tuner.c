@@ -157,17 +157,10 @@ static zm_status check(tuner *t, zm_kernel_family family, const zm_tunings *tuni
     if (status == ZM_OK)
         status = zm_tunings_set(t->s->device, tunings);
     for (size_t i = 0; i < t->shape_count && status == ZM_OK; i++) {
-        op_run *run = t->subjects[i].run;
         if (!t->checked[i])
             continue;
-        status = op_run_upload(run, t->s->stream);
-        if (status == ZM_OK)
-            status = op_run_call(run, t->s->stream);
-        if (status == ZM_OK)
-            status = op_run_download(run, t->s->stream);
         op_verdict verdict = {.ok = true};
-        if (status == ZM_OK)
-            verdict = op_run_check(run, t->s->info->real_type);
+        status = op_run_verify(t->subjects[i].run, t->s->stream, t->s->info->real_type, &verdict);
         if (!verdict.ok)
             status = zm_refuse(why, ZM_ERROR_MISMATCH, "%.40s: %.80s", t->subjects[i].v.shape,
                                verdict.reason);

@@ -10,10 +10,13 @@ import csv
 import html.parser
 import io
 import json
+import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import program
 import tap
@@ -379,6 +382,69 @@ class Tune(Clbench):
         self.assertEqual((op["op"], op["refused"], op["written"]), ("rms_norm", 0, False))
         self.assertGreater(op["samples"], 0)
         self.assertFalse((cache / "tuning.json").exists())
+
+    def device(self):
+        """What an entry for the default OpenCL device names."""
+        device = self.json("op", "add", "--shape", "rows=1,d=8", *QUICK, "--no-peak",
+                           *OPENCL)["device"]
+        return {"device": device["name"], "platform": device["platform"],
+                "driver": device["driver"]}
+
+    def write(self, folder, *entries):
+        folder.mkdir(exist_ok=True)
+        (folder / "tuning.json").write_text(json.dumps(
+            {"schema": "zeromean.tuning/1", "entries": entries}), encoding="utf-8")
+
+    def test_numbers_that_are_worse_than_the_built_in_ones_go(self):
+        cache = self.scratch / "cache"
+        slow = {**self.device(), "op": "rms_norm", "parameters": {"row_items_per_unit": 1,
+                                                                  "row_elements_per_item": 1048576}}
+        other = {"device": "another", "op": "rms_norm", "parameters": {"row_items_per_unit": 2}}
+        self.write(cache, other, slow)
+        self.json("tune", "rms_norm", "--time", "1", *OPENCL,
+                  env={"ZEROMEAN_CACHE_DIR": str(cache)})
+        left = json.loads((cache / "tuning.json").read_text(encoding="utf-8"))["entries"]
+        self.assertIn(other, left)
+        self.assertNotIn(slow, left)
+        self.assertEqual([path.name for path in cache.glob("tuning.json*")], ["tuning.json"])
+
+    def test_a_file_is_loaded_and_checked_once(self):
+        cache = self.scratch / "cache"
+        self.write(cache, {**self.device(), "op": "rms_norm",
+                           "parameters": {"row_items_per_unit": 3}})
+        for first in (True, False):
+            done = self.run_program("op", "rms_norm", "--shape", "rows=64,d=64", "-v", *QUICK,
+                                    *OPENCL, env={"ZEROMEAN_CACHE_DIR": str(cache)})
+            said = done.stderr.decode()
+            self.assertIn("tuning of rms_norm for ", said)
+            self.assertIn(" is in use", said)
+            self.assertEqual("checking it for the first time" in said, first, said)
+
+    def test_where_nothing_can_be_written_nothing_is_searched(self):
+        cache = self.scratch / "cache"
+        cache.mkdir()
+        (cache / "tuning.json").write_text("{", encoding="utf-8")
+        file = self.scratch / "file"
+        file.write_text("", encoding="utf-8")
+        for folder in (cache, file, file / "below"):
+            start = time.monotonic()
+            self.line(1, "tune", "rms_norm", "--time", "60", *OPENCL,
+                      env={"ZEROMEAN_CACHE_DIR": str(folder)})
+            self.assertLess(time.monotonic() - start, 30)
+
+    def test_interrupted(self):
+        cache = self.scratch / "cache"
+        process = subprocess.Popen(
+            [self.path, "tune", "rms_norm", "--time", "100", *OPENCL], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "ZEROMEAN_CACHE_DIR": str(cache)})
+        self.assertIn("device", process.stderr.readline())
+        time.sleep(1)  # signals are caught from about here on, and the search takes 100 s
+        process.send_signal(signal.SIGINT)
+        out, error = process.communicate(timeout=60)
+        self.assertEqual((process.returncode, out), (1, ""), error)
+        self.assertEqual(error, "clbench: interrupted; nothing was written for rms_norm\n")
+        self.assertEqual(list(cache.glob("tuning.json*")), [])
 
     def test_the_host_has_nothing_to_tune(self):
         self.line(1, "tune", "rms_norm", "--dry-run", *HOST)
