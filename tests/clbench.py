@@ -69,6 +69,8 @@ class Usage(Clbench):
                           ["op", "add", "--shape"], ["op", "add", "--type", "f31"],
                           ["op", "add", "--weight-type", "i32"], ["op", "add", "--kernel", "no_*"],
                           ["op", "add", "--vs", "wheight-type=f16"], ["op", "add", "--vs", "op=x"],
+                          ["op", "add", "--vs", "no_such_kernel"], ["op", "--csv", "--json"],
+                          ["op", "add", "--shape", "rows=1,rows=2,d=3"],
                           ["op", "add", "--shape", "rows=1," * 40],
                           ["compare"], ["compare", "a"], ["compare", "a", "b", "c"],
                           ["compare", "a", "b", "--threshold", "-1"],
@@ -189,6 +191,13 @@ class Results(Clbench):
         text = self.ok("op", "rms_norm", "--shape", "rows=4,d=64", "--vs", "op=layer_norm",
                        "--no-peak", *QUICK, *OPENCL)
         self.assertRegex(text, r"vs layer_norm:f32:f32:cpu .* as fast \[")
+
+    def test_a_b_with_a_kernel_that_one_op_lacks(self):
+        rows = self.json("op", "[a]*", "--shape", "rows=1,kv=64", "--vs", "cpu_row", "--no-peak",
+                         *QUICK, *OPENCL)["rows"]
+        status = {row["op"]: (row["status"], row["reason"]) for row in rows}
+        self.assertEqual(status["attention"], ("ok", ""))
+        self.assertEqual(status["add"][0], "skipped")
 
     def test_csv(self):
         text = self.ok("op", "add", "--shape", "rows=4,d=8", "--csv", *QUICK, *HOST)
