@@ -212,7 +212,8 @@ def time_line(line, options):
     noisy = " **noisy**" if "NOISY" in note else ""
     print(f"| {line.work} | {seconds * 1e3:.3f} ms{noisy} | "
           + " | ".join(cell(results, column) for column in COLUMNS)
-          + f" | {verdict(results)} |", flush=True)
+          + f" | {verdict(results)}{', but noisy' if noisy and verdict(results) else ''} |",
+          flush=True)
     print(f"{line.work}: {note}", file=sys.stderr, flush=True)
     return {"work": line.work, "op": line.op, "shape": line.shape, "seconds": seconds, "note": note,
             "device": device, "results": [{**vars(r), "verdict": r.verdict()} for r in results]}
