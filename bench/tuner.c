@@ -276,7 +276,7 @@ static void describe(const tuner *t, zm_tuning_entry *entry)
     snprintf(entry->driver, sizeof(entry->driver), "%s", info->driver);
     for (size_t i = 0; i < count && entry->count < ZM_TUNING_MAX_PARAMETERS; i++) {
         uint32_t value = zm_parameter_get(&list[i], &t->best);
-        if (!is_tunable(t, &list[i]) || value == zm_parameter_get(&list[i], zm_tunings_default()))
+        if (!is_tunable(t, &list[i]) || value == zm_parameter_get(&list[i], zm_tunings_default(t->s->device)))
             continue;
         zm_tuning_value *v = &entry->values[entry->count++];
         snprintf(v->name, sizeof(v->name), "%s", list[i].name);
@@ -289,7 +289,7 @@ static zm_status finish(tuner *t)
     zm_status status = ZM_OK;
     describe(t, &t->out->entry);
     if (t->out->entry.count)
-        status = race(t, zm_tunings_default(), &t->best, FINAL_TIME, &t->out->ratio);
+        status = race(t, zm_tunings_default(t->s->device), &t->best, FINAL_TIME, &t->out->ratio);
     t->out->better = t->out->entry.count && status == ZM_OK && t->out->ratio.low > 1 &&
                      t->out->ratio.median > LEAST_GAIN;
     return status;

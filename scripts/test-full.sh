@@ -37,6 +37,12 @@ valgrind_tests() {
     unset ZEROMEAN_TEST_UNDER
 }
 
+# The only OpenCL platform of what follows: icd_folder NAME LIBRARY makes its folder.
+icd_folder() {
+    mkdir -p "$work/$1"
+    echo "$2" >"$work/$1/$1.icd"
+}
+
 # The small cases of an op, with every kernel. Oclgrind never says by its exit code that it found
 # something: its log must stay empty.
 oclgrind_op() { # OP OPTION...
@@ -64,12 +70,37 @@ oclgrind_sees() { # FAULT WORDS
 
 oclgrind_tests() {
     local op
-    mkdir -p "$work/oclgrind"
-    echo /usr/lib/oclgrind/liboclgrind-rt-icd.so >"$work/oclgrind/oclgrind.icd"
+    icd_folder oclgrind /usr/lib/oclgrind/liboclgrind-rt-icd.so
     check "Oclgrind: a race is seen" oclgrind_sees race "data race"
     check "Oclgrind: a read outside is seen" oclgrind_sees outside "Invalid read"
     for op in $("$ROOT/build/checkop" --list | awk '{print $1}'); do
         check "Oclgrind: $op" oclgrind_op "$op"
+    done
+}
+
+# Another compiler, and another idea of what a device may refuse.
+rusticl_tests() {
+    local family
+    icd_folder rusticl libRusticlOpenCL.so.1
+    for family in cpu gpu; do
+        check "rusticl: the small cases, kernels $family*" env OCL_ICD_VENDORS="$work/rusticl" \
+            RUSTICL_ENABLE=llvmpipe "$ROOT/scripts/test-wrapper" "$ROOT/build/checkop" --device \
+            opencl:rusticl --small --kernel "$family*"
+    done
+}
+
+# Devices with small work-groups; as many threads as there may be; the same bits each time.
+pocl_tests() {
+    local size threads
+    for size in 64 256; do
+        check "PoCL: work-groups of $size" env POCL_MAX_WORK_GROUP_SIZE=$size \
+            "$ROOT/scripts/test-wrapper" "$ROOT/build/checkop" --device opencl:pocl --small \
+            --kernel 'gpu*'
+    done
+    for threads in 1 2 4; do
+        check "PoCL: the same bits 100 times with $threads threads" env \
+            POCL_MAX_PTHREAD_COUNT=$threads POCL_AFFINITY=0 "$ROOT/scripts/test-wrapper" \
+            "$ROOT/build/checkop" --device opencl:pocl --small --repeat 100
     done
 }
 
@@ -95,4 +126,6 @@ stage "checkop, all cases on OpenCL" check "checkop: all cases on OpenCL" \
     "$ROOT/scripts/test-wrapper" "$ROOT/build/checkop" --device opencl
 stage "Valgrind" valgrind_tests
 stage "Oclgrind" oclgrind_tests
+stage "rusticl" rusticl_tests
+stage "limits and threads of PoCL" pocl_tests
 stage "fuzzing" fuzz

@@ -177,7 +177,7 @@ static void verify(session *s, checked_case *c, tally *t)
     if (status == ZM_OK) {
         status = op_run_verify(c->run, s->stream, s->info->real_type, &verdict);
     }
-    if (status == ZM_ERROR_UNSUPPORTED) {
+    if (status == ZM_ERROR_UNSUPPORTED || status == ZM_ERROR_LIMIT) {
         ++t->refused;
         snprintf(t->refusal, sizeof(t->refusal), "%s", reason_of(s, status));
         return;

@@ -63,34 +63,41 @@ static uint32_t value_in(const zm_device *device, const char *op, const char *na
     return zm_parameter_get(parameter, zm_tunings_get(device));
 }
 
-static uint32_t default_of(const char *op, const char *name)
+static uint32_t default_of(const zm_device *device, const char *op, const char *name)
 {
-    return zm_parameter_get(zm_parameter_find(op, name), zm_tunings_default());
+    return zm_parameter_get(zm_parameter_find(op, name), zm_tunings_default(device));
 }
 
 /* ---- parameters ---- */
 
 static void parameters_hold_their_ranges(void **state)
 {
+    static const uint32_t widths[] = {0, 1, 2, 4, 8, 16, 32}; /* lanes of the native vector */
     size_t count;
     const zm_parameter *list = zm_parameter_list(&count);
     (void)state;
     assert_true(count > 10);
+    for (size_t i = 0; i < count * ZM_COUNT(widths); i++) {
+        zm_device fake = {.info.limits.float_vector_width = widths[i / count]};
+        zm_tunings tunings = *zm_tunings_default(&fake);
+        uint32_t value = zm_parameter_get(&list[i % count], &tunings);
+        /* the built-in number is one of those that are allowed */
+        assert_true(zm_parameter_set(&list[i % count], &tunings, value));
+        assert_memory_equal(&tunings, zm_tunings_default(&fake), sizeof(tunings));
+    }
+    zm_device *device = open_in(NULL);
     for (size_t i = 0; i < count; i++) {
-        zm_tunings tunings = *zm_tunings_default();
-        uint32_t value = zm_parameter_get(&list[i], &tunings);
-        /* the built-in number is one of those that are allowed, and names are unique */
-        assert_true(zm_parameter_set(&list[i], &tunings, value));
-        assert_memory_equal(&tunings, zm_tunings_default(), sizeof(tunings));
+        zm_tunings tunings = *zm_tunings_default(device);
         assert_ptr_equal(zm_parameter_find(list[i].op, list[i].name), &list[i]);
         assert_false(zm_parameter_set(&list[i], &tunings, list[i].most + 1));
         assert_false(zm_parameter_set(&list[i], &tunings, list[i].least - 1));
-        assert_memory_equal(&tunings, zm_tunings_default(), sizeof(tunings));
+        assert_memory_equal(&tunings, zm_tunings_default(device), sizeof(tunings));
         assert_true(zm_parameter_set(&list[i], &tunings, list[i].least));
         assert_int_equal(zm_parameter_get(&list[i], &tunings), list[i].least);
         if (list[i].power_of_two) /* three times the least is in range and no power */
             assert_false(zm_parameter_set(&list[i], &tunings, 3 * list[i].least));
     }
+    zm_device_close(&device);
     assert_null(zm_parameter_find("matmul", "no_such_thing"));
     assert_null(zm_parameter_find("no_such_op", "block_rows"));
 }
@@ -148,7 +155,7 @@ static void damaged_files_are_refused_and_do_no_harm(void **state)
         assert_int_equal(zm_tuning_file_read(*state, &messages_log, &list), ZM_ERROR_BAD_FORMAT);
         zm_tuning_list_finish(&list);
         zm_device *device = open_in(*state);
-        assert_memory_equal(zm_tunings_get(device), zm_tunings_default(), sizeof(zm_tunings));
+        assert_memory_equal(zm_tunings_get(device), zm_tunings_default(device), sizeof(zm_tunings));
         zm_device_close(&device);
     }
 }
@@ -213,7 +220,7 @@ static void a_right_entry_is_checked_once_and_used(void **state)
         zm_device *device = open_in(*state);
         assert_int_equal(value_in(device, "rms_norm", "row_items_per_unit"), 3);
         assert_int_equal(value_in(device, "matmul", "block_rows"),
-                         default_of("matmul", "block_rows"));
+                         default_of(device, "matmul", "block_rows"));
         assert_int_equal(capture_has(&messages, "checking it for the first time"), time == 0);
         assert_true(capture_has(&messages, "is in use"));
         zm_device_close(&device);
@@ -224,7 +231,7 @@ static void entries_of_other_devices_are_left_alone(void **state)
 {
     write_entry(state, "\"device\": \"another\", ", "rms_norm", "\"row_items_per_unit\": 3");
     zm_device *device = open_in(*state);
-    assert_memory_equal(zm_tunings_get(device), zm_tunings_default(), sizeof(zm_tunings));
+    assert_memory_equal(zm_tunings_get(device), zm_tunings_default(device), sizeof(zm_tunings));
     assert_false(capture_has(&messages, "tuning of"));
     zm_device_close(&device);
 }
@@ -236,7 +243,7 @@ static void entries_that_cannot_be_are_refused_with_a_reason(void **state)
     } cases[] = {
         {"matmul", "\"no_such_thing\": 3", "matmul has no parameter 'no_such_thing'"},
         {"no_such_op", "\"block_rows\": 3", "no_such_op has no parameter"},
-        {"matmul", "\"block_rows\": 100000", "block_rows 100000 is out of range (1 to 192)"},
+        {"matmul", "\"block_rows\": 100000", "block_rows 100000 is out of range (1 to 204)"},
         {"matmul", "\"block_rows\": 0", "out of range"},
         {"matmul", "\"gpu_matvec_items\": 96", "a power of two"},
         {"matmul", "\"block_rows\": 8, \"gpu_matvec_items\": 64", "two families"},
@@ -245,7 +252,7 @@ static void entries_that_cannot_be_are_refused_with_a_reason(void **state)
         capture_clear(&messages);
         write_entry(state, "", cases[i].op, cases[i].parameters);
         zm_device *device = open_in(*state);
-        assert_memory_equal(zm_tunings_get(device), zm_tunings_default(), sizeof(zm_tunings));
+        assert_memory_equal(zm_tunings_get(device), zm_tunings_default(device), sizeof(zm_tunings));
         assert_true(capture_has(&messages, "is not used: "));
         if (!capture_has(&messages, cases[i].words))
             fail_msg("'%s' is not in: %s", cases[i].words, messages.text);
@@ -293,7 +300,7 @@ static void a_wrong_entry_is_found_out_and_stays_out(void **state)
         zm_device *device = open_in(*state);
         assert_int_equal(zm_device_set_shader_dir(device, shaders), ZM_OK);
         assert_int_equal(value_in(device, "matmul", "tile_rows"),
-                         default_of("matmul", "tile_rows"));
+                         default_of(device, "matmul", "tile_rows"));
         assert_int_equal(capture_has(&messages, "checking it for the first time"), time == 0);
         assert_true(capture_has(&messages, "tuning of matmul for "));
         assert_true(capture_has(&messages, " is not used: matmul cpu, case "));
@@ -324,7 +331,7 @@ static void built_in_numbers_pass_the_check(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         zm_refusal why = {""};
         zm_status status =
-            zm_self_check(device, cases[i].op, cases[i].family, zm_tunings_default(), &why);
+            zm_self_check(device, cases[i].op, cases[i].family, zm_tunings_default(device), &why);
         if (status != ZM_OK)
             fail_msg("%s: %s", cases[i].op, why.reason);
     }
@@ -333,10 +340,10 @@ static void built_in_numbers_pass_the_check(void **state)
 
 static void numbers_can_be_replaced(void **state)
 {
-    zm_tunings tunings = *zm_tunings_default();
     zm_device *device = open_in(NULL);
+    zm_tunings tunings = *zm_tunings_default(device);
     (void)state;
-    assert_ptr_equal(zm_tunings_get(device), zm_tunings_default());
+    assert_ptr_equal(zm_tunings_get(device), zm_tunings_default(device));
     tunings.cpu.matvec_items_per_unit = 77;
     for (int time = 0; time < 2; time++) {
         assert_int_equal(zm_tunings_set(device, &tunings), ZM_OK);

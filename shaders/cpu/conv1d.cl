@@ -39,14 +39,14 @@ static void inner_tile(__global const act_t *x, __global const weight_t *weight,
 {
     float copy[X_COPY];
     uint length = a->kernel_size * a->channels;
-    x += ((size_t)row * a->stride - a->padding) * a->channels;
+    x -= (size_t)a->padding * a->channels;
     for (uint k0 = 0; k0 < length; k0 += K_BLOCK, weight += K_BLOCK * PANEL) {
         uint k = min((uint)K_BLOCK, length - k0);
-        size_t stride = (size_t)a->stride * a->channels;
-        tile_x_t *tile = tile_rows(x + k0, &stride, k, copy);
+        tile_x_t *rows[ROWS];
+        tile_rows(x + k0, (size_t)a->stride * a->channels, row, a->dst_rows - 1, k, copy, rows);
         float16 acc[ROWS][2];
         clear_sums(acc);
-        product(tile, stride, weight, k, acc);
+        product(rows, weight, k, acc);
         keep_sums(acc, k0 == 0, sums);
     }
 }

@@ -8,9 +8,8 @@
  *   rows of x     | tile   |            K_BLOCK steps of the panel stay in the first-level cache
  *                 +--------+            for the block, the rows in the second for the next panels
  *
- * Narrow weights are unpacked once per block when enough rows share them. Requires m >= ROWS and
- * row_block <= ROW_BLOCK. The last tile of the matrix starts earlier when m is no multiple of ROWS
- * and stores only its new rows. */
+ * Narrow weights are unpacked once per block when enough rows share them. Requires row_block <=
+ * ROW_BLOCK. */
 #include "args.h"
 #include "epilogue.clh"
 
@@ -31,18 +30,17 @@ static void panel_rows(__global const act_t *x, __global const weight_t *panel,
             unpack(panel, k, unpacked);
         float *sum = sums;
         for (uint next = first; next < end; next += ROWS, sum += ROWS * PANEL) {
-            uint row = min(next, a->m - ROWS);
-            size_t stride = a->x_stride;
-            tile_x_t *tile = tile_rows(x + row * stride + k0, &stride, k, copy);
+            tile_x_t *row[ROWS];
+            tile_rows(x + k0, a->x_stride, next, a->m - 1, k, copy, row);
             float16 acc[ROWS][2];
             clear_sums(acc);
             if (unpacks)
-                product_unpacked(tile, stride, unpacked, k, acc);
+                product_unpacked(row, unpacked, k, acc);
             else
-                product_stored(tile, stride, panel, k, acc);
+                product_stored(row, panel, k, acc);
             keep_sums(acc, k0 == 0, sum);
             if (k0 + k == a->k)
-                finish_rows(e, a, next, min(next + ROWS, end), row, sum);
+                finish_rows(e, a, next, min(next + ROWS, end), sum);
         }
     }
 }

@@ -9,7 +9,7 @@
  * A work-item owns 32 outputs (group 0) of row_block rows (group 1) of one matrix (group 2). It
  * turns K_BLOCK steps of 32 weight rows into a panel, 16 x 16 elements at a time in registers, and
  * goes on as matmul.cl. When gated, gate and up rows alternate; a panel is 16 of each. Requires
- * m >= ROWS and row_block <= ROW_BLOCK. */
+ * row_block <= ROW_BLOCK. */
 #include "args.h"
 #include "epilogue.clh"
 #include "square.clh"
@@ -62,15 +62,14 @@ static void panel_rows(__global const act_t *x, __global const weight_t *weight,
         turn_panel(weight + k0, a, e->count, k, panel);
         float *sum = sums;
         for (uint next = first; next < end; next += ROWS, sum += ROWS * PANEL) {
-            uint row = min(next, a->m - ROWS);
-            size_t stride = a->x_stride;
-            tile_x_t *tile = tile_rows(x + row * stride + k0, &stride, k, copy);
+            tile_x_t *row[ROWS];
+            tile_rows(x + k0, a->x_stride, next, a->m - 1, k, copy, row);
             float16 acc[ROWS][2];
             clear_sums(acc);
-            product(tile, stride, panel, k, acc);
+            product(row, panel, k, acc);
             keep_sums(acc, k0 == 0, sum);
             if (k0 + k == a->k)
-                finish_rows(e, a, next, min(next + ROWS, end), row, sum);
+                finish_rows(e, a, next, min(next + ROWS, end), sum);
         }
     }
 }

@@ -9,24 +9,21 @@
  *
  * Weight [n][channels * patch * patch], packed in panels of 32 outputs as for matmul. A work-item
  * owns one panel (group 0) and row_block patches (group 1), ROWS at a time: K_BLOCK pixels of each
- * are gathered into private memory, then the register tile runs over them. Requires as many patches
- * as ROWS; the last tile starts earlier and stores only its new rows. */
+ * are gathered into private memory, then the register tile runs over them. */
 #include "args.h"
 #include "matmul_tile.clh"
 
 TILE_PRODUCT(product, const float, __global const weight_t, LOAD_WEIGHT16)
 
-/* Where the first pixels of ROWS patches from row on lie in a channel. */
-static void tile_places(const struct zm_patch_embedding_args *a, uint row, size_t place[ROWS])
+/* Where the first pixels of the patches first .. first + ROWS - 1 lie in a channel. Past the last
+ * patch that one is taken again. */
+static void tile_places(const struct zm_patch_embedding_args *a, uint first, uint last,
+                        size_t place[ROWS])
 {
-    uint across = a->width / a->patch, column = row % across;
-    size_t first = (size_t)(row / across) * a->patch * a->width;
+    uint across = a->width / a->patch;
     for (uint r = 0; r < ROWS; r++) {
-        place[r] = first + column * a->patch;
-        if (++column == across) {
-            column = 0;
-            first += (size_t)a->patch * a->width;
-        }
+        uint patch = min(first + r, last);
+        place[r] = ((size_t)(patch / across) * a->width + patch % across) * a->patch;
     }
 }
 
@@ -94,15 +91,18 @@ static void panel_sums(__global const act_t *x, __global const weight_t *panel,
 {
     uint length = a->channels * a->patch * a->patch;
     float pixels[ROWS * K_BLOCK];
+    const float *row[ROWS];
     size_t place[ROWS];
+    for (uint r = 0; r < ROWS; r++)
+        row[r] = pixels + r * K_BLOCK;
     for (uint k0 = 0; k0 < length; k0 += K_BLOCK, panel += K_BLOCK * PANEL) {
         uint k = min((uint)K_BLOCK, length - k0);
         for (uint next = first; next < end; next += ROWS) {
             float16 acc[ROWS][2];
-            tile_places(a, min(next, rows - ROWS), place);
+            tile_places(a, next, rows - 1, place);
             gather_pixels(x, a, place, k0, k, pixels);
             clear_sums(acc);
-            product(pixels, K_BLOCK, panel, k, acc);
+            product(row, panel, k, acc);
             keep_sums(acc, k0 == 0, sums + (next - first) * PANEL);
         }
     }
@@ -125,11 +125,8 @@ patch_embedding(__global const act_t *x, __global const weight_t *weight,
     position = a.flags & ZM_FLAG_POSITION ? position + a.position_offset + column : 0;
     dst += a.dst_offset + column;
     panel_sums(x + a.x_offset, weight, &a, rows, first, end, sums);
-    for (uint y = first; y < end; y++) {
-        uint next = y - (y - first) % ROWS;
-        uint shift = next - min(next, rows - ROWS); /* rows of the tile before its first new one */
-        finish_row(sums + (y - first + shift) * PANEL, lanes,
+    for (uint y = first; y < end; y++)
+        finish_row(sums + (y - first) * PANEL, lanes,
                    position ? position + (size_t)y * a.position_stride : 0,
                    dst + (size_t)y * a.dst_stride, count);
-    }
 }

@@ -1,10 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/device.h"
 
+#include <stdbool.h>
+#include <stdlib.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sched.h>
+#endif
+
 #include "cli/output.h"
+
+/* Whether this process may run on every processor, 0 to the last one. */
+static bool has_all_processors(void)
+{
+#ifdef __linux__
+    cpu_set_t allowed;
+    long count = sysconf(_SC_NPROCESSORS_CONF);
+    return count > 0 && sched_getaffinity(0, sizeof(allowed), &allowed) == 0 &&
+           CPU_COUNT(&allowed) == count;
+#else
+    return false;
+#endif
+}
+
+/* After a pause the system may wake two threads of PoCL on one core and part them milliseconds
+ * later, while short work waits. PoCL can keep thread i on processor i, but it aborts where it may
+ * not. Who sets the variable has the last word. */
+static void keep_threads_apart(void)
+{
+    if (has_all_processors())
+        setenv("POCL_AFFINITY", "1", 0);
+}
 
 zm_cli_exit zm_cli_device_open(const char *spec, zm_device **out)
 {
+    keep_threads_apart();
     zm_environment environment;
     zm_environment_read(&environment);
     zm_device_params params = {

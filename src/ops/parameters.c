@@ -18,7 +18,7 @@ static const zm_parameter fixed[] = {
     {"rms_norm", "gpu_small_row", GPU(gpu.small_row), 16, 1u << 16, false},
     {"rms_norm", "gpu_groups_per_unit", GPU(gpu.groups_per_unit), 1, 256, false},
     {"rms_norm", "gpu_argmax_chunk", GPU(gpu.argmax_chunk), 64, 1u << 20, false},
-    {"matmul", "block_rows", CPU(product.rows), 1, 192, false},
+    {"matmul", "block_rows", CPU(product.rows), 1, 204, false},
     {"matmul", "block_items_per_unit", CPU(product.items_per_unit), 1, 64, false},
     {"matmul", "tile_rows", CPU(product.tile_rows), 1, 12, false},
     {"matmul", "matvec_items_per_unit", CPU(matvec_items_per_unit), 1, 256, false},

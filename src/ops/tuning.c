@@ -17,7 +17,7 @@ static const zm_tuning cpu_tuning = {
     .statistics_group = 32,
     .row_items_per_unit = 8,
     .row_elements_per_item = 4096,
-    .product = {.rows = 192, .items_per_unit = 4, .tile_rows = 12},
+    .product = {.rows = 204, .items_per_unit = 4, .tile_rows = 12},
     .attention = {.rows = 192, .items_per_unit = 4, .tile_rows = 12},
     .matvec_items_per_unit = 4,
     .attention_few_rows = 4,
@@ -33,7 +33,7 @@ static const zm_tuning gpu_tuning = {
 
 /* Rows that the register tiles of the cpu family come in. A tile costs its rows and the loading of
  * weights; under FULL_TILE rows the chains of adds are too few to hide their latency. */
-static const uint32_t tile_sizes[] = {12, 10, 8, 6, 4, 3, 2, 1};
+static const uint32_t tile_sizes[] = {12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1};
 #define FULL_TILE 4
 #define TILE_LOADS 2
 
@@ -41,7 +41,8 @@ zm_kernel_family zm_family_get(const zm_device *device)
 {
     if (device->info.backend == ZM_BACKEND_HOST)
         return ZM_FAMILY_REF;
-    return device->info.type == ZM_DEVICE_CPU ? ZM_FAMILY_CPU : ZM_FAMILY_GPU;
+    bool has_vectors = device->info.limits.float_vector_width != 1;
+    return device->info.type == ZM_DEVICE_CPU && has_vectors ? ZM_FAMILY_CPU : ZM_FAMILY_GPU;
 }
 
 const zm_tuning *zm_tuning_of(zm_kernel_family family)
@@ -85,8 +86,7 @@ uint32_t zm_row_items(const zm_device *device, uint32_t rows, uint32_t cols)
     return items < rows ? items : rows;
 }
 
-/* The cheapest tile of at most m and at most `most` rows: the kernels never read rows that aren't
- * there. */
+/* The cheapest tile of at most m and at most `most` rows. */
 static uint32_t tile_rows(uint32_t m, uint32_t most)
 {
     uint32_t best = 1;

@@ -35,7 +35,8 @@ typedef struct zm_tuning {
 
 /* What holds for every device of the family, whatever was tuned for it: layouts and limits. */
 const zm_tuning *zm_tuning_of(zm_kernel_family family);
-/* The family that suits the kind of device; any other may be forced. */
+/* The family that suits the kind of device; any other may be forced. A CPU whose compiler takes
+ * vectors apart, work-item by work-item, is better off with the kernels for GPUs. */
 zm_kernel_family zm_family_get(const zm_device *device);
 
 /* ---- what follows from them for the cpu family ---- */

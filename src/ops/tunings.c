@@ -14,19 +14,34 @@ typedef struct tuned {
     zm_tunings tunings;
 } tuned;
 
-static zm_tunings defaults;
+/* Register tiles of the cpu family are 32 columns wide; this many rows of sums fit into the vector
+ * registers of AVX-512, of AVX2, of NEON and SSE, and of a machine without vectors. */
+static const struct {
+    uint32_t lanes, tile_rows;
+} registers[] = {{16, 12}, {8, 3}, {4, 2}, {1, 1}};
+#define WIDTHS ZM_COUNT(registers)
+
+static zm_tunings defaults[WIDTHS];
 static pthread_once_t filled = PTHREAD_ONCE_INIT;
 
 static void fill(void)
 {
-    defaults = (zm_tunings){*zm_tuning_of(ZM_FAMILY_CPU), *zm_gpu_tile_tuning_default(),
-                            *zm_gpu_row_tuning_default()};
+    for (size_t i = 0; i < WIDTHS; i++) {
+        defaults[i] = (zm_tunings){*zm_tuning_of(ZM_FAMILY_CPU), *zm_gpu_tile_tuning_default(),
+                                   *zm_gpu_row_tuning_default()};
+        defaults[i].cpu.product.tile_rows = registers[i].tile_rows;
+        defaults[i].cpu.attention.tile_rows = registers[i].tile_rows;
+    }
 }
 
-const zm_tunings *zm_tunings_default(void)
+const zm_tunings *zm_tunings_default(const zm_device *device)
 {
+    size_t i = 0;
+    uint32_t lanes = device->info.limits.float_vector_width;
     pthread_once(&filled, fill);
-    return &defaults;
+    while (lanes && i + 1 < WIDTHS && lanes < registers[i].lanes)
+        i++;
+    return &defaults[i];
 }
 
 static void destroy(zm_attachment *attachment)
@@ -113,7 +128,7 @@ static void load(const zm_device *device, zm_tunings *tunings)
 /* The self-check works on a handle of its own, so it may run while this one's mutex is held. */
 static tuned *make(zm_device *device)
 {
-    zm_tunings tunings = *zm_tunings_default();
+    zm_tunings tunings = *zm_tunings_default(device);
     zm_mutex_lock(&device->mutex);
     tuned *t = (tuned *)atomic_load(&device->tunings);
     if (!t) {
@@ -130,7 +145,7 @@ const zm_tunings *zm_tunings_get(const zm_device *device)
     const tuned *t = (const tuned *)atomic_load(&device->tunings);
     if (!t && device->cache_dir) /* without a file there is nothing to keep */
         t = make((zm_device *)device);
-    return t ? &t->tunings : zm_tunings_default();
+    return t ? &t->tunings : zm_tunings_default(device);
 }
 
 zm_status zm_tunings_set(zm_device *device, const zm_tunings *tunings)

@@ -19,8 +19,8 @@ typedef struct zm_tunings {
  * zm_tunings_set or until the device is closed. */
 const zm_tunings *zm_tunings_get(const zm_device *device);
 
-/* Before anything was tuned. */
-const zm_tunings *zm_tunings_default(void);
+/* Before anything was tuned: what the capabilities of the device suggest. Static storage. */
+const zm_tunings *zm_tunings_default(const zm_device *device);
 
 /* Replaces them; no other thread may use the device meanwhile. For the tuner and the self-check. */
 zm_status zm_tunings_set(zm_device *device, const zm_tunings *tunings);
