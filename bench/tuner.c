@@ -276,7 +276,8 @@ static void describe(const tuner *t, zm_tuning_entry *entry)
     snprintf(entry->driver, sizeof(entry->driver), "%s", info->driver);
     for (size_t i = 0; i < count && entry->count < ZM_TUNING_MAX_PARAMETERS; i++) {
         uint32_t value = zm_parameter_get(&list[i], &t->best);
-        if (!is_tunable(t, &list[i]) || value == zm_parameter_get(&list[i], zm_tunings_default(t->s->device)))
+        if (!is_tunable(t, &list[i]) ||
+            value == zm_parameter_get(&list[i], zm_tunings_default(t->s->device)))
             continue;
         zm_tuning_value *v = &entry->values[entry->count++];
         snprintf(v->name, sizeof(v->name), "%s", list[i].name);
