@@ -136,6 +136,10 @@ static zm_cli_exit run(int argc, char **argv)
     if (!zm_cli_parse(&clbench_op, table, sizeof(table) / sizeof(table[0]), argc, argv, &arguments,
                       &code))
         return code;
+    if (o.csv + o.json + o.serve > 1) {
+        zm_cli_error("op: --csv, --json and --serve exclude each other (see 'clbench op --help')");
+        return ZM_CLI_USAGE;
+    }
     o.plan.op = arguments.count ? arguments.values[0] : "*";
     if (o.list) {
         list_shapes(o.plan.op);

@@ -40,22 +40,35 @@ void page_format(page *p, const char *format, ...)
     p->size += (size_t)length;
 }
 
-void page_text(page *p, const char *text)
+/* So much of the text, escaped. */
+static void escape(page *p, const char *text, size_t length)
 {
     static const struct {
         char c;
         const char *entity;
     } entities[] = {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}, {'\'', "&#39;"}};
+    const size_t count = sizeof(entities) / sizeof(entities[0]);
+    for (const char *end = text + length; text < end; text++) {
+        size_t i = 0;
+        while (i < count && entities[i].c != *text)
+            i++;
+        append(p, i < count ? entities[i].entity : text,
+               i < count ? strlen(entities[i].entity) : 1);
+    }
+}
+
+void page_text(page *p, const char *text)
+{
+    escape(p, text, strlen(text));
+}
+
+void page_list(page *p, const char *text)
+{
     while (*text) {
-        size_t plain = strcspn(text, "&<>\"'");
-        append(p, text, plain);
-        text += plain;
-        for (size_t i = 0; i < sizeof(entities) / sizeof(entities[0]) && *text; i++) {
-            if (entities[i].c != *text)
-                continue;
-            append(p, entities[i].entity, strlen(entities[i].entity));
-            text++;
-            break;
-        }
+        size_t length = strcspn(text, ",");
+        length += text[length] == ',';
+        escape(p, text, length);
+        text += length;
+        page_format(p, "%s", *text ? "<wbr>" : "");
     }
 }

@@ -18,5 +18,7 @@ typedef struct page {
 ZM_PRINTF(2, 3) void page_format(page *p, const char *format, ...);
 /* Text of others: escaped, so that it can stand between tags and in attributes. */
 void page_text(page *p, const char *text);
+/* The same; the line may break after its commas. */
+void page_list(page *p, const char *text);
 
 #endif

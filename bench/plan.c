@@ -17,6 +17,13 @@ static zm_cli_exit usage(const char *what, const char *word)
     return ZM_CLI_USAGE;
 }
 
+/* An option and what is wrong with its value. */
+static zm_cli_exit usage_of(const char *option, const shape_reason *reason)
+{
+    zm_cli_error("%s: %s (see '%s op --help')", option, reason->text, zm_cli_program());
+    return ZM_CLI_USAGE;
+}
+
 /* Storage types of real numbers; 0 = a word is none. NULL: one, the default. */
 static size_t read_types(const char *text, zm_dtype out[MAX_TYPES])
 {
@@ -107,15 +114,17 @@ static bool add_op(const plan_options *o, const char *op, const type_lists *list
 static zm_cli_exit add_versus(const char *text, plan *p)
 {
     shape_reason reason;
+    bool known = false;
     p->versus = zm_calloc(p->count, sizeof(variant));
     if (!p->versus)
         return zm_cli_result(ZM_ERROR_OUT_OF_MEMORY);
     for (size_t i = 0; i < p->count; i++) {
         p->versus[i] = p->variants[i];
         if (!variant_change(&p->versus[i], text, &reason))
-            return usage("--vs:", reason.text);
+            return usage_of("--vs", &reason);
+        known = known || subject_has_kernel(&p->versus[i]);
     }
-    return ZM_CLI_OK;
+    return known ? ZM_CLI_OK : usage("--vs: no kernel of these ops is named", p->versus->kernel);
 }
 
 /* A shape that no op understands is a usage error; one that some don't is a row that says so. */
@@ -129,7 +138,7 @@ static zm_cli_exit check_shapes(const plan *p)
         if (status != ZM_ERROR_INVALID_ARGUMENT)
             return ZM_CLI_OK;
     }
-    return usage("--shape:", reason.text);
+    return usage_of("--shape", &reason);
 }
 
 zm_cli_exit plan_make(const plan_options *o, const char *versus, plan *out)

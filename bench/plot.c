@@ -2,7 +2,6 @@
 #include "plot.h"
 
 #include <math.h>
-#include <stdio.h>
 
 #include "print.h"
 
@@ -26,70 +25,59 @@ plot_scale plot_decades(double low, double high, double from, double to)
     return (plot_scale){pow(10, first), pow(10, last), from, to, true};
 }
 
-void plot_begin(page *p, double width, double height, const char *what)
+void plot_begin(page *p, double height, const char *what)
 {
-    page_format(p, "<div class=\"plot\"><svg viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-label=\"",
-                width, height);
+    page_format(p, "<svg height=\"%.0f\" role=\"img\" aria-label=\"", height);
     page_text(p, what);
     page_format(p, "\">\n");
 }
 
 void plot_end(page *p)
 {
-    page_format(p, "</svg></div>\n");
+    page_format(p, "</svg>\n");
 }
 
-/* "0.1", "1000": powers of ten as people write them. */
-static void print_power(page *p, double value)
+void plot_line(page *p, const plot_frame *f, double x1, double y1, double x2, double y2)
 {
-    if (value >= 1e6)
-        page_format(p, "10<tspan dy=\"-5\" font-size=\"9\">%.0f</tspan>", log10(value));
-    else
-        page_format(p, "%g", value);
+    page_format(p, "<line x1=\"%.2f%%\" y1=\"%.1f\" x2=\"%.2f%%\" y2=\"%.1f\"/>",
+                plot_at(&f->x, x1), plot_at(&f->y, y1), plot_at(&f->x, x2), plot_at(&f->y, y2));
 }
 
-static void print_x_axis(page *p, const plot_frame *f, const char *name)
+void plot_x_line(page *p, const plot_frame *f, double value)
 {
-    for (double value = f->x.low; value <= f->x.high * 1.001; value *= 10) {
-        double x = plot_at(&f->x, value);
-        page_format(p, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>", x,
-                    x, f->y.from, f->y.to);
-        page_format(p, "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">", x,
-                    f->y.from + 18);
-        print_power(p, value);
-        page_format(p, "</text>\n");
-    }
-    page_format(p, "<text class=\"axis\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s</text>\n",
-                (f->x.from + f->x.to) / 2, f->y.from + 38, name);
+    page_format(p, "<g class=\"grid\">");
+    plot_line(p, f, value, f->y.low, value, f->y.high);
+    page_format(p, "</g>\n");
 }
 
-static void print_y_axis(page *p, const plot_frame *f, const char *name)
+void plot_x_tick(page *p, const plot_frame *f, double value, const char *style, const char *name)
 {
-    for (double value = f->y.low; value <= f->y.high * 1.001; value *= 10) {
-        double y = plot_at(&f->y, value);
-        page_format(p, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>",
-                    f->x.from, f->x.to, y, y);
-        page_format(p, "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">",
-                    f->x.from - 8, y + 4);
-        print_power(p, value);
-        page_format(p, "</text>\n");
-    }
     page_format(p,
-                "<text class=\"axis\" text-anchor=\"middle\" transform=\"translate(16 %.1f) "
-                "rotate(-90)\">%s</text>\n",
-                (f->y.from + f->y.to) / 2, name);
+                "<text class=\"tick%s\" x=\"%.2f%%\" y=\"%.1f\" text-anchor=\"middle\">%s</text>\n",
+                style, plot_at(&f->x, value), f->y.from + 18, name);
 }
 
-void plot_axes(page *p, const plot_frame *frame, const char *x_name, const char *y_name)
+void plot_y_line(page *p, const plot_frame *f, double value, const char *name)
 {
-    print_x_axis(p, frame, x_name);
-    print_y_axis(p, frame, y_name);
+    page_format(p, "<g class=\"grid\">");
+    plot_line(p, f, f->x.low, value, f->x.high, value);
+    page_format(p, "</g><text class=\"tick\" x=\"-8\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n",
+                plot_at(&f->y, value) + 4, name);
+}
+
+void plot_axis_names(page *p, const plot_frame *f, const char *x_name, const char *y_name)
+{
+    page_format(p, "<text class=\"axis\" x=\"50%%\" y=\"%.1f\" text-anchor=\"middle\">%s</text>\n",
+                f->y.from + 40, x_name);
+    page_format(p,
+                "<text class=\"axis\" text-anchor=\"middle\" transform=\"translate(-44 %.1f) "
+                "rotate(-90)\">%s</text>\n",
+                (f->y.from + f->y.to) / 2, y_name);
 }
 
 void plot_row_title(page *p, const result_row *row)
 {
     char time[PRINT_DURATION];
-    page_format(p, "<title>");
     page_text(p, row->op);
     page_format(p, " ");
     page_text(p, row->shape);
@@ -104,5 +92,6 @@ void plot_row_title(page *p, const result_row *row)
     if (row->ceiling.bound != BOUND_UNKNOWN)
         page_format(p, ", %.1f %% of the ceiling (%s)", row->ceiling.percent,
                     ceiling_bound_name(row->ceiling.bound));
-    page_format(p, "</title>");
+    if (row->time.noisy)
+        page_format(p, ", noisy");
 }

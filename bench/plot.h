@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Plots as inline SVG. Colours are CSS variables of report.css, so that they follow light and
- * dark. */
+/* Plots as parts of a page: inline SVG, and bars as boxes of HTML. They are as wide as the page, so
+ * x is in percent and y in pixels: on a telephone, marks move together and text keeps its size.
+ * Colours are CSS variables of report.css, so that they follow light and dark. */
 #ifndef ZM_BENCH_PLOT_H
 #define ZM_BENCH_PLOT_H
 
@@ -10,10 +11,10 @@
 /* As many colours as there are in report.css. */
 #define PLOT_SERIES 6
 
-/* Values to pixels. */
+/* Values to pixels or percent. */
 typedef struct plot_scale {
     double low, high; /* values */
-    double from, to;  /* pixels */
+    double from, to;
     bool logarithmic;
 } plot_scale;
 
@@ -21,19 +22,24 @@ double plot_at(const plot_scale *scale, double value);
 
 /* The area between the axes; x grows to the right, y upwards. */
 typedef struct plot_frame {
-    double width, height; /* of the picture */
     plot_scale x, y;
 } plot_frame;
-
-void plot_begin(page *p, double width, double height, const char *what);
-void plot_end(page *p);
-/* Grid lines and numbers at 1, 10, 100, ... of the axes, and what they are of. */
-void plot_axes(page *p, const plot_frame *frame, const char *x_name, const char *y_name);
 
 /* The decades that hold low .. high. */
 plot_scale plot_decades(double low, double high, double from, double to);
 
-/* "#m=512,..." in words for a person who points at a mark. */
+void plot_begin(page *p, double height, const char *what);
+void plot_end(page *p);
+/* Lines through the area, up and across, with what stands at their ends: markup. */
+void plot_x_line(page *p, const plot_frame *frame, double value);
+void plot_x_tick(page *p, const plot_frame *frame, double value, const char *style,
+                 const char *name);
+void plot_y_line(page *p, const plot_frame *frame, double value, const char *name);
+void plot_axis_names(page *p, const plot_frame *frame, const char *x_name, const char *y_name);
+/* A line between two points of the area. */
+void plot_line(page *p, const plot_frame *frame, double x1, double y1, double x2, double y2);
+
+/* "matmul m=512,..., 8 ms, ..." for a person who points at a mark. */
 void plot_row_title(page *p, const result_row *row);
 
 /* ---- the plots; one result is one colour ---- */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Plots of one line per row: bars of percent, and ratios with their intervals. */
+/* Plots of one line per row: bars of percent, and ratios with their intervals. A line is a name, a
+ * track with marks, and numbers; report.css puts them beside or under each other. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,15 +8,7 @@
 #include "plot.h"
 #include "print.h"
 
-#define WIDTH 900.0
-#define LABEL_RIGHT 410.0
-#define BAR_LEFT 420.0
-#define BAR_RIGHT 660.0
-#define TOP 8.0
-#define BAR 18.0  /* one bar with its gap */
-#define GAP 8.0   /* between rows */
-#define FOOT 26.0 /* numbers of the axis */
-#define MOST_PERCENT 120.0
+static const plot_scale percents = {0, 125, 0, 100, false};
 
 static bool same_row(const result_row *a, const result_row *b)
 {
@@ -34,35 +27,30 @@ static bool has_bar(const result_row *row, const char *op)
 static const result_row *find(const result *r, const result_row *row)
 {
     for (size_t i = 0; i < r->row_count; i++)
-        if (same_row(&r->rows[i], row))
+        if (same_row(&r->rows[i], row) && has_bar(&r->rows[i], row->op))
             return &r->rows[i];
     return NULL;
 }
 
-/* Is it the first result that has this row? */
+/* Is it the first one of its kind? */
 static bool is_first(const result *results, size_t index, const result_row *row)
 {
     for (size_t i = 0; i < index; i++)
         if (find(&results[i], row))
             return false;
-    return true;
+    return find(&results[index], row) == row;
 }
 
-static void print_label(page *p, const result_row *row, double y)
+static void print_types(page *p, const char *type, const char *weight_type)
 {
-    page_format(p, "<text class=\"label\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">", LABEL_RIGHT,
-                y);
-    page_text(p, row->shape);
-    page_format(p, "<tspan class=\"note\"> ");
-    if (strcmp(row->type, row->weight_type) != 0) {
-        page_text(p, row->type);
+    if (strcmp(type, weight_type) != 0) {
+        page_text(p, type);
         page_format(p, "/");
     }
-    page_text(p, row->weight_type);
-    page_format(p, " ");
-    page_text(p, row->kernel);
-    page_format(p, "</tspan></text>\n");
+    page_text(p, weight_type);
 }
+
+/* ---- bars ---- */
 
 /* The rate that was held against the ceiling, and the time. */
 static void print_rate(page *p, const result_row *row)
@@ -73,84 +61,79 @@ static void print_rate(page *p, const result_row *row)
         page_format(p, "%.3g GFLOP/s, ", row_gflops(row));
     else if (row->ceiling.bound == BOUND_BANDWIDTH)
         page_format(p, "%.3g GB/s, ", row_gbps(row));
-    page_format(p, "%s", print_duration(row->time.seconds.median, time));
+    page_format(p, "%s%s", print_duration(row->time.seconds.median, time),
+                row->time.noisy ? ", noisy" : "");
 }
 
-static void print_bar(page *p, const plot_scale *x, const result_row *row, double y, size_t series)
+static void print_bar(page *p, const result_row *row, size_t series)
 {
-    double end = plot_at(x, row->ceiling.percent);
-    page_format(p, "<rect class=\"bar s%zu\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\">",
-                series, x->from, y, end - x->from, BAR - 4);
+    page_format(p, "<div class=\"track s%zu\" title=\"", series);
     plot_row_title(p, row);
     page_format(p,
-                "</rect><text class=\"value\" x=\"%.1f\" y=\"%.1f\">%.0f %% "
-                "<tspan class=\"note\">",
-                end + 6, y + BAR - 7, row->ceiling.percent);
+                "\"><i class=\"bar\" style=\"width:%.2f%%\"></i></div>"
+                "<div class=\"value\"><b>%.0f %%</b> ",
+                plot_at(&percents, row->ceiling.percent), row->ceiling.percent);
     print_rate(p, row);
-    page_format(p, "</tspan></text>\n");
+    page_format(p, "</div>\n");
 }
 
-static void print_grid(page *p, const plot_scale *x, double bottom)
+static void print_bars_of(page *p, const result *results, size_t count, const result_row *row)
 {
-    for (int percent = 0; percent <= 100; percent += 25) {
-        double at = plot_at(x, percent);
-        page_format(p, "<line class=\"%s\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>",
-                    percent == 100 ? "limit" : "grid", at, at, TOP, bottom);
-        page_format(p,
-                    "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%d %%"
-                    "</text>\n",
-                    at, bottom + 16, percent);
-    }
-}
-
-/* How high the rows are together. */
-static double rows_height(const result *results, size_t count, const char *op)
-{
-    double height = 0;
+    page_format(p, "<div class=\"row\"><div class=\"name\">");
+    page_list(p, row->shape);
+    page_format(p, " <span>");
+    print_types(p, row->type, row->weight_type);
+    page_format(p, " ");
+    page_text(p, row->kernel);
+    page_format(p, "</span></div>\n<div class=\"marks\">");
     for (size_t i = 0; i < count; i++) {
-        for (size_t j = 0; j < results[i].row_count; j++) {
-            const result_row *row = &results[i].rows[j];
-            if (!has_bar(row, op) || !is_first(results, i, row))
-                continue;
-            height += GAP;
-            for (size_t k = i; k < count; k++)
-                height += find(&results[k], row) ? BAR : 0;
-        }
+        const result_row *other = find(&results[i], row);
+        if (other)
+            print_bar(p, other, i);
     }
-    return height;
+    page_format(p, "</div></div>\n");
+}
+
+static void print_tick(page *p, const plot_scale *x, double value, const char *unit)
+{
+    page_format(p, "<span style=\"left:%.2f%%\">%.3g%s</span>", plot_at(x, value), value, unit);
+}
+
+static void begin_ticks(page *p)
+{
+    page_format(p, "<div class=\"row ticks\"><div class=\"name\"></div><div class=\"marks\">"
+                   "<div class=\"track\">");
+}
+
+static void end_ticks(page *p)
+{
+    page_format(p, "</div></div></div>\n");
 }
 
 void plot_bars(page *p, const result *results, size_t count, const char *op)
 {
-    const plot_scale x = {0, MOST_PERCENT, BAR_LEFT, BAR_RIGHT, false};
-    double height = rows_height(results, count, op), y = TOP + GAP / 2;
-    char what[80];
-    if (height <= 0)
-        return;
-    snprintf(what, sizeof(what), "%s: percent of the ceiling", op);
-    plot_begin(p, WIDTH, TOP + height + FOOT, what);
-    print_grid(p, &x, TOP + height);
+    bool any = false;
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < results[i].row_count; j++) {
             const result_row *row = &results[i].rows[j];
             if (!has_bar(row, op) || !is_first(results, i, row))
                 continue;
-            print_label(p, row, y + BAR - 7);
-            for (size_t k = i; k < count; k++) {
-                const result_row *other = find(&results[k], row);
-                if (other && has_bar(other, op))
-                    print_bar(p, &x, other, y, k);
-                y += other ? BAR : 0;
-            }
-            y += GAP;
+            if (!any)
+                page_format(p, "<div class=\"bars percent\">\n");
+            any = true;
+            print_bars_of(p, results, count, row);
         }
     }
-    plot_end(p);
+    if (!any)
+        return;
+    begin_ticks(p);
+    for (int percent = 0; percent <= 100; percent += 50)
+        print_tick(p, &percents, percent, " %");
+    end_ticks(p);
+    page_format(p, "</div>\n");
 }
 
 /* ---- A/B ---- */
-
-#define VERSUS_ROW 28.0
 
 static bool has_versus(const result_row *row)
 {
@@ -173,40 +156,34 @@ static plot_scale versus_scale(const result *results, size_t count, size_t *rows
             most = fmax(most, fmax(row->versus.ratio.high, 1 / row->versus.ratio.low) * 1.05);
         }
     }
-    return (plot_scale){1 / most, most, BAR_LEFT, BAR_RIGHT, true};
+    return (plot_scale){1 / most, most, 0, 100, true};
 }
 
-static void print_versus_grid(page *p, const plot_scale *x, double bottom)
+/* A few that have room beside each other. */
+static size_t versus_marks(const plot_scale *x, double out[3])
 {
-    static const double marks[] = {0.1, 0.2, 0.5, 0.8, 0.9, 1, 1.1, 1.25, 2, 5, 10};
-    bool narrow = x->high < 1.6;
-    for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
-        bool fine = marks[i] > 0.75 && marks[i] < 1.3 && marks[i] != 1;
-        if (marks[i] < x->low || marks[i] > x->high || (fine && !narrow))
-            continue;
-        double at = plot_at(x, marks[i]);
-        page_format(p, "<line class=\"%s\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>",
-                    marks[i] == 1 ? "limit" : "grid", at, at, TOP, bottom);
-        page_format(
-            p, "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%gx</text>\n", at,
-            bottom + 16, marks[i]);
-    }
+    static const double steps[] = {100, 10, 5, 2, 1.25, 1.1};
+    size_t i = 0;
+    while (i < sizeof(steps) / sizeof(steps[0]) - 1 && steps[i] > x->high)
+        i++;
+    out[0] = 1 / steps[i];
+    out[1] = 1;
+    out[2] = steps[i];
+    return 3;
 }
 
 /* What differs between the two, or all of it. */
-static void print_versus_name(page *p, const result_row *row, double y)
+static void print_versus_name(page *p, const result_row *row, size_t series)
 {
     const row_versus *v = &row->versus;
-    page_format(p, "<text class=\"label\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">", LABEL_RIGHT,
-                y);
+    page_format(p, "<div class=\"name\"><i class=\"key s%zu\"></i>", series);
     page_text(p, row->op);
     page_format(p, " ");
-    page_text(p, row->shape);
-    page_format(p, "</text><text class=\"note\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">",
-                LABEL_RIGHT, y + 13);
+    page_list(p, row->shape);
+    page_format(p, " <span>");
     page_text(p, row->kernel);
     page_format(p, " ");
-    page_text(p, row->weight_type);
+    print_types(p, row->type, row->weight_type);
     page_format(p, " against ");
     if (strcmp(row->op, v->op) != 0) {
         page_text(p, v->op);
@@ -214,45 +191,44 @@ static void print_versus_name(page *p, const result_row *row, double y)
     }
     page_text(p, v->kernel);
     page_format(p, " ");
-    page_text(p, v->weight_type);
-    page_format(p, "</text>\n");
+    print_types(p, v->type, v->weight_type);
+    page_format(p, "</span></div>\n");
 }
 
-static void print_versus_row(page *p, const plot_scale *x, const result_row *row, double y)
+static void print_versus_row(page *p, const plot_scale *x, const result_row *row, size_t series)
 {
     const stats_summary *r = &row->versus.ratio;
     const char *verdict = r->low > 1 ? "faster" : r->high < 1 ? "slower" : "even";
-    double low = plot_at(x, r->low), high = plot_at(x, r->high), middle = plot_at(x, r->median);
-    print_versus_name(p, row, y + 8);
-    page_format(p, "<g class=\"versus %s\"><title>", verdict);
-    page_text(p, row->op);
-    page_format(p, ": %.3f times as fast, 95 %% confidence %.3f to %.3f</title>", r->median, r->low,
-                r->high);
-    page_format(p, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>", low, high, y + 8,
-                y + 8);
-    page_format(p, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"5\"/></g>", middle, y + 8);
+    double marks[3], low = plot_at(x, r->low), high = plot_at(x, r->high);
+    page_format(p, "<div class=\"row\">");
+    print_versus_name(p, row, series);
+    page_format(p, "<div class=\"marks\"><div class=\"track %s\">", verdict);
+    for (size_t i = 0; i < versus_marks(x, marks); i++)
+        page_format(p, "<i class=\"mark%s\" style=\"left:%.2f%%\"></i>", i == 1 ? " one" : "",
+                    plot_at(x, marks[i]));
     page_format(p,
-                "<text class=\"value\" x=\"%.1f\" y=\"%.1f\">%.2fx <tspan class=\"note\">[%.3g, "
-                "%.3g] %s</tspan></text>\n",
-                BAR_RIGHT + 14, y + 12, r->median, r->low, r->high, verdict);
+                "<i class=\"interval\" style=\"left:%.2f%%;width:%.2f%%\"></i>"
+                "<i class=\"dot\" style=\"left:%.2f%%\"></i></div>"
+                "<div class=\"value\"><b>%.2fx</b> [%.2f, %.2f] %s%s</div></div></div>\n",
+                low, high - low, plot_at(x, r->median), r->median, r->low, r->high, verdict,
+                row->time.noisy ? ", noisy" : "");
 }
 
 void plot_versus(page *p, const result *results, size_t count)
 {
     size_t rows;
+    double marks[3];
     const plot_scale x = versus_scale(results, count, &rows);
-    double height = (double)rows * (VERSUS_ROW + GAP), y = TOP + GAP / 2;
     if (rows == 0)
         return;
-    plot_begin(p, WIDTH, TOP + height + FOOT, "How many times as fast the first is as the second");
-    print_versus_grid(p, &x, TOP + height);
-    for (size_t i = 0; i < count; i++) {
-        for (size_t j = 0; j < results[i].row_count; j++) {
-            if (!has_versus(&results[i].rows[j]))
-                continue;
-            print_versus_row(p, &x, &results[i].rows[j], y);
-            y += VERSUS_ROW + GAP;
-        }
-    }
-    plot_end(p);
+    page_format(p, "<div class=\"bars versus\">\n");
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < results[i].row_count; j++)
+            if (has_versus(&results[i].rows[j]))
+                print_versus_row(p, &x, &results[i].rows[j], i);
+    begin_ticks(p);
+    for (size_t i = 0; i < versus_marks(&x, marks); i++)
+        print_tick(p, &x, marks[i], "x");
+    end_ticks(p);
+    page_format(p, "</div>\n");
 }

@@ -1,88 +1,81 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
+#include <stdio.h>
 
 #include "plot.h"
 #include "print.h"
 
-#define WIDTH 900.0
-#define HEIGHT 320.0
-#define LEFT 70.0
-#define RIGHT 850.0
-#define TOP 14.0
-#define BOTTOM 270.0
+#define HEIGHT 260.0
 #define LEAST_POINTS 4 /* fewer are no curve */
+#define STEPS 4        /* of the axis of rates */
+
+/* The next stream of one kind at or after index; NULL = there is none. */
+static const peak_stream *next_stream(const result_peak *peak, bool copy, size_t *index)
+{
+    while (*index < peak->stream_count) {
+        const peak_stream *s = &peak->streams[(*index)++];
+        if (s->copy == copy)
+            return s;
+    }
+    return NULL;
+}
 
 static size_t count_points(const result_peak *peak, bool copy)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < peak->stream_count; i++)
-        count += peak->streams[i].copy == copy;
+    size_t count = 0, index = 0;
+    while (next_stream(peak, copy, &index))
+        count++;
     return count;
+}
+
+static void print_points(page *p, const plot_frame *f, const result_peak *peak, bool copy,
+                         size_t series)
+{
+    const peak_stream *s;
+    char size[PRINT_DURATION];
+    size_t index = 0;
+    while ((s = next_stream(peak, copy, &index)) != NULL)
+        page_format(p,
+                    "<circle class=\"point s%zu\" cx=\"%.2f%%\" cy=\"%.1f\" r=\"3.5\"><title>%s "
+                    "%s: %.3g GB/s</title></circle>\n",
+                    series, plot_at(&f->x, s->bytes), plot_at(&f->y, s->gbps),
+                    copy ? "copy" : "read", print_bytes(s->bytes, size), s->gbps);
 }
 
 static void print_curve(page *p, const plot_frame *f, const result_peak *peak, bool copy,
                         size_t series)
 {
-    bool named = false;
-    char size[PRINT_DURATION];
-    page_format(p, "<polyline class=\"curve s%zu%s\" points=\"", series, copy ? "" : " dashed");
-    for (size_t i = 0; i < peak->stream_count; i++) {
-        const peak_stream *s = &peak->streams[i];
-        if (s->copy != copy)
-            continue;
-        page_format(p, "%.1f,%.1f ", plot_at(&f->x, s->bytes), plot_at(&f->y, s->gbps));
+    size_t index = 0;
+    const peak_stream *from = next_stream(peak, copy, &index), *to;
+    page_format(p, "<g class=\"curve s%zu%s\">", series, copy ? "" : " dashed");
+    while ((to = next_stream(peak, copy, &index)) != NULL) {
+        plot_line(p, f, from->bytes, from->gbps, to->bytes, to->gbps);
+        from = to;
     }
-    page_format(p, "\"/>\n");
-    for (size_t i = 0; i < peak->stream_count; i++) {
-        const peak_stream *s = &peak->streams[i];
-        double x = plot_at(&f->x, s->bytes), y = plot_at(&f->y, s->gbps);
-        if (s->copy != copy)
-            continue;
-        page_format(p,
-                    "<circle class=\"point s%zu\" cx=\"%.1f\" cy=\"%.1f\" r=\"3.5\"><title>%s "
-                    "%s: %.3g GB/s</title></circle>\n",
-                    series, x, y, copy ? "copy" : "read", print_bytes(s->bytes, size), s->gbps);
-        if (!named)
-            page_format(p, "<text class=\"label\" x=\"%.1f\" y=\"%.1f\">%s</text>\n", x + 8, y - 8,
-                        copy ? "copy" : "read");
-        named = true;
-    }
+    page_format(p, "</g>\n");
+    print_points(p, f, peak, copy, series);
 }
 
-static void print_sizes(page *p, const plot_frame *f)
+static void print_axes(page *p, const plot_frame *f)
 {
-    char size[PRINT_DURATION];
-    for (double bytes = f->x.low; bytes <= f->x.high * 1.001; bytes *= 4) {
-        double x = plot_at(&f->x, bytes);
-        page_format(p, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>", x,
-                    x, f->y.from, f->y.to);
-        page_format(p,
-                    "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s</text>\n",
-                    x, f->y.from + 18, print_bytes(bytes, size));
+    char text[PRINT_DURATION];
+    int i = 0;
+    for (double bytes = f->x.low; bytes <= f->x.high * 1.001; bytes *= 4, i++) {
+        plot_x_line(p, f, bytes);
+        plot_x_tick(p, f, bytes, i % 2 ? " wide" : "", print_bytes(bytes, text));
     }
+    for (i = 0; i <= STEPS; i++) {
+        snprintf(text, sizeof(text), "%g", i * f->y.high / STEPS);
+        plot_y_line(p, f, i * f->y.high / STEPS, text);
+    }
+    plot_axis_names(p, f, "bytes of all buffers", "GB/s");
 }
 
-static void print_rates(page *p, const plot_frame *f)
-{
-    double step = f->y.high / 4;
-    for (int i = 0; i <= 4; i++) {
-        double y = plot_at(&f->y, i * step);
-        page_format(p, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>",
-                    f->x.from, f->x.to, y, y);
-        page_format(p, "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%g</text>\n",
-                    f->x.from - 8, y + 4, i * step);
-    }
-    page_format(p,
-                "<text class=\"axis\" text-anchor=\"middle\" transform=\"translate(16 %.1f) "
-                "rotate(-90)\">GB/s</text>\n",
-                (f->y.from + f->y.to) / 2);
-}
-
-/* Four steps that are round numbers. */
+/* The steps are round numbers. */
 static double round_up(double value)
 {
     double unit = pow(10, floor(log10(value))) / 5;
-    return ceil(value / unit / 4) * unit * 4;
+    return ceil(value / unit / STEPS) * unit * STEPS;
 }
 
 void plot_memory(page *p, const result *results, size_t count)
@@ -96,17 +89,11 @@ void plot_memory(page *p, const result *results, size_t count)
             most = fmax(most, peak->streams[j].gbps);
         }
     }
-    if (!(high > low) || !(most > 0))
+    if (!(high > low && low > 0) || !(most > 0))
         return;
-    const plot_frame f = {
-        WIDTH, HEIGHT, {low, high, LEFT, RIGHT, true}, {0, round_up(most), BOTTOM, TOP, false}};
-    plot_begin(p, WIDTH, HEIGHT, "Bandwidth against size");
-    print_sizes(p, &f);
-    print_rates(p, &f);
-    page_format(p,
-                "<text class=\"axis\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">bytes of all "
-                "buffers</text>\n",
-                (LEFT + RIGHT) / 2, BOTTOM + 38);
+    const plot_frame f = {{low, high, 0, 100, true}, {0, round_up(most), HEIGHT, 0, false}};
+    plot_begin(p, HEIGHT, "Bandwidth against size");
+    print_axes(p, &f);
     for (size_t i = 0; i < count; i++)
         for (int copy = 0; copy < 2; copy++)
             if (count_points(&results[i].peak, copy) >= LEAST_POINTS)

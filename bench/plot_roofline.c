@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "plot.h"
 
-#define WIDTH 900.0
-#define HEIGHT 440.0
-#define LEFT 70.0
-#define RIGHT 880.0
-#define TOP 14.0
-#define BOTTOM 390.0
+#define HEIGHT 380.0
+#define WIDE 880.0   /* pixels of the area, at least, where report.css shows names of class wide */
+#define NARROW 270.0 /* ... and of class narrow: 360 px of a telephone, less the margins */
+#define RADIUS 4.5
+#define LETTER 6.8 /* pixels that a letter takes at most, roughly */
+#define LINE 14.0
 #define MAX_LABELS 64
+#define MAX_BOXES 1024
+#define MAX_ROOFS (2 * PLOT_SERIES)
 
 static bool has_point(const result_row *row)
 {
@@ -48,96 +51,215 @@ static double bandwidth(const result_peak *peak, bool highest)
     return best;
 }
 
-/* Of one result; with more, names of lines would lie on each other. */
-static void print_roof_names(page *p, const plot_frame *f, double low, double gbps, double gflops,
-                             bool highest)
+/* ---- roofs ---- */
+
+typedef struct roof {
+    double gbps, gflops, ridge, low; /* low: intensity where it enters the area */
+} roof;
+
+static bool find_roof(const plot_frame *f, const result_peak *peak, bool highest, roof *out)
 {
-    double ridge = gflops / gbps, middle = sqrt(low * ridge);
-    double x = plot_at(&f->x, middle), y = plot_at(&f->y, middle * gbps);
-    double slope = atan2(plot_at(&f->y, gflops) - y, plot_at(&f->x, ridge) - x) * 180 / M_PI;
-    page_format(p,
-                "<text class=\"note\" text-anchor=\"middle\" transform=\"translate(%.1f %.1f) "
-                "rotate(%.1f)\" dy=\"-6\">%s %.3g GB/s</text>\n",
-                x, y, slope, highest ? "cache" : "memory", gbps);
-    if (!highest)
-        page_format(p,
-                    "<text class=\"note\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">multiply-adds "
-                    "%.3g GFLOP/s</text>\n",
-                    f->x.to - 6, plot_at(&f->y, gflops) - 7, gflops);
+    if (peak->fma_count == 0)
+        return false;
+    out->gbps = bandwidth(peak, highest);
+    out->gflops = peak->fma[peak->best_fma].gflops;
+    out->ridge = out->gflops / out->gbps;
+    out->low = fmax(f->x.low, f->y.low / out->gbps);
+    return isfinite(out->ridge) && out->low < out->ridge;
 }
 
 /* Slanted up to where the multiply-adds bind, then flat. */
-static void print_roof(page *p, const plot_frame *f, const result_peak *peak, bool highest,
-                       bool names, size_t series)
+static void print_roof(page *p, const plot_frame *f, const roof *r, bool highest, size_t series)
 {
-    double gbps = bandwidth(peak, highest), gflops = peak->fma[peak->best_fma].gflops;
-    double ridge = gflops / gbps;
-    double low = fmax(f->x.low, f->y.low / gbps);
-    if (!isfinite(ridge) || low >= ridge)
+    page_format(p, "<g class=\"roof s%zu%s\">", series, highest ? " dashed" : "");
+    plot_line(p, f, r->low, r->low * r->gbps, r->ridge, r->gflops);
+    plot_line(p, f, r->ridge, r->gflops, f->x.high, r->gflops);
+    page_format(p, "</g>\n");
+}
+
+/* ---- names, where nothing else is ---- */
+
+typedef struct box {
+    double left, right, top, bottom;
+} box;
+
+/* What is taken, in an area of one width. */
+typedef struct labels {
+    double width;
+    const char *style;
+    const plot_frame *frame;
+    size_t box_count, op_count, roof_count;
+    box boxes[MAX_BOXES];
+    roof roofs[MAX_ROOFS];
+    const char *ops[MAX_LABELS];
+} labels;
+
+typedef struct label {
+    double x, y; /* percent, pixels */
+    double dx;
+    const char *anchor;
+} label;
+
+static box box_of(const labels *l, const label *at, const char *text)
+{
+    double length = LETTER * (double)strlen(text), x = at->x / 100 * l->width + at->dx;
+    double left = at->anchor[0] == 's' ? x : at->anchor[0] == 'e' ? x - length : x - length / 2;
+    return (box){left, left + length, at->y - LINE + 3, at->y + 3};
+}
+
+/* Pixels from the top; it never falls to the right. */
+static double roof_at(const labels *l, const roof *r, double x)
+{
+    const plot_scale *s = &l->frame->x;
+    double value = s->low * pow(s->high / s->low, x / l->width);
+    return plot_at(&l->frame->y, fmin(value * r->gbps, r->gflops));
+}
+
+static bool is_free(const labels *l, const box *b)
+{
+    for (size_t i = 0; i < l->roof_count; i++)
+        if (roof_at(l, &l->roofs[i], b->right) < b->bottom &&
+            roof_at(l, &l->roofs[i], b->left) > b->top)
+            return false;
+    if (b->left < 0 || b->right > l->width || b->top < 0 || b->bottom > HEIGHT)
+        return false;
+    for (size_t i = 0; i < l->box_count; i++) {
+        const box *other = &l->boxes[i];
+        if (b->left < other->right && b->right > other->left && b->top < other->bottom &&
+            b->bottom > other->top)
+            return false;
+    }
+    return true;
+}
+
+static bool print_label(page *p, labels *l, const label *at, const char *kind, const char *text)
+{
+    box b = box_of(l, at, text);
+    if (!is_free(l, &b))
+        return false;
+    if (l->box_count < MAX_BOXES)
+        l->boxes[l->box_count++] = b;
+    page_format(p, "<text class=\"%s%s\" x=\"%.2f%%\" y=\"%.1f\" dx=\"%.0f\" text-anchor=\"%s\">",
+                kind, l->style, at->x, at->y, at->dx, at->anchor);
+    page_text(p, text);
+    page_format(p, "</text>\n");
+    return true;
+}
+
+static bool has_label(const labels *l, const char *op)
+{
+    for (size_t i = 0; i < l->op_count; i++)
+        if (strcmp(l->ops[i], op) == 0)
+            return true;
+    return l->op_count == MAX_LABELS;
+}
+
+/* One name per op, beside the first of its points that has room; perhaps none. */
+static void print_op_label(page *p, const plot_frame *f, const result_row *row, labels *l)
+{
+    double x = plot_at(&f->x, intensity(row)), y = plot_at(&f->y, row_gflops(row));
+    const label places[] = {{x, y + 4, 8, "start"},
+                            {x, y + 4, -8, "end"},
+                            {x, y - 9, 0, "middle"},
+                            {x, y + 18, 0, "middle"}};
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]) && !has_label(l, row->op); i++)
+        if (print_label(p, l, &places[i], "label", row->op))
+            l->ops[l->op_count++] = row->op;
+}
+
+/* Under the slant, near its foot; and over the left end of what is flat. */
+static void print_roof_names(page *p, const plot_frame *f, const roof *r, bool highest, labels *l)
+{
+    char text[48];
+    double foot = r->low;
+    while (plot_at(&f->y, foot * r->gbps) > HEIGHT - 28)
+        foot *= 1.05;
+    const label at = {plot_at(&f->x, foot), plot_at(&f->y, foot * r->gbps) + 16, 8, "start"};
+    snprintf(text, sizeof(text), "%s %.3g GB/s", highest ? "cache" : "memory", r->gbps);
+    print_label(p, l, &at, "note", text);
+    if (!highest)
         return;
-    page_format(p, "<polyline class=\"roof s%zu%s\" points=\"%.1f,%.1f %.1f,%.1f %.1f,%.1f\"/>\n",
-                series, highest ? " dashed" : "", plot_at(&f->x, low), plot_at(&f->y, low * gbps),
-                plot_at(&f->x, ridge), plot_at(&f->y, gflops), plot_at(&f->x, f->x.high),
-                plot_at(&f->y, gflops));
-    if (names)
-        print_roof_names(p, f, low, gbps, gflops, highest);
+    double ridge = plot_at(&f->x, r->ridge);
+    const label flat = {ridge, plot_at(&f->y, r->gflops) - 8, 0, ridge > 50 ? "end" : "start"};
+    snprintf(text, sizeof(text), "multiply-adds %.3g GFLOP/s", r->gflops);
+    print_label(p, l, &flat, "note", text);
 }
 
 static void print_roofs(page *p, const plot_frame *f, const result *results, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (results[i].peak.fma_count == 0)
-            continue;
-        print_roof(p, f, &results[i].peak, true, count == 1, i);
-        print_roof(p, f, &results[i].peak, false, count == 1, i);
-    }
+    roof r;
+    for (size_t i = 0; i < count; i++)
+        for (int highest = 1; highest >= 0; highest--)
+            if (find_roof(f, &results[i].peak, highest, &r))
+                print_roof(p, f, &r, highest, i);
 }
 
-/* Where names have been written; a name that would run into another one is left out. */
-typedef struct labels {
-    size_t count;
-    double x[MAX_LABELS], y[MAX_LABELS];
-    const char *ops[MAX_LABELS];
-} labels;
+/* ---- all of it ---- */
 
-static bool take_label(labels *l, const char *op, double x, double y)
-{
-    for (size_t i = 0; i < l->count; i++)
-        if (strcmp(l->ops[i], op) == 0 || (fabs(l->x[i] - x) < 90 && fabs(l->y[i] - y) < 14))
-            return false;
-    if (l->count == MAX_LABELS)
-        return false;
-    l->x[l->count] = x;
-    l->y[l->count] = y;
-    l->ops[l->count++] = op;
-    return true;
-}
-
-static void print_points(page *p, const plot_frame *f, const result *r, size_t series, labels *l)
+static void print_points(page *p, const plot_frame *f, const result *r, size_t series)
 {
     for (size_t i = 0; i < r->row_count; i++) {
         const result_row *row = &r->rows[i];
         if (!has_point(row))
             continue;
-        double x = plot_at(&f->x, intensity(row)), y = plot_at(&f->y, row_gflops(row));
-        page_format(p, "<circle class=\"point s%zu%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"4.5\">", series,
-                    row->ceiling.bound == BOUND_LAUNCH ? " hollow" : "", x, y);
+        page_format(p,
+                    "<circle class=\"point s%zu%s\" cx=\"%.2f%%\" cy=\"%.1f\" r=\"%.1f\"><title>",
+                    series, row->ceiling.bound == BOUND_LAUNCH ? " hollow" : "",
+                    plot_at(&f->x, intensity(row)), plot_at(&f->y, row_gflops(row)), RADIUS);
         plot_row_title(p, row);
-        page_format(p, "</circle>\n");
-        bool left = x > f->x.to - 90;
-        if (take_label(l, row->op, x, y)) {
-            page_format(p, "<text class=\"label\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">",
-                        x + (left ? -8 : 8), y + 4, left ? "end" : "start");
-            page_text(p, row->op);
-            page_format(p, "</text>\n");
-        }
+        page_format(p, "</title></circle>\n");
     }
+}
+
+static void take_points(const plot_frame *f, const result *r, labels *l)
+{
+    for (size_t i = 0; i < r->row_count; i++) {
+        const result_row *row = &r->rows[i];
+        if (!has_point(row))
+            continue;
+        double x = plot_at(&f->x, intensity(row)) / 100 * l->width;
+        double y = plot_at(&f->y, row_gflops(row));
+        if (l->box_count < MAX_BOXES)
+            l->boxes[l->box_count++] = (box){x - RADIUS, x + RADIUS, y - RADIUS, y + RADIUS};
+    }
+}
+
+/* Ceilings have names when there is only one result: more would lie on each other. */
+static void print_labels(page *p, const plot_frame *f, const result *results, size_t count,
+                         double width, const char *style)
+{
+    labels l = {.width = width, .style = style, .frame = f};
+    for (size_t i = 0; i < count; i++) {
+        take_points(f, &results[i], &l);
+        for (int highest = 0; highest < 2; highest++)
+            l.roof_count += find_roof(f, &results[i].peak, highest, &l.roofs[l.roof_count]);
+    }
+    for (size_t i = 0; i < l.roof_count && count == 1; i++)
+        print_roof_names(p, f, &l.roofs[i], i > 0, &l);
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < results[i].row_count; j++)
+            if (has_point(&results[i].rows[j]))
+                print_op_label(p, f, &results[i].rows[j], &l);
+}
+
+static void print_axes(page *p, const plot_frame *f)
+{
+    char text[80];
+    for (double value = f->x.low; value <= f->x.high * 1.001; value *= 10) {
+        snprintf(text, sizeof(text), "%g", value);
+        plot_x_line(p, f, value);
+        plot_x_tick(p, f, value, "", text);
+    }
+    for (double value = f->y.low; value <= f->y.high * 1.001; value *= 10) {
+        snprintf(text, sizeof(text), "%g", value);
+        plot_y_line(p, f, value, text);
+    }
+    plot_axis_names(p, f, "operations per byte", "GFLOP/s");
 }
 
 void plot_roofline(page *p, const result *results, size_t count)
 {
     range x = {0.1, 100}, y = {INFINITY, 0};
-    labels l = {.count = 0};
     bool any = false;
     for (size_t i = 0; i < count; i++) {
         const result_peak *peak = &results[i].peak;
@@ -151,12 +273,14 @@ void plot_roofline(page *p, const result *results, size_t count)
     }
     if (!any)
         return;
-    const plot_frame f = {WIDTH, HEIGHT, plot_decades(x.low, x.high, LEFT, RIGHT),
-                          plot_decades(y.low, y.high, BOTTOM, TOP)};
-    plot_begin(p, WIDTH, HEIGHT, "Roofline: rate against arithmetic intensity");
-    plot_axes(p, &f, "operations per byte", "GFLOP/s");
+    const plot_frame f = {plot_decades(x.low, x.high, 0, 100),
+                          plot_decades(y.low, y.high, HEIGHT, 0)};
+    plot_begin(p, HEIGHT, "Roofline: rate against arithmetic intensity");
+    print_axes(p, &f);
     print_roofs(p, &f, results, count);
     for (size_t i = 0; i < count; i++)
-        print_points(p, &f, &results[i], i, &l);
+        print_points(p, &f, &results[i], i);
+    print_labels(p, &f, results, count, WIDE, " wide");
+    print_labels(p, &f, results, count, NARROW, " narrow");
     plot_end(p);
 }

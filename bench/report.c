@@ -69,7 +69,7 @@ static void print_cards(report *r)
     page_format(p, "<div class=\"cards\">\n");
     for (size_t i = 0; i < r->count; i++) {
         const result *one = &r->results[i];
-        page_format(p, "<div class=\"card c%zu\"><b>", i);
+        page_format(p, "<div class=\"card s%zu\"><b>", i);
         page_text(p, base_name(r->paths[i]));
         page_format(p, "</b><dl>");
         print_field(p, "device", one->device_name);
@@ -85,23 +85,41 @@ static void print_cards(report *r)
     page_format(p, "</div>\n");
 }
 
-/* Only with its heading where there is something to show. */
-static void print_section(page *p, const char *heading, const char *text, const page *body)
+/* Which colour is which result; one alone needs no telling. */
+static void print_legend(report *r)
 {
+    if (r->count < 2)
+        return;
+    page_format(&r->page, "<p class=\"legend\">");
+    for (size_t i = 0; i < r->count; i++) {
+        page_format(&r->page, "<span><i class=\"key s%zu\"></i>", i);
+        page_text(&r->page, base_name(r->paths[i]));
+        page_format(&r->page, "</span> ");
+    }
+    page_format(&r->page, "</p>\n");
+}
+
+/* Only with its heading where there is something to show. */
+static void print_section(report *r, const char *heading, const char *text, const page *body)
+{
+    r->page.failed = r->page.failed || body->failed;
     if (!body->size)
         return;
-    page_format(p, "<h2>%s</h2>\n<p>%s</p>\n%s", heading, text, body->text);
+    page_format(&r->page, "<section><h2>%s</h2>\n<p>%s</p>\n", heading, text);
+    print_legend(r);
+    page_format(&r->page, "%s</section>\n", body->text);
 }
 
 static void print_roofline(report *r)
 {
     page body = {0};
     plot_roofline(&body, r->results, r->count);
-    print_section(&r->page, "Roofline",
+    print_section(r, "Roofline",
                   "Each point is a row: how many operations it does per byte that it must move, "
                   "and at what rate. The lines are what the device can do at most: multiply-adds, "
                   "and memory at the largest size (solid) and at the best one (dashed). Hollow "
-                  "points take less time than a launch. Point at a mark to read it.",
+                  "points have so little to do that a launch is their ceiling. Point at a mark to "
+                  "read it.",
                   &body);
     free(body.text);
 }
@@ -127,6 +145,7 @@ static void print_bars(report *r)
             if (seen_before(r, i, j, op))
                 continue;
             plot_bars(&bars, r->results, r->count, op);
+            body.failed = body.failed || bars.failed;
             if (bars.size) {
                 page_format(&body, "<h3>");
                 page_text(&body, op);
@@ -135,7 +154,7 @@ static void print_bars(report *r)
             free(bars.text);
         }
     }
-    print_section(&r->page, "Ops against their ceilings",
+    print_section(r, "Ops against their ceilings",
                   "The ceiling of a row is what would take longest at the speed that kernels "
                   "reach which do nothing else: its multiply-adds, moving its bytes, or one "
                   "launch. Both were timed in turns with the row.",
@@ -147,7 +166,7 @@ static void print_versus(report *r)
 {
     page body = {0};
     plot_versus(&body, r->results, r->count);
-    print_section(&r->page, "A against B",
+    print_section(r, "A against B",
                   "How many times as fast the first is as the second, timed in turns: median and "
                   "95 % confidence interval. An interval that holds 1 shows no difference.",
                   &body);
@@ -162,56 +181,63 @@ static void print_memory(report *r)
         curve = curve || r->results[i].peak.stream_count >= 8;
     if (curve)
         plot_memory(&body, r->results, r->count);
-    print_section(&r->page, "Memory",
-                  "Copying (what is read and what is written both count) and reading, by the size "
-                  "of all buffers together.",
+    print_section(r, "Memory",
+                  "Copying (solid; what is read and what is written both count) and reading "
+                  "(dashed), by the size of all buffers together.",
                   &body);
     free(body.text);
+}
+
+/* A cell that names itself where there is no room for columns (report.css). */
+static void print_cell(page *p, const char *style, const char *name, const char *text)
+{
+    page_format(p, "<td class=\"%s\" data-name=\"%s\">", style, name);
+    page_list(p, text);
+    page_format(p, "</td>");
+}
+
+static const char *print_median(const result_row *row, char out[PRINT_DURATION])
+{
+    return row && row->status == ROW_OK ? print_duration(row->time.seconds.median, out) : "-";
 }
 
 static void print_change(page *p, const match *m)
 {
     const result_row *row = m->a ? m->a : m->b;
-    char a[PRINT_DURATION] = "-", b[PRINT_DURATION] = "-";
+    char text[PRINT_DURATION] = "";
     bool worse = m->kind == MATCH_SLOWER || m->kind == MATCH_BROKEN;
     bool better = m->kind == MATCH_FASTER || m->kind == MATCH_MENDED;
-    if (m->a && m->a->status == ROW_OK)
-        print_duration(m->a->time.seconds.median, a);
-    if (m->b && m->b->status == ROW_OK)
-        print_duration(m->b->time.seconds.median, b);
-    page_format(p, "<tr><td>");
-    page_text(p, row->op);
-    page_format(p, "</td><td>");
-    page_text(p, row->shape);
-    page_format(p, "</td><td>");
-    page_text(p, row->weight_type);
-    page_format(p, "</td><td class=\"n\">%s</td><td class=\"n\">%s</td><td class=\"n\">", a, b);
+    page_format(p, "<tr>");
+    print_cell(p, "first", "", row->op);
+    print_cell(p, "first", "", row->shape);
+    print_cell(p, "", "weights", row->weight_type);
+    print_cell(p, "n", "before", print_median(m->a, text));
+    print_cell(p, "n", "after", print_median(m->b, text));
+    snprintf(text, sizeof(text), "-");
     if (isfinite(m->ratio))
-        page_format(p, "%+.1f %%", 100 * (m->ratio - 1));
-    page_format(p, "</td><td class=\"%s\">%s</td></tr>\n",
-                worse    ? "bad"
-                : better ? "good"
-                         : "",
-                match_kind_name(m->kind));
+        snprintf(text, sizeof(text), "%+.1f %%", 100 * (m->ratio - 1));
+    print_cell(p, "n", "time", text);
+    print_cell(p, worse ? "bad" : better ? "good" : "", "", match_kind_name(m->kind));
+    page_format(p, "</tr>\n");
 }
 
 static void print_change_table(report *r, const match *matches, size_t count)
 {
     page *p = &r->page;
-    page_format(p, "<h2>Changes</h2>\n<p>From ");
+    page_format(p, "<section><h2>Changes</h2>\n<p>From ");
     page_text(p, base_name(r->paths[0]));
     page_format(p, " to ");
     page_text(p, base_name(r->paths[r->count - 1]));
     page_format(p,
                 ". A row is slower or faster when the confidence intervals of its medians don't "
-                "touch and the medians differ by over %.0f %%.</p>\n<div class=\"scroll\">"
+                "touch and the medians differ by over %.0f %%.</p>\n"
                 "<table><thead><tr><th>op</th><th>shape</th><th>weights</th><th class=\"n\">"
                 "before</th><th class=\"n\">after</th><th class=\"n\">time</th><th>verdict</th>"
                 "</tr></thead><tbody>\n",
                 100 * CHANGE_THRESHOLD);
     for (size_t i = 0; i < count; i++)
         print_change(p, &matches[i]);
-    page_format(p, "</tbody></table></div>\n");
+    page_format(p, "</tbody></table></section>\n");
 }
 
 /* Of the first and the last result. */
@@ -236,7 +262,7 @@ static void print_changes(report *r)
 
 static void print_row_numbers(page *p, const result_row *row)
 {
-    char time[PRINT_DURATION];
+    char text[64];
     if (row->status != ROW_OK) {
         page_format(p, "<td colspan=\"6\" class=\"reason\"><span class=\"bad\">%s</span>: ",
                     row_status_name(row->status));
@@ -244,29 +270,30 @@ static void print_row_numbers(page *p, const result_row *row)
         page_format(p, "</td>");
         return;
     }
-    page_format(p,
-                "<td class=\"n\">%s</td><td class=\"n\">&plusmn;%.1f %%</td><td class=\"n\">%.1f"
-                "</td><td class=\"n\">%.1f</td>",
-                print_duration(row->time.seconds.median, time), row->time.seconds.spread * 50,
-                row_gflops(row), row_gbps(row));
-    if (row->ceiling.bound == BOUND_UNKNOWN)
-        page_format(p, "<td class=\"n\">unknown</td>");
-    else
-        page_format(p, "<td class=\"n\">%.1f %% of %s</td>", row->ceiling.percent,
-                    ceiling_bound_name(row->ceiling.bound));
-    page_format(p, "<td class=\"n\">%zu%s</td>", row->time.seconds.count,
-                row->time.noisy ? " noisy" : "");
+    print_cell(p, "n", "median", print_duration(row->time.seconds.median, text));
+    snprintf(text, sizeof(text), "\u00b1%.1f %%", row->time.seconds.spread * 50);
+    print_cell(p, "n", "spread", text);
+    snprintf(text, sizeof(text), "%.1f", row_gflops(row));
+    print_cell(p, "n", "GFLOP/s", text);
+    snprintf(text, sizeof(text), "%.1f", row_gbps(row));
+    print_cell(p, "n", "GB/s", text);
+    snprintf(text, sizeof(text), "unknown");
+    if (row->ceiling.bound != BOUND_UNKNOWN)
+        snprintf(text, sizeof(text), "%.1f %% of %s", row->ceiling.percent,
+                 ceiling_bound_name(row->ceiling.bound));
+    print_cell(p, "n", "ceiling", text);
+    snprintf(text, sizeof(text), "%zu%s", row->time.seconds.count, row->time.noisy ? " noisy" : "");
+    print_cell(p, "n", "samples", text);
 }
 
 static void print_row(page *p, const result_row *row)
 {
-    const char *const words[] = {row->op, row->shape, row->type, row->weight_type, row->kernel};
     page_format(p, "<tr>");
-    for (size_t i = 0; i < 5; i++) {
-        page_format(p, "<td>");
-        page_text(p, words[i]);
-        page_format(p, "</td>");
-    }
+    print_cell(p, "first", "", row->op);
+    print_cell(p, "first", "", row->shape);
+    print_cell(p, "", "type", row->type);
+    print_cell(p, "", "weights", row->weight_type);
+    print_cell(p, "", "kernel", row->kernel);
     print_row_numbers(p, row);
     page_format(p, "</tr>\n");
 }
@@ -277,7 +304,7 @@ static void print_table(report *r, size_t index)
     page *p = &r->page;
     if (one->row_count == 0)
         return;
-    page_format(p, "<div class=\"scroll\"><table><caption>");
+    page_format(p, "<table><caption><i class=\"key s%zu\"></i>", index);
     page_text(p, base_name(r->paths[index]));
     page_format(p, "</caption><thead><tr><th>op</th><th>shape</th><th>type</th><th>weights</th>"
                    "<th>kernel</th><th class=\"n\">median</th><th class=\"n\">spread</th>"
@@ -285,7 +312,20 @@ static void print_table(report *r, size_t index)
                    "</th><th class=\"n\">samples</th></tr></thead><tbody>\n");
     for (size_t i = 0; i < one->row_count; i++)
         print_row(p, &one->rows[i]);
-    page_format(p, "</tbody></table></div>\n");
+    page_format(p, "</tbody></table>\n");
+}
+
+static void print_tables(report *r)
+{
+    size_t rows = 0;
+    for (size_t i = 0; i < r->count; i++)
+        rows += r->results[i].row_count;
+    if (rows == 0)
+        return;
+    page_format(&r->page, "<section><h2>All rows</h2>\n");
+    for (size_t i = 0; i < r->count; i++)
+        print_table(r, i);
+    page_format(&r->page, "</section>\n");
 }
 
 static void print_page(report *r)
@@ -304,9 +344,7 @@ static void print_page(report *r)
     print_versus(r);
     print_memory(r);
     print_changes(r);
-    page_format(p, "<h2>All rows</h2>\n");
-    for (size_t i = 0; i < r->count; i++)
-        print_table(r, i);
+    print_tables(r);
     page_format(p, "</body>\n</html>\n");
 }
 

@@ -60,7 +60,10 @@ static zm_cli_exit answer(session *s, seat *it, size_t index, double seconds)
     double calls = seconds / it->seconds;
     uint32_t count = calls < 1 ? 1 : calls > 1e6 ? 1000000 : (uint32_t)calls;
     session_forget(s);
-    zm_status status = timing_batch(s->stream, &thing, count, &seconds);
+    /* the first call wakes threads and brings what another program drove out of the caches */
+    zm_status status = timing_batch(s->stream, &thing, 1, &seconds);
+    if (status == ZM_OK)
+        status = timing_batch(s->stream, &thing, count, &seconds);
     if (status != ZM_OK) {
         zm_cli_error("%s", session_reason(s, status));
         return ZM_CLI_FAILED;

@@ -43,6 +43,14 @@ static bool read_item(const char *text, size_t length, shape_item *out)
     return !equals || read_number(equals + 1, length - key - 1, &out->value);
 }
 
+static bool is_there_before(const shape *s, size_t index)
+{
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(s->items[i].key, s->items[index].key) == 0)
+            return true;
+    return false;
+}
+
 static zm_status parse(const char *text, shape *s, shape_reason *reason)
 {
     while (*text) {
@@ -50,6 +58,11 @@ static zm_status parse(const char *text, shape *s, shape_reason *reason)
         if (s->count == SHAPE_MAX_ITEMS || !read_item(text, length, &s->items[s->count])) {
             snprintf(reason->text, sizeof(reason->text),
                      "'%.*s' is no KEY=NUMBER (1 to %u) and no flag", (int)length, text, MAX_SIZE);
+            return ZM_ERROR_INVALID_ARGUMENT;
+        }
+        if (is_there_before(s, s->count)) {
+            snprintf(reason->text, sizeof(reason->text), "'%s' is there twice",
+                     s->items[s->count].key);
             return ZM_ERROR_INVALID_ARGUMENT;
         }
         s->count++;
@@ -112,14 +125,13 @@ const char *shape_keys(const char *op)
 
 static shape_item *item(shape *s, const char *key)
 {
-    shape_item *found = NULL;
-    for (size_t i = 0; i < s->count; i++) { /* the last one counts */
+    for (size_t i = 0; i < s->count; i++) {
         if (strcmp(s->items[i].key, key) == 0) {
             s->items[i].used = true;
-            found = &s->items[i];
+            return &s->items[i];
         }
     }
-    return found;
+    return NULL;
 }
 
 uint32_t shape_get(shape *s, const char *key, uint32_t otherwise)

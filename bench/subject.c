@@ -27,6 +27,15 @@ static const char *op_of(const variant *v)
     return description->op ? description->op : description->name;
 }
 
+bool subject_has_kernel(const variant *v)
+{
+    const zm_op *op = zm_op_find(op_of(v));
+    for (size_t i = 0; op && i < op->candidate_count; i++)
+        if (strcmp(op->candidates[i].name, v->kernel) == 0)
+            return true;
+    return !v->kernel[0];
+}
+
 static bool read_type(const char *text, zm_dtype *out)
 {
     for (zm_dtype type = ZM_F32; type < ZM_DTYPE_COUNT; type++)
@@ -139,6 +148,10 @@ zm_status subject_create(session *s, const variant *v, subject *out, shape_reaso
     zm_status status = shape_to_case(v->op, v->shape, v->type, v->weight_type, &c, reason);
     if (status != ZM_OK)
         return status;
+    if (!subject_has_kernel(v)) {
+        snprintf(reason->text, sizeof(reason->text), "%s has no kernel '%s'", v->op, v->kernel);
+        return ZM_ERROR_INVALID_ARGUMENT;
+    }
     size_t real_size = zm_dtype_size(s->info->real_type);
     status = check_memory(count_elements(op, &c.params), reason);
     if (status == ZM_OK)

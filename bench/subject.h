@@ -21,6 +21,9 @@ typedef struct variant {
  * shape, whose commas would be in the way. False: reason says why. */
 bool variant_change(variant *v, const char *text, shape_reason *reason);
 
+/* Does the op have a kernel of the forced name? Always, when none is forced. */
+bool subject_has_kernel(const variant *v);
+
 typedef struct subject {
     session *s;
     variant v;

@@ -52,6 +52,17 @@ static bool same_place(const zm_tuning_entry *a, const zm_tuning_entry *b)
            strcmp(a->vendor, b->vendor) == 0;
 }
 
+/* Can the outcome be written? Better asked before the search than after it. */
+static zm_cli_exit check_place(const char *cache_dir)
+{
+    if (!cache_dir[0]) {
+        zm_cli_error("tune: there is no cache folder to write to; set ZEROMEAN_CACHE_DIR, or use "
+                     "--dry-run");
+        return ZM_CLI_FAILED;
+    }
+    return zm_cli_result(zm_tuning_file_try(cache_dir, zm_cli_log()));
+}
+
 /* Replaces what the file has for this op and device; when nothing better was found, only removes
  * it. */
 static zm_status write_entry(const char *cache_dir, const zm_device_info *info,
@@ -85,7 +96,8 @@ static void print_outcome(const tuner_outcome *o, bool written)
     if (o->refused)
         printf(", %zu refused (%s)", o->refused, o->refusal);
     if (!o->better) {
-        printf("; the built-in numbers are as good\n");
+        printf("; %s\n", o->samples + o->refused ? "the built-in numbers are as good"
+                                                 : "there was no time for any");
         return;
     }
     printf("; %.3fx as fast [%.3f, %.3f] with", o->ratio.median, o->ratio.low, o->ratio.high);
@@ -157,11 +169,8 @@ static zm_cli_exit tune(const options *o, const char *const *ops, size_t count)
     zm_environment_read(&environment);
     snprintf(t->cache_dir, sizeof(t->cache_dir), "%s", environment.cache_dir);
     zm_cli_exit code = session_open(&s, o->device);
-    if (code == ZM_CLI_OK && !t->cache_dir[0] && !o->dry_run) {
-        zm_cli_error("tune: there is no cache folder to write to; set ZEROMEAN_CACHE_DIR, or use "
-                     "--dry-run");
-        code = ZM_CLI_FAILED;
-    }
+    if (code == ZM_CLI_OK && !o->dry_run)
+        code = check_place(t->cache_dir);
     zm_cli_progress_start();
     for (size_t i = 0; i < count && code == ZM_CLI_OK; i++)
         code = tune_op(o, &s, ops[i], t);

@@ -20,6 +20,7 @@
 #define ROUND_TIME 0.25  /* seconds for which a sample is timed */
 #define FINAL_TIME 1.0   /* and the best one at the end */
 #define LEAST_GAIN 1.005 /* under this a sample is not better */
+#define MAX_FLOPS 1e9    /* of a call that is checked in full: the reference is slow */
 
 /* One shape with one set of numbers. */
 typedef struct runner {
@@ -35,6 +36,7 @@ typedef struct tuner {
     size_t shape_count;
     double call_seconds; /* of all shapes */
     subject subjects[MAX_SHAPES];
+    bool checked[MAX_SHAPES]; /* there is a reference to hold results against */
     zm_tunings best;
     tuner_outcome *out;
 } tuner;
@@ -95,6 +97,8 @@ static zm_status race(tuner *t, const zm_tunings *a, const zm_tunings *b, double
             (timed){.enqueue = call, .begin = begin, .self = &runners[i], .sample_seconds = SAMPLE};
     }
     zm_status status = timing_run(t->s->stream, things, 2 * t->shape_count, &options, &report);
+    if (status == ZM_OK && zm_cli_interrupted())
+        status = ZM_ERROR_CANCELLED;
     if (status == ZM_OK)
         status = summarize(things, t->shape_count, report.rounds, out);
     for (size_t i = 0; i < 2 * t->shape_count; i++)
@@ -117,12 +121,16 @@ static zm_status add_shape(tuner *t, const char *text)
     if (status == ZM_OK)
         status = timing_probe(t->s->stream, &thing, &seconds);
     if (status == ZM_OK && t->call_seconds + seconds <= MAX_CALLS) {
+        t->checked[t->shape_count] = it->flops <= MAX_FLOPS;
+        if (t->checked[t->shape_count])
+            op_run_reference(it->run);
         t->shape_count++;
         t->call_seconds += seconds;
     } else {
         subject_finish(it);
     }
-    show_progress(t);
+    if (!show_progress(t))
+        return ZM_ERROR_CANCELLED;
     return status == ZM_ERROR_DEVICE ? status : ZM_OK;
 }
 
@@ -140,6 +148,33 @@ static zm_status add_shapes(tuner *t)
 
 /* ---- the search ---- */
 
+/* Are the results of all shapes right with these numbers? Small calls of every op that follows
+ * come first: they tell more in less time. */
+static zm_status check(tuner *t, zm_kernel_family family, const zm_tunings *tunings,
+                       zm_refusal *why)
+{
+    zm_status status = zm_self_check(t->s->device, t->op, family, tunings, why);
+    if (status == ZM_OK)
+        status = zm_tunings_set(t->s->device, tunings);
+    for (size_t i = 0; i < t->shape_count && status == ZM_OK; i++) {
+        if (!t->checked[i])
+            continue;
+        op_verdict verdict = {.ok = true};
+        status = op_run_verify(t->subjects[i].run, t->s->stream, t->s->info->real_type, &verdict);
+        if (!verdict.ok)
+            status = zm_refuse(why, ZM_ERROR_MISMATCH, "%.40s: %.80s", t->subjects[i].v.shape,
+                               verdict.reason);
+    }
+    return status;
+}
+
+/* What one set of numbers can do, without anything being wrong with the device or with us. */
+static bool is_refusal(zm_status status)
+{
+    return status == ZM_ERROR_MISMATCH || status == ZM_ERROR_UNSUPPORTED ||
+           status == ZM_ERROR_LIMIT || status == ZM_ERROR_DEVICE;
+}
+
 /* Right and faster? Then it is the best so far. */
 static zm_status try_sample(tuner *t, const zm_parameter *parameter, uint32_t value, bool *better)
 {
@@ -149,15 +184,16 @@ static zm_status try_sample(tuner *t, const zm_parameter *parameter, uint32_t va
     *better = false;
     if (!zm_parameter_set(parameter, &changed, value))
         return ZM_OK;
-    zm_status status = zm_self_check(t->s->device, t->op, parameter->family, &changed, &why);
-    if (status == ZM_ERROR_MISMATCH) {
-        t->out->refused++;
-        snprintf(t->out->refusal, sizeof(t->out->refusal), "%s=%u: %s", parameter->name, value,
-                 why.reason);
-        return ZM_OK;
-    }
+    session_forget(t->s);
+    zm_status status = check(t, parameter->family, &changed, &why);
     if (status == ZM_OK)
         status = race(t, &t->best, &changed, ROUND_TIME, &ratio);
+    if (is_refusal(status)) {
+        t->out->refused++;
+        snprintf(t->out->refusal, sizeof(t->out->refusal), "%s=%u: %s", parameter->name, value,
+                 why.reason[0] ? why.reason : session_reason(t->s, status));
+        return ZM_OK;
+    }
     if (status == ZM_OK) {
         t->out->samples++;
         *better = ratio.low > 1 && ratio.median > LEAST_GAIN;
@@ -171,9 +207,9 @@ static zm_status try_sample(tuner *t, const zm_parameter *parameter, uint32_t va
 static uint32_t step(const zm_parameter *parameter, uint32_t value, bool up, bool fine)
 {
     if (fine && !parameter->power_of_two)
-        value = up ? value + (value + 3) / 4 : value - value / 4;
+        value = up ? value + (value + 3) / 4 : value - (value + 3) / 4;
     else
-        value = up ? value * 2 : value / 2;
+        value = !up ? value / 2 : value ? value * 2 : 1;
     if (parameter->power_of_two)
         return value;
     return value < parameter->least  ? parameter->least
@@ -240,7 +276,8 @@ static void describe(const tuner *t, zm_tuning_entry *entry)
     snprintf(entry->driver, sizeof(entry->driver), "%s", info->driver);
     for (size_t i = 0; i < count && entry->count < ZM_TUNING_MAX_PARAMETERS; i++) {
         uint32_t value = zm_parameter_get(&list[i], &t->best);
-        if (!is_tunable(t, &list[i]) || value == zm_parameter_get(&list[i], zm_tunings_default(t->s->device)))
+        if (!is_tunable(t, &list[i]) ||
+            value == zm_parameter_get(&list[i], zm_tunings_default(t->s->device)))
             continue;
         zm_tuning_value *v = &entry->values[entry->count++];
         snprintf(v->name, sizeof(v->name), "%s", list[i].name);

@@ -4,6 +4,8 @@
 
 usage: bench.py SOURCE-ROOT
 """
+import importlib
+import itertools
 import os
 import pathlib
 import shutil
@@ -63,6 +65,39 @@ class SetUp(unittest.TestCase):
         self.stand_in("scripts/fetch-model", "echo 'fetch-model: no' >&2; exit 1")
         self.assertIn("fetch-model: no",
                       self.error_of(self.tree / "scripts/bench-setup", "whisper-tiny.en"))
+
+
+
+class Peers(unittest.TestCase):
+    """How other engines are timed, without any of them."""
+
+    def setUp(self):
+        sys.path.insert(0, str(SetUp.root / "bench/compare"))
+        self.addCleanup(sys.path.pop, 0)
+        self.peers = importlib.import_module("peers")
+
+    def test_every_script_compiles(self):
+        for path in (SetUp.root / "bench/compare").glob("*.py"):
+            compile(path.read_text(encoding="utf-8"), str(path), "exec")
+
+    def test_turns_alternate_and_ratios_are_of_one_round(self):
+        turns = []
+        times = {"ours": itertools.count(1), "theirs": itertools.count(2, 2)}
+
+        def engine(name):
+            def run():
+                turns.append(name)
+                return next(times[name])
+            return run
+        race = self.peers.Race({name: engine(name) for name in times}, 2, [])
+        count = len(race.times["ours"])
+        self.assertEqual(len(race.times["theirs"]), count)
+        self.assertEqual(race.ratio("theirs", "ours"), (2, 2, 2))
+        self.assertEqual(turns[:6], ["ours", "theirs"] * 2 + ["theirs", "ours"])
+
+    def test_the_interval_holds_the_median_with_95_percent(self):
+        self.assertEqual(self.peers.interval(range(1, 16)), (4, 12))
+        self.assertEqual(self.peers.interval([3, 1, 2]), (1, 3))
 
 
 if __name__ == "__main__":

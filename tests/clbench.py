@@ -10,13 +10,17 @@ import csv
 import html.parser
 import io
 import json
+import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import program
 import tap
+from bench_results import result, row
 
 HOST = ("--device", "host")
 OPENCL = ("--device", "opencl")
@@ -65,6 +69,8 @@ class Usage(Clbench):
                           ["op", "add", "--shape"], ["op", "add", "--type", "f31"],
                           ["op", "add", "--weight-type", "i32"], ["op", "add", "--kernel", "no_*"],
                           ["op", "add", "--vs", "wheight-type=f16"], ["op", "add", "--vs", "op=x"],
+                          ["op", "add", "--vs", "no_such_kernel"], ["op", "--csv", "--json"],
+                          ["op", "add", "--shape", "rows=1,rows=2,d=3"],
                           ["op", "add", "--shape", "rows=1," * 40],
                           ["compare"], ["compare", "a"], ["compare", "a", "b", "c"],
                           ["compare", "a", "b", "--threshold", "-1"],
@@ -186,6 +192,13 @@ class Results(Clbench):
                        "--no-peak", *QUICK, *OPENCL)
         self.assertRegex(text, r"vs layer_norm:f32:f32:cpu .* as fast \[")
 
+    def test_a_b_with_a_kernel_that_one_op_lacks(self):
+        rows = self.json("op", "[a]*", "--shape", "rows=1,kv=64", "--vs", "cpu_row", "--no-peak",
+                         *QUICK, *OPENCL)["rows"]
+        status = {row["op"]: (row["status"], row["reason"]) for row in rows}
+        self.assertEqual(status["attention"], ("ok", ""))
+        self.assertEqual(status["add"][0], "skipped")
+
     def test_csv(self):
         text = self.ok("op", "add", "--shape", "rows=4,d=8", "--csv", *QUICK, *HOST)
         head, row = csv.reader(io.StringIO(text))
@@ -219,28 +232,6 @@ class Results(Clbench):
             done = subprocess.run(command, input=words, stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE, timeout=60, check=False)
             self.assertEqual(done.returncode, 1, words)
-
-
-def row(shape, median, **fields):
-    return {"op": "matmul", "shape": shape, "type": "f32", "weight_type": "f32", "kernel": "cpu",
-            "status": "ok", "reason": "", "flops": 2e9, "bytes": 4e6,
-            "seconds": {"median": median, "low": median * .99, "high": median * 1.01,
-                        "least": median * .98, "spread": .01, "samples": 20, "batch": 3,
-                        "dropped": 0, "noisy": False}, **fields}
-
-
-def result(*rows, gflops=200):
-    return {"schema": "clbench.result/1", "version": "0.1.0", "command": "op",
-            "date": "2026-01-02T03:04:05Z",
-            "device": {"spec": "opencl:0", "name": "<Device> & co", "platform": "P",
-                       "driver": "1"},
-            "host": {"processor": "\"Chip\"", "processors": 2},
-            "peak": {"status": "ok", "reason": "", "gflops": gflops,
-                     "fma": [{"width": 16, "chains": 12, "gflops": gflops, "spread": 0.01}],
-                     "streams": [{"kind": kind, "bytes": 4 ** i, "gbps": 100 / i, "spread": .02}
-                                 for i in range(7, 15) for kind in ("copy", "read")],
-                     "launch_seconds": 2e-6, "wait_seconds": None},
-            "rows": list(rows)}
 
 
 class Compare(Clbench):
@@ -297,7 +288,7 @@ class Compare(Clbench):
 
 class Page(html.parser.HTMLParser):
     """Every tag is closed in order; what it links to and says is kept."""
-    VOID = {"meta", "br", "link", "img"}
+    VOID = {"meta", "br", "wbr", "link", "img"}
 
     def __init__(self, text):
         super().__init__()
@@ -355,7 +346,9 @@ class Report(Clbench):
         self.assertEqual(page.references, [])
         self.assertIsNone(re.search(r"https?:|//[a-z]|@import|url\(|<script|<link|<img", self.text))
         self.assertIn("prefers-color-scheme: dark", self.text)
-        self.assertEqual(page.tags.count("svg"), 4)
+        self.assertEqual(page.tags.count("svg"), 2)
+        self.assertEqual(self.text.count('<i class="bar"'), 2)
+        self.assertEqual(self.text.count('<i class="interval"'), 1)
         self.assertIsNone(re.search(r"\b(nan|inf)\b", self.text))
 
     def test_results_without_rows_and_without_ceilings(self):
@@ -398,6 +391,69 @@ class Tune(Clbench):
         self.assertEqual((op["op"], op["refused"], op["written"]), ("rms_norm", 0, False))
         self.assertGreater(op["samples"], 0)
         self.assertFalse((cache / "tuning.json").exists())
+
+    def device(self):
+        """What an entry for the default OpenCL device names."""
+        device = self.json("op", "add", "--shape", "rows=1,d=8", *QUICK, "--no-peak",
+                           *OPENCL)["device"]
+        return {"device": device["name"], "platform": device["platform"],
+                "driver": device["driver"]}
+
+    def write(self, folder, *entries):
+        folder.mkdir(exist_ok=True)
+        (folder / "tuning.json").write_text(json.dumps(
+            {"schema": "zeromean.tuning/1", "entries": entries}), encoding="utf-8")
+
+    def test_numbers_that_are_worse_than_the_built_in_ones_go(self):
+        cache = self.scratch / "cache"
+        slow = {**self.device(), "op": "rms_norm", "parameters": {"row_items_per_unit": 1,
+                                                                  "row_elements_per_item": 1048576}}
+        other = {"device": "another", "op": "rms_norm", "parameters": {"row_items_per_unit": 2}}
+        self.write(cache, other, slow)
+        self.json("tune", "rms_norm", "--time", "1", *OPENCL,
+                  env={"ZEROMEAN_CACHE_DIR": str(cache)})
+        left = json.loads((cache / "tuning.json").read_text(encoding="utf-8"))["entries"]
+        self.assertIn(other, left)
+        self.assertNotIn(slow, left)
+        self.assertEqual([path.name for path in cache.glob("tuning.json*")], ["tuning.json"])
+
+    def test_a_file_is_loaded_and_checked_once(self):
+        cache = self.scratch / "cache"
+        self.write(cache, {**self.device(), "op": "rms_norm",
+                           "parameters": {"row_items_per_unit": 3}})
+        for first in (True, False):
+            done = self.run_program("op", "rms_norm", "--shape", "rows=64,d=64", "-v", *QUICK,
+                                    *OPENCL, env={"ZEROMEAN_CACHE_DIR": str(cache)})
+            said = done.stderr.decode()
+            self.assertIn("tuning of rms_norm for ", said)
+            self.assertIn(" is in use", said)
+            self.assertEqual("checking it for the first time" in said, first, said)
+
+    def test_where_nothing_can_be_written_nothing_is_searched(self):
+        cache = self.scratch / "cache"
+        cache.mkdir()
+        (cache / "tuning.json").write_text("{", encoding="utf-8")
+        file = self.scratch / "file"
+        file.write_text("", encoding="utf-8")
+        for folder in (cache, file, file / "below"):
+            start = time.monotonic()
+            self.line(1, "tune", "rms_norm", "--time", "60", *OPENCL,
+                      env={"ZEROMEAN_CACHE_DIR": str(folder)})
+            self.assertLess(time.monotonic() - start, 30)
+
+    def test_interrupted(self):
+        cache = self.scratch / "cache"
+        process = subprocess.Popen(
+            [self.path, "tune", "rms_norm", "--time", "100", *OPENCL], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "ZEROMEAN_CACHE_DIR": str(cache)})
+        self.assertIn("device", process.stderr.readline())
+        time.sleep(1)  # signals are caught from about here on, and the search takes 100 s
+        process.send_signal(signal.SIGINT)
+        out, error = process.communicate(timeout=60)
+        self.assertEqual((process.returncode, out), (1, ""), error)
+        self.assertEqual(error, "clbench: interrupted; nothing was written for rms_norm\n")
+        self.assertEqual(list(cache.glob("tuning.json*")), [])
 
     def test_the_host_has_nothing_to_tune(self):
         self.line(1, "tune", "rms_norm", "--dry-run", *HOST)

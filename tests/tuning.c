@@ -325,6 +325,7 @@ static void built_in_numbers_pass_the_check(void **state)
     } cases[] = {{"matmul", ZM_FAMILY_CPU},
                  {"attention", ZM_FAMILY_CPU},
                  {"rms_norm", ZM_FAMILY_CPU},
+                 {"attention", ZM_FAMILY_GPU},
                  {"rms_norm", ZM_FAMILY_GPU}};
     zm_device *device = open_in(*state);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -68,14 +68,20 @@ def norm(kind, rows, d):
     return graph
 
 
+def rms_norms(rows, d):
+    return variants({kind: norm(kind, rows, d)
+                     for kind in ("SimplifiedLayerNormalization", "RMSNormalization")})
+
+
+def layer_norms(rows, d):
+    return variants({"LayerNormalization": norm("LayerNormalization", rows, d)})
+
+
 def norm_cases():
     for rows, d in ((2048, 1024), (512, 768)):
         shape = f"rows={rows},d={d}"
-        yield peers.Case("rms_norm", shape, variants({
-            kind: norm(kind, rows, d)
-            for kind in ("SimplifiedLayerNormalization", "RMSNormalization")}))
-        yield peers.Case("layer_norm", shape + ",bias",
-                         variants({"LayerNormalization": norm("LayerNormalization", rows, d)}))
+        yield peers.Case("rms_norm", shape, rms_norms(rows, d))
+        yield peers.Case("layer_norm", shape + ",bias", layer_norms(rows, d))
 
 
 def residual_norms(rows, d, fused):
@@ -92,15 +98,20 @@ def residual_norms(rows, d, fused):
     return graph
 
 
+def unfused_residual_norm(rows, d):
+    return variants({"Add + LayerNormalization": residual_norms(rows, d, None)}, optimise=False)
+
+
+def fused_residual_norm(rows, d):
+    name = "SkipSimplifiedLayerNormalization"
+    return variants({name: residual_norms(rows, d, name)})
+
+
 def residual_cases():
     for rows, d in ((2048, 1024), (512, 768)):
         shape = f"rows={rows},d={d},residual"
-        yield peers.Case("rms_norm", shape, variants(
-            {"Add + LayerNormalization": residual_norms(rows, d, None)}, optimise=False),
-            note="unfused")
-        yield peers.Case("rms_norm", shape, variants(
-            {name: residual_norms(rows, d, name) for name in ("SkipSimplifiedLayerNormalization",)}),
-            note="fused")
+        yield peers.Case("rms_norm", shape, unfused_residual_norm(rows, d), note="unfused")
+        yield peers.Case("rms_norm", shape, fused_residual_norm(rows, d), note="fused")
 
 
 def attention_graphs(rows, heads, dim):
@@ -129,9 +140,13 @@ def attention_graphs(rows, heads, dim):
     return every
 
 
+def attention(rows, heads, dim):
+    return variants(attention_graphs(rows, heads, dim))
+
+
 def attention_cases():
     for rows in (128, 1024, 4096):
-        yield peers.Case("attention", f"rows={rows},causal", variants(attention_graphs(rows, 12, 64)))
+        yield peers.Case("attention", f"rows={rows},causal", attention(rows, 12, 64))
 
 
 def cases(glob):

@@ -3,8 +3,9 @@
 
 A comparison is a list of Case: what clbench is asked for, and for the other engine one or more
 callables that do the same work (the fastest of them counts: how it is spelt should not decide).
-Each round every one of them works for a tenth of a second; rounds during which other processes took
-more than 5 % of the processors are dropped.
+Each round every one of them works for a tenth of a second, after a call that isn't timed, and when
+the threads of the one before have gone to sleep; rounds during which other processes took more than
+5 % of the processors are dropped.
 """
 import argparse
 import atexit
@@ -24,7 +25,6 @@ VENV = ROOT / "build/bench-venv/bin/python"
 PROGRAM = ROOT / "build/clbench"
 BLOCK = 0.1      # seconds of one engine in a round
 PATIENCE = 3     # times the rounds asked for, until noise is put up with
-SETTLE = 0.1     # seconds between engines: threads of OpenBLAS spin for 25 ms after their work
 
 # op, shape: the speed table of the README.
 MATMULS = ["m=512,n=3072,k=768", "m=128,n=1536,k=576", "m=1500,n=2048,k=512",
@@ -45,17 +45,17 @@ class Case:
 
 
 class Clbench:
-    """A clbench that waits to be asked (op --serve), one process for one case."""
+    """A clbench that waits to be asked (op --serve), one process for one row."""
 
-    def __init__(self, case, device):
-        command = [PROGRAM, "op", case.op, "--shape", case.shape, "--weight-type", case.weight_type,
+    def __init__(self, op, shape, weight_type="f32", device=None):
+        command = [PROGRAM, "op", op, "--shape", shape, "--weight-type", weight_type,
                    "--serve"] + (["--device", device] if device else [])
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL, text=True)
         atexit.register(self.close)
         head = json.loads(self.process.stdout.readline() or "{}")
         if not head.get("rows"):
-            sys.exit(f"{PROGRAM} can't be asked for {case.op} {case.shape}")
+            sys.exit(f"{PROGRAM} can't be asked for {op} {shape}")
         self.device, self.row = head["device"]["name"], head["rows"][0]
 
     def run(self):
@@ -70,7 +70,8 @@ class Clbench:
 
 
 def block(call):
-    """Seconds of one call, over calls that fill a block."""
+    """Seconds of one call, over calls that fill a block. The first one wakes threads and caches."""
+    call()
     start = time.perf_counter()
     count = 0
     while count == 0 or time.perf_counter() - start < BLOCK:
@@ -92,44 +93,64 @@ def interval(values):
     return values[rank - 1], values[n - rank]
 
 
+class Race:
+    """The seconds of engines that took turns: .times {name: [seconds of a call]}, where rounds are
+    the same indices in every list."""
+
+    def __init__(self, engines, rounds, pids):
+        """engines: {name: callable -> seconds of a call}; pids: processes that they live in."""
+        self.quiet_rounds, self.noisy_rounds = [], []
+        for run in engines.values():  # warm up
+            run()
+        while len(self.quiet_rounds) < rounds and \
+                len(self.quiet_rounds) + len(self.noisy_rounds) < PATIENCE * rounds:
+            self._round(engines, pids)
+        self.noisy = len(self.quiet_rounds) < min(3, rounds)
+        counted = self.quiet_rounds + (self.noisy_rounds if self.noisy else [])
+        self.times = {name: [times[name] for times in counted] for name in engines}
+        self.note = f"{len(counted)} rounds" + (
+            ", NOISY" if self.noisy else f", {len(self.noisy_rounds)} dropped")
+
+    def _round(self, engines, pids):
+        times = {}
+        turn = len(self.quiet_rounds) + len(self.noisy_rounds)
+        with quiet.Watch(pids) as watch:
+            for name in engines if turn % 2 == 0 else reversed(engines):
+                quiet.settle(pids)
+                times[name] = engines[name]()
+        (self.quiet_rounds if watch.quiet else self.noisy_rounds).append(times)
+        if not watch.quiet:
+            quiet.wait(1)
+
+    def ratio(self, theirs, ours):
+        """(median, low, high) of how many times as fast ours is."""
+        ratios = [a / b for a, b in zip(self.times[theirs], self.times[ours])]
+        return (statistics.median(ratios), *interval(ratios))
+
+    def median(self, name):
+        return statistics.median(self.times[name])
+
+
 def measure(case, options):
-    """{name: [seconds]} with "zeromean" first; rounds are the same indices in every list."""
-    ours = Clbench(case, options.device)
+    """(Race with "zeromean" in it, note); None if clbench can't."""
+    ours = Clbench(case.op, case.shape, case.weight_type, options.device)
     if ours.row["status"] != "ok":
         ours.close()
         return None, ours.row["reason"]
     engines = {"zeromean": ours.run, **{name: (lambda call=call: block(call))
                                         for name, call in case.theirs.items()}}
-    for run in engines.values():  # warm up
-        run()
-    quiet_rounds, noisy_rounds = [], []
-    while len(quiet_rounds) < options.rounds and \
-            len(quiet_rounds) + len(noisy_rounds) < PATIENCE * options.rounds:
-        with quiet.Watch([ours.process.pid]) as watch:
-            times = {}
-            for name in (engines if len(quiet_rounds) % 2 == 0 else reversed(engines)):
-                time.sleep(SETTLE)
-                times[name] = engines[name]()
-        (quiet_rounds if watch.quiet else noisy_rounds).append(times)
-        if not watch.quiet:
-            quiet.wait(1)
+    race = Race(engines, options.rounds, [ours.process.pid])
     ours.close()
-    noisy = len(quiet_rounds) < min(3, options.rounds)
-    rounds = quiet_rounds + (noisy_rounds if noisy else [])
-    return {name: [times[name] for times in rounds] for name in engines}, \
-        f"{len(rounds)} rounds" + (", NOISY" if noisy else f", {len(noisy_rounds)} dropped")
+    return race, race.note
 
 
-def report(case, times, note, peer):
+def report(case, race, peer):
     """Prints a line; returns how many times as fast zeromean is as the peer at its best."""
-    medians = {name: statistics.median(seconds) for name, seconds in times.items()}
-    best = min(case.theirs, key=medians.get)
-    ratios = [theirs / ours for theirs, ours in zip(times[best], times["zeromean"])]
-    low, high = interval(ratios)
-    ratio = statistics.median(ratios)
+    best = min(case.theirs, key=race.median)
+    ratio, low, high = race.ratio(best, "zeromean")
     how = f" ({best})" if best != peer else ""
-    print(f"{case.op:10} {case.shape:32} {case.weight_type:5} {medians['zeromean'] * 1e3:9.3f} ms "
-          f"{medians[best] * 1e3:9.3f} ms {ratio:7.3f}x [{low:.3f}, {high:.3f}]  {note}{how}"
+    print(f"{case.op:10} {case.shape:32} {case.weight_type:5} {race.median('zeromean') * 1e3:9.3f} ms "
+          f"{race.median(best) * 1e3:9.3f} ms {ratio:7.3f}x [{low:.3f}, {high:.3f}]  {race.note}{how}"
           f"{'; ' + case.note if case.note else ''}", flush=True)
     return ratio
 
@@ -164,13 +185,12 @@ def main(peer, version, make_cases, description):
           "(above 1: zeromean is faster)", flush=True)
     rows = []
     for case in make_cases(options.ops):
-        times, note = measure(case, options)
-        if times is None:
+        race, note = measure(case, options)
+        if race is None:
             print(f"{case.op:10} {case.shape:32} {case.weight_type:5} not timed: {note}")
             continue
-        ratio = report(case, times, note, peer)
         rows.append({"op": case.op, "shape": case.shape, "weight_type": case.weight_type,
-                     "peer": peer, "ratio": ratio,
-                     "seconds": {name: statistics.median(t) for name, t in times.items()}})
+                     "peer": peer, "ratio": report(case, race, peer),
+                     "seconds": {name: race.median(name) for name in race.times}})
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")

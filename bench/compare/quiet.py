@@ -62,3 +62,14 @@ def wait(seconds):
         if watch.quiet:
             return True
     return False
+
+
+def settle(pids=(), seconds=0.5):
+    """Wait until our own threads have gone to sleep: pools spin for a while after their work, and
+    would take a processor from whoever works next."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        start, own = time.monotonic(), own_seconds(pids)
+        time.sleep(0.02)
+        if own_seconds(pids) - own < 0.1 * (time.monotonic() - start):
+            return

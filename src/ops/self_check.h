@@ -42,6 +42,10 @@ extern const size_t zm_sample_op_count;
 zm_tensor zm_sample_random(zm_sample *sample, uint32_t rows, uint32_t cols);
 zm_tensor zm_sample_vector(zm_sample *sample, uint32_t n);
 zm_tensor zm_sample_result(zm_sample *sample, uint32_t rows, uint32_t cols);
+/* The same, of indices; a vector if there is one row. */
+zm_tensor zm_sample_places(zm_sample *sample, uint32_t rows, uint32_t cols);
+/* Whole numbers from least on, under most. */
+zm_tensor zm_sample_indices(zm_sample *sample, uint32_t n, uint32_t least, uint32_t most);
 zm_tensor zm_sample_weight(zm_sample *sample, uint32_t n, uint32_t k, zm_dtype dtype);
 /* Uninitialised. */
 zm_buffer *zm_sample_buffer(zm_sample *sample, uint64_t size);

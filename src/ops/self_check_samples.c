@@ -165,6 +165,70 @@ static void run_softmax(zm_sample *s, size_t variant)
     zm_sample_called(s, s->status ? s->status : zm_softmax(s->stream, &params));
 }
 
+/* Of one group, which is the same on every device. */
+static void run_row_statistics(zm_sample *s, size_t variant)
+{
+    const zm_row_statistics_params params = {
+        .x = zm_sample_random(s, 33, variant ? 32 : 5),
+        .statistics = zm_sample_result(s, 33, 2),
+    };
+    zm_sample_called(s, s->status ? s->status : zm_row_statistics(s->stream, &params));
+}
+
+static void run_embedding(zm_sample *s, size_t variant)
+{
+    const zm_embedding_params params = {
+        .tokens = zm_sample_indices(s, 33, 0, 50),
+        .table = zm_sample_random(s, 50, widths[variant]),
+        .position = zm_sample_random(s, 33, widths[variant]),
+        .dst = zm_sample_result(s, 33, widths[variant]),
+        .recentre = true,
+    };
+    zm_sample_called(s, s->status ? s->status : zm_embedding(s->stream, &params));
+}
+
+static void run_rope(zm_sample *s, size_t variant)
+{
+    uint32_t heads = 3, head_dim = variant ? 64 : 20;
+    const zm_rope_params params = {
+        .x = zm_sample_random(s, 33, heads * head_dim),
+        .positions = zm_sample_indices(s, 33, 0, 100),
+        .dst = zm_sample_result(s, 33, heads * head_dim),
+        .head_dim = head_dim,
+    };
+    zm_sample_called(s, s->status ? s->status : zm_rope(s->stream, &params));
+}
+
+static void run_copy(zm_sample *s, size_t variant)
+{
+    const zm_copy_params params = {
+        .x = zm_sample_random(s, 33, widths[variant]),
+        .dst = zm_sample_result(s, 33, widths[variant]),
+    };
+    zm_sample_called(s, s->status ? s->status : zm_copy(s->stream, &params));
+}
+
+static void run_argmax(zm_sample *s, size_t variant)
+{
+    uint32_t n = variant ? 5000 : 83;
+    const zm_argmax_params params = {
+        .x = zm_sample_random(s, 3, n),
+        .dst = zm_sample_places(s, 1, 3),
+    };
+    zm_sample_called(s, s->status ? s->status : zm_argmax(s->stream, &params));
+}
+
+static void run_top_k(zm_sample *s, size_t variant)
+{
+    uint32_t n = variant ? 5000 : 83, k = 20;
+    const zm_top_k_params params = {
+        .x = zm_sample_random(s, 3, n),
+        .values = zm_sample_result(s, 3, k),
+        .indices = zm_sample_places(s, 3, k),
+    };
+    zm_sample_called(s, s->status ? s->status : zm_top_k(s->stream, &params));
+}
+
 const zm_sample_op zm_sample_ops[] = {
     {"matmul", "matmul", PRODUCTS, run_matmul},
     {"conv1d", "matmul", 2 * TYPES, run_conv1d},
@@ -176,5 +240,11 @@ const zm_sample_op zm_sample_ops[] = {
     {"add", "rms_norm", WIDTHS, run_add},
     {"recentre", "rms_norm", WIDTHS, run_recentre},
     {"softmax", "rms_norm", WIDTHS, run_softmax},
+    {"row_statistics", "rms_norm", 2, run_row_statistics},
+    {"embedding", "rms_norm", WIDTHS, run_embedding},
+    {"rope", "rms_norm", 2, run_rope},
+    {"copy", "rms_norm", WIDTHS, run_copy},
+    {"argmax", "rms_norm", 2, run_argmax},
+    {"top_k", "rms_norm", 2, run_top_k},
 };
 const size_t zm_sample_op_count = sizeof(zm_sample_ops) / sizeof(zm_sample_ops[0]);

@@ -175,6 +175,24 @@ static bool fits(const char *wanted, const char *is)
     return wanted[0] == '\0' || strcmp(wanted, is) == 0;
 }
 
+zm_status zm_tuning_file_try(const char *cache_dir, const zm_log *log)
+{
+    zm_tuning_list list;
+    zm_writer writer = {.fd = -1};
+    char *path = zm_path_join(cache_dir, TUNING_NAME);
+    zm_status status = zm_tuning_file_read(cache_dir, log, &list);
+    if (status == ZM_OK && !path)
+        status = zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "%s: out of memory", TUNING_NAME);
+    if (status == ZM_OK)
+        status = zm_make_directories(cache_dir, log);
+    if (status == ZM_OK)
+        status = zm_writer_open(&writer, path, log);
+    zm_writer_discard(&writer);
+    zm_tuning_list_finish(&list);
+    free(path);
+    return status;
+}
+
 bool zm_tuning_entry_matches(const zm_tuning_entry *entry, const zm_device_info *info)
 {
     return fits(entry->device, info->name) && fits(entry->platform, info->platform) &&

@@ -38,6 +38,8 @@ typedef struct zm_tuning_list {
 zm_status zm_tuning_file_read(const char *cache_dir, const zm_log *log, zm_tuning_list *out);
 zm_status zm_tuning_file_write(const char *cache_dir, const zm_log *log,
                                const zm_tuning_list *list);
+/* Could it be written? What is there has to be readable, too. */
+zm_status zm_tuning_file_try(const char *cache_dir, const zm_log *log);
 zm_status zm_tuning_list_add(zm_tuning_list *list, const zm_tuning_entry *entry);
 void zm_tuning_list_finish(zm_tuning_list *list);
 
