@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck disable=SC2016 # single quotes are for the inner shell
 # The slow part of scripts/test, which sources this file.
-: "${work:?}" "${ROOT:?}"
+: "${work:?}" "${ROOT:?}" "${features[0]:?}"
 
 clang_build() {
-    CC=clang CXX=clang++ build build-clang -Dwerror=true -Dopencl=enabled -Dclblast=enabled \
-        -Daudio=enabled
+    CC=clang CXX=clang++ build build-clang "${features[@]}"
 }
 
 # One test case per source file.

@@ -6,7 +6,7 @@
 #ifndef ZEROMEAN_ARGS_H
 #define ZEROMEAN_ARGS_H
 
-#if defined(__OPENCL_VERSION__) || defined(GL_core_profile)
+#if defined(__OPENCL_C_VERSION__) || defined(GL_core_profile)
 #define ZM_U32 uint
 #else
 #include <assert.h>
@@ -207,7 +207,7 @@ struct zm_argmax_merge_args {
     ZM_U32 dst_offset;
 };
 
-#if !defined(__OPENCL_VERSION__) && !defined(GL_core_profile)
+#if !defined(__OPENCL_C_VERSION__) && !defined(GL_core_profile)
 static_assert(sizeof(struct zm_norm_args) <= 128, "push constants");
 static_assert(sizeof(struct zm_add_args) <= 128, "push constants");
 static_assert(sizeof(struct zm_matmul_args) <= 128, "push constants");

@@ -18,6 +18,7 @@
 
 #include "device/device.h"
 #include "opencl/loader.h"
+#include "shaders/shaders.h"
 #include "support/capture.h"
 #include "support/opencl_shim.h"
 #include "support/scale.h"
@@ -204,6 +205,44 @@ static void broken_platforms_are_skipped(void **state)
     assert_true(capture_has(&messages, "has no devices (CL_INVALID_PLATFORM)"));
 }
 
+/* What was compiled ahead of time goes before the source if the driver takes it, and only with
+ * exactly the same options. */
+static void spirv_goes_before_the_source(void **state)
+{
+    (void)state;
+    static const struct {
+        int spirv;
+        bool same_options;
+        int modules;
+        unsigned built;
+    } cases[] = {{1, true, 1, 0}, {1, false, 0, 1}, {-1, true, 1, 1}, {0, true, 0, 1}};
+    if (zm_shader_module_count == 0) {
+        print_message("built without SPIR-V\n");
+        skip();
+    }
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const zm_kernel_desc desc = {
+            .name = zm_shader_modules[0].name,
+            .family = ZM_FAMILY_GPU,
+            .options = cases[i].same_options ? zm_shader_modules[0].options : "-DACT_TYPE=3",
+            .local = {64, 1, 1},
+        };
+        zm_device_params params = {.spec = "opencl", .log = &messages_log, .cache_dir = NULL};
+        zm_device *device = NULL;
+        const zm_kernel *kernel = NULL;
+        capture_clear(&messages);
+        shim.spirv = cases[i].spirv;
+        shim.modules = 0;
+        assert_int_equal(zm_device_open(&params, &device), ZM_OK);
+        assert_int_equal(zm_kernel_get(device, &desc, &kernel), ZM_OK);
+        assert_int_equal(shim.modules, cases[i].modules);
+        assert_int_equal(zm_device_built_kernels(device), cases[i].built);
+        assert_int_equal(capture_has(&messages, "refuses its SPIR-V"), cases[i].spirv < 0);
+        zm_device_close(&device);
+    }
+    assert_int_equal(shim.created, shim.released);
+}
+
 static void old_devices_are_skipped(void **state)
 {
     (void)state;
@@ -233,7 +272,7 @@ static void a_driver_that_is_of_no_use_is_said(void **state)
     shim.device_version = "OpenCL 1.1 x";
     assert_int_equal(zm_device_open(&params, &device), ZM_OK);
     assert_string_equal(zm_device_get_info(device)->spec, "host");
-    assert_true(capture_has(&messages, "no OpenCL device is usable ('"));
+    assert_true(capture_has(&messages, "no OpenCL device is usable ("));
     assert_true(capture_has(&messages, "older than OpenCL 1.2"));
     zm_device_close(&device);
     capture_clear(&messages);
@@ -443,6 +482,7 @@ int main(int argc, char **argv)
         SHIMMED(a_command_that_failed_later_comes_back_from_the_wait),
         SHIMMED(the_default_falls_back_to_the_host_and_says_so),
         SHIMMED(broken_platforms_are_skipped),
+        SHIMMED(spirv_goes_before_the_source),
         SHIMMED(old_devices_are_skipped),
         SHIMMED(a_driver_that_is_of_no_use_is_said),
         SHIMMED(alignment_is_told_in_bits),

@@ -3,7 +3,7 @@
 #ifndef ZM_SHADERS_BENCH_ARGS_H
 #define ZM_SHADERS_BENCH_ARGS_H
 
-#ifdef __OPENCL_VERSION__
+#ifdef __OPENCL_C_VERSION__
 #define ZM_U32 uint
 #else
 #include <stdint.h>

@@ -65,13 +65,15 @@ static void collect(void *user, const zm_device_info *info)
 static void keep_reason(void *user, const char *reason)
 {
     collector *c = user;
-    if (c->skipped)
-        snprintf(c->skipped, REASON_SIZE, "%s", reason);
+    if (!c->skipped)
+        return;
+    size_t used = strlen(c->skipped);
+    snprintf(c->skipped + used, REASON_SIZE - used, "%s%s", used ? "; " : "", reason);
 }
 
 /* The devices of one backend, or of all when backend is NULL. A backend that fails is skipped: it
  * has logged why, and the others may still do. skipped[REASON_SIZE], which may be NULL: why the
- * last driver that was of no use was not. */
+ * drivers that were of no use were not. */
 static zm_status list_devices(const zm_backend_fns *backend, const zm_log *log, char *skipped,
                               zm_device_list **out)
 {

@@ -338,6 +338,15 @@ static void opencl_close(zm_device *device)
     free(opencl);
 }
 
+/* ISO C has no conversion between object and function pointers; POSIX promises that the bits are
+ * the same. */
+static void find_create_il(zm_opencl_device *device)
+{
+    void *address = device->cl.clGetExtensionFunctionAddressForPlatform(device->platform,
+                                                                        "clCreateProgramWithILKHR");
+    memcpy(&device->create_il, &address, sizeof(address));
+}
+
 static zm_status create_context(zm_opencl_device *device)
 {
     cl_context_properties properties[] = {CL_CONTEXT_PLATFORM,
@@ -368,6 +377,8 @@ static zm_status opencl_open(const zm_device_info *info, const zm_device_params 
     status = create_context(device);
     if (status != ZM_OK)
         goto fail;
+    if (info->limits.spirv)
+        find_create_il(device);
     *out = &device->base;
     return ZM_OK;
 fail:

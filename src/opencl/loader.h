@@ -10,40 +10,41 @@
 #include "common/compiler.h"
 
 /* Every function that the backend calls; all are part of OpenCL 1.2. */
-#define ZM_OPENCL_FUNCTIONS(X)     \
-    X(clGetPlatformIDs)            \
-    X(clGetPlatformInfo)           \
-    X(clGetDeviceIDs)              \
-    X(clGetDeviceInfo)             \
-    X(clCreateContext)             \
-    X(clReleaseContext)            \
-    X(clCreateCommandQueue)        \
-    X(clReleaseCommandQueue)       \
-    X(clCreateBuffer)              \
-    X(clReleaseMemObject)          \
-    X(clCreateProgramWithSource)   \
-    X(clCreateProgramWithBinary)   \
-    X(clBuildProgram)              \
-    X(clGetProgramInfo)            \
-    X(clGetProgramBuildInfo)       \
-    X(clReleaseProgram)            \
-    X(clCreateKernel)              \
-    X(clReleaseKernel)             \
-    X(clSetKernelArg)              \
-    X(clGetKernelWorkGroupInfo)    \
-    X(clWaitForEvents)             \
-    X(clGetEventInfo)              \
-    X(clGetEventProfilingInfo)     \
-    X(clReleaseEvent)              \
-    X(clFlush)                     \
-    X(clFinish)                    \
-    X(clEnqueueReadBuffer)         \
-    X(clEnqueueWriteBuffer)        \
-    X(clEnqueueCopyBuffer)         \
-    X(clEnqueueFillBuffer)         \
-    X(clEnqueueMapBuffer)          \
-    X(clEnqueueUnmapMemObject)     \
-    X(clEnqueueMarkerWithWaitList) \
+#define ZM_OPENCL_FUNCTIONS(X)                  \
+    X(clGetPlatformIDs)                         \
+    X(clGetPlatformInfo)                        \
+    X(clGetDeviceIDs)                           \
+    X(clGetDeviceInfo)                          \
+    X(clCreateContext)                          \
+    X(clReleaseContext)                         \
+    X(clCreateCommandQueue)                     \
+    X(clReleaseCommandQueue)                    \
+    X(clCreateBuffer)                           \
+    X(clReleaseMemObject)                       \
+    X(clCreateProgramWithSource)                \
+    X(clCreateProgramWithBinary)                \
+    X(clBuildProgram)                           \
+    X(clGetProgramInfo)                         \
+    X(clGetProgramBuildInfo)                    \
+    X(clReleaseProgram)                         \
+    X(clCreateKernel)                           \
+    X(clReleaseKernel)                          \
+    X(clSetKernelArg)                           \
+    X(clGetKernelWorkGroupInfo)                 \
+    X(clGetExtensionFunctionAddressForPlatform) \
+    X(clWaitForEvents)                          \
+    X(clGetEventInfo)                           \
+    X(clGetEventProfilingInfo)                  \
+    X(clReleaseEvent)                           \
+    X(clFlush)                                  \
+    X(clFinish)                                 \
+    X(clEnqueueReadBuffer)                      \
+    X(clEnqueueWriteBuffer)                     \
+    X(clEnqueueCopyBuffer)                      \
+    X(clEnqueueFillBuffer)                      \
+    X(clEnqueueMapBuffer)                       \
+    X(clEnqueueUnmapMemObject)                  \
+    X(clEnqueueMarkerWithWaitList)              \
     X(clEnqueueNDRangeKernel)
 
 typedef struct zm_opencl_fns {
@@ -51,6 +52,10 @@ typedef struct zm_opencl_fns {
     ZM_OPENCL_FUNCTIONS(ZM_OPENCL_POINTER)
 #undef ZM_OPENCL_POINTER
 } zm_opencl_fns;
+
+/* Of the extension cl_khr_il_program. */
+typedef cl_program(CL_API_CALL *zm_opencl_create_il_fn)(cl_context context, const void *words,
+                                                        size_t size, cl_int *error);
 
 /* Where to look for the library. */
 typedef struct zm_opencl_candidate {

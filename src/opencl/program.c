@@ -7,6 +7,7 @@
 #include "common/alloc.h"
 #include "common/clock.h"
 #include "opencl/opencl.h"
+#include "shaders/shaders.h"
 
 #define MAX_OPTIONS 512
 
@@ -91,6 +92,45 @@ static zm_status build_source(const recipe *r, zm_opencl_kernel *out)
     return ZM_OK;
 }
 
+/* What was compiled ahead of time for just these options. Sources in a folder of the developer's go
+ * before it. */
+static const zm_shader_module *find_module(const recipe *r)
+{
+    const zm_kernel_desc *desc = r->desc;
+    if (desc->family != ZM_FAMILY_GPU || r->device->base.shader_dir)
+        return NULL;
+    for (size_t i = 0; i < zm_shader_module_count; i++)
+        if (strcmp(zm_shader_modules[i].name, desc->name) == 0 &&
+            strcmp(zm_shader_modules[i].options, desc->options) == 0)
+            return &zm_shader_modules[i];
+    return NULL;
+}
+
+/* False: there is none, or the driver refuses it; the source will do. */
+static bool from_module(const recipe *r, zm_opencl_kernel *out)
+{
+    const zm_opencl_fns *cl = &r->device->cl;
+    const zm_shader_module *module = r->device->create_il ? find_module(r) : NULL;
+    cl_int error = CL_SUCCESS;
+    if (!module)
+        return false;
+    out->program = r->device->create_il(r->device->context, module->words, module->size, &error);
+    if (error != CL_SUCCESS)
+        out->program = NULL;
+    else
+        error = cl->clBuildProgram(out->program, 1, &r->device->id, "", NULL, NULL);
+    if (error == CL_SUCCESS)
+        out->kernel = cl->clCreateKernel(out->program, r->desc->name, &error);
+    if (error != CL_SUCCESS) {
+        out->kernel = NULL;
+        zm_opencl_program_destroy(r->device, out);
+    }
+    zm_logf(&r->device->base.log, error == CL_SUCCESS ? ZM_LOG_DEBUG : ZM_LOG_INFO,
+            "kernel %s [%s]: %s", r->desc->name, r->options,
+            error == CL_SUCCESS ? "made from SPIR-V" : "the driver refuses its SPIR-V");
+    return error == CL_SUCCESS;
+}
+
 /* Quietly false: the driver may refuse what an older one wrote. */
 static bool build_binary(const recipe *r, const unsigned char *binary, size_t size,
                          zm_opencl_kernel *out)
@@ -148,7 +188,8 @@ zm_status zm_opencl_program_create(zm_opencl_device *device, const zm_kernel_des
     recipe r = {.device = device, .desc = desc};
     zm_status status = prepare(&r, &kernel->key);
     if (status == ZM_OK && !from_cache(&r, kernel)) {
-        status = build_source(&r, kernel);
+        if (!from_module(&r, kernel))
+            status = build_source(&r, kernel);
         kernel->unsaved = status == ZM_OK;
     }
     free(r.source);

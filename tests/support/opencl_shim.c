@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "shaders/shaders.h"
+
 opencl_shim shim;
 
 static zm_opencl_fns real;
@@ -160,10 +162,62 @@ static cl_int shim_clGetPlatformInfo_safe(cl_platform_id p, cl_platform_info i, 
     return is_broken ? CL_INVALID_PLATFORM : shim_clGetPlatformInfo(p, i, s, v, r);
 }
 
+/* The module's source with its options as defines stands in for the module, of which PoCL knows
+ * nothing. */
+static cl_program make_from_source(cl_context context, const zm_shader_module *module,
+                                   cl_int *error)
+{
+    char defines[1024] = "", path[64], copy[512];
+    snprintf(path, sizeof(path), "gpu/%s.cl", module->name);
+    snprintf(copy, sizeof(copy), "%s", module->options);
+    for (char *rest = copy, *word; (word = strsep(&rest, " ")) != NULL;) {
+        size_t used = strlen(defines);
+        word[strcspn(word, "=")] = ' ';
+        snprintf(defines + used, sizeof(defines) - used, "#define %s\n", word + strlen("-D"));
+    }
+    for (size_t i = 0; i < zm_shader_count; i++) {
+        const char *texts[] = {defines, (const char *)zm_shaders[i].source};
+        const size_t sizes[] = {strlen(defines), zm_shaders[i].size};
+        if (strcmp(zm_shaders[i].path, path) == 0)
+            return shim_clCreateProgramWithSource(context, 2, texts, sizes, error);
+    }
+    *error = CL_INVALID_VALUE;
+    return NULL;
+}
+
+static cl_program CL_API_CALL shim_create_il(cl_context context, const void *words, size_t size,
+                                             cl_int *error)
+{
+    shim.modules++;
+    for (size_t i = 0; shim.spirv > 0 && i < zm_shader_module_count; i++)
+        if (zm_shader_modules[i].words == words && zm_shader_modules[i].size == size)
+            return make_from_source(context, &zm_shader_modules[i], error);
+    *error = CL_INVALID_VALUE;
+    return NULL;
+}
+
+static void *shim_clGetExtensionFunctionAddressForPlatform(cl_platform_id p, const char *name)
+{
+    zm_opencl_create_il_fn create_il = shim_create_il;
+    void *address = NULL;
+    if (!shim.spirv || strcmp(name, "clCreateProgramWithILKHR") != 0)
+        return real.clGetExtensionFunctionAddressForPlatform(p, name);
+    memcpy(&address, &create_il, sizeof(address));
+    return address;
+}
+
 static cl_int shim_clGetDeviceInfo(cl_device_id d, cl_device_info i, size_t s, void *v, size_t *r)
 {
+    static const char extensions[] = "cl_khr_il_program";
     if (fails("clGetDeviceInfo"))
         return failure();
+    if (i == CL_DEVICE_EXTENSIONS && shim.spirv) {
+        if (v)
+            snprintf(v, s, "%s", extensions);
+        if (r)
+            *r = sizeof(extensions);
+        return CL_SUCCESS;
+    }
     cl_int error = real.clGetDeviceInfo(d, i, s, v, r);
     cl_bool unified = shim.unified_memory > 0;
     if (i == CL_DEVICE_MEM_BASE_ADDR_ALIGN && shim.align_bits)
