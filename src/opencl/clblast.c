@@ -11,25 +11,41 @@
 
 #define LIBRARY "libclblast.so.1"
 
+#define ROUTINES(X)               \
+    X(CLBlastSgemm)               \
+    X(CLBlastSgemmStridedBatched) \
+    X(CLBlastClearCache)
+
 typedef struct clblast_kernel {
     zm_kernel base;
-    ZM_TYPEOF(CLBlastSgemm) * sgemm;
-    ZM_TYPEOF(CLBlastSgemmStridedBatched) * batched;
+#define ROUTINE_POINTER(name) ZM_TYPEOF(name) * name;
+    ROUTINES(ROUTINE_POINTER)
+#undef ROUTINE_POINTER
 } clblast_kernel;
+
+/* ---- the library ---- */
 
 static zm_status find_routines(const zm_device *device, clblast_kernel *kernel)
 {
+    static const struct {
+        const char *name;
+        size_t offset;
+    } routines[] = {
+#define ROUTINE(name) {#name, offsetof(clblast_kernel, name)},
+        ROUTINES(ROUTINE)
+#undef ROUTINE
+    };
     void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-    void *sgemm = library ? dlsym(library, "CLBlastSgemm") : NULL;
-    void *batched = sgemm ? dlsym(library, "CLBlastSgemmStridedBatched") : NULL;
-    if (!batched) {
-        const char *reason = dlerror();
-        return zm_fail(&device->log, ZM_ERROR_UNSUPPORTED, "CLBlast is not there: %s",
-                       reason ? reason : LIBRARY);
+    void *address = library;
+    for (size_t i = 0; address && i < sizeof(routines) / sizeof(routines[0]); i++) {
+        address = dlsym(library, routines[i].name);
+        memcpy((char *)kernel + routines[i].offset, &address, sizeof(address));
     }
-    memcpy(&kernel->sgemm, &sgemm, sizeof(sgemm));
-    memcpy(&kernel->batched, &batched, sizeof(batched));
-    return ZM_OK;
+    if (address)
+        return ZM_OK;
+    const char *reason = dlerror();
+    return zm_fail(&device->log, ZM_ERROR_UNSUPPORTED, "CLBlast is not there: %s",
+                   reason ? reason : LIBRARY);
 }
 
 zm_status zm_clblast_kernel_create(zm_device *device, const zm_kernel_desc *desc, zm_kernel **out)
@@ -50,44 +66,143 @@ zm_status zm_clblast_kernel_create(zm_device *device, const zm_kernel_desc *desc
     return ZM_OK;
 }
 
+/* The programs that CLBlast keeps hold on to the context of a device. There is no way to let go of
+ * those of one device only; the others build theirs again. */
 void zm_clblast_kernel_destroy(zm_kernel *kernel)
 {
+    ((clblast_kernel *)kernel)->CLBlastClearCache();
     free(kernel);
 }
 
-static cl_mem memory_of(const zm_dispatch *dispatch, int i)
+/* ---- errors ---- */
+
+/* Those that OpenCL has not, as far as they can come from a product. */
+#define OWN_ERRORS(X)              \
+    X(CLBlastNotImplemented)       \
+    X(CLBlastInvalidMatrixA)       \
+    X(CLBlastInvalidMatrixB)       \
+    X(CLBlastInvalidMatrixC)       \
+    X(CLBlastInvalidDimension)     \
+    X(CLBlastInvalidLeadDimA)      \
+    X(CLBlastInvalidLeadDimB)      \
+    X(CLBlastInvalidLeadDimC)      \
+    X(CLBlastInsufficientMemoryA)  \
+    X(CLBlastInsufficientMemoryB)  \
+    X(CLBlastInsufficientMemoryC)  \
+    X(CLBlastInvalidBatchCount)    \
+    X(CLBlastInvalidLocalMemUsage) \
+    X(CLBlastDatabaseError)        \
+    X(CLBlastUnknownError)         \
+    X(CLBlastUnexpectedError)
+
+static const char *error_name(CLBlastStatusCode code)
 {
-    return ((const zm_opencl_buffer *)dispatch->buffers[i])->memory;
+    switch ((int)code) {
+#define ERROR_NAME(name) \
+    case name: return #name;
+        OWN_ERRORS(ERROR_NAME)
+#undef ERROR_NAME
+    default: return zm_opencl_error_name((cl_int)code);
+    }
 }
 
-/* Both take matrices by rows, x as it is and weight turned. */
-static CLBlastStatusCode call(const clblast_kernel *kernel, const zm_dispatch *dispatch,
-                              cl_command_queue *queue, cl_event *command)
+static zm_status fail(const zm_device *device, CLBlastStatusCode code)
 {
-    zm_sgemm_args a;
-    memcpy(&a, dispatch->args.bytes, sizeof(a));
-    cl_mem x = memory_of(dispatch, 0), weight = memory_of(dispatch, 1),
-           dst = memory_of(dispatch, 2);
-    if (a.batch == 1)
-        return kernel->sgemm(CLBlastLayoutRowMajor, CLBlastTransposeNo, CLBlastTransposeYes, a.m,
-                             a.n, a.k, 1.0f, x, a.x_offset, a.x_stride, weight, a.weight_offset,
-                             a.weight_stride, 0.0f, dst, a.dst_offset, a.dst_stride, queue,
-                             command);
-    return kernel->batched(CLBlastLayoutRowMajor, CLBlastTransposeNo, CLBlastTransposeYes, a.m, a.n,
-                           a.k, 1.0f, x, a.x_offset, a.x_stride, a.x_batch, weight, a.weight_offset,
-                           a.weight_stride, a.weight_batch, 0.0f, dst, a.dst_offset, a.dst_stride,
-                           a.dst_batch, a.batch, queue, command);
+    zm_status status =
+        code == CLBlastInvalidLocalMemUsage ? ZM_ERROR_LIMIT : zm_opencl_status((cl_int)code);
+    return zm_fail(&device->log, status, "%s: CLBlast failed: %s (%d)", device->info.spec,
+                   error_name(code), (int)code);
 }
 
+/* ---- products ---- */
+
+/* One dispatch as CLBlast wants to hear it. */
+typedef struct product {
+    const clblast_kernel *kernel;
+    zm_sgemm_args args;
+    cl_mem x, weight, dst;
+    cl_command_queue queue;
+} product;
+
+static product product_get(const zm_stream *stream, const zm_dispatch *dispatch)
+{
+    cl_mem memory[3];
+    for (size_t i = 0; i < 3; i++)
+        memory[i] = ((const zm_opencl_buffer *)dispatch->buffers[i])->memory;
+    product p = {
+        .kernel = (const clblast_kernel *)dispatch->kernel,
+        .x = memory[0],
+        .weight = memory[1],
+        .dst = memory[2],
+        .queue = ((const zm_opencl_stream *)stream)->queue,
+    };
+    memcpy(&p.args, dispatch->args.bytes, sizeof(p.args));
+    return p;
+}
+
+/* What are rows here are columns there: dst^T = weight x^T. The other way round CLBlast would turn
+ * dst, too, in memory of its own. */
+static CLBlastStatusCode multiply_one(product *p, size_t i, cl_event *command)
+{
+    const zm_sgemm_args *a = &p->args;
+    return p->kernel->CLBlastSgemm(
+        CLBlastLayoutColMajor, CLBlastTransposeYes, CLBlastTransposeNo, a->n, a->m, a->k, 1.0f,
+        p->weight, a->weight_offset + i * a->weight_batch, a->weight_stride, p->x,
+        a->x_offset + i * a->x_batch, a->x_stride, 0.0f, p->dst, a->dst_offset + i * a->dst_batch,
+        a->dst_stride, &p->queue, command);
+}
+
+static CLBlastStatusCode multiply_batch(product *p, cl_event *command)
+{
+    const zm_sgemm_args *a = &p->args;
+    return p->kernel->CLBlastSgemmStridedBatched(
+        CLBlastLayoutColMajor, CLBlastTransposeYes, CLBlastTransposeNo, a->n, a->m, a->k, 1.0f,
+        p->weight, 0, a->weight_stride, a->weight_batch, p->x, 0, a->x_stride, a->x_batch, 0.0f,
+        p->dst, 0, a->dst_stride, a->dst_batch, a->batch, &p->queue, command);
+}
+
+static bool is_packed(uint32_t offset, uint32_t step, uint32_t rows, uint32_t stride, uint32_t cols)
+{
+    return offset == 0 && stride == cols && step == (uint64_t)rows * cols;
+}
+
+/* Where CLBlast makes no copy of the matrices of a batch, it forgets their offset and the gaps
+ * between them: wrong numbers without an error (1.5.3). */
+static bool is_safe_batch(const zm_sgemm_args *a)
+{
+    return is_packed(a->x_offset, a->x_batch, a->m, a->x_stride, a->k) &&
+           is_packed(a->weight_offset, a->weight_batch, a->n, a->weight_stride, a->k) &&
+           is_packed(a->dst_offset, a->dst_batch, a->m, a->dst_stride, a->n);
+}
+
+/* command, if not NULL: the last one of what is enqueued. */
+static CLBlastStatusCode multiply(product *p, cl_event *command)
+{
+    const zm_sgemm_args *a = &p->args;
+    CLBlastStatusCode code = CLBlastSuccess;
+    if (a->batch > 1 && is_safe_batch(a))
+        return multiply_batch(p, command);
+    for (size_t i = 0; i < a->batch && code == CLBlastSuccess; i++)
+        code = multiply_one(p, i, i + 1 == a->batch ? command : NULL);
+    return code;
+}
+
+/* CLBlast says which command was its last one; the first one comes after a marker. */
 zm_status zm_clblast_dispatch(zm_stream *stream, const zm_dispatch *dispatch, zm_event *event)
 {
-    cl_event command = NULL;
-    CLBlastStatusCode code = call((const clblast_kernel *)dispatch->kernel, dispatch,
-                                  &((zm_opencl_stream *)stream)->queue, event ? &command : NULL);
-    if (code != CLBlastSuccess)
-        return zm_fail(&stream->device->log, ZM_ERROR_DEVICE, "%s: CLBlast failed: %s (%d)",
-                       stream->device->info.spec, zm_opencl_error_name(code), (int)code);
-    if (event)
-        zm_opencl_event_set(event, stream, command);
-    return ZM_OK;
+    const zm_device *device = stream->device;
+    const zm_opencl_fns *cl = &((const zm_opencl_device *)device)->cl;
+    product p = product_get(stream, dispatch);
+    cl_event before = NULL, last = NULL;
+    if (event) {
+        cl_int error = cl->clEnqueueMarkerWithWaitList(p.queue, 0, NULL, &before);
+        if (error != CL_SUCCESS)
+            return zm_opencl_check(device, error, "clEnqueueMarkerWithWaitList");
+    }
+    CLBlastStatusCode code = multiply(&p, event ? &last : NULL);
+    if (code == CLBlastSuccess && event)
+        zm_opencl_event_set_span(event, stream, before, last);
+    else if (before)
+        cl->clReleaseEvent(before);
+    return code == CLBlastSuccess ? ZM_OK : fail(device, code);
 }

@@ -29,6 +29,7 @@ typedef struct zm_opencl_stream {
 typedef struct zm_opencl_event {
     zm_event base;
     cl_event event;
+    cl_event before; /* NULL, or what ended when the work began whose last command event is */
 } zm_opencl_event;
 
 typedef struct zm_opencl_kernel {
@@ -62,6 +63,9 @@ void zm_opencl_program_destroy(zm_opencl_device *device, zm_opencl_kernel *kerne
 
 /* Takes over a cl_event; the event then marks that command. */
 void zm_opencl_event_set(zm_event *event, const zm_stream *stream, cl_event command);
+/* The same for several commands in a row: their times begin where those of before end. */
+void zm_opencl_event_set_span(zm_event *event, const zm_stream *stream, cl_event before,
+                              cl_event command);
 
 zm_status zm_opencl_buffer_create(zm_device *device, const zm_buffer_params *params,
                                   zm_buffer **out);

@@ -18,6 +18,7 @@ typedef struct recipe {
     char options[MAX_OPTIONS];
     char *source;
     size_t size;
+    const zm_shader_module *module; /* goes before the source; NULL = there is none */
 } recipe;
 
 /* ---- what the compiler says ---- */
@@ -92,29 +93,15 @@ static zm_status build_source(const recipe *r, zm_opencl_kernel *out)
     return ZM_OK;
 }
 
-/* What was compiled ahead of time for just these options. Sources in a folder of the developer's go
- * before it. */
-static const zm_shader_module *find_module(const recipe *r)
-{
-    const zm_kernel_desc *desc = r->desc;
-    if (desc->family != ZM_FAMILY_GPU || r->device->base.shader_dir)
-        return NULL;
-    for (size_t i = 0; i < zm_shader_module_count; i++)
-        if (strcmp(zm_shader_modules[i].name, desc->name) == 0 &&
-            strcmp(zm_shader_modules[i].options, desc->options) == 0)
-            return &zm_shader_modules[i];
-    return NULL;
-}
-
 /* False: there is none, or the driver refuses it; the source will do. */
 static bool from_module(const recipe *r, zm_opencl_kernel *out)
 {
     const zm_opencl_fns *cl = &r->device->cl;
-    const zm_shader_module *module = r->device->create_il ? find_module(r) : NULL;
     cl_int error = CL_SUCCESS;
-    if (!module)
+    if (!r->module)
         return false;
-    out->program = r->device->create_il(r->device->context, module->words, module->size, &error);
+    out->program =
+        r->device->create_il(r->device->context, r->module->words, r->module->size, &error);
     if (error != CL_SUCCESS)
         out->program = NULL;
     else
@@ -170,6 +157,20 @@ static bool from_cache(const recipe *r, zm_opencl_kernel *out)
     return built;
 }
 
+/* What was compiled ahead of time for just these options. Sources in a folder of the developer's go
+ * before it. */
+static const zm_shader_module *find_module(const recipe *r)
+{
+    const zm_kernel_desc *desc = r->desc;
+    if (!r->device->create_il || desc->family != ZM_FAMILY_GPU || r->device->base.shader_dir)
+        return NULL;
+    for (size_t i = 0; i < zm_shader_module_count; i++)
+        if (strcmp(zm_shader_modules[i].name, desc->name) == 0 &&
+            strcmp(zm_shader_modules[i].options, desc->options) == 0)
+            return &zm_shader_modules[i];
+    return NULL;
+}
+
 static zm_status prepare(recipe *r, zm_cache_key *key)
 {
     int length = snprintf(r->options, sizeof(r->options), "-cl-std=CL1.2 %s", r->desc->options);
@@ -177,9 +178,13 @@ static zm_status prepare(recipe *r, zm_cache_key *key)
         return zm_fail(&r->device->base.log, ZM_ERROR_LIMIT,
                        "kernel %s: over %d characters of options", r->desc->name, MAX_OPTIONS);
     zm_status status = zm_opencl_source(&r->device->base, r->desc, &r->source, &r->size);
-    if (status == ZM_OK)
-        zm_cache_key_make(&r->device->base, r->desc, r->options, r->source, r->size, key);
-    return status;
+    if (status != ZM_OK)
+        return status;
+    r->module = find_module(r);
+    zm_cache_key_make(&r->device->base, r->desc, r->options,
+                      r->module ? (const char *)r->module->words : r->source,
+                      r->module ? r->module->size : r->size, key);
+    return ZM_OK;
 }
 
 zm_status zm_opencl_program_create(zm_opencl_device *device, const zm_kernel_desc *desc,

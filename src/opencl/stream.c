@@ -86,22 +86,35 @@ zm_status zm_opencl_event_create(zm_device *device, zm_event **out)
     return ZM_OK;
 }
 
+static void release_commands(zm_opencl_event *event)
+{
+    const zm_opencl_fns *cl = functions(event->base.device);
+    if (event->event)
+        cl->clReleaseEvent(event->event);
+    if (event->before)
+        cl->clReleaseEvent(event->before);
+}
+
 void zm_opencl_event_destroy(zm_event *event)
 {
-    cl_event command = ((zm_opencl_event *)event)->event;
-    if (command)
-        functions(event->device)->clReleaseEvent(command);
+    release_commands((zm_opencl_event *)event);
     free(event);
+}
+
+void zm_opencl_event_set_span(zm_event *event, const zm_stream *stream, cl_event before,
+                              cl_event command)
+{
+    zm_opencl_event *opencl = (zm_opencl_event *)event;
+    release_commands(opencl);
+    opencl->event = command;
+    opencl->before = before;
+    event->marked = true;
+    event->timestamps = stream->timestamps;
 }
 
 void zm_opencl_event_set(zm_event *event, const zm_stream *stream, cl_event command)
 {
-    zm_opencl_event *opencl = (zm_opencl_event *)event;
-    if (opencl->event)
-        functions(event->device)->clReleaseEvent(opencl->event);
-    opencl->event = command;
-    event->marked = true;
-    event->timestamps = stream->timestamps;
+    zm_opencl_event_set_span(event, stream, NULL, command);
 }
 
 zm_status zm_opencl_event_mark(zm_event *event, zm_stream *stream)
@@ -131,9 +144,11 @@ zm_status zm_opencl_event_times(zm_event *event, uint64_t *start_ns, uint64_t *e
         return status;
     const zm_opencl_fns *cl = functions(event->device);
     cl_event command = ((zm_opencl_event *)event)->event;
+    cl_event before = ((zm_opencl_event *)event)->before;
     cl_ulong start = 0, end = 0;
-    cl_int error = cl->clGetEventProfilingInfo(command, CL_PROFILING_COMMAND_START, sizeof(start),
-                                               &start, NULL);
+    cl_int error = cl->clGetEventProfilingInfo(
+        before ? before : command, before ? CL_PROFILING_COMMAND_END : CL_PROFILING_COMMAND_START,
+        sizeof(start), &start, NULL);
     if (error == CL_SUCCESS)
         error =
             cl->clGetEventProfilingInfo(command, CL_PROFILING_COMMAND_END, sizeof(end), &end, NULL);

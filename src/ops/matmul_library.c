@@ -26,10 +26,35 @@ static const char *extra_of(const zm_matmul_params *p)
     return NULL;
 }
 
+static uint64_t end_of(uint64_t offset, uint64_t batch, uint64_t step, uint64_t rows,
+                       uint64_t stride, uint64_t cols)
+{
+    return offset + (batch - 1) * step + (rows - 1) * stride + cols;
+}
+
+/* Sides that are no more than the largest tile longer. */
+static uint64_t copy_of(uint64_t rows, uint64_t cols)
+{
+    return (rows + 255) * (cols + 255);
+}
+
+/* CLBlast counts the elements of buffers in int, and those of the copies that it makes in one piece
+ * of memory, with sides rounded up to its tiles. */
+static bool fits_int(const struct zm_matmul_args *a)
+{
+    uint64_t copies = copy_of(a->m, a->k) + copy_of(a->n, a->k) + copy_of(a->m, a->n);
+    return end_of(a->x_offset, a->batch, a->x_batch, a->m, a->x_stride, a->k) <= INT32_MAX &&
+           end_of(a->weight_offset, a->batch, a->weight_batch, a->n, a->weight_stride, a->k) <=
+               INT32_MAX &&
+           end_of(a->dst_offset, a->batch, a->dst_batch, a->m, a->dst_stride, a->n) <= INT32_MAX &&
+           copies <= INT32_MAX / a->batch;
+}
+
 zm_status zm_clblast_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
 {
     const zm_matmul_params *p = params;
     const char *extra = extra_of(p);
+    const struct zm_matmul_args args = zm_matmul_args_get(device, p);
     if (device->info.backend != ZM_BACKEND_OPENCL)
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "CLBlast runs on OpenCL devices");
     if (p->x.dtype != ZM_F32 || p->weight.dtype != ZM_F32)
@@ -39,6 +64,8 @@ zm_status zm_clblast_accepts(const zm_device *device, const void *params, zm_ref
                          p->weight.panel);
     if (extra)
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "%s besides the product", extra);
+    if (!fits_int(&args))
+        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "elements beyond the reach of an int");
     return ZM_OK;
 }
 

@@ -23,6 +23,12 @@ static bool family_suits(const zm_device *device, zm_kernel_family family)
     return family == zm_family_get(device);
 }
 
+/* What is not ours is there to be measured against: it runs where it is forced, never unasked. */
+static bool is_library(const zm_candidate *candidate)
+{
+    return candidate->family == ZM_FAMILY_LIBRARY;
+}
+
 static zm_status candidate_accepts(const zm_call *call, zm_refusal *refusal)
 {
     const zm_candidate *candidate = call->candidate;
@@ -54,7 +60,7 @@ zm_kernel_family zm_layout_family(const zm_device *device, const zm_op *const *o
 {
     for (size_t i = 0; i < count; i++) {
         const zm_candidate *forced = zm_op_forced(device, ops[i]);
-        if (forced)
+        if (forced && !is_library(forced)) /* which has no layouts of its own */
             return forced->family;
     }
     return zm_family_get(device);
@@ -132,7 +138,8 @@ static zm_status plan_first(zm_call *call, zm_plan *plan)
         zm_refusal refusal;
         bool suited = i < op->candidate_count;
         call->candidate = &op->candidates[i % op->candidate_count];
-        if (family_suits(call->device, call->candidate->family) != suited)
+        if (family_suits(call->device, call->candidate->family) != suited ||
+            is_library(call->candidate))
             continue;
         zm_status status = candidate_accepts(call, &refusal);
         if (status == ZM_OK) {
