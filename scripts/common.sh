@@ -5,6 +5,7 @@
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export ZEROMEAN_MODELS_DIR=${ZEROMEAN_MODELS_DIR:-$ROOT/models}
 export ZEROMEAN_TEST_SPEECH=${ZEROMEAN_TEST_SPEECH:-/usr/share/pocketsphinx/test/data/librivox}
+export ZEROMEAN_TEST_ONNX=${ZEROMEAN_TEST_ONNX:-$ROOT/build/onnx}
 
 fail() {
     printf '%s: %s\n' "$(basename "$0")" "$*" >&2
@@ -41,4 +42,23 @@ build() {
     fi
     tail -n 40 "$log" >&2
     return 1
+}
+
+# or_fail WHAT COMMAND...: runs it; if it fails, its last line is the reason.
+or_fail() {
+    local what=$1 said
+    shift
+    said=$("$@" 2>&1 >/dev/null </dev/null) || fail "$what: $(tail -n 1 <<<"$said")"
+}
+
+# make_venv FOLDER CHECK PACKAGE...: Python with these packages, unless it is there and runs CHECK.
+# Needs the network.
+make_venv() {
+    local folder=$1 check=$2
+    shift 2
+    ! "$folder/bin/python" -c "$check" 2>/dev/null || return 0
+    [ -x "$folder/bin/pip" ] || rm -rf "$folder"
+    or_fail "cannot make $folder" python3 -m venv "$folder"
+    or_fail "cannot install $* (is there a network?)" \
+        "$folder/bin/pip" install --quiet --disable-pip-version-check "$@"
 }
