@@ -109,7 +109,7 @@ static zm_status plan_forced(zm_call *call, const char *name, zm_plan *plan)
         return zm_fail(log, status, "%s: the forced kernel %s can't do it: %s", op, name,
                        refusal.reason);
     status = plan_candidate(call, plan);
-    if (is_no_kernel(status) && status != ZM_ERROR_LIMIT) /* which has been said */
+    if (is_no_kernel(status))
         return zm_fail(log, status, "%s: the forced kernel %s could not be built", op, name);
     return status;
 }
