@@ -8,13 +8,18 @@
 
 #define ZM_SGEMM "sgemm"
 
-/* Buffers x [m][k], weight [n][k], dst [m][n], a batch of each; offsets, strides between rows and
- * steps between matrices count elements. */
+/* Where the matrices of a batch lie in a buffer, in elements. */
+typedef struct zm_sgemm_matrix {
+    uint32_t rows, cols;
+    uint32_t offset; /* of the first one */
+    uint32_t stride; /* from row to row */
+    uint32_t step;   /* from matrix to matrix */
+} zm_sgemm_matrix;
+
+/* Buffers x [m][k], weight [n][k], dst [m][n]. */
 typedef struct zm_sgemm_args {
-    uint32_t m, n, k, batch;
-    uint32_t x_offset, x_stride, x_batch;
-    uint32_t weight_offset, weight_stride, weight_batch;
-    uint32_t dst_offset, dst_stride, dst_batch;
+    uint32_t batch;
+    zm_sgemm_matrix x, weight, dst;
 } zm_sgemm_args;
 
 #endif

@@ -27,21 +27,14 @@ typedef struct clblast_kernel {
 
 static zm_status find_routines(const zm_device *device, clblast_kernel *kernel)
 {
-    static const struct {
-        const char *name;
-        size_t offset;
-    } routines[] = {
+    static const zm_library_function routines[] = {
 #define ROUTINE(name) {#name, offsetof(clblast_kernel, name)},
         ROUTINES(ROUTINE)
 #undef ROUTINE
     };
     void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-    void *address = library;
-    for (size_t i = 0; address && i < sizeof(routines) / sizeof(routines[0]); i++) {
-        address = dlsym(library, routines[i].name);
-        memcpy((char *)kernel + routines[i].offset, &address, sizeof(address));
-    }
-    if (address)
+    size_t count = sizeof(routines) / sizeof(routines[0]);
+    if (library && !zm_library_find(library, NULL, routines, count, kernel))
         return ZM_OK;
     const char *reason = dlerror();
     return zm_fail(&device->log, ZM_ERROR_UNSUPPORTED, "CLBlast is not there: %s",
@@ -144,35 +137,33 @@ static product product_get(const zm_stream *stream, const zm_dispatch *dispatch)
  * dst, too, in memory of its own. */
 static CLBlastStatusCode multiply_one(product *p, size_t i, cl_event *command)
 {
-    const zm_sgemm_args *a = &p->args;
-    return p->kernel->CLBlastSgemm(
-        CLBlastLayoutColMajor, CLBlastTransposeYes, CLBlastTransposeNo, a->n, a->m, a->k, 1.0f,
-        p->weight, a->weight_offset + i * a->weight_batch, a->weight_stride, p->x,
-        a->x_offset + i * a->x_batch, a->x_stride, 0.0f, p->dst, a->dst_offset + i * a->dst_batch,
-        a->dst_stride, &p->queue, command);
+    const zm_sgemm_matrix *x = &p->args.x, *weight = &p->args.weight, *dst = &p->args.dst;
+    return p->kernel->CLBlastSgemm(CLBlastLayoutColMajor, CLBlastTransposeYes, CLBlastTransposeNo,
+                                   dst->cols, dst->rows, x->cols, 1.0f, p->weight,
+                                   weight->offset + i * weight->step, weight->stride, p->x,
+                                   x->offset + i * x->step, x->stride, 0.0f, p->dst,
+                                   dst->offset + i * dst->step, dst->stride, &p->queue, command);
 }
 
 static CLBlastStatusCode multiply_batch(product *p, cl_event *command)
 {
-    const zm_sgemm_args *a = &p->args;
+    const zm_sgemm_matrix *x = &p->args.x, *weight = &p->args.weight, *dst = &p->args.dst;
     return p->kernel->CLBlastSgemmStridedBatched(
-        CLBlastLayoutColMajor, CLBlastTransposeYes, CLBlastTransposeNo, a->n, a->m, a->k, 1.0f,
-        p->weight, 0, a->weight_stride, a->weight_batch, p->x, 0, a->x_stride, a->x_batch, 0.0f,
-        p->dst, 0, a->dst_stride, a->dst_batch, a->batch, &p->queue, command);
+        CLBlastLayoutColMajor, CLBlastTransposeYes, CLBlastTransposeNo, dst->cols, dst->rows,
+        x->cols, 1.0f, p->weight, 0, weight->stride, weight->step, p->x, 0, x->stride, x->step,
+        0.0f, p->dst, 0, dst->stride, dst->step, p->args.batch, &p->queue, command);
 }
 
-static bool is_packed(uint32_t offset, uint32_t step, uint32_t rows, uint32_t stride, uint32_t cols)
+static bool is_packed(const zm_sgemm_matrix *m)
 {
-    return offset == 0 && stride == cols && step == (uint64_t)rows * cols;
+    return m->offset == 0 && m->stride == m->cols && m->step == (uint64_t)m->rows * m->cols;
 }
 
 /* Where CLBlast makes no copy of the matrices of a batch, it forgets their offset and the gaps
  * between them: wrong numbers without an error (1.5.3). */
 static bool is_safe_batch(const zm_sgemm_args *a)
 {
-    return is_packed(a->x_offset, a->x_batch, a->m, a->x_stride, a->k) &&
-           is_packed(a->weight_offset, a->weight_batch, a->n, a->weight_stride, a->k) &&
-           is_packed(a->dst_offset, a->dst_batch, a->m, a->dst_stride, a->n);
+    return is_packed(&a->x) && is_packed(&a->weight) && is_packed(&a->dst);
 }
 
 /* command, if not NULL: the last one of what is enqueued. */

@@ -338,8 +338,6 @@ static void opencl_close(zm_device *device)
     free(opencl);
 }
 
-/* ISO C has no conversion between object and function pointers; POSIX promises that the bits are
- * the same. */
 static void find_create_il(zm_opencl_device *device)
 {
     void *address = device->cl.clGetExtensionFunctionAddressForPlatform(device->platform,

@@ -22,17 +22,23 @@ static const zm_opencl_candidate search[] = {
 
 const zm_opencl_fns *zm_opencl_shim;
 
-typedef void *(*symbol_fn)(const char *name);
 typedef void (*enable_fn)(void);
 
 /* ISO C has no conversion between object and function pointers; POSIX promises that the bits are
  * the same. */
-static void *find_symbol(void *library, symbol_fn symbol, const char *name)
+const char *zm_library_find(void *library, zm_symbol_fn symbol,
+                            const zm_library_function *functions, size_t count, void *table)
 {
-    return symbol ? symbol(name) : dlsym(library, name);
+    for (size_t i = 0; i < count; i++) {
+        void *address = symbol ? symbol(functions[i].name) : dlsym(library, functions[i].name);
+        if (!address)
+            return functions[i].name;
+        memcpy((char *)table + functions[i].offset, &address, sizeof(address));
+    }
+    return NULL;
 }
 
-static bool pixel_symbols(void *library, symbol_fn *symbol)
+static bool pixel_symbols(void *library, zm_symbol_fn *symbol)
 {
     void *enable_address = dlsym(library, "enableOpenCL");
     void *symbol_address = dlsym(library, "loadOpenCLPointer");
@@ -54,29 +60,20 @@ static bool load_library(const zm_opencl_candidate *candidate, const zm_log *log
         zm_logf(log, ZM_LOG_DEBUG, "opencl: %s", reason ? reason : candidate->path);
         return false;
     }
-    symbol_fn symbol = NULL;
+    zm_symbol_fn symbol = NULL;
     if (candidate->pixel && !pixel_symbols(library, &symbol)) {
         zm_logf(log, ZM_LOG_INFO, "opencl: %s has no loadOpenCLPointer; skipped", candidate->path);
         return false;
     }
-    static const struct {
-        const char *name;
-        size_t offset;
-    } functions[] = {
+    static const zm_library_function functions[] = {
 #define FUNCTION(name) {#name, offsetof(zm_opencl_fns, name)},
         ZM_OPENCL_FUNCTIONS(FUNCTION)
 #undef FUNCTION
     };
-    for (size_t i = 0; i < COUNT(functions); i++) {
-        void *address = find_symbol(library, symbol, functions[i].name);
-        if (!address) {
-            zm_logf(log, ZM_LOG_INFO, "opencl: %s has no %s; skipped", candidate->path,
-                    functions[i].name);
-            return false;
-        }
-        memcpy((char *)out + functions[i].offset, &address, sizeof(address));
-    }
-    return true;
+    const char *missing = zm_library_find(library, symbol, functions, COUNT(functions), out);
+    if (missing)
+        zm_logf(log, ZM_LOG_INFO, "opencl: %s has no %s; skipped", candidate->path, missing);
+    return !missing;
 }
 
 bool zm_opencl_load_from(const zm_opencl_candidate *candidates, size_t count, const zm_log *log,

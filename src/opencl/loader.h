@@ -57,6 +57,19 @@ typedef struct zm_opencl_fns {
 typedef cl_program(CL_API_CALL *zm_opencl_create_il_fn)(cl_context context, const void *words,
                                                         size_t size, cl_int *error);
 
+/* A function of a library, and where in a table its pointer belongs. */
+typedef struct zm_library_function {
+    const char *name;
+    size_t offset;
+} zm_library_function;
+
+typedef void *(*zm_symbol_fn)(const char *name);
+
+/* Fills a table in, by symbol or, if that is NULL, by dlsym. The first function that is missing;
+ * NULL = none is. */
+const char *zm_library_find(void *library, zm_symbol_fn symbol,
+                            const zm_library_function *functions, size_t count, void *table);
+
 /* Where to look for the library. */
 typedef struct zm_opencl_candidate {
     const char *path;

@@ -93,10 +93,21 @@ static zm_status build_source(const recipe *r, zm_opencl_kernel *out)
     return ZM_OK;
 }
 
+/* The kernel of a program that was not made from source here. */
+static cl_int build_kernel(const recipe *r, const char *options, zm_opencl_kernel *out)
+{
+    const zm_opencl_fns *cl = &r->device->cl;
+    cl_int error = cl->clBuildProgram(out->program, 1, &r->device->id, options, NULL, NULL);
+    if (error == CL_SUCCESS)
+        out->kernel = cl->clCreateKernel(out->program, r->desc->name, &error);
+    if (error != CL_SUCCESS)
+        out->kernel = NULL;
+    return error;
+}
+
 /* False: there is none, or the driver refuses it; the source will do. */
 static bool from_module(const recipe *r, zm_opencl_kernel *out)
 {
-    const zm_opencl_fns *cl = &r->device->cl;
     cl_int error = CL_SUCCESS;
     if (!r->module)
         return false;
@@ -105,13 +116,9 @@ static bool from_module(const recipe *r, zm_opencl_kernel *out)
     if (error != CL_SUCCESS)
         out->program = NULL;
     else
-        error = cl->clBuildProgram(out->program, 1, &r->device->id, "", NULL, NULL);
-    if (error == CL_SUCCESS)
-        out->kernel = cl->clCreateKernel(out->program, r->desc->name, &error);
-    if (error != CL_SUCCESS) {
-        out->kernel = NULL;
+        error = build_kernel(r, "", out);
+    if (error != CL_SUCCESS)
         zm_opencl_program_destroy(r->device, out);
-    }
     zm_logf(&r->device->base.log, error == CL_SUCCESS ? ZM_LOG_DEBUG : ZM_LOG_INFO,
             "kernel %s [%s]: %s", r->desc->name, r->options,
             error == CL_SUCCESS ? "made from SPIR-V" : "the driver refuses its SPIR-V");
@@ -130,14 +137,7 @@ static bool build_binary(const recipe *r, const unsigned char *binary, size_t si
         out->program = NULL;
         return false;
     }
-    if (binary_status == CL_SUCCESS)
-        error = cl->clBuildProgram(out->program, 1, &r->device->id, r->options, NULL, NULL);
-    if (binary_status != CL_SUCCESS || error != CL_SUCCESS)
-        return false;
-    out->kernel = cl->clCreateKernel(out->program, r->desc->name, &error);
-    if (error != CL_SUCCESS)
-        out->kernel = NULL;
-    return error == CL_SUCCESS;
+    return binary_status == CL_SUCCESS && build_kernel(r, r->options, out) == CL_SUCCESS;
 }
 
 static bool from_cache(const recipe *r, zm_opencl_kernel *out)

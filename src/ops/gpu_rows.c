@@ -49,15 +49,13 @@ uint32_t zm_gpu_call_items(const zm_call *call, uint32_t wanted)
     return zm_gpu_items(call->device, wanted < call->most_items ? wanted : call->most_items);
 }
 
-#define LEAST_ITEMS 16
-
 zm_status zm_gpu_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
 {
     (void)params;
-    if (zm_gpu_items(device, LEAST_ITEMS) == LEAST_ITEMS)
+    if (zm_gpu_items(device, ZM_LEAST_ITEMS) == ZM_LEAST_ITEMS)
         return ZM_OK;
     return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "work-groups of %d items are over the limit",
-                     LEAST_ITEMS);
+                     ZM_LEAST_ITEMS);
 }
 
 void zm_gpu_options_items(zm_options *options, const zm_device *device, uint32_t items)

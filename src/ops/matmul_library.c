@@ -26,35 +26,48 @@ static const char *extra_of(const zm_matmul_params *p)
     return NULL;
 }
 
-static uint64_t end_of(uint64_t offset, uint64_t batch, uint64_t step, uint64_t rows,
-                       uint64_t stride, uint64_t cols)
+static zm_sgemm_args sgemm_args(const zm_device *device, const zm_matmul_params *p)
 {
-    return offset + (batch - 1) * step + (rows - 1) * stride + cols;
+    const struct zm_matmul_args a = zm_matmul_args_get(device, p);
+    return (zm_sgemm_args){
+        .batch = a.batch,
+        .x = {a.m, a.k, a.x_offset, a.x_stride, a.x_batch},
+        .weight = {a.n, a.k, a.weight_offset, a.weight_stride, a.weight_batch},
+        .dst = {a.m, a.n, a.dst_offset, a.dst_stride, a.dst_batch},
+    };
+}
+
+static uint64_t end_of(const zm_sgemm_matrix *m, uint32_t batch)
+{
+    return m->offset + (uint64_t)(batch - 1) * m->step + (uint64_t)(m->rows - 1) * m->stride +
+           m->cols;
 }
 
 /* Sides that are no more than the largest tile longer. */
-static uint64_t copy_of(uint64_t rows, uint64_t cols)
+static uint64_t copy_of(const zm_sgemm_matrix *m)
 {
-    return (rows + 255) * (cols + 255);
+    return ((uint64_t)m->rows + 255) * ((uint64_t)m->cols + 255);
 }
 
 /* CLBlast counts the elements of buffers in int, and those of the copies that it makes in one piece
  * of memory, with sides rounded up to its tiles. */
-static bool fits_int(const struct zm_matmul_args *a)
+static bool fits_int(const zm_sgemm_args *a)
 {
-    uint64_t copies = copy_of(a->m, a->k) + copy_of(a->n, a->k) + copy_of(a->m, a->n);
-    return end_of(a->x_offset, a->batch, a->x_batch, a->m, a->x_stride, a->k) <= INT32_MAX &&
-           end_of(a->weight_offset, a->batch, a->weight_batch, a->n, a->weight_stride, a->k) <=
-               INT32_MAX &&
-           end_of(a->dst_offset, a->batch, a->dst_batch, a->m, a->dst_stride, a->n) <= INT32_MAX &&
-           copies <= INT32_MAX / a->batch;
+    const zm_sgemm_matrix *const matrices[] = {&a->x, &a->weight, &a->dst};
+    uint64_t copies = 0;
+    for (size_t i = 0; i < ZM_COUNT(matrices); i++) {
+        if (end_of(matrices[i], a->batch) > INT32_MAX)
+            return false;
+        copies += copy_of(matrices[i]);
+    }
+    return copies <= INT32_MAX / a->batch;
 }
 
 zm_status zm_clblast_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
 {
     const zm_matmul_params *p = params;
     const char *extra = extra_of(p);
-    const struct zm_matmul_args args = zm_matmul_args_get(device, p);
+    const zm_sgemm_args args = sgemm_args(device, p);
     if (device->info.backend != ZM_BACKEND_OPENCL)
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "CLBlast runs on OpenCL devices");
     if (p->x.dtype != ZM_F32 || p->weight.dtype != ZM_F32)
@@ -72,22 +85,7 @@ zm_status zm_clblast_accepts(const zm_device *device, const void *params, zm_ref
 zm_status zm_clblast_plan(const zm_call *call, zm_plan *plan)
 {
     const zm_matmul_params *p = call->params;
-    const struct zm_matmul_args m = zm_matmul_args_get(call->device, p);
-    const zm_sgemm_args args = {
-        .m = m.m,
-        .n = m.n,
-        .k = m.k,
-        .batch = m.batch,
-        .x_offset = m.x_offset,
-        .x_stride = m.x_stride,
-        .x_batch = m.x_batch,
-        .weight_offset = m.weight_offset,
-        .weight_stride = m.weight_stride,
-        .weight_batch = m.weight_batch,
-        .dst_offset = m.dst_offset,
-        .dst_stride = m.dst_stride,
-        .dst_batch = m.dst_batch,
-    };
+    const zm_sgemm_args args = sgemm_args(call->device, p);
     const zm_launch launch = {
         .buffers = {p->x.buffer, p->weight.buffer, p->dst.buffer},
         .buffer_count = 3,

@@ -79,14 +79,12 @@ static void plan_clear(zm_plan *plan)
     plan->scratch_bytes = 0;
 }
 
-#define LEAST_ITEMS 16
-
 /* A kernel's own limit can be under the device's, and only the built kernel tells. */
 static zm_status plan_candidate(zm_call *call, zm_plan *plan)
 {
     call->most_items = call->device->info.limits.max_work_group;
     zm_status status = call->candidate->plan(call, plan);
-    while (status == ZM_ERROR_LIMIT && call->most_items > LEAST_ITEMS) {
+    while (status == ZM_ERROR_LIMIT && call->most_items > ZM_LEAST_ITEMS) {
         call->most_items /= 2;
         plan_clear(plan);
         status = call->candidate->plan(call, plan);

@@ -32,6 +32,9 @@ zm_status zm_refuse(zm_refusal *refusal, zm_status status, const char *format, .
 typedef struct zm_op zm_op;
 typedef struct zm_candidate zm_candidate;
 
+/* Work-items of a work-group that every kernel is content with. */
+#define ZM_LEAST_ITEMS 16
+
 /* What a candidate plans for; params have passed the op's check. */
 typedef struct zm_call {
     zm_device *device;
