@@ -45,8 +45,11 @@ static void inner_tile(__global const act_t *x, __global const weight_t *weight,
         tile_x_t *rows[ROWS];
         tile_rows(x + k0, (size_t)a->stride * a->channels, row, a->dst_rows - 1, k, copy, rows);
         float16 acc[ROWS][2];
+        struct ahead ahead = {(size_t)(rows[0] + K_BLOCK),
+                              (size_t)a->stride * a->channels * sizeof(tile_x_t),
+                              (size_t)weight + PAGE};
         clear_sums(acc);
-        product(rows, weight, k, acc);
+        product(rows, weight, k, ahead, acc);
         keep_sums(acc, k0 == 0, sums);
     }
 }

@@ -16,6 +16,20 @@
 TILE_PRODUCT(product_stored, tile_x_t, __global const weight_t, LOAD_WEIGHT16)
 TILE_PRODUCT(product_unpacked, tile_x_t, const float, LOAD16_1)
 
+/* The tile at row `next`, at some step of k: the tile after it reads the rows below, or the first
+ * ones of the next block. */
+static struct ahead ahead_of(__global const act_t *x, __global const weight_t *block, uint first,
+                             uint next, uint end, size_t stride)
+{
+    uint tile = (next - first) / ROWS;
+    bool is_last = next + ROWS >= end;
+    if (is_last && tile == 0)
+        return (struct ahead){(size_t)x, 0, (size_t)block + PAGE};
+    size_t below = (next + ROWS) * stride, again = first * stride + K_BLOCK;
+    return (struct ahead){(size_t)(x + (is_last ? again : below)), stride * sizeof(act_t),
+                          weights_ahead(block, tile)};
+}
+
 static void panel_rows(__global const act_t *x, __global const weight_t *panel,
                        const struct epilogue *e, const struct zm_matmul_args *a)
 {
@@ -33,11 +47,12 @@ static void panel_rows(__global const act_t *x, __global const weight_t *panel,
             tile_x_t *row[ROWS];
             tile_rows(x + k0, a->x_stride, next, a->m - 1, k, copy, row);
             float16 acc[ROWS][2];
+            struct ahead ahead = ahead_of(x + k0, panel, first, next, end, a->x_stride);
             clear_sums(acc);
             if (unpacks)
-                product_unpacked(row, unpacked, k, acc);
+                product_unpacked(row, unpacked, k, ahead, acc);
             else
-                product_stored(row, panel, k, acc);
+                product_stored(row, panel, k, ahead, acc);
             keep_sums(acc, k0 == 0, sum);
             if (k0 + k == a->k)
                 finish_rows(e, a, next, min(next + ROWS, end), sum);

@@ -6,8 +6,8 @@
  *   sums                            0           1           2           3           0
  *
  * One work-item (group 0) reads the panels of row_block groups of 32 outputs from beginning to end,
- * as memory likes it best. Four steps of k go to separate sums, so that the adds of one do not wait
- * for those of the other. */
+ * as memory likes it best, and asks for what lies a page ahead. Four steps of k go to separate
+ * sums, so that the adds of one do not wait for those of the other. */
 #include "args.h"
 #define ROWS 4
 #include "epilogue.clh"
@@ -19,6 +19,9 @@ static void panel_product(__global const act_t *x, __global const weight_t *pane
     clear_sums(sum);
     uint i = 0;
     for (; i + ROWS <= k; i += ROWS, panel += ROWS * PANEL) {
+#pragma unroll
+        for (int line = 0; line < ROWS * PANEL * sizeof(weight_t); line += LINE)
+            READ_SOON((size_t)panel + PAGE + line, 1);
 #pragma unroll
         for (int r = 0; r < ROWS; r++) {
             float16 v = (float16)(LOAD_ACT(x, i + r));

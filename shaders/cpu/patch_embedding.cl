@@ -102,7 +102,8 @@ static void panel_sums(__global const act_t *x, __global const weight_t *panel,
             tile_places(a, next, rows - 1, place);
             gather_pixels(x, a, place, k0, k, pixels);
             clear_sums(acc);
-            product(row, panel, k, acc);
+            struct ahead ahead = {(size_t)pixels, 0, weights_ahead(panel, (next - first) / ROWS)};
+            product(row, panel, k, ahead, acc);
             keep_sums(acc, k0 == 0, sums + (next - first) * PANEL);
         }
     }
