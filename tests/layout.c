@@ -504,10 +504,10 @@ static void test_tilings(void **state)
         zm_device device = fake_device(ZM_BACKEND_OPENCL, units[u]);
         for (uint32_t m = 1; m < 3000; m += m < 300 ? 1 : 97)
             for (uint32_t columns = 1; columns <= 256; columns *= 4) {
-                zm_tiling t = zm_tiling_get(&device, m, columns);
+                zm_tiling t = zm_tiling_get(&device, m, m % 5 * 1000, columns);
                 assert_true(t.rows >= 1 && t.rows <= m && t.rows <= 12);
                 assert_int_equal(t.row_block % t.rows, 0);
-                assert_true(t.row_block <= 204);
+                assert_true(t.row_block <= 352);
                 assert_true((uint64_t)t.row_block * t.blocks >= m);
                 assert_true((uint64_t)t.row_block * (t.blocks - 1) < m);
             }
@@ -521,8 +521,12 @@ static void test_tilings(void **state)
     }
     /* Two units, a wide and tall product: blocks as large as they may be; a small one: shared. */
     zm_device device = fake_device(ZM_BACKEND_OPENCL, 2);
-    assert_true(zm_tiling_get(&device, 1500, 64).row_block > 96);
-    assert_true(zm_tiling_get(&device, 100, 1).blocks >= 8);
+    assert_true(zm_tiling_get(&device, 1500, 512, 64).row_block > 96);
+    assert_true(zm_tiling_get(&device, 100, 512, 1).blocks >= 8);
+    /* Rows of a block stay in a core's own cache, but for one tile. */
+    assert_true(zm_tiling_get(&device, 1500, 4096, 64).row_block <= 64);
+    assert_int_equal(zm_tiling_get(&device, 1500, 1u << 30, 64).row_block,
+                     zm_tiling_get(&device, 1500, 1u << 30, 64).rows);
 }
 
 int main(void)

@@ -243,7 +243,7 @@ static void entries_that_cannot_be_are_refused_with_a_reason(void **state)
     } cases[] = {
         {"matmul", "\"no_such_thing\": 3", "matmul has no parameter 'no_such_thing'"},
         {"no_such_op", "\"block_rows\": 3", "no_such_op has no parameter"},
-        {"matmul", "\"block_rows\": 100000", "block_rows 100000 is out of range (1 to 204)"},
+        {"matmul", "\"block_rows\": 100000", "block_rows 100000 is out of range (1 to 352)"},
         {"matmul", "\"block_rows\": 0", "out of range"},
         {"matmul", "\"gpu_matvec_items\": 96", "a power of two"},
         {"matmul", "\"block_rows\": 8, \"gpu_matvec_items\": 64", "two families"},

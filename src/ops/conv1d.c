@@ -78,7 +78,8 @@ static zm_status conv1d_plan(const zm_call *call, zm_plan *plan)
     const zm_conv1d_params *p = call->params;
     struct zm_conv1d_args args = conv1d_args(p);
     uint32_t panels = zm_panel_count(args.n, p->weight.panel);
-    const zm_tiling tiling = zm_tiling_get(call->device, args.dst_rows, panels);
+    const zm_tiling tiling =
+        zm_tiling_get(call->device, args.dst_rows, args.kernel_size * args.channels, panels);
     zm_options options = zm_options_get(p->x.dtype);
     zm_options_add(&options, "WEIGHT_TYPE", p->weight.dtype);
     zm_options_add(&options, "ROWS", tiling.rows);

@@ -254,7 +254,7 @@ static zm_status cpu_plan(const zm_call *call, zm_plan *plan)
 {
     struct zm_matmul_args args = zm_matmul_args_get(call->device, call->params);
     uint32_t columns = column_items(&args);
-    zm_tiling tiling = zm_tiling_get(call->device, args.m, columns);
+    zm_tiling tiling = zm_tiling_get(call->device, args.m, args.k, columns);
     args.row_block = tiling.row_block;
     return cpu_launch(call, &args, tiling.rows, columns, tiling.blocks, plan);
 }
@@ -275,7 +275,7 @@ static zm_status rows_plan(const zm_call *call, zm_plan *plan)
     uint32_t columns = column_items(&args);
     uint64_t all = (uint64_t)columns * args.batch;
     zm_tiling tiling =
-        zm_tiling_get(call->device, args.m, all > UINT32_MAX ? UINT32_MAX : (uint32_t)all);
+        zm_tiling_get(call->device, args.m, args.k, all > UINT32_MAX ? UINT32_MAX : (uint32_t)all);
     args.row_block = tiling.row_block;
     return cpu_launch(call, &args, tiling.rows, columns, tiling.blocks, plan);
 }

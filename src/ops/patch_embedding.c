@@ -84,7 +84,8 @@ static zm_status patch_embedding_plan(const zm_call *call, zm_plan *plan)
     const zm_patch_embedding_params *p = call->params;
     struct zm_patch_embedding_args args = patch_embedding_args(p);
     uint32_t panels = zm_panel_count(p->weight.shape[0], p->weight.panel);
-    const zm_tiling tiling = zm_tiling_get(call->device, p->dst.shape[0], panels);
+    const zm_tiling tiling = zm_tiling_get(call->device, p->dst.shape[0],
+                                           args.channels * args.patch * args.patch, panels);
     zm_options options = zm_options_get(p->x.dtype);
     zm_options_add(&options, "WEIGHT_TYPE", p->weight.dtype);
     zm_options_add(&options, "ROWS", tiling.rows);

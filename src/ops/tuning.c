@@ -17,7 +17,7 @@ static const zm_tuning cpu_tuning = {
     .statistics_group = 32,
     .row_items_per_unit = 8,
     .row_elements_per_item = 4096,
-    .product = {.rows = 204, .items_per_unit = 4, .tile_rows = 12},
+    .product = {.rows = 352, .elements = 1u << 18, .items_per_unit = 4, .tile_rows = 11},
     .attention = {.rows = 192, .items_per_unit = 4, .tile_rows = 12},
     .matvec_items_per_unit = 4,
     .attention_few_rows = 4,
@@ -103,15 +103,24 @@ static uint32_t tile_rows(uint32_t m, uint32_t most)
     return best;
 }
 
+/* Tiles of a block, at most. */
+static uint32_t most_tiles(const zm_block_tuning *tuning, uint32_t tile, uint32_t k)
+{
+    uint32_t rows = tuning->rows;
+    if (tuning->elements && k && tuning->elements / k < rows)
+        rows = tuning->elements / k;
+    return rows > tile ? rows / tile : 1;
+}
+
 static zm_tiling tiling_get(const zm_device *device, const zm_block_tuning *tuning, uint32_t m,
-                            uint32_t columns)
+                            uint32_t k, uint32_t columns)
 {
     zm_tiling tiling = {.rows = tile_rows(m, tuning->tile_rows)};
     uint32_t tiles = zm_ceil_div(m, tiling.rows);
     uint64_t items = (uint64_t)compute_units(device) * tuning->items_per_unit;
     uint32_t blocks = zm_ceil_div(items, columns);
     uint32_t each = blocks ? tiles / blocks : tiles;
-    uint32_t most = tuning->rows / tiling.rows;
+    uint32_t most = most_tiles(tuning, tiling.rows, k);
     if (each > most)
         each = most;
     if (each == 0)
@@ -123,14 +132,14 @@ static zm_tiling tiling_get(const zm_device *device, const zm_block_tuning *tuni
     return tiling;
 }
 
-zm_tiling zm_tiling_get(const zm_device *device, uint32_t m, uint32_t columns)
+zm_tiling zm_tiling_get(const zm_device *device, uint32_t m, uint32_t k, uint32_t columns)
 {
-    return tiling_get(device, &zm_tunings_get(device)->cpu.product, m, columns);
+    return tiling_get(device, &zm_tunings_get(device)->cpu.product, m, k, columns);
 }
 
 zm_tiling zm_attention_tiling_get(const zm_device *device, uint32_t m, uint32_t columns)
 {
-    return tiling_get(device, &zm_tunings_get(device)->cpu.attention, m, columns);
+    return tiling_get(device, &zm_tunings_get(device)->cpu.attention, m, 0, columns);
 }
 
 uint32_t zm_matvec_panels(const zm_device *device, uint32_t panels)

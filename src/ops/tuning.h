@@ -7,7 +7,8 @@
 
 /* A work-item takes a block of rows, a few at a time. */
 typedef struct zm_block_tuning {
-    uint32_t rows;           /* of a block, about; fewer when work-items would lack */
+    uint32_t rows;     /* of a block, at most; fewer when work-items would lack */
+    uint32_t elements; /* of a block, at most: what stays in a core's own cache; 0 = no limit */
     uint32_t items_per_unit; /* work-items per compute unit, at least */
     uint32_t tile_rows;      /* at a time, in registers, at most */
 } zm_block_tuning;
@@ -52,13 +53,13 @@ uint32_t zm_element_items(const zm_device *device, uint64_t elements);
 /* Work-items for an op that takes whole rows. */
 uint32_t zm_row_items(const zm_device *device, uint32_t rows, uint32_t cols);
 
-/* How a matrix of m rows and `columns` columns of work-items is cut. */
+/* How a matrix of m rows of k elements and `columns` columns of work-items is cut. */
 typedef struct zm_tiling {
     uint32_t rows;      /* at a time, in registers */
     uint32_t row_block; /* per work-item, a multiple of rows */
     uint32_t blocks;    /* along m */
 } zm_tiling;
-zm_tiling zm_tiling_get(const zm_device *device, uint32_t m, uint32_t columns);
+zm_tiling zm_tiling_get(const zm_device *device, uint32_t m, uint32_t k, uint32_t columns);
 /* The same for attention. */
 zm_tiling zm_attention_tiling_get(const zm_device *device, uint32_t m, uint32_t columns);
 
