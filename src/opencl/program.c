@@ -171,9 +171,17 @@ static const zm_shader_module *find_module(const recipe *r)
     return NULL;
 }
 
+/* The oldest that will do: later ones have more that can go wrong. */
+static const char *language_of(const recipe *r)
+{
+    bool sub_groups = strstr(r->desc->options, "-DSUB_GROUPS=1") != NULL;
+    return sub_groups && r->device->sub_group_language ? r->device->sub_group_language : "CL1.2";
+}
+
 static zm_status prepare(recipe *r, zm_cache_key *key)
 {
-    int length = snprintf(r->options, sizeof(r->options), "-cl-std=CL1.2 %s", r->desc->options);
+    int length =
+        snprintf(r->options, sizeof(r->options), "-cl-std=%s %s", language_of(r), r->desc->options);
     if (length < 0 || length >= MAX_OPTIONS)
         return zm_fail(&r->device->base.log, ZM_ERROR_LIMIT,
                        "kernel %s: over %d characters of options", r->desc->name, MAX_OPTIONS);
