@@ -210,12 +210,18 @@ static void broken_platforms_are_skipped(void **state)
 static void spirv_goes_before_the_source(void **state)
 {
     (void)state;
+    static const char il[] = "SPIR-V_1.0 SPIR-V_1.2";
     static const struct {
         int spirv;
+        const char *version, *il;
         bool same_options;
         int modules;
         unsigned built;
-    } cases[] = {{1, true, 1, 0}, {1, false, 0, 1}, {-1, true, 1, 1}, {0, true, 0, 1}};
+    } cases[] = {
+        {1, NULL, NULL, true, 1, 0},         {1, NULL, NULL, false, 0, 1},
+        {-1, NULL, NULL, true, 1, 1},        {0, "OpenCL 3.0 x", "", true, 0, 1},
+        {0, "OpenCL 2.1 x", il, true, 1, 0}, {0, "OpenCL 2.0 x", il, true, 0, 1},
+    };
     if (zm_shader_module_count == 0) {
         print_message("built without SPIR-V\n");
         skip();
@@ -232,12 +238,15 @@ static void spirv_goes_before_the_source(void **state)
         const zm_kernel *kernel = NULL;
         capture_clear(&messages);
         shim.spirv = cases[i].spirv;
+        shim.device_version = cases[i].version;
+        shim.il_version = cases[i].il;
         shim.modules = 0;
         assert_int_equal(zm_device_open(&params, &device), ZM_OK);
         assert_int_equal(zm_kernel_get(device, &desc, &kernel), ZM_OK);
         assert_int_equal(shim.modules, cases[i].modules);
         assert_int_equal(zm_device_built_kernels(device), cases[i].built);
-        assert_int_equal(capture_has(&messages, "refuses its SPIR-V"), cases[i].spirv < 0);
+        assert_int_equal(capture_has(&messages, "refuses its SPIR-V (CL_INVALID_VALUE)"),
+                         cases[i].spirv < 0);
         zm_device_close(&device);
     }
     assert_int_equal(shim.created, shim.released);

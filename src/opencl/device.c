@@ -10,9 +10,10 @@
 #include "common/compiler.h"
 #include "opencl/opencl.h"
 
-/* Of extensions and of OpenCL 3.0, so not in the headers of OpenCL 1.2. */
+/* Of extensions and of later versions, so not in the headers of OpenCL 1.2. */
 #define DEVICE_SUB_GROUP_SIZES_INTEL 0x4108
 #define DEVICE_WAVEFRONT_WIDTH_AMD 0x4043
+#define DEVICE_IL_VERSION 0x105b
 #define DEVICE_PREFERRED_WORK_GROUP_SIZE_MULTIPLE 0x1067
 #define DEVICE_OPENCL_C_FEATURES 0x106f
 
@@ -197,6 +198,15 @@ static uint32_t sub_group_size(const zm_opencl_fns *cl, cl_device_id id, const c
     return sizes[0] ? (uint32_t)sizes[0] : 1;
 }
 
+/* Since OpenCL 2.1 that takes no extension. */
+static bool takes_spirv(const zm_opencl_fns *cl, cl_device_id id)
+{
+    char text[128];
+    get_text(cl, id, DEVICE_IL_VERSION, text, sizeof(text));
+    return cl->clCreateProgramWithIL && strstr(text, "SPIR-V") &&
+           get_version(cl, id, CL_DEVICE_VERSION, "OpenCL ") >= 21;
+}
+
 static uint32_t clamp_u32(size_t value)
 {
     return value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
@@ -227,7 +237,7 @@ static void fill_limits(const zm_opencl_fns *cl, cl_device_id id, zm_device_limi
     limits->unified_memory = get_uint(cl, id, CL_DEVICE_HOST_UNIFIED_MEMORY) != 0;
     cl_command_queue_properties queues = get_ulong(cl, id, CL_DEVICE_QUEUE_PROPERTIES);
     limits->timestamps = (queues & CL_QUEUE_PROFILING_ENABLE) != 0;
-    limits->spirv = has_extension(extensions, "cl_khr_il_program");
+    limits->spirv = takes_spirv(cl, id) || has_extension(extensions, "cl_khr_il_program");
     limits->command_buffer = has_extension(extensions, "cl_khr_command_buffer");
     free(extensions);
 }
@@ -397,6 +407,10 @@ static void find_language(zm_opencl_device *device)
 
 static void find_create_il(zm_opencl_device *device)
 {
+    if (takes_spirv(&device->cl, device->id)) {
+        device->create_il = device->cl.clCreateProgramWithIL;
+        return;
+    }
     void *address = device->cl.clGetExtensionFunctionAddressForPlatform(device->platform,
                                                                         "clCreateProgramWithILKHR");
     memcpy(&device->create_il, &address, sizeof(address));

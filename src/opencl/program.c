@@ -119,9 +119,13 @@ static bool from_module(const recipe *r, zm_opencl_kernel *out)
         error = build_kernel(r, "", out);
     if (error != CL_SUCCESS)
         zm_opencl_program_destroy(r->device, out);
-    zm_logf(&r->device->base.log, error == CL_SUCCESS ? ZM_LOG_DEBUG : ZM_LOG_INFO,
-            "kernel %s [%s]: %s", r->desc->name, r->options,
-            error == CL_SUCCESS ? "made from SPIR-V" : "the driver refuses its SPIR-V");
+    if (error == CL_SUCCESS)
+        zm_logf(&r->device->base.log, ZM_LOG_DEBUG, "kernel %s [%s]: made from SPIR-V",
+                r->desc->name, r->options);
+    else
+        zm_logf(&r->device->base.log, ZM_LOG_INFO,
+                "kernel %s [%s]: the driver refuses its SPIR-V (%s)", r->desc->name, r->options,
+                zm_opencl_error_name(error));
     return error == CL_SUCCESS;
 }
 
