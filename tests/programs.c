@@ -312,12 +312,12 @@ static zm_status verify_with(runner *r, const op_description *op, const op_case 
     return status;
 }
 
-/* With each candidate of the family, whatever the device would choose. */
+/* With each candidate of the op in the family, whatever the device would choose. */
 static zm_status verify_case(void *user, const op_description *op, const op_case *c)
 {
     runner *r = user;
     zm_device *device = r->stream->device;
-    const zm_op *candidates = zm_op_find(op->op ? op->op : op->name);
+    const zm_op *candidates = zm_op_find(op->name);
     op_run *run = NULL;
     zm_status status = ZM_OK;
     if (strcmp(op->name, r->op) != 0 || op->flops(&c->params) > MOST_FLOPS ||
@@ -347,10 +347,13 @@ static int run_list(const char *spec)
         status = zm_stream_create(device, NULL, &r.stream);
     for (size_t i = 0; i < op_description_count && status == ZM_OK; i++) {
         r.op = op_descriptions[i]->name;
+        if (op_descriptions[i]->op) /* deferred_norm: the kernels are those of matmul */
+            continue;
         r.cases = r.failed = r.modules = r.sources = 0;
         status = each_case(verify_case, &r);
         printf("%s: %zu cases, %zu failed, %zu modules, %zu sources\n", r.op, r.cases, r.failed,
                r.modules, r.sources);
+        fflush(stdout);
         r.refused += r.failed;
     }
     zm_stream_destroy(&r.stream);

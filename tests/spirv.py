@@ -52,9 +52,10 @@ class Modules(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         ops = re.findall(r"^(\w+): (\d+) cases, 0 failed, (\d+) modules", done.stdout, re.M)
         self.assertEqual(len(ops), done.stdout.count("\n"))
-        # The products of deferred_norm are among those of matmul, and already there.
-        without = [op for op, cases, modules in ops if int(cases) == 0 or int(modules) == 0]
-        self.assertEqual(without, ["deferred_norm"], done.stdout)
+        self.assertGreater(len(ops), 15)
+        for op, cases, modules in ops:
+            self.assertGreater(int(cases), 0, op)
+            self.assertGreater(int(modules), 0, op)
 
 
 
