@@ -16,6 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <zeromean/ops.h>
+
 #include "device/device.h"
 #include "opencl/loader.h"
 #include "shaders/shaders.h"
@@ -250,6 +252,56 @@ static void spirv_goes_before_the_source(void **state)
         zm_device_close(&device);
     }
     assert_int_equal(shim.created, shim.released);
+}
+
+#define TILE_M 15u
+#define TILE_N 64u
+#define TILE_K 50u
+
+/* dst[15][64] = x[15][50] w[64][50]^T, both of them float16, by the gpu family's kernel of panels.
+ */
+static void multiply_halves(const char *extensions, uint16_t *dst)
+{
+    static uint16_t halves[(TILE_M + TILE_N) * TILE_K];
+    const uint64_t size = TILE_M * TILE_N * sizeof(uint16_t);
+    zm_device *device = NULL;
+    zm_stream *stream = NULL;
+    zm_buffer *in = NULL, *out = NULL;
+    for (size_t i = 0; i < sizeof(halves) / sizeof(halves[0]); i++)
+        halves[i] = (uint16_t)(i * 40503u & 0xbbff); /* denormal ones, too; none of them infinite */
+    zm_device_params params = {.spec = "opencl", .log = &messages_log};
+    shim.extensions = extensions;
+    assert_int_equal(zm_device_open(&params, &device), ZM_OK);
+    assert_int_equal(zm_device_force_kernel(device, "matmul", "gpu"), ZM_OK);
+    assert_int_equal(zm_stream_create(device, NULL, &stream), ZM_OK);
+    assert_int_equal(zm_buffer_create(device, &(zm_buffer_params){.size = sizeof(halves)}, &in),
+                     ZM_OK);
+    assert_int_equal(zm_buffer_create(device, &(zm_buffer_params){.size = size}, &out), ZM_OK);
+    assert_int_equal(zm_buffer_write(stream, in, 0, halves, sizeof(halves)), ZM_OK);
+    zm_matmul_params p = {.x = zm_tensor_2d(in, ZM_F16, TILE_M, TILE_K),
+                          .weight = zm_tensor_2d(in, ZM_F16, TILE_N, TILE_K),
+                          .dst = zm_tensor_2d(out, ZM_F16, TILE_M, TILE_N)};
+    p.weight.offset = TILE_M * TILE_K;
+    p.weight.panel = TILE_N;
+    assert_int_equal(zm_matmul(stream, &p), ZM_OK);
+    assert_int_equal(zm_buffer_read(stream, out, 0, dst, size), ZM_OK);
+    zm_buffer_destroy(&in);
+    zm_buffer_destroy(&out);
+    zm_stream_destroy(&stream);
+    zm_device_close(&device);
+}
+
+/* Operands that stay float16 in local memory, where the device says that it has the type. */
+static void float16_tiles_give_the_same_bits(void **state)
+{
+    (void)state;
+    static uint16_t wide[TILE_M * TILE_N], narrow[TILE_M * TILE_N];
+    multiply_halves("", wide);
+    assert_false(capture_has(&messages, "-DFP16=1"));
+    multiply_halves("cl_khr_fp16", narrow);
+    assert_true(capture_has(&messages, "-DFP16=1"));
+    assert_memory_equal(wide, narrow, sizeof(wide));
+    assert_true(wide[0] != 0 && wide[1] != wide[2]);
 }
 
 static void old_devices_are_skipped(void **state)
@@ -492,6 +544,7 @@ int main(int argc, char **argv)
         SHIMMED(the_default_falls_back_to_the_host_and_says_so),
         SHIMMED(broken_platforms_are_skipped),
         SHIMMED(spirv_goes_before_the_source),
+        SHIMMED(float16_tiles_give_the_same_bits),
         SHIMMED(old_devices_are_skipped),
         SHIMMED(a_driver_that_is_of_no_use_is_said),
         SHIMMED(alignment_is_told_in_bits),

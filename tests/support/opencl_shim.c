@@ -210,14 +210,14 @@ static void *shim_clGetExtensionFunctionAddressForPlatform(cl_platform_id p, con
 
 static cl_int shim_clGetDeviceInfo(cl_device_id d, cl_device_info i, size_t s, void *v, size_t *r)
 {
-    static const char extensions[] = "cl_khr_il_program";
+    const char *extensions = shim.spirv ? "cl_khr_il_program" : shim.extensions;
     if (fails("clGetDeviceInfo"))
         return failure();
-    if (i == CL_DEVICE_EXTENSIONS && shim.spirv) {
+    if (i == CL_DEVICE_EXTENSIONS && extensions) {
         if (v)
             snprintf(v, s, "%s", extensions);
         if (r)
-            *r = sizeof(extensions);
+            *r = strlen(extensions) + 1;
         return CL_SUCCESS;
     }
     cl_int error = real.clGetDeviceInfo(d, i, s, v, r);
