@@ -16,10 +16,14 @@ import sys
 
 import embed
 
-# clang's own header declares the built-in functions; optimising is the driver's business.
-CLANG = ["-x", "cl", "-cl-std=CL1.2", "-target", "spir64", "-O2", "-Xclang",
-         "-disable-llvm-passes", "-cl-no-stdinc", "-Xclang",
-         "-finclude-default-header", "-emit-llvm", "-c"]
+# Optimising is the driver's business.
+CLANG = ["-x", "cl", "-target", "spir64", "-O2", "-Xclang", "-disable-llvm-passes", "-emit-llvm",
+         "-c"]
+# With what OpenCL C needs for sub-groups, and without what not every device has that has those:
+# generic pointers, and what builds on them.
+OLDEST = ["-cl-std=CL1.2"]
+SUB_GROUPS = ["-cl-std=CL3.0", "-Xclang", "-cl-ext=-__opencl_c_generic_address_space,"
+              "-__opencl_c_pipes,-__opencl_c_device_enqueue"]
 
 
 def read_list(path):
@@ -38,9 +42,8 @@ def compile_one(clang, llvm_spirv, source, options, module):
     """One module, as text of a C array."""
     text = module.with_suffix(".cl")
     text.write_text(source, encoding="ascii")
-    # Devices that ask for sub-groups have the functions; clang declares them where this is defined.
-    extensions = ["-Dcl_intel_subgroups"] if "SUB_GROUPS=1" in options else []
-    run(clang, *CLANG, *extensions, *options.split(), text, "-o", module.with_suffix(".bc"))
+    language = SUB_GROUPS if "-DSUB_GROUPS=1" in options else OLDEST
+    run(clang, *CLANG, *language, *options.split(), text, "-o", module.with_suffix(".bc"))
     run(llvm_spirv, "--spirv-max-version=1.0", module.with_suffix(".bc"), "-o", module)
     data = module.read_bytes()
     for suffix in (".cl", ".bc"):
@@ -61,7 +64,7 @@ def main():
             source = embed.resolve(root / "gpu" / f"{name}.cl", root, seen)
             depends += seen
             jobs.append(pool.submit(compile_one, clang, llvm_spirv, source, options,
-                                    folder / f"{i:02d}-{name}.spv"))
+                                    folder / f"{i:03d}-{name}.spv"))
     with open(out, "w", encoding="ascii") as c:
         c.write("/* SPDX-License-Identifier: Apache-2.0 */\n/* Made by spirv.py. */\n"
                 '#include "shaders/shaders.h"\n\n')

@@ -16,6 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <zeromean/ops.h>
+
 #include "device/device.h"
 #include "opencl/loader.h"
 #include "shaders/shaders.h"
@@ -210,12 +212,18 @@ static void broken_platforms_are_skipped(void **state)
 static void spirv_goes_before_the_source(void **state)
 {
     (void)state;
+    static const char il[] = "SPIR-V_1.0 SPIR-V_1.2";
     static const struct {
         int spirv;
+        const char *version, *il;
         bool same_options;
         int modules;
         unsigned built;
-    } cases[] = {{1, true, 1, 0}, {1, false, 0, 1}, {-1, true, 1, 1}, {0, true, 0, 1}};
+    } cases[] = {
+        {1, NULL, NULL, true, 1, 0},         {1, NULL, NULL, false, 0, 1},
+        {-1, NULL, NULL, true, 1, 1},        {0, "OpenCL 3.0 x", "", true, 0, 1},
+        {0, "OpenCL 2.1 x", il, true, 1, 0}, {0, "OpenCL 2.0 x", il, true, 0, 1},
+    };
     if (zm_shader_module_count == 0) {
         print_message("built without SPIR-V\n");
         skip();
@@ -232,15 +240,68 @@ static void spirv_goes_before_the_source(void **state)
         const zm_kernel *kernel = NULL;
         capture_clear(&messages);
         shim.spirv = cases[i].spirv;
+        shim.device_version = cases[i].version;
+        shim.il_version = cases[i].il;
         shim.modules = 0;
         assert_int_equal(zm_device_open(&params, &device), ZM_OK);
         assert_int_equal(zm_kernel_get(device, &desc, &kernel), ZM_OK);
         assert_int_equal(shim.modules, cases[i].modules);
         assert_int_equal(zm_device_built_kernels(device), cases[i].built);
-        assert_int_equal(capture_has(&messages, "refuses its SPIR-V"), cases[i].spirv < 0);
+        assert_int_equal(capture_has(&messages, "refuses its SPIR-V (CL_INVALID_VALUE)"),
+                         cases[i].spirv < 0);
         zm_device_close(&device);
     }
     assert_int_equal(shim.created, shim.released);
+}
+
+#define TILE_M 15u
+#define TILE_N 64u
+#define TILE_K 50u
+
+/* dst[15][64] = x[15][50] w[64][50]^T, both of them float16, by the gpu family's kernel of panels.
+ */
+static void multiply_halves(const char *extensions, uint16_t *dst)
+{
+    static uint16_t halves[(TILE_M + TILE_N) * TILE_K];
+    const uint64_t size = TILE_M * TILE_N * sizeof(uint16_t);
+    zm_device *device = NULL;
+    zm_stream *stream = NULL;
+    zm_buffer *in = NULL, *out = NULL;
+    for (size_t i = 0; i < sizeof(halves) / sizeof(halves[0]); i++)
+        halves[i] = (uint16_t)(i * 40503u & 0xbbff); /* denormal ones, too; none of them infinite */
+    zm_device_params params = {.spec = "opencl", .log = &messages_log};
+    shim.extensions = extensions;
+    assert_int_equal(zm_device_open(&params, &device), ZM_OK);
+    assert_int_equal(zm_device_force_kernel(device, "matmul", "gpu"), ZM_OK);
+    assert_int_equal(zm_stream_create(device, NULL, &stream), ZM_OK);
+    assert_int_equal(zm_buffer_create(device, &(zm_buffer_params){.size = sizeof(halves)}, &in),
+                     ZM_OK);
+    assert_int_equal(zm_buffer_create(device, &(zm_buffer_params){.size = size}, &out), ZM_OK);
+    assert_int_equal(zm_buffer_write(stream, in, 0, halves, sizeof(halves)), ZM_OK);
+    zm_matmul_params p = {.x = zm_tensor_2d(in, ZM_F16, TILE_M, TILE_K),
+                          .weight = zm_tensor_2d(in, ZM_F16, TILE_N, TILE_K),
+                          .dst = zm_tensor_2d(out, ZM_F16, TILE_M, TILE_N)};
+    p.weight.offset = TILE_M * TILE_K;
+    p.weight.panel = TILE_N;
+    assert_int_equal(zm_matmul(stream, &p), ZM_OK);
+    assert_int_equal(zm_buffer_read(stream, out, 0, dst, size), ZM_OK);
+    zm_buffer_destroy(&in);
+    zm_buffer_destroy(&out);
+    zm_stream_destroy(&stream);
+    zm_device_close(&device);
+}
+
+/* Operands that stay float16 in local memory, where the device says that it has the type. */
+static void float16_tiles_give_the_same_bits(void **state)
+{
+    (void)state;
+    static uint16_t wide[TILE_M * TILE_N], narrow[TILE_M * TILE_N];
+    multiply_halves("", wide);
+    assert_false(capture_has(&messages, "-DFP16=1"));
+    multiply_halves("cl_khr_fp16", narrow);
+    assert_true(capture_has(&messages, "-DFP16=1"));
+    assert_memory_equal(wide, narrow, sizeof(wide));
+    assert_true(wide[0] != 0 && wide[1] != wide[2]);
 }
 
 static void old_devices_are_skipped(void **state)
@@ -483,6 +544,7 @@ int main(int argc, char **argv)
         SHIMMED(the_default_falls_back_to_the_host_and_says_so),
         SHIMMED(broken_platforms_are_skipped),
         SHIMMED(spirv_goes_before_the_source),
+        SHIMMED(float16_tiles_give_the_same_bits),
         SHIMMED(old_devices_are_skipped),
         SHIMMED(a_driver_that_is_of_no_use_is_said),
         SHIMMED(alignment_is_told_in_bits),

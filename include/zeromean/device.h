@@ -40,8 +40,8 @@ typedef struct zm_device_limits {
     uint32_t buffer_alignment;      /* bytes: base address of sub-ranges */
     uint32_t wrap_alignment;        /* bytes: host memory that is wrapped without a copy */
     uint32_t float_vector_width;    /* float lanes of the native vector; 1 = scalar machine */
-    uint32_t sub_group_size;        /* 0 = no sub-group operations */
-    bool fp16;                      /* float16 arithmetic (float16 storage works everywhere) */
+    uint32_t sub_group_size;        /* 0 = kernels can't use any; 1 = the driver doesn't tell */
+    bool fp16;                      /* the device has float16 itself (storage works everywhere) */
     bool fp64;
     bool own_local_memory; /* local memory is not just a part of global memory */
     bool unified_memory;   /* host and device share memory: wrapping costs nothing */

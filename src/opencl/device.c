@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Finds the devices of all platforms and opens one. */
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,9 +10,18 @@
 #include "common/compiler.h"
 #include "opencl/opencl.h"
 
-/* Of extensions, so not in the headers of OpenCL 1.2. */
+/* Of extensions and of later versions, so not in the headers of OpenCL 1.2. */
 #define DEVICE_SUB_GROUP_SIZES_INTEL 0x4108
 #define DEVICE_WAVEFRONT_WIDTH_AMD 0x4043
+#define DEVICE_IL_VERSION 0x105b
+#define DEVICE_PREFERRED_WORK_GROUP_SIZE_MULTIPLE 0x1067
+#define DEVICE_OPENCL_C_FEATURES 0x106f
+
+/* cl_name_version */
+typedef struct feature {
+    cl_uint version;
+    char name[64];
+} feature;
 
 #define MAX_PLATFORMS 32
 #define MAX_DEVICES 64
@@ -106,18 +116,26 @@ static void get_platform_title(const zm_opencl_fns *cl, cl_platform_id platform,
     snprintf(out, size, *own && skip ? format : "%s", name, own);
 }
 
-/* Whole words only: cl_khr_fp16 is not in "cl_khr_fp16_x". Free with free(); NULL = none. */
-static char *get_extensions(const zm_opencl_fns *cl, cl_device_id id)
+/* What is as long as the driver says, and a zero behind it. Free with free(); NULL = none. */
+static char *get_block(const zm_opencl_fns *cl, cl_device_id id, cl_device_info what, size_t *size)
 {
-    size_t size = 0;
-    if (cl->clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, 0, NULL, &size) != CL_SUCCESS || size == 0)
+    *size = 0;
+    if (cl->clGetDeviceInfo(id, what, 0, NULL, size) != CL_SUCCESS || *size == 0)
         return NULL;
-    char *text = zm_calloc(size + 1, 1);
-    if (text && cl->clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, size, text, NULL) != CL_SUCCESS)
-        text[0] = '\0';
-    return text;
+    char *block = zm_calloc(*size + 1, 1);
+    if (block && cl->clGetDeviceInfo(id, what, *size, block, NULL) == CL_SUCCESS)
+        return block;
+    free(block);
+    return NULL;
 }
 
+static char *get_extensions(const zm_opencl_fns *cl, cl_device_id id)
+{
+    size_t size;
+    return get_block(cl, id, CL_DEVICE_EXTENSIONS, &size);
+}
+
+/* Whole words only: cl_khr_fp16 is not in "cl_khr_fp16_x". */
 static bool has_extension(const char *extensions, const char *name)
 {
     size_t length = strlen(name);
@@ -127,21 +145,66 @@ static bool has_extension(const char *extensions, const char *name)
     return false;
 }
 
+static bool has_feature(const zm_opencl_fns *cl, cl_device_id id, const char *name)
+{
+    size_t size;
+    bool found = false;
+    char *block = get_block(cl, id, DEVICE_OPENCL_C_FEATURES, &size);
+    for (size_t at = 0; block && at + sizeof(feature) <= size; at += sizeof(feature))
+        found |=
+            strncmp(block + at + offsetof(feature, name), name, sizeof(((feature *)0)->name)) == 0;
+    free(block);
+    return found;
+}
+
 /* ---- one device ---- */
+
+/* Major times 10 plus minor of what is written after the words; 0 = something else is there. */
+static int get_version(const zm_opencl_fns *cl, cl_device_id id, cl_device_info what,
+                       const char *words)
+{
+    char text[128];
+    int major = 0, minor = 0;
+    size_t length = strlen(words);
+    get_text(cl, id, what, text, sizeof(text));
+    if (strncmp(text, words, length) != 0 || sscanf(text + length, "%d.%d", &major, &minor) != 2)
+        return 0;
+    return major * 10 + minor;
+}
+
+/* OpenCL C has the functions from 2.0 on; a device of OpenCL 3.0 has the language of 3.0 whatever
+ * older one it names. */
+static const char *sub_group_language(const zm_opencl_fns *cl, cl_device_id id,
+                                      const char *extensions)
+{
+    bool extension = has_extension(extensions, "cl_khr_subgroups");
+    if (get_version(cl, id, CL_DEVICE_VERSION, "OpenCL ") >= 30)
+        return extension || has_feature(cl, id, "__opencl_c_subgroups") ? "CL3.0" : NULL;
+    return extension && get_version(cl, id, CL_DEVICE_OPENCL_C_VERSION, "OpenCL C ") >= 20 ? "CL2.0"
+                                                                                           : NULL;
+}
 
 static uint32_t sub_group_size(const zm_opencl_fns *cl, cl_device_id id, const char *extensions)
 {
-    if (!has_extension(extensions, "cl_khr_subgroups") &&
-        !has_extension(extensions, "cl_intel_subgroups"))
+    size_t sizes[8] = {0};
+    if (!sub_group_language(cl, id, extensions))
         return 0;
-    if (has_extension(extensions, "cl_intel_required_subgroup_size")) {
-        size_t sizes[8] = {0};
+    if (has_extension(extensions, "cl_intel_required_subgroup_size"))
         get(cl, id, DEVICE_SUB_GROUP_SIZES_INTEL, sizes, sizeof(sizes));
-        return (uint32_t)sizes[0];
-    }
-    if (has_extension(extensions, "cl_amd_device_attribute_query"))
-        return get_uint(cl, id, DEVICE_WAVEFRONT_WIDTH_AMD);
-    return 0;
+    else if (has_extension(extensions, "cl_amd_device_attribute_query"))
+        sizes[0] = get_uint(cl, id, DEVICE_WAVEFRONT_WIDTH_AMD);
+    else
+        sizes[0] = get_size(cl, id, DEVICE_PREFERRED_WORK_GROUP_SIZE_MULTIPLE);
+    return sizes[0] ? (uint32_t)sizes[0] : 1;
+}
+
+/* Since OpenCL 2.1 that takes no extension. */
+static bool takes_spirv(const zm_opencl_fns *cl, cl_device_id id)
+{
+    char text[128];
+    get_text(cl, id, DEVICE_IL_VERSION, text, sizeof(text));
+    return cl->clCreateProgramWithIL && strstr(text, "SPIR-V") &&
+           get_version(cl, id, CL_DEVICE_VERSION, "OpenCL ") >= 21;
 }
 
 static uint32_t clamp_u32(size_t value)
@@ -174,7 +237,7 @@ static void fill_limits(const zm_opencl_fns *cl, cl_device_id id, zm_device_limi
     limits->unified_memory = get_uint(cl, id, CL_DEVICE_HOST_UNIFIED_MEMORY) != 0;
     cl_command_queue_properties queues = get_ulong(cl, id, CL_DEVICE_QUEUE_PROPERTIES);
     limits->timestamps = (queues & CL_QUEUE_PROFILING_ENABLE) != 0;
-    limits->spirv = has_extension(extensions, "cl_khr_il_program");
+    limits->spirv = takes_spirv(cl, id) || has_extension(extensions, "cl_khr_il_program");
     limits->command_buffer = has_extension(extensions, "cl_khr_command_buffer");
     free(extensions);
 }
@@ -193,10 +256,7 @@ static zm_device_type device_type(const zm_opencl_fns *cl, cl_device_id id)
 /* Why a device cannot be used; NULL when it can. */
 static const char *refusal(const zm_opencl_fns *cl, cl_device_id id, const zm_device_info *info)
 {
-    char version[128];
-    get_text(cl, id, CL_DEVICE_VERSION, version, sizeof(version));
-    int major = 0, minor = 0;
-    if (sscanf(version, "OpenCL %d.%d", &major, &minor) != 2 || major * 10 + minor < 12)
+    if (get_version(cl, id, CL_DEVICE_VERSION, "OpenCL ") < 12)
         return "it is older than OpenCL 1.2";
     if (!get_uint(cl, id, CL_DEVICE_AVAILABLE))
         return "it is not available";
@@ -338,8 +398,19 @@ static void opencl_close(zm_device *device)
     free(opencl);
 }
 
+static void find_language(zm_opencl_device *device)
+{
+    char *extensions = get_extensions(&device->cl, device->id);
+    device->sub_group_language = sub_group_language(&device->cl, device->id, extensions);
+    free(extensions);
+}
+
 static void find_create_il(zm_opencl_device *device)
 {
+    if (takes_spirv(&device->cl, device->id)) {
+        device->create_il = device->cl.clCreateProgramWithIL;
+        return;
+    }
     void *address = device->cl.clGetExtensionFunctionAddressForPlatform(device->platform,
                                                                         "clCreateProgramWithILKHR");
     memcpy(&device->create_il, &address, sizeof(address));
@@ -375,6 +446,7 @@ static zm_status opencl_open(const zm_device_info *info, const zm_device_params 
     status = create_context(device);
     if (status != ZM_OK)
         goto fail;
+    find_language(device);
     if (info->limits.spirv)
         find_create_il(device);
     *out = &device->base;

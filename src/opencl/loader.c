@@ -70,6 +70,10 @@ static bool load_library(const zm_opencl_candidate *candidate, const zm_log *log
         ZM_OPENCL_FUNCTIONS(FUNCTION)
 #undef FUNCTION
     };
+    static const zm_library_function newer = {"clCreateProgramWithIL",
+                                              offsetof(zm_opencl_fns, clCreateProgramWithIL)};
+    out->clCreateProgramWithIL = NULL;
+    zm_library_find(library, symbol, &newer, 1, out);
     const char *missing = zm_library_find(library, symbol, functions, COUNT(functions), out);
     if (missing)
         zm_logf(log, ZM_LOG_INFO, "opencl: %s has no %s; skipped", candidate->path, missing);

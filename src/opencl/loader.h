@@ -9,7 +9,11 @@
 
 #include "common/compiler.h"
 
-/* Every function that the backend calls; all are part of OpenCL 1.2. */
+/* clCreateProgramWithIL of OpenCL 2.1, clCreateProgramWithILKHR of cl_khr_il_program. */
+typedef cl_program(CL_API_CALL *zm_opencl_create_il_fn)(cl_context context, const void *words,
+                                                        size_t size, cl_int *error);
+
+/* Every function that the backend cannot do without; all are part of OpenCL 1.2. */
 #define ZM_OPENCL_FUNCTIONS(X)                  \
     X(clGetPlatformIDs)                         \
     X(clGetPlatformInfo)                        \
@@ -51,11 +55,8 @@ typedef struct zm_opencl_fns {
 #define ZM_OPENCL_POINTER(name) ZM_TYPEOF(name) * name;
     ZM_OPENCL_FUNCTIONS(ZM_OPENCL_POINTER)
 #undef ZM_OPENCL_POINTER
+    zm_opencl_create_il_fn clCreateProgramWithIL; /* NULL = an older library */
 } zm_opencl_fns;
-
-/* Of the extension cl_khr_il_program. */
-typedef cl_program(CL_API_CALL *zm_opencl_create_il_fn)(cl_context context, const void *words,
-                                                        size_t size, cl_int *error);
 
 /* A function of a library, and where in a table its pointer belongs. */
 typedef struct zm_library_function {

@@ -13,6 +13,7 @@ typedef struct zm_opencl_device {
     cl_platform_id platform;
     cl_device_id id;
     cl_context context;
+    const char *sub_group_language;   /* -cl-std with sub-group functions; NULL = none */
     zm_opencl_create_il_fn create_il; /* NULL = takes no SPIR-V */
 } zm_opencl_device;
 

@@ -119,9 +119,13 @@ static bool from_module(const recipe *r, zm_opencl_kernel *out)
         error = build_kernel(r, "", out);
     if (error != CL_SUCCESS)
         zm_opencl_program_destroy(r->device, out);
-    zm_logf(&r->device->base.log, error == CL_SUCCESS ? ZM_LOG_DEBUG : ZM_LOG_INFO,
-            "kernel %s [%s]: %s", r->desc->name, r->options,
-            error == CL_SUCCESS ? "made from SPIR-V" : "the driver refuses its SPIR-V");
+    if (error == CL_SUCCESS)
+        zm_logf(&r->device->base.log, ZM_LOG_DEBUG, "kernel %s [%s]: made from SPIR-V",
+                r->desc->name, r->options);
+    else
+        zm_logf(&r->device->base.log, ZM_LOG_INFO,
+                "kernel %s [%s]: the driver refuses its SPIR-V (%s)", r->desc->name, r->options,
+                zm_opencl_error_name(error));
     return error == CL_SUCCESS;
 }
 
@@ -171,9 +175,17 @@ static const zm_shader_module *find_module(const recipe *r)
     return NULL;
 }
 
+/* The oldest that will do: later ones have more that can go wrong. */
+static const char *language_of(const recipe *r)
+{
+    bool sub_groups = strstr(r->desc->options, "-DSUB_GROUPS=1") != NULL;
+    return sub_groups && r->device->sub_group_language ? r->device->sub_group_language : "CL1.2";
+}
+
 static zm_status prepare(recipe *r, zm_cache_key *key)
 {
-    int length = snprintf(r->options, sizeof(r->options), "-cl-std=CL1.2 %s", r->desc->options);
+    int length =
+        snprintf(r->options, sizeof(r->options), "-cl-std=%s %s", language_of(r), r->desc->options);
     if (length < 0 || length >= MAX_OPTIONS)
         return zm_fail(&r->device->base.log, ZM_ERROR_LIMIT,
                        "kernel %s: over %d characters of options", r->desc->name, MAX_OPTIONS);

@@ -90,7 +90,7 @@ static zm_status argmax_gpu_plan(const zm_call *call, zm_plan *plan)
     uint32_t rows = p->x.shape[0], n = p->x.shape[1], chunks = chunks_of(call->device, rows, n);
     uint32_t items = zm_gpu_call_items(call, zm_gpu_row_tuning_get(call->device)->large_items);
     zm_cut cut = {.options = zm_options_get(p->x.dtype), .groups = {rows}, .local = {items}};
-    zm_gpu_options_items(&cut.options, call->device, items);
+    zm_options_add(&cut.options, "ITEMS", items);
     zm_status status = launch_add(call, &cut, chunks, plan);
     return status == ZM_OK && chunks > 1 ? merge_add(call, &cut, chunks, plan) : status;
 }

@@ -82,14 +82,13 @@ zm_status zm_attention_gpu_accepts(const zm_device *device, const void *params, 
     return zm_kv_layout_accepts(ZM_FAMILY_GPU, &p->layout, refusal);
 }
 
-static zm_options attention_options(const zm_device *device, const zm_attention_params *p,
-                                    uint32_t items)
+static zm_options attention_options(const zm_attention_params *p, uint32_t items)
 {
     const zm_tensor *const tensors[] = {&p->q, &p->k_cache, &p->v_cache, &p->dst};
     zm_options options = zm_options_get(p->q.dtype);
     zm_options_add(&options, "KV_TYPE", p->layout.dtype);
     zm_options_add(&options, "HEAD_DIM", p->layout.head_dim);
-    zm_gpu_options_items(&options, device, items);
+    zm_options_add(&options, "ITEMS", items);
     if (p->layout.head_dim % 4 == 0)
         zm_gpu_options_aligned(&options, tensors, ZM_COUNT(tensors));
     return options;
@@ -103,7 +102,7 @@ zm_status zm_attention_gpu_plan(const zm_call *call, zm_plan *plan)
     attention_tile tile;
     if (!tile_get(call->device, args.head_dim, items, &tile))
         return ZM_ERROR_UNSUPPORTED;
-    zm_options options = attention_options(call->device, p, tile.items);
+    zm_options options = attention_options(p, tile.items);
     zm_options_add(&options, "ROWS_EACH", tile.rows_each);
     zm_options_add(&options, "KEYS", tile.keys);
     zm_options_add(&options, "CHUNK", tile.chunk);
@@ -222,7 +221,7 @@ zm_status zm_attention_gpu_row_plan(const zm_call *call, zm_plan *plan)
         return ZM_ERROR_LIMIT;
     bool split = cut.splits > 1;
     uint64_t note = (4 + 4 * (uint64_t)zm_ceil_div(args.head_dim, 4)) * sizeof(float);
-    zm_options options = attention_options(call->device, p, items);
+    zm_options options = attention_options(p, items);
     zm_options_add(&options, "QUERIES", cut.queries);
     zm_options_add(&options, "CHUNK", zm_gpu_row_tuning_get(call->device)->attention_chunk);
     const zm_launch launch = {

@@ -102,7 +102,8 @@ static zm_status gpu_plan(const zm_call *call, zm_plan *plan)
     const zm_conv1d_params *p = call->params;
     const struct zm_conv1d_args args = conv1d_args(p);
     const zm_launch launch = conv1d_launch(p, &args);
-    const zm_gpu_shape shape = zm_gpu_shape_get(args.dst_rows, args.n);
+    zm_gpu_shape shape = zm_gpu_shape_get(args.dst_rows, args.n);
+    shape.float16 = p->x.dtype == ZM_F16 || p->weight.dtype == ZM_F16;
     uint32_t steps = args.x_offset | args.channels | args.weight_offset | args.dst_offset |
                      (args.dst_rows > 1 ? args.dst_stride : 0);
     zm_options options = zm_options_get(p->x.dtype);

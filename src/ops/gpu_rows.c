@@ -58,13 +58,6 @@ zm_status zm_gpu_accepts(const zm_device *device, const void *params, zm_refusal
                      ZM_LEAST_ITEMS);
 }
 
-void zm_gpu_options_items(zm_options *options, const zm_device *device, uint32_t items)
-{
-    zm_options_add(options, "ITEMS", items);
-    if (device->info.limits.sub_group_size)
-        zm_options_add(options, "SUB_GROUPS", 1);
-}
-
 static bool is_aligned(const zm_tensor *tensor)
 {
     if (!tensor->buffer)
@@ -100,7 +93,9 @@ zm_cut zm_gpu_cut_rows(const zm_call *call, const zm_options *options, uint32_t 
     uint32_t wanted = d <= tuning->small_row ? tuning->small_items : tuning->large_items;
     uint32_t items = zm_gpu_call_items(call, wanted);
     zm_cut cut = {.options = *options, .groups = {rows}, .local = {items}};
-    zm_gpu_options_items(&cut.options, call->device, items);
+    zm_options_add(&cut.options, "ITEMS", items);
+    if (call->device->info.limits.sub_group_size)
+        zm_options_add(&cut.options, "SUB_GROUPS", 1);
     zm_options_add(&cut.options, "KEEP", steps_kept(d, items));
     return cut;
 }
@@ -115,6 +110,6 @@ zm_cut zm_gpu_cut_pieces(const zm_call *call, const zm_options *options, uint64_
     if (groups > most)
         groups = most;
     zm_cut cut = {.options = *options, .groups = {groups ? (uint32_t)groups : 1}, .local = {items}};
-    zm_gpu_options_items(&cut.options, call->device, items);
+    zm_options_add(&cut.options, "ITEMS", items);
     return cut;
 }

@@ -37,14 +37,11 @@ uint32_t zm_gpu_call_items(const zm_call *call, uint32_t wanted);
 /* What the kernels with teams of 16 items need: work-groups of that size. */
 zm_status zm_gpu_accepts(const zm_device *device, const void *params, zm_refusal *refusal);
 
-/* Appends ITEMS and, where the device has them, SUB_GROUPS. */
-void zm_gpu_options_items(zm_options *options, const zm_device *device, uint32_t items);
-
 /* Appends ALIGNED=1 when vectors of four of all these tensors (absent ones too) lie at multiples of
  * four elements. */
 void zm_gpu_options_aligned(zm_options *options, const zm_tensor *const *tensors, size_t count);
 
-/* A work-group per row of d elements; completes options by ITEMS and KEEP. */
+/* A work-group per row of d elements; completes options by ITEMS, SUB_GROUPS and KEEP. */
 zm_cut zm_gpu_cut_rows(const zm_call *call, const zm_options *options, uint32_t rows, uint32_t d);
 
 /* Work-groups that deal out `count` pieces among their items. */

@@ -64,7 +64,7 @@ uint32_t zm_gpu_tile_items(const zm_gpu_tile *tile)
     return tile->rows / tile->item_rows * (tile->slots / 8);
 }
 
-/* As matmul_tile.clh declares it, with the scales of the rows. */
+/* As matmul_tile.clh declares it at most, with the scales of the rows. */
 static uint64_t tile_local_bytes(const zm_gpu_shape *shape, const zm_gpu_tile *tile)
 {
     uint64_t pad = shape->panels ? 4 : 8;
@@ -116,13 +116,16 @@ size_t zm_gpu_tiles_rank(const zm_device *device, const zm_gpu_shape *shape,
     return count;
 }
 
-void zm_gpu_tile_options(zm_options *options, const zm_gpu_shape *shape, const zm_gpu_tile *tile)
+void zm_gpu_tile_options(const zm_device *device, zm_options *options, const zm_gpu_shape *shape,
+                         const zm_gpu_tile *tile)
 {
     zm_options_add(options, "LOCAL_MEMORY", shape->local_memory);
     zm_options_add(options, "MWG", tile->rows);
     zm_options_add(options, "NWG", tile->slots);
     zm_options_add(options, "KWG", tile->depth);
     zm_options_add(options, "MWI", tile->item_rows);
+    if (device->info.limits.fp16 && shape->local_memory && shape->float16)
+        zm_options_add(options, "FP16", 1);
 }
 
 /* Few kinds of rows, because each is a kernel to compile. */

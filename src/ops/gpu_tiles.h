@@ -45,6 +45,7 @@ typedef struct zm_gpu_shape {
     bool panels;       /* weights are in panels of 64 */
     bool two_panels;   /* the tile has to be two panels wide */
     bool local_memory; /* operands go through it */
+    bool float16;      /* one of the operands is float16 */
 } zm_gpu_shape;
 
 bool zm_gpu_prefers_caches(const zm_device *device);
@@ -57,7 +58,8 @@ size_t zm_gpu_tiles_rank(const zm_device *device, const zm_gpu_shape *shape,
                          zm_gpu_tile ranked[ZM_MAX_GPU_TILES], zm_refusal *refusal);
 
 /* Appends what the tile kernels are compiled with. */
-void zm_gpu_tile_options(zm_options *options, const zm_gpu_shape *shape, const zm_gpu_tile *tile);
+void zm_gpu_tile_options(const zm_device *device, zm_options *options, const zm_gpu_shape *shape,
+                         const zm_gpu_tile *tile);
 
 /* How a work-group of matvec is cut (shaders/gpu/matvec.cl). */
 typedef struct zm_gpu_matvec {

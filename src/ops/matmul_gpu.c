@@ -26,6 +26,7 @@ static zm_gpu_shape shape_of(const zm_matmul_params *p, bool local_memory)
         .panels = p->weight.panel != 0,
         .two_panels = p->gated && p->statistics.buffer,
         .local_memory = local_memory,
+        .float16 = p->x.dtype == ZM_F16 || p->weight.dtype == ZM_F16,
     };
 }
 
@@ -136,7 +137,7 @@ zm_status zm_gpu_tile_launch(const zm_call *call, const zm_gpu_shape *shape,
         const zm_gpu_tile *tile = &tiles[i];
         zm_options all = *options;
         zm_launch tiled = *launch;
-        zm_gpu_tile_options(&all, shape, tile);
+        zm_gpu_tile_options(call->device, &all, shape, tile);
         tiled.options = all.text;
         tiled.groups[0] = zm_ceil_div(shape->rows, tile->rows);
         tiled.groups[1] = zm_ceil_div(shape->slots, tile->slots);

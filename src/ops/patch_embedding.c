@@ -108,7 +108,8 @@ static zm_status gpu_plan(const zm_call *call, zm_plan *plan)
     const zm_patch_embedding_params *p = call->params;
     const struct zm_patch_embedding_args args = patch_embedding_args(p);
     const zm_launch launch = patch_embedding_launch(p, &args);
-    const zm_gpu_shape shape = zm_gpu_shape_get(p->dst.shape[0], args.n);
+    zm_gpu_shape shape = zm_gpu_shape_get(p->dst.shape[0], args.n);
+    shape.float16 = p->x.dtype == ZM_F16 || p->weight.dtype == ZM_F16;
     uint32_t steps =
         args.weight_offset | args.dst_offset | (p->dst.shape[0] > 1 ? args.dst_stride : 0);
     zm_options options = zm_options_get(p->x.dtype);

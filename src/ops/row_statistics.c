@@ -70,7 +70,7 @@ static zm_status statistics_gpu_plan(const zm_call *call, zm_plan *plan)
     zm_cut cut = {.options = zm_options_get(p->x.dtype),
                   .groups = {p->x.shape[0], zm_ceil_div(groups, items / TEAM)},
                   .local = {items}};
-    zm_gpu_options_items(&cut.options, call->device, items);
+    zm_options_add(&cut.options, "ITEMS", items);
     zm_gpu_options_aligned(&cut.options, tensors, ZM_COUNT(tensors));
     return launch_add(call, &cut, plan);
 }

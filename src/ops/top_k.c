@@ -68,7 +68,7 @@ static zm_status top_k_gpu_plan(const zm_call *call, zm_plan *plan)
     uint32_t items = zm_gpu_call_items(call, zm_gpu_row_tuning_get(call->device)->large_items);
     zm_cut cut = {
         .options = zm_options_get(p->x.dtype), .groups = {p->x.shape[0]}, .local = {items}};
-    zm_gpu_options_items(&cut.options, call->device, items);
+    zm_options_add(&cut.options, "ITEMS", items);
     return launch_add(call, &cut, plan);
 }
 

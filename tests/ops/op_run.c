@@ -106,13 +106,18 @@ bool op_run_fits(const op_run *run, zm_device *device)
     return true;
 }
 
+/* In whole words. */
+static size_t buffer_size(const op_memory *memory)
+{
+    return (memory->count * zm_dtype_size(memory->dtype) + 3) / 4 * 4;
+}
+
 static zm_status allocate(zm_device *device, op_run *run, size_t operand)
 {
     op_memory *memory = &run->memory[operand];
     const zm_tensor *tensor = op_view(run->op, &run->params, operand);
-    size_t bytes = memory->count * zm_dtype_size(memory->dtype);
+    size_t bytes = buffer_size(memory);
     size_t values = (size_t)op_rows(tensor) * op_cols(tensor);
-    bytes = (bytes + 3) / 4 * 4;
     memory->reference_size = (memory->count > values ? memory->count : values) * sizeof(double);
     memory->before = malloc(bytes);
     memory->after = malloc(bytes);
@@ -199,6 +204,27 @@ zm_status op_run_create(zm_device *device, const op_description *op, const op_ca
     zm_status status = plan(device, op, c, run);
     for (size_t i = 0; i < op->operand_count && status == ZM_OK; ++i) {
         status = create_operand(device, run, i, &random);
+    }
+    return status;
+}
+
+zm_status op_run_create_unfilled(zm_device *device, const op_description *op, const op_case *c,
+                                 op_run **out)
+{
+    op_run *run = zm_calloc(1, sizeof(*run));
+    if (!run) {
+        return ZM_ERROR_OUT_OF_MEMORY;
+    }
+    *out = run;
+    zm_status status = plan(device, op, c, run);
+    for (size_t i = 0; i < op->operand_count && status == ZM_OK; ++i) {
+        zm_tensor *tensor = op_tensor(op, &run->params, i);
+        op_memory *memory = &run->memory[run->owner[i]];
+        zm_buffer_params params = {.size = buffer_size(memory)};
+        if (tensor->rank && run->owner[i] == i) {
+            status = zm_buffer_create(device, &params, &memory->buffer);
+        }
+        tensor->buffer = memory->buffer;
     }
     return status;
 }

@@ -40,6 +40,9 @@ typedef struct op_verdict {
  * for: force a kernel before. Destroy also after a failure. */
 zm_status op_run_create(zm_device *device, const op_description *op, const op_case *c,
                         uint64_t seed, op_run **out);
+/* Buffers of the right sizes alone, for devices that compute nothing. */
+zm_status op_run_create_unfilled(zm_device *device, const op_description *op, const op_case *c,
+                                 op_run **out);
 void op_run_destroy(op_run **run);
 /* Does the device still ask for the layouts that the run has? */
 bool op_run_fits(const op_run *run, zm_device *device);

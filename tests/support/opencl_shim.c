@@ -7,6 +7,8 @@
 
 #include "shaders/shaders.h"
 
+#define DEVICE_IL_VERSION 0x105b
+
 opencl_shim shim;
 
 static zm_opencl_fns real;
@@ -189,7 +191,7 @@ static cl_program CL_API_CALL shim_create_il(cl_context context, const void *wor
                                              cl_int *error)
 {
     shim.modules++;
-    for (size_t i = 0; shim.spirv > 0 && i < zm_shader_module_count; i++)
+    for (size_t i = 0; shim.spirv >= 0 && i < zm_shader_module_count; i++)
         if (zm_shader_modules[i].words == words && zm_shader_modules[i].size == size)
             return make_from_source(context, &zm_shader_modules[i], error);
     *error = CL_INVALID_VALUE;
@@ -208,14 +210,14 @@ static void *shim_clGetExtensionFunctionAddressForPlatform(cl_platform_id p, con
 
 static cl_int shim_clGetDeviceInfo(cl_device_id d, cl_device_info i, size_t s, void *v, size_t *r)
 {
-    static const char extensions[] = "cl_khr_il_program";
+    const char *extensions = shim.spirv ? "cl_khr_il_program" : shim.extensions;
     if (fails("clGetDeviceInfo"))
         return failure();
-    if (i == CL_DEVICE_EXTENSIONS && shim.spirv) {
+    if (i == CL_DEVICE_EXTENSIONS && extensions) {
         if (v)
             snprintf(v, s, "%s", extensions);
         if (r)
-            *r = sizeof(extensions);
+            *r = strlen(extensions) + 1;
         return CL_SUCCESS;
     }
     cl_int error = real.clGetDeviceInfo(d, i, s, v, r);
@@ -228,6 +230,10 @@ static cl_int shim_clGetDeviceInfo(cl_device_id d, cl_device_info i, size_t s, v
         memcpy(v, &unified, sizeof(unified));
     if (i == CL_DEVICE_VERSION && shim.device_version)
         snprintf(v, s, "%s", shim.device_version);
+    if (i == DEVICE_IL_VERSION && shim.il_version) {
+        snprintf(v, s, "%s", shim.il_version);
+        return CL_SUCCESS;
+    }
     return error;
 }
 
@@ -286,6 +292,7 @@ bool shim_install(void)
     table = (zm_opencl_fns){ZM_OPENCL_FUNCTIONS(ENTRY)};
 #undef ENTRY
     table.clGetPlatformInfo = shim_clGetPlatformInfo_safe;
+    table.clCreateProgramWithIL = shim_create_il;
     zm_opencl_shim = &table;
     return true;
 }

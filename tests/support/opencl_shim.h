@@ -22,6 +22,8 @@ typedef struct opencl_shim {
     int unified_memory;         /* CL_DEVICE_HOST_UNIFIED_MEMORY: 1 yes, -1 no, 0 = the truth */
     bool refuse_host_pointers;  /* CL_MEM_USE_HOST_PTR fails */
     int spirv;                  /* cl_khr_il_program: 1 is there, -1 refuses, 0 = the truth */
+    const char *extensions;     /* CL_DEVICE_EXTENSIONS; NULL = the truth */
+    const char *il_version;     /* CL_DEVICE_IL_VERSION, of OpenCL 2.1 on; NULL = the truth */
     int modules;                /* of SPIR-V that were offered so far */
 } opencl_shim;
 
