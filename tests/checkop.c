@@ -194,13 +194,6 @@ static void verify(session *s, checked_case *c, tally *t)
     }
 }
 
-/* The host device has no 16-bit activations. */
-static bool host_refuses(const session *s, const op_case *c)
-{
-    return s->info->backend == ZM_BACKEND_HOST &&
-           (c->activation == ZM_F16 || c->activation == ZM_BF16);
-}
-
 /* An orphan is a case that no candidate takes. */
 static void run_case(session *s, checked_case *c, tally *tallies, size_t count, size_t *orphans)
 {
@@ -215,7 +208,7 @@ static void run_case(session *s, checked_case *c, tally *tallies, size_t count, 
         verify(s, c, &tallies[i]);
         taken = taken || tallies[i].refused == refused;
     }
-    if (!taken && !host_refuses(s, c->c) && ++*orphans <= MAX_REPORTS) {
+    if (!taken && ++*orphans <= MAX_REPORTS) {
         printf("  case %zu: %s\n    no kernel takes it: %s\n", c->index, text,
                reason_of(s, ZM_ERROR_UNSUPPORTED));
     }

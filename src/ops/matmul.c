@@ -283,7 +283,8 @@ static zm_status rows_plan(const zm_call *call, zm_plan *plan)
 static zm_status ref_plan(const zm_call *call, zm_plan *plan)
 {
     struct zm_matmul_args args = zm_matmul_args_get(call->device, call->params);
-    zm_launch launch = {.args = &args, .args_size = sizeof(args)};
+    const zm_options options = zm_matmul_options(call->params);
+    zm_launch launch = {.options = options.text, .args = &args, .args_size = sizeof(args)};
     zm_matmul_bind(call->params, &launch);
     return zm_plan_add(call, &launch, plan);
 }

@@ -115,9 +115,8 @@ static zm_status pair_check(const zm_operand *operands, const zm_view *views, si
                      operands[j].name, relation == ZM_SAME_VIEW ? "" : " in part");
 }
 
-/* All activations of one type, and one that the device can compute on. */
-static zm_status activations_check(const zm_device *device, const zm_operand *operands,
-                                   size_t count, zm_refusal *refusal)
+/* All activations of one type. */
+static zm_status activations_check(const zm_operand *operands, size_t count, zm_refusal *refusal)
 {
     const zm_operand *first = NULL;
     for (size_t i = 0; i < count; i++) {
@@ -131,12 +130,6 @@ static zm_status activations_check(const zm_device *device, const zm_operand *op
                              one->name, zm_dtype_name(one->tensor->dtype), first->name,
                              zm_dtype_name(first->tensor->dtype));
     }
-    bool is_host = device->info.backend == ZM_BACKEND_HOST;
-    if (first && is_host && first->tensor->dtype != device->info.real_type)
-        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED,
-                         "%s: device %s has %s activations only, not %s", first->name,
-                         device->info.spec, zm_dtype_name(device->info.real_type),
-                         zm_dtype_name(first->tensor->dtype));
     return ZM_OK;
 }
 
@@ -148,7 +141,7 @@ zm_status zm_operands_check(const zm_device *device, const zm_operand *operands,
     for (size_t i = 0; status == ZM_OK && i < count; i++)
         status = operand_check(device, &operands[i], &views[i], refusal);
     if (status == ZM_OK)
-        status = activations_check(device, operands, count, refusal);
+        status = activations_check(operands, count, refusal);
     for (size_t i = 0; status == ZM_OK && i < count; i++)
         for (size_t j = 0; status == ZM_OK && j < i; j++)
             status = pair_check(operands, views, i, j, refusal);
