@@ -11,7 +11,8 @@
  *   Weights of matmul, conv1d, patch_embedding and embedding are F32, F16, BF16 or the real_type.
  *   Arithmetic and statistics are float32 (float64 on the host device), whatever the storage.
  * - "may alias" means: exactly the same view. Every other overlap between an output and an input
- *   or another output is ZM_ERROR_INVALID_ARGUMENT.
+ *   or another output is ZM_ERROR_INVALID_ARGUMENT. Views that lie within each other with unlike
+ *   strides, in more than 65536 pieces, are ZM_ERROR_UNSUPPORTED: whether they meet is not tried.
  * - NaN and Inf propagate as in the formula. Same input, same device: same bits.
  * - ZM_ERROR_INVALID_ARGUMENT: shapes, strides, types or aliasing are wrong, or a view reaches
  *   outside its buffer; ZM_ERROR_UNSUPPORTED: no kernel of this device can do it; the log says

@@ -111,6 +111,11 @@ static zm_status pair_check(const zm_operand *operands, const zm_view *views, si
         return ZM_OK;
     if (relation == ZM_SAME_VIEW && (may_alias(operands, i, j) || may_alias(operands, j, i)))
         return ZM_OK;
+    if (relation == ZM_TANGLED)
+        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED,
+                         "%s and %s lie within each other with unlike strides, in too many pieces "
+                         "to tell whether they overlap",
+                         operands[i].name, operands[j].name);
     return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "%s and %s overlap%s", operands[i].name,
                      operands[j].name, relation == ZM_SAME_VIEW ? "" : " in part");
 }
