@@ -95,7 +95,8 @@ typedef struct zm_norm_params {
     zm_tensor sum;      /* [rows][d], optional, only with residual; may alias x or residual, not
                            dst */
     float eps;          /* >= 0; inside the root */
-    uint32_t true_d;    /* crms_norm: the d of the formula; 0 = columns of x + 1 */
+    uint32_t true_d;    /* crms_norm: the d of the formula; 0 = columns of x + 1; or the columns of
+                           x, whose last one is all zeros then and fills up the row */
 } zm_norm_params;
 
 ZM_API zm_status zm_layer_norm(zm_stream *stream, const zm_norm_params *params);
@@ -149,8 +150,10 @@ typedef struct zm_row_scale {
     zm_row_scale_kind kind;
     zm_tensor statistics;  /* of x: [m][ceil(k / group) * 2] */
     zm_tensor column_sums; /* [n] (gated: [2 n], packed like a bias), for ZM_ROW_SCALE_LAYER */
-    uint32_t d;            /* 0 = k, or k + 1 for ZM_ROW_SCALE_CRMS */
-    float eps;             /* >= 0 */
+    uint32_t d; /* ZM_ROW_SCALE_CRMS: as zm_norm_params has it, 0 = k + 1; ZM_ROW_SCALE_RMS: 0 = k,
+                   or k + 1 where x is a zero-mean row of d turned into its d - 1 dimensions;
+                   ZM_ROW_SCALE_LAYER: 0 = k */
+    float eps;  /* >= 0 */
 } zm_row_scale;
 
 typedef struct zm_matmul_params {

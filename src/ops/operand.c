@@ -196,6 +196,18 @@ zm_status zm_eps_check(float eps, zm_refusal *refusal)
     return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "eps %g is not 0 or more", (double)eps);
 }
 
+zm_status zm_width_check(const char *name, uint32_t d, uint32_t columns, bool one_more,
+                         zm_refusal *refusal)
+{
+    if (d == 0)
+        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "%s of 2^32", name);
+    if (d == columns || (one_more && d - 1 == columns))
+        return ZM_OK;
+    return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
+                     "%s %" PRIu32 " does not fit rows of %" PRIu32 ": it is that%s", name, d,
+                     columns, one_more ? " or one more" : "");
+}
+
 zm_status zm_panel_accepts(zm_kernel_family family, const zm_tensor *weight, zm_refusal *refusal)
 {
     uint32_t panel = zm_tuning_of(family)->weight_panel;
