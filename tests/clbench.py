@@ -68,6 +68,7 @@ class Usage(Clbench):
                           ["op", "add", "--shape", "rows=0"], ["op", "add", "--shape", "m=3"],
                           ["op", "add", "--shape"], ["op", "add", "--type", "f31"],
                           ["op", "add", "--weight-type", "i32"], ["op", "add", "--kernel", "no_*"],
+                          ["op", "add", "--kernel", "matmul=cpu"], ["op", "add", "--kernel", "=cpu"],
                           ["op", "add", "--vs", "wheight-type=f16"], ["op", "add", "--vs", "op=x"],
                           ["op", "add", "--vs", "no_such_kernel"], ["op", "--csv", "--json"],
                           ["op", "add", "--shape", "rows=1,rows=2,d=3"],
@@ -167,6 +168,14 @@ class Results(Clbench):
         for weight_type in ("f32", "f16"):
             self.assertEqual(rows[weight_type, "cpu_matvec"], "ok")
             self.assertEqual(rows[weight_type, "cpu"], "ok")
+
+    def test_a_kernel_of_one_op(self):
+        rows = self.json("op", "r[me][sc]*", "--shape", "rows=4,d=8", "--kernel", "rms_norm=*",
+                         "--no-peak", *QUICK, *HOST)["rows"]
+        status = [(row["op"], row["kernel"], row["status"]) for row in rows]
+        self.assertEqual(status, [("rms_norm", "cpu", "unsupported"),
+                                  ("rms_norm", "gpu", "unsupported"), ("rms_norm", "ref", "ok"),
+                                  ("recentre", "ref", "ok")])
 
     def test_what_cannot_be_has_a_status_and_a_reason(self):
         result = self.json("op", "matmul", "--shape", "m=2,n=64,k=32", "--kernel", "cpu_matvec",
