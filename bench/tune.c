@@ -9,6 +9,7 @@
 #include "cli/device.h"
 #include "cli/output.h"
 #include "cli/progress.h"
+#include "shaders/hash.h"
 #include "tuner.h"
 
 #define TUNE_SCHEMA "clbench.tune/1"
@@ -81,7 +82,7 @@ static zm_status write_entry(const char *cache_dir, const zm_device_info *info,
     if (status == ZM_OK && (outcome->better || kept != before))
         status = zm_tuning_file_write(cache_dir, log, &list);
     if (status == ZM_OK && outcome->better) {
-        const zm_tuning_key key = zm_tuning_key_get(&outcome->entry, info);
+        const zm_tuning_key key = zm_tuning_key_get(&outcome->entry, info, zm_shader_hash);
         zm_tuning_checked_put(cache_dir, &key, "");
     }
     zm_tuning_list_finish(&list);

@@ -153,7 +153,7 @@ static zm_status add_shapes(tuner *t)
 static zm_status check(tuner *t, zm_kernel_family family, const zm_tunings *tunings,
                        zm_refusal *why)
 {
-    zm_status status = zm_self_check(t->s->device, t->op, family, tunings, why);
+    zm_status status = zm_self_check(t->s->device, t->op, family, tunings, NULL, why);
     if (status == ZM_OK)
         status = zm_tunings_set(t->s->device, tunings);
     for (size_t i = 0; i < t->shape_count && status == ZM_OK; i++) {
