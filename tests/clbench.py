@@ -393,13 +393,21 @@ class Report(Clbench):
 class Tune(Clbench):
     def test_dry_run_writes_nothing(self):
         cache = self.scratch / "cache"
-        said = self.json("tune", "rms_norm", "--time", "0.3", "--dry-run", *OPENCL,
+        start = time.monotonic()
+        said = self.json("tune", "rms_norm", "--time", "3", "--dry-run", *OPENCL,
                          env={"ZEROMEAN_CACHE_DIR": str(cache)})
+        self.assertLess(time.monotonic() - start, 3 + 7)  # a kernel that is built may be slow
         self.assertEqual(said["schema"], "clbench.tune/1")
         op, = said["ops"]
         self.assertEqual((op["op"], op["refused"], op["written"]), ("rms_norm", 0, False))
-        self.assertGreater(op["samples"], 0)
+        self.assertGreater(op["tunable"], 0)
+        self.assertGreater(op["samples"] + op["tunable"] - op["tried"], 0)
         self.assertFalse((cache / "tuning.json").exists())
+
+    def test_what_there_was_no_time_for_is_said(self):
+        text = self.ok("tune", "rms_norm", "--time", "0.01", "--dry-run", *OPENCL,
+                       env={"ZEROMEAN_CACHE_DIR": ""})
+        self.assertRegex(text, r"^rms_norm +0 samples, no time for (\d+) of \1 numbers; ")
 
     def device(self):
         """What an entry for the default OpenCL device names."""
@@ -419,7 +427,7 @@ class Tune(Clbench):
                                                                   "row_elements_per_item": 1048576}}
         other = {"device": "another", "op": "rms_norm", "parameters": {"row_items_per_unit": 2}}
         self.write(cache, other, slow)
-        self.json("tune", "rms_norm", "--time", "1", *OPENCL,
+        self.json("tune", "rms_norm", "--time", "3", *OPENCL,
                   env={"ZEROMEAN_CACHE_DIR": str(cache)})
         left = json.loads((cache / "tuning.json").read_text(encoding="utf-8"))["entries"]
         self.assertIn(other, left)
