@@ -118,7 +118,7 @@ static zm_cli_exit run(int argc, char **argv)
          &o.plan.types},
         {"weight-type", 'w', "TYPES", "of weights: f32,f16,bf16; default f32", ZM_CLI_TEXT,
          &o.plan.weight_types},
-        {"kernel", 'k', "GLOB", "these kernel candidates; default: the one that is chosen",
+        {"kernel", 'k', "[OP=]GLOB", "these kernels, of that op; else the one that is chosen",
          ZM_CLI_TEXT, &o.plan.kernel},
         {"vs", 0, "OTHER", "time in turns: a kernel, or KEY=VALUE of op, kernel, type, weight-type",
          ZM_CLI_TEXT, &o.versus},

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/kernels.h"
 #include "cli/output.h"
 #include "common/alloc.h"
 
@@ -55,18 +56,18 @@ static bool add(plan *p, const variant *v)
     return true;
 }
 
-/* The variant with each kernel that was asked for. */
-static bool add_kernels(const char *glob, variant *v, plan *p)
+/* The variant with each kernel that was asked for, or with the one that is chosen. */
+static bool add_kernels(const zm_cli_kernels *kernels, variant *v, plan *p)
 {
     size_t op_count;
     const zm_op_info *infos = zm_op_list(&op_count);
     const op_description *description = subject_op(v->op);
     const char *op = description->op ? description->op : description->name;
-    if (!glob)
+    if (!kernels || !zm_cli_kernels_are_of(kernels, op))
         return add(p, v);
     for (size_t i = 0; i < op_count; i++) {
         for (size_t j = 0; j < infos[i].candidate_count && strcmp(infos[i].name, op) == 0; j++) {
-            if (fnmatch(glob, infos[i].candidates[j], 0) != 0)
+            if (!zm_cli_kernels_have(kernels, op, infos[i].candidates[j]))
                 continue;
             snprintf(v->kernel, sizeof(v->kernel), "%s", infos[i].candidates[j]);
             if (!add(p, v))
@@ -86,13 +87,14 @@ static bool add_shape(const plan_options *o, const char *op, const char *text,
                       const type_lists *lists, plan *p)
 {
     variant v = {.op = ""};
+    const zm_cli_kernels kernels = zm_cli_kernels_read(o->kernel ? o->kernel : "*");
     snprintf(v.op, sizeof(v.op), "%s", op);
     snprintf(v.shape, sizeof(v.shape), "%s", text);
     for (size_t i = 0; i < lists->count; i++) {
         for (size_t j = 0; j < lists->weight_count; j++) {
             v.type = lists->types[i];
             v.weight_type = lists->weight_types[j];
-            if (!add_kernels(o->kernel, &v, p))
+            if (!add_kernels(o->kernel ? &kernels : NULL, &v, p))
                 return false;
         }
     }
@@ -125,6 +127,14 @@ static zm_cli_exit add_versus(const char *text, plan *p)
         known = known || subject_has_kernel(&p->versus[i]);
     }
     return known ? ZM_CLI_OK : usage("--vs: no kernel of these ops is named", p->versus->kernel);
+}
+
+static bool has_kernels(const plan *p)
+{
+    for (size_t i = 0; i < p->count; i++)
+        if (p->variants[i].kernel[0])
+            return true;
+    return false;
 }
 
 /* A shape that no op understands is a usage error; one that some don't is a row that says so. */
@@ -163,7 +173,7 @@ zm_cli_exit plan_make(const plan_options *o, const char *versus, plan *out)
         return zm_cli_result(ZM_ERROR_OUT_OF_MEMORY);
     if (!matched)
         return usage("no op is named", o->op);
-    if (out->count == 0)
+    if (o->kernel && !has_kernels(out))
         return usage("no kernel of these ops is named", o->kernel);
     zm_cli_exit code = check_shapes(out);
     return code == ZM_CLI_OK && versus ? add_versus(versus, out) : code;

@@ -10,7 +10,7 @@ typedef struct plan_options {
     const char *op;                   /* glob */
     const char *shape;                /* NULL = those that are known */
     const char *types, *weight_types; /* "f32,f16"; NULL = the default */
-    const char *kernel;               /* glob; NULL = the one that is chosen */
+    const char *kernel;               /* as cli/kernels.h reads it; NULL = the one that is chosen */
 } plan_options;
 
 typedef struct plan {

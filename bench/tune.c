@@ -9,6 +9,7 @@
 #include "cli/device.h"
 #include "cli/output.h"
 #include "cli/progress.h"
+#include "shaders/hash.h"
 #include "tuner.h"
 
 #define TUNE_SCHEMA "clbench.tune/1"
@@ -81,7 +82,7 @@ static zm_status write_entry(const char *cache_dir, const zm_device_info *info,
     if (status == ZM_OK && (outcome->better || kept != before))
         status = zm_tuning_file_write(cache_dir, log, &list);
     if (status == ZM_OK && outcome->better) {
-        const zm_tuning_key key = zm_tuning_key_get(&outcome->entry, info);
+        const zm_tuning_key key = zm_tuning_key_get(&outcome->entry, info, zm_shader_hash);
         zm_tuning_checked_put(cache_dir, &key, "");
     }
     zm_tuning_list_finish(&list);
@@ -95,9 +96,11 @@ static void print_outcome(const tuner_outcome *o, bool written)
     printf("%-10s %zu samples", o->op, o->samples);
     if (o->refused)
         printf(", %zu refused (%s)", o->refused, o->refusal);
+    if (o->tried < o->tunable)
+        printf(", no time for %zu of %zu numbers", o->tunable - o->tried, o->tunable);
     if (!o->better) {
         printf("; %s\n", o->samples + o->refused ? "the built-in numbers are as good"
-                                                 : "there was no time for any");
+                                                 : "setting up and checks took all of it");
         return;
     }
     printf("; %.3fx as fast [%.3f, %.3f] with", o->ratio.median, o->ratio.low, o->ratio.high);
@@ -112,7 +115,8 @@ static json_t *outcome_json(const tuner_outcome *o, bool written)
     for (size_t i = 0; i < o->entry.count; i++)
         json_object_set_new(parameters, o->entry.values[i].name,
                             json_integer(o->entry.values[i].value));
-    return json_pack("{ss sI sI so sb sb so so so so}", "op", o->op, "samples",
+    return json_pack("{ss sI sI sI sI so sb sb so so so so}", "op", o->op, "tunable",
+                     (json_int_t)o->tunable, "tried", (json_int_t)o->tried, "samples",
                      (json_int_t)o->samples, "refused", (json_int_t)o->refused, "refusal",
                      zm_cli_json_text(o->refusal), "better", o->better, "written", written, "ratio",
                      o->entry.count ? zm_cli_json_real(o->ratio.median) : json_null(), "ratio_low",
@@ -187,7 +191,8 @@ static zm_cli_exit run(int argc, char **argv)
     const char *ops[MAX_OPS];
     const zm_cli_option table[] = {
         {"device", 'd', "SPEC", "the device", ZM_CLI_TEXT, &o.device},
-        {"time", 't', "SECONDS", "for each op; default 30", ZM_CLI_REAL, &o.seconds},
+        {"time", 't', "SECONDS", "for each op, with all that it takes; default 30", ZM_CLI_REAL,
+         &o.seconds},
         {"dry-run", 'n', NULL, "write nothing", ZM_CLI_FLAG, &o.dry_run},
         {"json", 0, NULL, "print JSON (schema " TUNE_SCHEMA ")", ZM_CLI_FLAG, &o.json},
     };

@@ -18,7 +18,9 @@
 #define MAX_CALLS 0.06   /* seconds of one call of each shape: more leave no time for samples */
 #define SAMPLE 0.004     /* seconds of a batch of one shape */
 #define ROUND_TIME 0.25  /* seconds for which a sample is timed */
-#define FINAL_TIME 1.0   /* and the best one at the end */
+#define FINAL_TIME 1.0   /* and the best one at the end, */
+#define FINAL_PART 0.2   /* which is this part of the time at most */
+#define SETUP_PART 0.3   /* after this part of it no more shapes are set up */
 #define LEAST_GAIN 1.005 /* under this a sample is not better */
 #define MAX_FLOPS 1e9    /* of a call that is checked in full: the reference is slow */
 
@@ -44,6 +46,17 @@ typedef struct tuner {
 static double elapsed(const tuner *t)
 {
     return zm_clock_since(t->start);
+}
+
+/* Seconds of the last comparison, which has to come within the time. */
+static double final_time(const tuner *t)
+{
+    return fmin(FINAL_TIME, t->seconds * FINAL_PART);
+}
+
+static bool is_over(const tuner *t)
+{
+    return elapsed(t) > t->seconds - final_time(t);
 }
 
 static bool show_progress(const tuner *t)
@@ -140,7 +153,8 @@ static zm_status add_shapes(tuner *t)
     size_t count = shape_list(t->op, &texts);
     zm_status status = ZM_OK;
     for (size_t i = 0; i < count && t->shape_count < MAX_SHAPES && status == ZM_OK; i++)
-        status = add_shape(t, texts[i]);
+        if (t->shape_count == 0 || elapsed(t) < t->seconds * SETUP_PART)
+            status = add_shape(t, texts[i]);
     if (status == ZM_OK && t->shape_count == 0)
         status = ZM_ERROR_UNSUPPORTED;
     return status;
@@ -148,17 +162,25 @@ static zm_status add_shapes(tuner *t)
 
 /* ---- the search ---- */
 
+static bool goes_on(void *self)
+{
+    return show_progress(self) && !is_over(self);
+}
+
 /* Are the results of all shapes right with these numbers? Small calls of every op that follows
  * come first: they tell more in less time. */
 static zm_status check(tuner *t, zm_kernel_family family, const zm_tunings *tunings,
                        zm_refusal *why)
 {
-    zm_status status = zm_self_check(t->s->device, t->op, family, tunings, why);
+    const zm_check_limit limit = {goes_on, t};
+    zm_status status = zm_self_check(t->s->device, t->op, family, tunings, &limit, why);
     if (status == ZM_OK)
         status = zm_tunings_set(t->s->device, tunings);
     for (size_t i = 0; i < t->shape_count && status == ZM_OK; i++) {
         if (!t->checked[i])
             continue;
+        if (!goes_on(t))
+            return ZM_ERROR_CANCELLED;
         op_verdict verdict = {.ok = true};
         status = op_run_verify(t->subjects[i].run, t->s->stream, t->s->info->real_type, &verdict);
         if (!verdict.ok)
@@ -175,7 +197,7 @@ static bool is_refusal(zm_status status)
            status == ZM_ERROR_LIMIT || status == ZM_ERROR_DEVICE;
 }
 
-/* Right and faster? Then it is the best so far. */
+/* Right and faster? Then it is the best so far. ZM_ERROR_CANCELLED also when the time is over. */
 static zm_status try_sample(tuner *t, const zm_parameter *parameter, uint32_t value, bool *better)
 {
     zm_tunings changed = t->best;
@@ -223,7 +245,7 @@ static zm_status climb(tuner *t, const zm_parameter *parameter, bool fine, bool 
     for (int up = 0; up < 2 && status == ZM_OK; up++) {
         bool better = true;
         bool found = false;
-        while (better && status == ZM_OK && elapsed(t) < t->seconds) {
+        while (better && status == ZM_OK && !is_over(t)) {
             uint32_t now = zm_parameter_get(parameter, &t->best);
             uint32_t next = step(parameter, now, up, fine);
             if (next == now)
@@ -247,21 +269,24 @@ static bool is_tunable(const tuner *t, const zm_parameter *parameter)
 
 static zm_status search(tuner *t)
 {
-    size_t count, tunable = 0;
+    size_t count;
     const zm_parameter *list = zm_parameter_list(&count);
     zm_status status = ZM_OK;
     bool any = true;
     for (size_t i = 0; i < count; i++)
-        tunable += is_tunable(t, &list[i]);
-    if (tunable == 0)
+        t->out->tunable += is_tunable(t, &list[i]);
+    if (t->out->tunable == 0)
         return ZM_ERROR_UNSUPPORTED;
-    for (int pass = 0; any && status == ZM_OK && elapsed(t) < t->seconds; pass++) {
+    for (int pass = 0; any && status == ZM_OK && !is_over(t); pass++) {
         any = pass == 0; /* the fine steps come even if the coarse ones found nothing */
-        for (size_t i = 0; i < count && status == ZM_OK && elapsed(t) < t->seconds; i++)
-            if (is_tunable(t, &list[i]))
-                status = climb(t, &list[i], pass > 0, &any);
+        for (size_t i = 0; i < count && status == ZM_OK && !is_over(t); i++) {
+            if (!is_tunable(t, &list[i]))
+                continue;
+            status = climb(t, &list[i], pass > 0, &any);
+            t->out->tried += pass == 0 && status == ZM_OK;
+        }
     }
-    return status;
+    return status == ZM_ERROR_CANCELLED && !zm_cli_interrupted() ? ZM_OK : status;
 }
 
 /* What differs from the built-in numbers. */
@@ -290,7 +315,7 @@ static zm_status finish(tuner *t)
     zm_status status = ZM_OK;
     describe(t, &t->out->entry);
     if (t->out->entry.count)
-        status = race(t, zm_tunings_default(t->s->device), &t->best, FINAL_TIME, &t->out->ratio);
+        status = race(t, zm_tunings_default(t->s->device), &t->best, final_time(t), &t->out->ratio);
     t->out->better = t->out->entry.count && status == ZM_OK && t->out->ratio.low > 1 &&
                      t->out->ratio.median > LEAST_GAIN;
     return status;
@@ -308,7 +333,6 @@ zm_status tuner_run(session *s, const char *op, double seconds, tuner_outcome *o
     snprintf(out->op, sizeof(out->op), "%s", op);
     session_forget(s);
     zm_status status = add_shapes(t);
-    t->start = zm_clock_ns(); /* setting up doesn't count */
     if (status == ZM_OK)
         status = search(t);
     if (status == ZM_OK)

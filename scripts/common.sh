@@ -21,11 +21,12 @@ stage() {
     printf '   %d s\n' $((SECONDS - start))
 }
 
+# Without options a folder that is there stays as it is.
 configure() {
     local folder=$1
     shift
     if [ -f "$folder/build.ninja" ]; then
-        meson configure "$folder" "$@"
+        [ $# -eq 0 ] || meson configure "$folder" "$@"
     else
         rm -rf "$folder"
         meson setup "$folder" "$ROOT" "$@"
@@ -42,6 +43,24 @@ build() {
     fi
     tail -n 40 "$log" >&2
     return 1
+}
+
+# spirv_version: of names on stdin, packages or commands, the N of clang-N and llvm-spirv-N. 14 was
+# tried most; otherwise the newest. Fails where there is no such pair.
+spirv_version() {
+    awk '
+        /^clang-[0-9]+$/ { clang[substr($0, 7)] }
+        /^llvm-spirv-[0-9]+$/ { translator[substr($0, 12)] }
+        END {
+            for (n in translator)
+                if (n in clang && best != 14 && (n == 14 || n + 0 > best + 0)) best = n
+            if (!best) exit 1
+            print best
+        }'
+}
+
+spirv_installed() {
+    compgen -c | spirv_version
 }
 
 # or_fail WHAT COMMAND...: runs it; if it fails, its last line is the reason.

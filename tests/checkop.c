@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/kernels.h"
 #include "device/device.h"
 #include "ops/op_run.h"
 
@@ -38,7 +39,6 @@ typedef struct options {
     uint64_t seed, repeat;
     long only; /* -1 = all cases */
     bool list, small;
-    char kernel_op[64]; /* the ops that kernel is about */
 } options;
 
 /* What one candidate did. */
@@ -194,13 +194,6 @@ static void verify(session *s, checked_case *c, tally *t)
     }
 }
 
-/* The host device has no 16-bit activations. */
-static bool host_refuses(const session *s, const op_case *c)
-{
-    return s->info->backend == ZM_BACKEND_HOST &&
-           (c->activation == ZM_F16 || c->activation == ZM_BF16);
-}
-
 /* An orphan is a case that no candidate takes. */
 static void run_case(session *s, checked_case *c, tally *tallies, size_t count, size_t *orphans)
 {
@@ -215,7 +208,7 @@ static void run_case(session *s, checked_case *c, tally *tallies, size_t count, 
         verify(s, c, &tallies[i]);
         taken = taken || tallies[i].refused == refused;
     }
-    if (!taken && !host_refuses(s, c->c) && ++*orphans <= MAX_REPORTS) {
+    if (!taken && ++*orphans <= MAX_REPORTS) {
         printf("  case %zu: %s\n    no kernel takes it: %s\n", c->index, text,
                reason_of(s, ZM_ERROR_UNSUPPORTED));
     }
@@ -249,9 +242,9 @@ static size_t find_candidates(const options *opt, const char *op, tally *tallies
 {
     size_t count = 0;
     const zm_op_info *info = find_op(op);
-    bool wanted = info && fnmatch(opt->kernel_op, op, 0) == 0;
-    for (size_t i = 0; wanted && i < info->candidate_count && count < MAX_CANDIDATES; ++i) {
-        if (fnmatch(opt->kernel, info->candidates[i], 0) == 0) {
+    const zm_cli_kernels wanted = zm_cli_kernels_read(opt->kernel);
+    for (size_t i = 0; info && i < info->candidate_count && count < MAX_CANDIDATES; ++i) {
+        if (zm_cli_kernels_have(&wanted, op, info->candidates[i])) {
             tallies[count++] = (tally){.name = info->candidates[i]};
         }
     }
@@ -364,29 +357,13 @@ static bool parse_number(const char *text, uint64_t *out)
     return *text >= '0' && *text <= '9' && *end == '\0';
 }
 
-/* "GLOB" or "OP=GLOB" */
-static bool parse_kernel(char *text, options *opt)
-{
-    char *equals = strchr(text, '=');
-    opt->kernel = equals ? equals + 1 : text;
-    size_t length = equals ? (size_t)(equals - text) : 0;
-    if (length >= sizeof(opt->kernel_op)) {
-        return false;
-    }
-    if (equals) {
-        memcpy(opt->kernel_op, text, length);
-        opt->kernel_op[length] = '\0';
-    }
-    return true;
-}
-
 static bool parse_option(int option, options *opt)
 {
     uint64_t number = 0;
     switch (option) {
     case 'd': opt->device = optarg; return true;
     case 'o': opt->op = optarg; return true;
-    case 'k': return parse_kernel(optarg, opt);
+    case 'k': opt->kernel = optarg; return true;
     case 'l': opt->list = true; return true;
     case 'f': opt->shaders = optarg; return true;
     case 'm': opt->small = true; return true;
@@ -419,7 +396,7 @@ int main(int argc, char **argv)
                                           {"list", no_argument, NULL, 'l'},
                                           {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};
-    options opt = {.op = "*", .kernel = "*", .kernel_op = "*", .seed = 1, .repeat = 2, .only = -1};
+    options opt = {.op = "*", .kernel = "*", .seed = 1, .repeat = 2, .only = -1};
     int option;
     while ((option = getopt_long(argc, argv, "h", names, NULL)) != -1) {
         if (option == 'h') {

@@ -68,6 +68,7 @@ class Usage(Clbench):
                           ["op", "add", "--shape", "rows=0"], ["op", "add", "--shape", "m=3"],
                           ["op", "add", "--shape"], ["op", "add", "--type", "f31"],
                           ["op", "add", "--weight-type", "i32"], ["op", "add", "--kernel", "no_*"],
+                          ["op", "add", "--kernel", "matmul=cpu"], ["op", "add", "--kernel", "=cpu"],
                           ["op", "add", "--vs", "wheight-type=f16"], ["op", "add", "--vs", "op=x"],
                           ["op", "add", "--vs", "no_such_kernel"], ["op", "--csv", "--json"],
                           ["op", "add", "--shape", "rows=1,rows=2,d=3"],
@@ -167,6 +168,14 @@ class Results(Clbench):
         for weight_type in ("f32", "f16"):
             self.assertEqual(rows[weight_type, "cpu_matvec"], "ok")
             self.assertEqual(rows[weight_type, "cpu"], "ok")
+
+    def test_a_kernel_of_one_op(self):
+        rows = self.json("op", "r[me][sc]*", "--shape", "rows=4,d=8", "--kernel", "rms_norm=*",
+                         "--no-peak", *QUICK, *HOST)["rows"]
+        status = [(row["op"], row["kernel"], row["status"]) for row in rows]
+        self.assertEqual(status, [("rms_norm", "cpu", "unsupported"),
+                                  ("rms_norm", "gpu", "unsupported"), ("rms_norm", "ref", "ok"),
+                                  ("recentre", "ref", "ok")])
 
     def test_what_cannot_be_has_a_status_and_a_reason(self):
         result = self.json("op", "matmul", "--shape", "m=2,n=64,k=32", "--kernel", "cpu_matvec",
@@ -384,13 +393,21 @@ class Report(Clbench):
 class Tune(Clbench):
     def test_dry_run_writes_nothing(self):
         cache = self.scratch / "cache"
-        said = self.json("tune", "rms_norm", "--time", "0.3", "--dry-run", *OPENCL,
+        start = time.monotonic()
+        said = self.json("tune", "rms_norm", "--time", "3", "--dry-run", *OPENCL,
                          env={"ZEROMEAN_CACHE_DIR": str(cache)})
+        self.assertLess(time.monotonic() - start, 3 + 7)  # a kernel that is built may be slow
         self.assertEqual(said["schema"], "clbench.tune/1")
         op, = said["ops"]
         self.assertEqual((op["op"], op["refused"], op["written"]), ("rms_norm", 0, False))
-        self.assertGreater(op["samples"], 0)
+        self.assertGreater(op["tunable"], 0)
+        self.assertGreater(op["samples"] + op["tunable"] - op["tried"], 0)
         self.assertFalse((cache / "tuning.json").exists())
+
+    def test_what_there_was_no_time_for_is_said(self):
+        text = self.ok("tune", "rms_norm", "--time", "0.01", "--dry-run", *OPENCL,
+                       env={"ZEROMEAN_CACHE_DIR": ""})
+        self.assertRegex(text, r"^rms_norm +0 samples, no time for (\d+) of \1 numbers; ")
 
     def device(self):
         """What an entry for the default OpenCL device names."""
@@ -410,7 +427,7 @@ class Tune(Clbench):
                                                                   "row_elements_per_item": 1048576}}
         other = {"device": "another", "op": "rms_norm", "parameters": {"row_items_per_unit": 2}}
         self.write(cache, other, slow)
-        self.json("tune", "rms_norm", "--time", "1", *OPENCL,
+        self.json("tune", "rms_norm", "--time", "3", *OPENCL,
                   env={"ZEROMEAN_CACHE_DIR": str(cache)})
         left = json.loads((cache / "tuning.json").read_text(encoding="utf-8"))["entries"]
         self.assertIn(other, left)

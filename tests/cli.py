@@ -299,6 +299,17 @@ class Models(Program):
         for spec in ("cuda", ":", "opencl:", "x" * 400):
             self.line(2, "transcribe", self.model, self.wav, "--device", spec)
 
+    def test_forced_kernels(self):
+        run = ("transcribe", self.model, self.wav, *HOST, "--kernel")
+        for wrong in ("matmul", "matmul=", "no_such_op=ref", "matmul=ref,add=no_such_kernel", "=ref"):
+            self.assertIn("--kernel: ", self.line(2, *run, wrong))
+        self.assertIn("gpu_direct", self.line(2, *run, "matmul=no_such_kernel"))
+        self.assertEqual(self.ok(*run, "matmul=ref,attention=ref"), self.ok(*run[:-1]))
+        done = self.run_program(*run, "matmul=cpu")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"the forced kernel cpu can't do it", done.stderr)
+        self.ok("check", self.model, self.model, *HOST, "--kernel", "matmul=ref", "--tokens", "2")
+
     def test_option_beats_environment(self):
         said = self.json("transcribe", self.model, self.wav, *HOST, env={"ZEROMEAN_DEVICE": "opencl:99"})
         self.assertEqual(said["device"]["spec"], "host")

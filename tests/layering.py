@@ -20,7 +20,7 @@ MAY_INCLUDE = {
     "opencl": ["device/", "shaders/shaders.h"],
     "host": ["device/", "ref/"],
     "ref": ["shaders/args.h"],
-    "ops": ["device/", "format/json.h", "shaders/args.h"],
+    "ops": ["device/", "format/json.h", "shaders/args.h", "shaders/hash.h"],
     "format": [],
     "model": ["format/"],
     "convert": ["model/", "format/"],

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -159,6 +160,50 @@ static void test_any_overlap(void **state)
     for (int i = 0; i < 3; i++)
         assert_true(seen[i] > 1000);
     assert_true(refused > 1000 && interleaved < refused / 20);
+}
+
+/* Single elements, stride apart, of which no more than a few may be looked at. */
+static zm_tensor scattered(zm_buffer *buffer, uint64_t offset, uint64_t stride)
+{
+    return (zm_tensor){.buffer = buffer,
+                       .offset = offset,
+                       .dtype = ZM_F32,
+                       .rank = 2,
+                       .shape = {1u << 31, 3},
+                       .stride = {stride, 2}};
+}
+
+static void test_huge_views(void **state)
+{
+    (void)state;
+    zm_device device = {.info = {.real_type = ZM_F32}};
+    zm_buffer buffer = {.device = &device, .size = UINT64_C(1) << 60};
+    static const struct {
+        uint64_t stride, offset, other;
+        zm_relation relation;
+    } cases[] = {
+        {8, 0, 8, ZM_SAME_VIEW},         {8, 1, 8, ZM_DISJOINT}, /* the elements between */
+        {8, 8, 8, ZM_OVERLAP},           {8, 6, 8, ZM_OVERLAP},
+        {8, UINT32_MAX, 8, ZM_DISJOINT}, {8, UINT32_MAX - 1, 8, ZM_OVERLAP},
+        {8, 1, 12, ZM_TANGLED}, /* even and odd ones */
+        {8, 2, 12, ZM_OVERLAP},          {8, 1, 9, ZM_OVERLAP},
+    };
+    clock_t begin = clock();
+    for (size_t i = 0; i < ZM_COUNT(cases); i++) {
+        zm_copy_params p = {.x = scattered(&buffer, 0, cases[i].stride),
+                            .dst = scattered(&buffer, cases[i].offset, cases[i].other)};
+        zm_view x, dst;
+        zm_refusal refusal;
+        assert_int_equal(zm_view_get(&p.x, true, &x, &refusal), ZM_OK);
+        assert_int_equal(zm_view_get(&p.dst, true, &dst, &refusal), ZM_OK);
+        assert_int_equal(zm_view_relation(&x, &dst), cases[i].relation);
+        assert_int_equal(zm_view_relation(&dst, &x), cases[i].relation);
+        assert_int_equal(zm_op_copy.check(&device, &p, &refusal),
+                         cases[i].relation == ZM_DISJOINT  ? ZM_OK
+                         : cases[i].relation == ZM_TANGLED ? ZM_ERROR_UNSUPPORTED
+                                                           : ZM_ERROR_INVALID_ARGUMENT);
+    }
+    assert_true(clock() - begin < CLOCKS_PER_SEC);
 }
 
 static void test_slices(void **state)
@@ -535,11 +580,11 @@ int main(void)
     srand(seed);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_overlap),       cmocka_unit_test(test_any_overlap),
-        cmocka_unit_test(test_slices),        cmocka_unit_test(test_view_refusals),
-        cmocka_unit_test(test_pack),          cmocka_unit_test(test_gated_pack),
-        cmocka_unit_test(test_pack_refusals), cmocka_unit_test(test_layouts),
-        cmocka_unit_test(test_families),      cmocka_unit_test(test_group_items),
-        cmocka_unit_test(test_tilings),
+        cmocka_unit_test(test_huge_views),    cmocka_unit_test(test_slices),
+        cmocka_unit_test(test_view_refusals), cmocka_unit_test(test_pack),
+        cmocka_unit_test(test_gated_pack),    cmocka_unit_test(test_pack_refusals),
+        cmocka_unit_test(test_layouts),       cmocka_unit_test(test_families),
+        cmocka_unit_test(test_group_items),   cmocka_unit_test(test_tilings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,9 +15,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/hash.h"
 #include "ops/self_check.h"
 #include "ops/tuning_file.h"
 #include "scratch.h"
+#include "shaders/hash.h"
+#include "shaders/shaders.h"
 #include "support/capture.h"
 
 #define DEVICE "opencl:pocl"
@@ -181,11 +184,11 @@ static void an_entry_fits_by_all_that_it_names(void **state)
         assert_int_equal(zm_tuning_entry_matches(&cases[i].entry, &info), cases[i].fits);
 }
 
-static void a_check_holds_for_one_device_driver_and_value(void **state)
+static void a_check_holds_for_one_device_driver_source_and_value(void **state)
 {
     zm_tuning_entry entry = {.op = "matmul", .count = 1, .values = {{"block_rows", 96}}};
     zm_device_info info = {.name = "D", .platform = "P", .driver = "1"};
-    const zm_tuning_key key = zm_tuning_key_get(&entry, &info);
+    const zm_tuning_key key = zm_tuning_key_get(&entry, &info, "sources");
     zm_refusal reason;
     assert_false(zm_tuning_checked_get(*state, &key, &reason));
     zm_tuning_checked_put(*state, &key, "it is wrong");
@@ -195,14 +198,16 @@ static void a_check_holds_for_one_device_driver_and_value(void **state)
     assert_true(zm_tuning_checked_get(*state, &key, &reason));
     assert_string_equal(reason.reason, "");
     strcpy(info.driver, "2");
-    assert_string_not_equal(zm_tuning_key_get(&entry, &info).hex, key.hex);
+    assert_string_not_equal(zm_tuning_key_get(&entry, &info, "sources").hex, key.hex);
     strcpy(info.driver, "1");
     strcpy(info.name, "E");
-    assert_string_not_equal(zm_tuning_key_get(&entry, &info).hex, key.hex);
+    assert_string_not_equal(zm_tuning_key_get(&entry, &info, "sources").hex, key.hex);
     strcpy(info.name, "D");
-    assert_string_equal(zm_tuning_key_get(&entry, &info).hex, key.hex);
+    assert_string_equal(zm_tuning_key_get(&entry, &info, "sources").hex, key.hex);
     entry.values[0].value = 95;
-    assert_string_not_equal(zm_tuning_key_get(&entry, &info).hex, key.hex);
+    assert_string_not_equal(zm_tuning_key_get(&entry, &info, "sources").hex, key.hex);
+    assert_string_not_equal(zm_tuning_key_get(&entry, &info, "others").hex,
+                            zm_tuning_key_get(&entry, &info, "sources").hex);
     /* a damaged note is only a check more */
     write_text(state, "tuning-checked.json", "{\"schema\": 5");
     assert_false(zm_tuning_checked_get(*state, &key, &reason));
@@ -290,7 +295,8 @@ static void make_wrong_shaders(void **state, char *root, size_t size)
     fclose(out);
 }
 
-static void a_wrong_entry_is_found_out_and_stays_out(void **state)
+/* Kernels from a folder may be others the next time, so they are checked each time. */
+static void a_wrong_entry_is_found_out(void **state)
 {
     char shaders[256];
     make_wrong_shaders(state, shaders, sizeof(shaders));
@@ -301,12 +307,39 @@ static void a_wrong_entry_is_found_out_and_stays_out(void **state)
         assert_int_equal(zm_device_set_shader_dir(device, shaders), ZM_OK);
         assert_int_equal(value_in(device, "matmul", "tile_rows"),
                          default_of(device, "matmul", "tile_rows"));
-        assert_int_equal(capture_has(&messages, "checking it for the first time"), time == 0);
+        assert_true(capture_has(&messages, "checking it"));
         assert_true(capture_has(&messages, "tuning of matmul for "));
         assert_true(capture_has(&messages, " is not used: matmul cpu, case "));
         assert_true(capture_has(&messages, "relative error"));
         zm_device_close(&device);
     }
+}
+
+static void what_was_wrong_once_stays_out(void **state)
+{
+    const zm_tuning_entry entry = {.op = "matmul", .count = 1, .values = {{"tile_rows", 2}}};
+    zm_device *device = open_in(*state);
+    const zm_tuning_key key = zm_tuning_key_get(&entry, &device->info, zm_shader_hash);
+    zm_tuning_checked_put(*state, &key, "it was wrong");
+    write_entry(state, "", "matmul", "\"tile_rows\": 2");
+    assert_int_equal(value_in(device, "matmul", "tile_rows"),
+                     default_of(device, "matmul", "tile_rows"));
+    assert_false(capture_has(&messages, "checking it"));
+    assert_true(capture_has(&messages, " is not used: it was wrong"));
+    zm_device_close(&device);
+}
+
+/* What is built in is what is hashed. */
+static void the_hash_is_of_the_sources(void **state)
+{
+    (void)state;
+    zm_sha256 hash;
+    char hex[65];
+    zm_sha256_init(&hash);
+    for (size_t i = 0; i < zm_shader_count; i++)
+        zm_sha256_update(&hash, zm_shaders[i].source, zm_shaders[i].size);
+    zm_sha256_finish(&hash, hex);
+    assert_string_equal(hex, zm_shader_hash);
 }
 
 static void the_same_entry_is_right_with_right_kernels(void **state)
@@ -330,11 +363,29 @@ static void built_in_numbers_pass_the_check(void **state)
     zm_device *device = open_in(*state);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         zm_refusal why = {""};
-        zm_status status =
-            zm_self_check(device, cases[i].op, cases[i].family, zm_tunings_default(device), &why);
+        zm_status status = zm_self_check(device, cases[i].op, cases[i].family,
+                                         zm_tunings_default(device), NULL, &why);
         if (status != ZM_OK)
             fail_msg("%s: %s", cases[i].op, why.reason);
     }
+    zm_device_close(&device);
+}
+
+static bool go_on(void *calls)
+{
+    return (*(unsigned *)calls)++ < 2;
+}
+
+static void a_check_ends_where_it_is_told_to(void **state)
+{
+    unsigned calls = 0;
+    const zm_check_limit limit = {go_on, &calls};
+    zm_device *device = open_in(*state);
+    zm_refusal why = {""};
+    assert_int_equal(
+        zm_self_check(device, "rms_norm", ZM_FAMILY_CPU, zm_tunings_default(device), &limit, &why),
+        ZM_ERROR_CANCELLED);
+    assert_int_equal(calls, 3);
     zm_device_close(&device);
 }
 
@@ -360,7 +411,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(damaged_files_are_refused_and_do_no_harm, setup,
                                         scratch_teardown),
         cmocka_unit_test(an_entry_fits_by_all_that_it_names),
-        cmocka_unit_test_setup_teardown(a_check_holds_for_one_device_driver_and_value, setup,
+        cmocka_unit_test_setup_teardown(a_check_holds_for_one_device_driver_source_and_value, setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(a_right_entry_is_checked_once_and_used, setup,
                                         scratch_teardown),
@@ -368,11 +419,13 @@ int main(void)
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(entries_that_cannot_be_are_refused_with_a_reason, setup,
                                         scratch_teardown),
-        cmocka_unit_test_setup_teardown(a_wrong_entry_is_found_out_and_stays_out, setup,
-                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(a_wrong_entry_is_found_out, setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(what_was_wrong_once_stays_out, setup, scratch_teardown),
+        cmocka_unit_test(the_hash_is_of_the_sources),
         cmocka_unit_test_setup_teardown(the_same_entry_is_right_with_right_kernels, setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(built_in_numbers_pass_the_check, setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(a_check_ends_where_it_is_told_to, setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(numbers_can_be_replaced, setup, scratch_teardown),
     };
     messages_log = capture_log(&messages, ZM_LOG_INFO);

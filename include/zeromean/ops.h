@@ -11,7 +11,8 @@
  *   Weights of matmul, conv1d, patch_embedding and embedding are F32, F16, BF16 or the real_type.
  *   Arithmetic and statistics are float32 (float64 on the host device), whatever the storage.
  * - "may alias" means: exactly the same view. Every other overlap between an output and an input
- *   or another output is ZM_ERROR_INVALID_ARGUMENT.
+ *   or another output is ZM_ERROR_INVALID_ARGUMENT. Views that lie within each other with unlike
+ *   strides, in more than 65536 pieces, are ZM_ERROR_UNSUPPORTED: whether they meet is not tried.
  * - NaN and Inf propagate as in the formula. Same input, same device: same bits.
  * - ZM_ERROR_INVALID_ARGUMENT: shapes, strides, types or aliasing are wrong, or a view reaches
  *   outside its buffer; ZM_ERROR_UNSUPPORTED: no kernel of this device can do it; the log says
@@ -94,7 +95,8 @@ typedef struct zm_norm_params {
     zm_tensor sum;      /* [rows][d], optional, only with residual; may alias x or residual, not
                            dst */
     float eps;          /* >= 0; inside the root */
-    uint32_t true_d;    /* crms_norm: the d of the formula; 0 = columns of x + 1 */
+    uint32_t true_d;    /* crms_norm: the d of the formula; 0 = columns of x + 1; or the columns of
+                           x, whose last one is all zeros then and fills up the row */
 } zm_norm_params;
 
 ZM_API zm_status zm_layer_norm(zm_stream *stream, const zm_norm_params *params);
@@ -148,8 +150,10 @@ typedef struct zm_row_scale {
     zm_row_scale_kind kind;
     zm_tensor statistics;  /* of x: [m][ceil(k / group) * 2] */
     zm_tensor column_sums; /* [n] (gated: [2 n], packed like a bias), for ZM_ROW_SCALE_LAYER */
-    uint32_t d;            /* 0 = k, or k + 1 for ZM_ROW_SCALE_CRMS */
-    float eps;             /* >= 0 */
+    uint32_t d; /* ZM_ROW_SCALE_CRMS: as zm_norm_params has it, 0 = k + 1; ZM_ROW_SCALE_RMS: 0 = k,
+                   or k + 1 where x is a zero-mean row of d turned into its d - 1 dimensions;
+                   ZM_ROW_SCALE_LAYER: 0 = k */
+    float eps;  /* >= 0 */
 } zm_row_scale;
 
 typedef struct zm_matmul_params {

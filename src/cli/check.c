@@ -12,7 +12,7 @@
 #include "cli/progress.h"
 
 typedef struct check {
-    const char *device_spec, *device_b_spec, *audio;
+    const char *device_spec, *device_b_spec, *kernels, *audio;
     uint32_t tokens;
     double tolerance;
     bool truth, json;
@@ -29,9 +29,9 @@ static zm_cli_exit open_devices(check *c)
         spec_a = "host:f64";
         spec_b = c->device_b_spec ? c->device_b_spec : c->device_spec;
     }
-    zm_cli_exit code = zm_cli_device_open(spec_a, &c->device_a);
+    zm_cli_exit code = zm_cli_device_open(spec_a, c->truth ? NULL : c->kernels, &c->device_a);
     if (code == ZM_CLI_OK && (c->truth || spec_b))
-        code = zm_cli_device_open(spec_b, &c->device_b);
+        code = zm_cli_device_open(spec_b, c->kernels, &c->device_b);
     return code;
 }
 
@@ -143,6 +143,7 @@ static zm_cli_exit run(int argc, char **argv)
     check c = {.tokens = 32, .tolerance = 1e-5};
     const zm_cli_option options[] = {
         {"device", 'd', "DEVICE", "run both on this device", ZM_CLI_TEXT, &c.device_spec},
+        ZM_CLI_KERNEL_OPTION(&c.kernels),
         {"device-b", 0, "DEVICE", "run B on this one", ZM_CLI_TEXT, &c.device_b_spec},
         {"truth", 0, NULL, "run A in float64 on the host, slowly", ZM_CLI_FLAG, &c.truth},
         {"audio", 0, "FILE", "input: its first 30 s (default: synthetic)", ZM_CLI_TEXT, &c.audio},

@@ -2,12 +2,16 @@
 #include "cli/device.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+#include <zeromean/ops.h>
 #ifdef __linux__
 #include <sched.h>
 #endif
 
+#include "cli/kernels.h"
 #include "cli/output.h"
 
 /* Whether this process may run on every processor, 0 to the last one. */
@@ -32,7 +36,71 @@ static void keep_threads_apart(void)
         setenv("POCL_AFFINITY", "1", 0);
 }
 
-zm_cli_exit zm_cli_device_open(const char *spec, zm_device **out)
+/* ---- forced kernels ---- */
+
+static zm_cli_exit usage(const char *what, const char *word)
+{
+    zm_cli_error("--kernel: %s '%s'; it takes OP=NAME, as in matmul=cpu", what, word);
+    return ZM_CLI_USAGE;
+}
+
+static bool is_candidate(const zm_op_info *op, const char *name)
+{
+    for (size_t i = 0; i < op->candidate_count; i++)
+        if (strcmp(op->candidates[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* The names of an op's kernels, as far as they fit. */
+static zm_cli_exit no_such_kernel(const zm_op_info *op, const char *name)
+{
+    char names[200] = "";
+    for (size_t i = 0, used = 0; i < op->candidate_count && used < sizeof(names); i++)
+        used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i ? ", " : "",
+                                 op->candidates[i]);
+    zm_cli_error("--kernel: %s has no kernel '%s'; it has %s", op->name, name, names);
+    return ZM_CLI_USAGE;
+}
+
+static zm_cli_exit force_one(const char *pair, zm_device *device)
+{
+    size_t count;
+    const zm_op_info *ops = zm_op_list(&count);
+    const zm_cli_kernels wanted = zm_cli_kernels_read(pair);
+    if (!strchr(pair, '='))
+        return usage("there is no op in", pair);
+    for (size_t i = 0; i < count; i++) {
+        if (strlen(ops[i].name) != wanted.op_length ||
+            memcmp(ops[i].name, wanted.op, wanted.op_length) != 0)
+            continue;
+        if (!is_candidate(&ops[i], wanted.name))
+            return no_such_kernel(&ops[i], wanted.name);
+        return zm_cli_result(zm_device_force_kernel(device, ops[i].name, wanted.name));
+    }
+    return usage("there is no such op:", pair);
+}
+
+/* "OP=NAME[,OP=NAME]...", names in full; NULL = nothing. */
+static zm_cli_exit force(const char *text, zm_device *device)
+{
+    zm_cli_exit code = ZM_CLI_OK;
+    while (text && *text && code == ZM_CLI_OK) {
+        char pair[72];
+        size_t length = strcspn(text, ",");
+        if (length >= sizeof(pair))
+            return usage("too long:", text);
+        memcpy(pair, text, length);
+        pair[length] = '\0';
+        code = force_one(pair, device);
+        text += length + (text[length] == ',');
+    }
+    return code;
+}
+
+/* ---- devices ---- */
+
+zm_cli_exit zm_cli_device_open(const char *spec, const char *kernels, zm_device **out)
 {
     keep_threads_apart();
     zm_environment environment;
@@ -44,6 +112,8 @@ zm_cli_exit zm_cli_device_open(const char *spec, zm_device **out)
     };
     zm_status status = zm_device_open(&params, out);
     zm_cli_exit code = zm_cli_result(status);
+    if (code == ZM_CLI_OK)
+        return force(kernels, *out);
     return status == ZM_ERROR_INVALID_ARGUMENT ? ZM_CLI_USAGE : code;
 }
 

@@ -13,9 +13,16 @@
     "(see the command devices). --device beats the environment variable ZEROMEAN_DEVICE, which\n"  \
     "beats the best device there is.\n"
 
+#define ZM_CLI_KERNEL_OPTION(target)                                                           \
+    {                                                                                          \
+        "kernel", 'k', "OP=NAME", "force this kernel of an op; more with commas", ZM_CLI_TEXT, \
+            target                                                                             \
+    }
+
 /* spec NULL: what the environment says, else the best. A spec that cannot be read is a usage
- * error. */
-zm_cli_exit zm_cli_device_open(const char *spec, zm_device **out);
+ * error. kernels: forced, as ZM_CLI_KERNEL_OPTION reads them; what is no op or none of its kernels
+ * is one, too. *out is the caller's also after a failure. */
+zm_cli_exit zm_cli_device_open(const char *spec, const char *kernels, zm_device **out);
 
 /* Which device it is, on stderr. */
 void zm_cli_device_announce(const zm_device *device);

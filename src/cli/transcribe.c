@@ -17,7 +17,7 @@
 #include "common/file.h"
 
 typedef struct job {
-    const char *device_spec, *language;
+    const char *device_spec, *kernels, *language;
     bool translate, timestamps, json;
     uint32_t repeat;
     zm_model *model;
@@ -203,7 +203,7 @@ static bool goes_on(void *user)
 static zm_cli_exit load_session(job *j)
 {
     zm_session_params params = {.log = zm_cli_log(), .progress = zm_cli_progress, .go_on = goes_on};
-    zm_cli_exit code = zm_cli_device_open(j->device_spec, &j->device);
+    zm_cli_exit code = zm_cli_device_open(j->device_spec, j->kernels, &j->device);
     if (code != ZM_CLI_OK)
         return code;
     if (!j->json)
@@ -271,6 +271,7 @@ static zm_cli_exit run(int argc, char **argv)
     job j = {.repeat = 1};
     const zm_cli_option options[] = {
         {"device", 'd', "DEVICE", "where to compute", ZM_CLI_TEXT, &j.device_spec},
+        ZM_CLI_KERNEL_OPTION(&j.kernels),
         {"language", 'l', "L", "what is spoken: en, de, ... or auto (default: en)", ZM_CLI_TEXT,
          &j.language},
         {"translate", 0, NULL, "translate to English", ZM_CLI_FLAG, &j.translate},

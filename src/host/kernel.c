@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/alloc.h"
 #include "common/clock.h"
@@ -10,6 +11,13 @@ typedef struct launch {
     const void *args;
     void *buffers[ZM_MAX_BINDINGS];
 } launch;
+
+/* What the OpenCL kernels are compiled with says it here too; without it the real type. */
+static zm_dtype activations_of(const zm_device *device, const zm_kernel_desc *desc)
+{
+    const char *type = strstr(desc->options, "-DACT_TYPE=");
+    return type ? (zm_dtype)strtol(strchr(type, '=') + 1, NULL, 10) : device->info.real_type;
+}
 
 zm_status zm_host_kernel_create(zm_device *device, const zm_kernel_desc *desc, zm_kernel **out)
 {
@@ -22,7 +30,7 @@ zm_status zm_host_kernel_create(zm_device *device, const zm_kernel_desc *desc, z
     if (!kernel)
         return zm_fail(&device->log, ZM_ERROR_OUT_OF_MEMORY, "kernel %s: out of memory",
                        desc->name);
-    kernel->function = device->info.real_type == ZM_F64 ? op->f64 : op->f32;
+    kernel->function = zm_ref_function(op, device->info.real_type, activations_of(device, desc));
     kernel->items = op->items;
     *out = &kernel->base;
     return ZM_OK;

@@ -66,8 +66,12 @@ static zm_status scale_check(const zm_matmul_params *p, zm_refusal *refusal)
     if (is_layer != (scale->column_sums.buffer != NULL))
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
                          "scale: ZM_ROW_SCALE_LAYER and column sums go together");
-    if (scale_d(p) == 0)
-        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "scale: d of 2^32");
+    if (scale->kind != ZM_ROW_SCALE_NONE) {
+        zm_status status =
+            zm_width_check("scale.d", scale_d(p), matrix_cols(p, &p->x), !is_layer, refusal);
+        if (status != ZM_OK)
+            return status;
+    }
     return zm_eps_check(scale->eps, refusal);
 }
 
@@ -283,7 +287,8 @@ static zm_status rows_plan(const zm_call *call, zm_plan *plan)
 static zm_status ref_plan(const zm_call *call, zm_plan *plan)
 {
     struct zm_matmul_args args = zm_matmul_args_get(call->device, call->params);
-    zm_launch launch = {.args = &args, .args_size = sizeof(args)};
+    const zm_options options = zm_matmul_options(call->params);
+    zm_launch launch = {.options = options.text, .args = &args, .args_size = sizeof(args)};
     zm_matmul_bind(call->params, &launch);
     return zm_plan_add(call, &launch, plan);
 }

@@ -34,9 +34,9 @@ static zm_status norm_check(const zm_device *device, const void *params, zm_refu
 static zm_status crms_check(const zm_device *device, const void *params, zm_refusal *refusal)
 {
     const zm_norm_params *p = params;
-    if (crms_d(p) == 0)
-        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "d of 2^32");
-    return norm_check(device, params, refusal);
+    zm_status status = norm_check(device, params, refusal);
+    return status == ZM_OK ? zm_width_check("true_d", crms_d(p), p->x.shape[1], true, refusal)
+                           : status;
 }
 
 static zm_status launch_add(const zm_call *call, const zm_cut *cut, zm_plan *plan)

@@ -206,7 +206,7 @@ zm_status zm_plan_add(const zm_call *call, const zm_launch *launch, zm_plan *pla
                 : candidate->kernel ? candidate->kernel
                                     : call->op->name,
         .family = candidate->family,
-        .options = shared ? launch->options : NULL,
+        .options = launch->options,
         .local = {shared ? launch->local[0] : 0, shared ? launch->local[1] : 0,
                   shared ? launch->local[2] : 0},
         .buffer_count = launch->buffer_count,

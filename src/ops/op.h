@@ -92,8 +92,8 @@ typedef struct zm_launch {
     uint32_t args_size;
 } zm_launch;
 
-/* Appends a launch of the candidate's kernel to the plan. Options, groups and local are left out
- * for the reference family: the host device knows itself how to share the work. */
+/* Appends a launch of the candidate's kernel to the plan. Groups and local are left out for the
+ * reference family: the host device knows itself how to share the work. */
 zm_status zm_plan_add(const zm_call *call, const zm_launch *launch, zm_plan *plan);
 
 /* By the name in zm_op_list; NULL = there is none. */

@@ -111,13 +111,17 @@ static zm_status pair_check(const zm_operand *operands, const zm_view *views, si
         return ZM_OK;
     if (relation == ZM_SAME_VIEW && (may_alias(operands, i, j) || may_alias(operands, j, i)))
         return ZM_OK;
+    if (relation == ZM_TANGLED)
+        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED,
+                         "%s and %s lie within each other with unlike strides, in too many pieces "
+                         "to tell whether they overlap",
+                         operands[i].name, operands[j].name);
     return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "%s and %s overlap%s", operands[i].name,
                      operands[j].name, relation == ZM_SAME_VIEW ? "" : " in part");
 }
 
-/* All activations of one type, and one that the device can compute on. */
-static zm_status activations_check(const zm_device *device, const zm_operand *operands,
-                                   size_t count, zm_refusal *refusal)
+/* All activations of one type. */
+static zm_status activations_check(const zm_operand *operands, size_t count, zm_refusal *refusal)
 {
     const zm_operand *first = NULL;
     for (size_t i = 0; i < count; i++) {
@@ -131,12 +135,6 @@ static zm_status activations_check(const zm_device *device, const zm_operand *op
                              one->name, zm_dtype_name(one->tensor->dtype), first->name,
                              zm_dtype_name(first->tensor->dtype));
     }
-    bool is_host = device->info.backend == ZM_BACKEND_HOST;
-    if (first && is_host && first->tensor->dtype != device->info.real_type)
-        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED,
-                         "%s: device %s has %s activations only, not %s", first->name,
-                         device->info.spec, zm_dtype_name(device->info.real_type),
-                         zm_dtype_name(first->tensor->dtype));
     return ZM_OK;
 }
 
@@ -148,7 +146,7 @@ zm_status zm_operands_check(const zm_device *device, const zm_operand *operands,
     for (size_t i = 0; status == ZM_OK && i < count; i++)
         status = operand_check(device, &operands[i], &views[i], refusal);
     if (status == ZM_OK)
-        status = activations_check(device, operands, count, refusal);
+        status = activations_check(operands, count, refusal);
     for (size_t i = 0; status == ZM_OK && i < count; i++)
         for (size_t j = 0; status == ZM_OK && j < i; j++)
             status = pair_check(operands, views, i, j, refusal);
@@ -196,6 +194,18 @@ zm_status zm_eps_check(float eps, zm_refusal *refusal)
     if (isfinite(eps) && eps >= 0)
         return ZM_OK;
     return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "eps %g is not 0 or more", (double)eps);
+}
+
+zm_status zm_width_check(const char *name, uint32_t d, uint32_t columns, bool one_more,
+                         zm_refusal *refusal)
+{
+    if (d == 0)
+        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "%s of 2^32", name);
+    if (d == columns || (one_more && d - 1 == columns))
+        return ZM_OK;
+    return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
+                     "%s %" PRIu32 " does not fit rows of %" PRIu32 ": it is that%s", name, d,
+                     columns, one_more ? " or one more" : "");
 }
 
 zm_status zm_panel_accepts(zm_kernel_family family, const zm_tensor *weight, zm_refusal *refusal)

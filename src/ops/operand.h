@@ -49,6 +49,9 @@ uint32_t zm_arg_flag(const zm_tensor *tensor, uint32_t flag);
 zm_status zm_activation_check(zm_activation activation, zm_refusal *refusal);
 /* eps of a norm. */
 zm_status zm_eps_check(float eps, zm_refusal *refusal);
+/* Is d, by which a row's sums are divided, the row's columns or, where it may, one more? */
+zm_status zm_width_check(const char *name, uint32_t d, uint32_t columns, bool one_more,
+                         zm_refusal *refusal);
 zm_status zm_finite_check(const char *name, float value, zm_refusal *refusal);
 
 /* Do the weights lie in the panels that the kernels of the family read? */

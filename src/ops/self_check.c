@@ -180,6 +180,7 @@ static double relative_error(const float *got, const float *expected, size_t cou
 typedef struct bench {
     zm_device *device, *host;
     zm_stream *stream, *host_stream;
+    zm_check_limit limit;
     char message[128];
     size_t ran;
 } bench;
@@ -202,6 +203,8 @@ static zm_status check_variant(bench *b, const zm_sample_op *op, const char *ker
 {
     float *got = NULL, *expected = NULL;
     size_t count = 0;
+    if (b->limit.go_on && !b->limit.go_on(b->limit.user))
+        return ZM_ERROR_CANCELLED;
     zm_status status = sample_run(b->device, b->stream, op, variant, &got, &count);
     if (status == ZM_ERROR_UNSUPPORTED) /* not for this candidate */
         return ZM_OK;
@@ -273,9 +276,9 @@ static zm_status check_ops(bench *b, const char *op, zm_kernel_family family, zm
 }
 
 zm_status zm_self_check(const zm_device *device, const char *op, zm_kernel_family family,
-                        const zm_tunings *tunings, zm_refusal *why)
+                        const zm_tunings *tunings, const zm_check_limit *limit, zm_refusal *why)
 {
-    bench b = {.ran = 0};
+    bench b = {.limit = limit ? *limit : (zm_check_limit){NULL, NULL}};
     zm_status status = bench_open(&b, device, tunings);
     if (status == ZM_OK)
         status = check_ops(&b, op, family, why);

@@ -6,11 +6,18 @@
 
 #include "ops/tunings.h"
 
+/* Asked before each small call. */
+typedef struct zm_check_limit {
+    bool (*go_on)(void *user); /* NULL = always */
+    void *user;
+} zm_check_limit;
+
 /* Opens the device a second time for it, so that nothing of it shows on this one; ops are those
- * that follow `op`. ZM_OK: all results are right. ZM_ERROR_MISMATCH: a result is wrong or a kernel
- * doesn't run, why says which. Other errors: it could not be found out. */
+ * that follow `op`. limit may be NULL. ZM_OK: all results are right. ZM_ERROR_MISMATCH: a result is
+ * wrong or a kernel doesn't run, why says which. ZM_ERROR_CANCELLED: the limit. Other errors: it
+ * could not be found out. */
 zm_status zm_self_check(const zm_device *device, const char *op, zm_kernel_family family,
-                        const zm_tunings *tunings, zm_refusal *why);
+                        const zm_tunings *tunings, const zm_check_limit *limit, zm_refusal *why);
 
 /* ---- samples: what is run on both devices ---- */
 

@@ -61,28 +61,35 @@ static void run_patch_embedding(zm_sample *s, size_t variant)
     zm_sample_called(s, s->status ? s->status : zm_patch_embedding(s->stream, &params));
 }
 
-/* rows, keys, causal: the first tokens, one more, a cross attention, a long prompt. */
+/* The first tokens, one more, a cross attention, a long prompt; one token after enough keys to be
+ * split, of wide heads in F16; heads whose size is no multiple of a vector. */
 static const struct {
     uint32_t rows, keys;
     bool causal;
-} attentions[] = {{5, 5, true}, {1, 70, true}, {3, 33, false}, {90, 120, true}};
+    uint32_t head_dim;
+    zm_dtype cache;
+} attentions[] = {{5, 5, true, 64, ZM_F32},    {1, 70, true, 64, ZM_F32},
+                  {3, 33, false, 64, ZM_F32},  {90, 120, true, 64, ZM_F32},
+                  {1, 700, true, 128, ZM_F16}, {3, 21, true, 36, ZM_F32}};
 #define ATTENTIONS (sizeof(attentions) / sizeof(attentions[0]))
 
 static void run_attention(zm_sample *s, size_t variant)
 {
-    uint32_t heads = 4, kv_heads = 2, dim = 64, keys = attentions[variant].keys;
+    uint32_t heads = 4, kv_heads = 2, keys = attentions[variant].keys;
+    uint32_t dim = attentions[variant].head_dim;
+    zm_dtype type = attentions[variant].cache;
     zm_kv_layout layout = {0};
     zm_tensor k = zm_sample_random(s, keys, kv_heads * dim);
     zm_tensor v = zm_sample_random(s, keys, kv_heads * dim);
     if (s->status == ZM_OK)
-        s->status = zm_kv_layout_get(s->device, ZM_F32, kv_heads, dim, keys, &layout);
-    zm_buffer *k_cache = zm_sample_buffer(s, layout.elements * sizeof(float));
-    zm_buffer *v_cache = zm_sample_buffer(s, layout.elements * sizeof(float));
+        s->status = zm_kv_layout_get(s->device, type, kv_heads, dim, keys, &layout);
+    zm_buffer *k_cache = zm_sample_buffer(s, layout.elements * zm_dtype_size(type));
+    zm_buffer *v_cache = zm_sample_buffer(s, layout.elements * zm_dtype_size(type));
     const zm_kv_store_params store = {
         .k = k,
         .v = v,
-        .k_cache = zm_tensor_1d(k_cache, ZM_F32, (uint32_t)layout.elements),
-        .v_cache = zm_tensor_1d(v_cache, ZM_F32, (uint32_t)layout.elements),
+        .k_cache = zm_tensor_1d(k_cache, type, (uint32_t)layout.elements),
+        .v_cache = zm_tensor_1d(v_cache, type, (uint32_t)layout.elements),
         .layout = layout,
     };
     zm_sample_called(s, s->status ? s->status : zm_kv_store(s->stream, &store));

@@ -227,13 +227,15 @@ static void hash_text(zm_sha256 *hash, const char *text)
     zm_sha256_update(hash, text, strlen(text) + 1);
 }
 
-zm_tuning_key zm_tuning_key_get(const zm_tuning_entry *entry, const zm_device_info *info)
+zm_tuning_key zm_tuning_key_get(const zm_tuning_entry *entry, const zm_device_info *info,
+                                const char *sources)
 {
     zm_sha256 hash;
     zm_tuning_key key;
     char number[16];
     zm_sha256_init(&hash);
     hash_text(&hash, zm_version());
+    hash_text(&hash, sources);
     hash_text(&hash, info->name);
     hash_text(&hash, info->platform);
     hash_text(&hash, info->driver);

@@ -51,11 +51,12 @@ bool zm_tuning_entry_apply(const zm_tuning_entry *entry, zm_tunings *tunings, zm
 /* ---- what was checked ---- */
 
 /* Hexadecimal SHA-256 of all that a check depends on: the entry's op and values, the device, its
- * driver and platform, and the version of the library. */
+ * driver and platform, the version of the library, and the kernels' sources (zm_shader_hash). */
 typedef struct zm_tuning_key {
     char hex[65];
 } zm_tuning_key;
-zm_tuning_key zm_tuning_key_get(const zm_tuning_entry *entry, const zm_device_info *info);
+zm_tuning_key zm_tuning_key_get(const zm_tuning_entry *entry, const zm_device_info *info,
+                                const char *sources);
 
 /* False: it was never checked. reason: "" = it was right. */
 bool zm_tuning_checked_get(const char *cache_dir, const zm_tuning_key *key, zm_refusal *reason);

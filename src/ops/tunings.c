@@ -7,6 +7,7 @@
 #include "common/alloc.h"
 #include "ops/self_check.h"
 #include "ops/tuning_file.h"
+#include "shaders/hash.h"
 
 /* What a device keeps. */
 typedef struct tuned {
@@ -78,17 +79,19 @@ static bool one_family(const zm_tuning_entry *entry, zm_kernel_family family)
     return true;
 }
 
-/* Was the entry right on this device, now or when it was checked the first time? */
+/* Was the entry right on this device, now or when it was checked the first time? Nothing is noted
+ * about kernels from a folder, which may be others the next time. */
 static bool is_trusted(const zm_device *device, const zm_tuning_entry *entry,
                        const zm_tunings *changed, zm_refusal *why)
 {
-    const zm_tuning_key key = zm_tuning_key_get(entry, &device->info);
-    if (zm_tuning_checked_get(device->cache_dir, &key, why))
+    const zm_tuning_key key = zm_tuning_key_get(entry, &device->info, zm_shader_hash);
+    bool noted = !device->shader_dir;
+    if (noted && zm_tuning_checked_get(device->cache_dir, &key, why))
         return why->reason[0] == '\0';
     zm_logf(&device->log, ZM_LOG_INFO, "tuning of %s for %s: checking it for the first time",
             entry->op, device->info.name);
-    zm_status status = zm_self_check(device, entry->op, family_of(entry), changed, why);
-    if (status == ZM_OK || status == ZM_ERROR_MISMATCH)
+    zm_status status = zm_self_check(device, entry->op, family_of(entry), changed, NULL, why);
+    if (noted && (status == ZM_OK || status == ZM_ERROR_MISMATCH))
         zm_tuning_checked_put(device->cache_dir, &key, status == ZM_OK ? "" : why->reason);
     return status == ZM_OK;
 }

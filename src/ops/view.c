@@ -196,48 +196,62 @@ static uint64_t extent_of(const zm_view *view, uint32_t dim)
     return is_run(view, dim) ? view->run : view->extent[dim];
 }
 
-/* Does a part of the view, its dimensions from dim on with base as its first byte, share a byte
- * with [begin, end)? */
-static bool part_touches(const zm_view *view, uint32_t dim, uint64_t base, uint64_t begin,
-                         uint64_t end)
+/* What a view holds from dim on, of one step of each dimension before. */
+typedef struct part {
+    const zm_view *view;
+    uint32_t dim;
+    uint64_t base; /* the first byte */
+} part;
+
+static uint64_t end_of(part p)
 {
-    if (end <= base || base + extent_of(view, dim) <= begin)
-        return false;
-    if (is_run(view, dim))
-        return true;
-    uint64_t stride = view->stride[dim], first_end = base + extent_of(view, dim + 1);
-    uint64_t first = begin < first_end ? 0 : (begin - first_end) / stride + 1;
-    uint64_t last = (end - 1 - base) / stride;
-    if (last > view->count[dim] - 1)
-        last = view->count[dim] - 1;
-    if (first > last)
-        return false;
-    /* One in between lies within [begin, end). */
-    if (last - first >= 2)
-        return true;
-    return part_touches(view, dim + 1, base + first * stride, begin, end) ||
-           part_touches(view, dim + 1, base + last * stride, begin, end);
+    return p.base + extent_of(p.view, p.dim);
 }
 
-/* The same of a part of a and all of b. */
-static bool parts_touch(const zm_view *a, uint32_t dim, uint64_t base, const zm_view *b)
+static uint64_t stride_of(part p)
 {
-    if (!part_touches(b, 0, b->begin, base, base + extent_of(a, dim)))
-        return false;
-    if (is_run(a, dim))
-        return true;
-    for (uint64_t i = 0; i < a->count[dim]; i++)
-        if (parts_touch(a, dim + 1, base + i * a->stride[dim], b))
-            return true;
-    return false;
+    return is_run(p.view, p.dim) ? 0 : p.view->stride[p.dim];
 }
 
-static uint64_t run_count(const zm_view *view)
+static part part_step(part p, uint64_t step)
 {
-    uint64_t runs = 1;
-    for (uint32_t i = 0; i < view->dims; i++)
-        runs *= view->count[i];
-    return runs;
+    return (part){p.view, p.dim + 1, p.base + step * stride_of(p)};
+}
+
+static zm_relation parts_relate(part a, part b, uint32_t *budget);
+
+/* a is of several steps: only those count that reach into what b spans. */
+static zm_relation steps_relate(part a, part b, uint32_t *budget)
+{
+    uint64_t first_end = a.base + extent_of(a.view, a.dim + 1);
+    uint64_t step = b.base < first_end ? 0 : (b.base - first_end) / stride_of(a) + 1;
+    zm_relation relation = ZM_DISJOINT;
+    for (; step < a.view->count[a.dim] && relation == ZM_DISJOINT; step++) {
+        part one = part_step(a, step);
+        if (one.base >= end_of(b))
+            break;
+        relation = parts_relate(one, b, budget);
+    }
+    return relation;
+}
+
+/* The steps of the wider stride are looked at one by one. Of equal strides only the distance of two
+ * steps counts, so that one of them may be the first one. */
+static zm_relation parts_relate(part a, part b, uint32_t *budget)
+{
+    if (end_of(a) <= b.base || end_of(b) <= a.base)
+        return ZM_DISJOINT;
+    if (stride_of(a) == 0 && stride_of(b) == 0)
+        return ZM_OVERLAP;
+    if (*budget == 0)
+        return ZM_TANGLED;
+    --*budget;
+    if (stride_of(a) > stride_of(b))
+        return steps_relate(a, b, budget);
+    if (stride_of(a) < stride_of(b))
+        return steps_relate(b, a, budget);
+    zm_relation relation = parts_relate(part_step(a, 0), b, budget);
+    return relation == ZM_DISJOINT ? parts_relate(part_step(b, 0), a, budget) : relation;
 }
 
 static bool is_same(const zm_view *a, const zm_view *b)
@@ -256,15 +270,6 @@ zm_relation zm_view_relation(const zm_view *a, const zm_view *b)
         return ZM_DISJOINT;
     if (is_same(a, b))
         return ZM_SAME_VIEW;
-    bool overlap;
-    if (a->dims == 1 && b->dims == 1 && a->stride[0] == b->stride[0]) {
-        /* Only the distance of two rows counts, so one of them may be a first one. */
-        overlap = part_touches(b, 0, b->begin, a->begin, a->begin + a->run) ||
-                  part_touches(a, 0, a->begin, b->begin, b->begin + b->run);
-    } else if (run_count(a) <= run_count(b)) {
-        overlap = parts_touch(a, 0, a->begin, b);
-    } else {
-        overlap = parts_touch(b, 0, b->begin, a);
-    }
-    return overlap ? ZM_OVERLAP : ZM_DISJOINT;
+    uint32_t budget = ZM_VIEW_STEPS;
+    return parts_relate((part){a, 0, a->begin}, (part){b, 0, b->begin}, &budget);
 }

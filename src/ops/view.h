@@ -25,9 +25,14 @@ typedef struct zm_view {
  * can say. */
 zm_status zm_view_get(const zm_tensor *tensor, bool strided, zm_view *out, zm_refusal *refusal);
 
-typedef enum zm_relation { ZM_DISJOINT = 0, ZM_SAME_VIEW, ZM_OVERLAP } zm_relation;
+typedef enum zm_relation { ZM_DISJOINT = 0, ZM_SAME_VIEW, ZM_OVERLAP, ZM_TANGLED } zm_relation;
 
-/* Exact to the byte. */
+/* Steps of strides that are looked at. */
+#define ZM_VIEW_STEPS 65536
+
+/* Exact to the byte. Views of equal strides take a few steps, whatever their size; ZM_TANGLED: they
+ * lie within each other, and ZM_VIEW_STEPS steps of their unlike strides found no byte in common.
+ */
 zm_relation zm_view_relation(const zm_view *a, const zm_view *b);
 
 /* Elements from one index of a dimension to the next, as packing implies where none are given and

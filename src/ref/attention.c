@@ -15,7 +15,7 @@
 
 typedef struct head {
     const struct zm_attention_args *args;
-    const REAL *q;             /* from row0 on */
+    const ACT *q;              /* from row0 on */
     const void *keys, *values; /* the caches, */
     size_t key0, value0;       /* and where this head begins in them */
     double slope;
@@ -87,15 +87,14 @@ static void load_value(const head *h, size_t key, double *value)
 }
 
 ZM_VECTORISED
-static void add_products(double *restrict scores, const REAL *restrict q, size_t dims,
+static void add_products(double *restrict scores, const double *restrict q, size_t dims,
                          double block[restrict][KEYS])
 {
     double score[KEYS];
     memcpy(score, scores, sizeof(score));
     for (size_t i = 0; i < dims; ++i) {
-        double value = q[i];
         for (size_t j = 0; j < KEYS; ++j) {
-            score[j] += value * block[i][j];
+            score[j] += q[i] * block[i][j];
         }
     }
     memcpy(scores, score, sizeof(score));
@@ -116,7 +115,10 @@ static void multiply(const head *h, span keys, state *s)
             }
         }
         for (size_t r = 0; r < h->rows; ++r) {
-            add_products(s->scores[r], h->q + r * a->q_stride + d0, dims, block);
+            for (size_t i = 0; i < dims; ++i) {
+                line[i] = act_get(h->q, r * a->q_stride + d0 + i);
+            }
+            add_products(s->scores[r], line, dims, block);
         }
     }
 }
@@ -212,7 +214,7 @@ static void attend_rows(const struct zm_attention_args *a, void *const *buffers,
     size_t dim = a->head_dim;
     size_t kv_head = query_head / (a->heads / a->kv_heads);
     head h = {.args = a,
-              .q = (const REAL *)buffers[0] + a->q_offset + row0 * a->q_stride + query_head * dim,
+              .q = (const ACT *)buffers[0] + a->q_offset + row0 * a->q_stride + query_head * dim,
               .keys = buffers[1],
               .values = buffers[2],
               .key0 = a->k_cache_offset + kv_head * a->head_stride,
@@ -222,12 +224,12 @@ static void attend_rows(const struct zm_attention_args *a, void *const *buffers,
     if (a->flags & ZM_FLAG_SLOPES) {
         h.slope = ((const REAL *)buffers[3])[a->slopes_offset + query_head];
     }
-    REAL *dst = (REAL *)buffers[4] + a->dst_offset + row0 * a->dst_stride + query_head * dim;
+    ACT *dst = (ACT *)buffers[4] + a->dst_offset + row0 * a->dst_stride + query_head * dim;
     state s;
     attend(&h, &s);
     for (size_t r = 0; r < rows; ++r) {
         for (size_t i = 0; i < dim; ++i) {
-            dst[r * a->dst_stride + i] = (REAL)(s.out[r * dim + i] / s.sum[r]);
+            act_set(dst, r * a->dst_stride + i, s.out[r * dim + i] / s.sum[r]);
         }
     }
 }

@@ -2,15 +2,14 @@
 #include "ref/linear.h"
 
 /* Rows of x are packed, so the kernel_size rows under one output row are one run of elements. */
-static void window(const void *args, const REAL *x, size_t row, size_t k0, size_t depth,
-                   double *out)
+static void window(const void *args, const ACT *x, size_t row, size_t k0, size_t depth, double *out)
 {
     const struct zm_conv1d_args *a = args;
     int64_t channels = a->channels, size = a->rows * channels;
     int64_t first = ((int64_t)row * a->stride - a->padding) * channels + (int64_t)k0;
     for (int64_t i = 0; i < (int64_t)depth; ++i) {
         bool inside = first + i >= 0 && first + i < size;
-        out[i] = inside ? (double)x[first + i] : 0;
+        out[i] = inside ? act_get(x, (size_t)(first + i)) : 0;
     }
 }
 
@@ -23,14 +22,14 @@ void ZM_REF(conv1d)(const void *args, void *const *buffers, size_t begin, size_t
                 .k = k,
                 .window = window,
                 .args = a,
-                .x = (const REAL *)buffers[0] + a->x_offset,
+                .x = (const ACT *)buffers[0] + a->x_offset,
                 .weight = buffers[1],
                 .weight_offset = a->weight_offset,
                 .weight_stride = k,
                 .weight_type = (zm_dtype)a->weight_type,
                 .panel = a->weight_panel,
                 .activation = a->activation,
-                .dst = (REAL *)buffers[3] + a->dst_offset,
+                .dst = (ACT *)buffers[3] + a->dst_offset,
                 .dst_stride = a->dst_stride};
     if (a->flags & ZM_FLAG_BIAS) {
         l.bias = (const REAL *)buffers[2] + a->bias_offset;

@@ -31,7 +31,7 @@ void ZM_REF(embedding)(const void *args, void *const *buffers, size_t begin, siz
     const struct zm_embedding_args *a = args;
     for (size_t row = begin; row < end; ++row) {
         int32_t token = ((const int32_t *)buffers[0])[a->tokens_offset + row];
-        REAL *dst = (REAL *)buffers[3] + a->dst_offset + row * a->dst_stride;
+        ACT *dst = (ACT *)buffers[3] + a->dst_offset + row * a->dst_stride;
         double mean = 0;
         if (a->flags & ZM_FLAG_RECENTRE) {
             for (size_t i = 0; i < a->d; ++i) {
@@ -40,7 +40,7 @@ void ZM_REF(embedding)(const void *args, void *const *buffers, size_t begin, siz
             mean /= a->d;
         }
         for (size_t i = 0; i < a->d; ++i) {
-            dst[i] = (REAL)(row_value(a, buffers, row, token, i) - mean);
+            act_set(dst, i, row_value(a, buffers, row, token, i) - mean);
         }
     }
 }

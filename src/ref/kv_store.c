@@ -10,8 +10,8 @@ void ZM_REF(kv_store)(const void *args, void *const *buffers, size_t begin, size
     zm_dtype type = (zm_dtype)a->kv_type;
     size_t dim = a->head_dim, panel = a->panel;
     for (size_t row = begin; row < end; ++row) {
-        const REAL *k = (const REAL *)buffers[0] + a->k_offset + row * a->k_stride;
-        const REAL *v = (const REAL *)buffers[1] + a->v_offset + row * a->v_stride;
+        const ACT *k = (const ACT *)buffers[0] + a->k_offset + row * a->k_stride;
+        const ACT *v = (const ACT *)buffers[1] + a->v_offset + row * a->v_stride;
         size_t position = a->position + row;
         for (size_t head = 0; head < a->heads; ++head) {
             size_t first = (size_t)head * a->head_stride;
@@ -19,9 +19,10 @@ void ZM_REF(kv_store)(const void *args, void *const *buffers, size_t begin, size
                 size_t value = position * dim + i;
                 size_t key =
                     panel ? (position / panel * dim + i) * panel + position % panel : value;
-                zm_store_real(buffers[2], type, a->k_cache_offset + first + key, k[head * dim + i]);
+                zm_store_real(buffers[2], type, a->k_cache_offset + first + key,
+                              act_get(k, head * dim + i));
                 zm_store_real(buffers[3], type, a->v_cache_offset + first + value,
-                              v[head * dim + i]);
+                              act_get(v, head * dim + i));
             }
         }
     }

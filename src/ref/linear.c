@@ -141,7 +141,7 @@ static void write_row(const linear *l, size_t row, size_t o0, const double *sums
 {
     row_norm norm = read_norm(&l->scale, row);
     size_t outputs = min_size(OUTPUTS, l->n - o0);
-    REAL *dst = l->dst + row * l->dst_stride + o0;
+    ACT *dst = l->dst + row * l->dst_stride + o0;
     double squares = 0, sum = 0;
     for (size_t o = 0; o < outputs; ++o) {
         double value = activate(l->activation, linear_value(l, &norm, o0 + o, GATE, sums[o]));
@@ -149,11 +149,15 @@ static void write_row(const linear *l, size_t row, size_t o0, const double *sums
             value *= linear_value(l, &norm, o0 + o, UP, up[o]);
         }
         if (l->residual) {
-            value += l->residual[row * l->residual_stride + o0 + o];
+            value += act_get(l->residual, row * l->residual_stride + o0 + o);
         }
-        dst[o] = (REAL)value;
-        squares += (double)dst[o] * dst[o];
-        sum += dst[o];
+        if (l->position) {
+            value += l->position[row * l->position_stride + o0 + o];
+        }
+        act_set(dst, o, value);
+        value = act_get(dst, o);
+        squares += value * value;
+        sum += value;
     }
     if (l->statistics) {
         REAL *statistics = l->statistics + row * l->statistics_stride + o0 / OUTPUTS * 2;

@@ -9,7 +9,7 @@
 #include "ref/real.h"
 
 /* Writes the elements k0 .. k0+depth-1 of the window of a row. args are the op's. */
-typedef void (*linear_window)(const void *args, const REAL *x, size_t row, size_t k0, size_t depth,
+typedef void (*linear_window)(const void *args, const ACT *x, size_t row, size_t k0, size_t depth,
                               double *window);
 
 /* zm_row_scale of ops.h */
@@ -25,18 +25,20 @@ typedef struct linear {
     size_t rows, n, k;
     linear_window window;
     const void *args;
-    const REAL *x;
+    const ACT *x;
     /* panel 0: [n][k], rows weight_stride apart; else [ceil(n / panel)][k][panel]; 2 n rows where
      * it is gated */
     const void *weight;
     size_t weight_offset, weight_stride, panel;
     zm_dtype weight_type;
     linear_scale scale;
-    const REAL *bias, *residual; /* NULL = absent */
-    size_t residual_stride;
+    const REAL *bias, *position; /* NULL = absent */
+    const ACT *residual;         /* the same */
+    size_t position_stride, residual_stride;
     uint32_t activation; /* ZM_ARG_* */
     bool gated;
-    REAL *dst, *statistics; /* statistics: NULL = not asked for */
+    ACT *dst;
+    REAL *statistics; /* NULL = not asked for */
     size_t dst_stride, statistics_stride;
 } linear;
 

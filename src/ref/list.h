@@ -24,10 +24,17 @@
     X(top_k)           \
     X(argmax)
 
-#define ZM_REF_DECLARE(op)                                                                    \
-    void zm_ref_##op##_f32(const void *args, void *const *buffers, size_t begin, size_t end); \
-    void zm_ref_##op##_f64(const void *args, void *const *buffers, size_t begin, size_t end);
+#define ZM_REF_DECLARE_ONE(function) \
+    void function(const void *args, void *const *buffers, size_t begin, size_t end);
+#define ZM_REF_DECLARE(op)                     \
+    ZM_REF_DECLARE_ONE(zm_ref_##op##_f32)      \
+    ZM_REF_DECLARE_ONE(zm_ref_##op##_f32_f16)  \
+    ZM_REF_DECLARE_ONE(zm_ref_##op##_f32_bf16) \
+    ZM_REF_DECLARE_ONE(zm_ref_##op##_f64)      \
+    ZM_REF_DECLARE_ONE(zm_ref_##op##_f64_f16)  \
+    ZM_REF_DECLARE_ONE(zm_ref_##op##_f64_bf16)
 ZM_REF_OPS(ZM_REF_DECLARE)
 #undef ZM_REF_DECLARE
+#undef ZM_REF_DECLARE_ONE
 
 #endif

@@ -2,13 +2,12 @@
 #include "ref/linear.h"
 #include "ref/ref.h"
 
-static void window(const void *args, const REAL *x, size_t row, size_t k0, size_t depth,
-                   double *out)
+static void window(const void *args, const ACT *x, size_t row, size_t k0, size_t depth, double *out)
 {
     const struct zm_matmul_args *a = args;
     x += row * a->x_stride + k0;
     for (size_t i = 0; i < depth; ++i) {
-        out[i] = x[i];
+        out[i] = act_get(x, i);
     }
 }
 
@@ -34,7 +33,7 @@ static linear matrix_of(const struct zm_matmul_args *a, void *const *buffers, si
                 .k = a->k,
                 .window = window,
                 .args = a,
-                .x = (const REAL *)buffers[0] + a->x_offset + matrix * a->x_batch,
+                .x = (const ACT *)buffers[0] + a->x_offset + matrix * a->x_batch,
                 .weight = buffers[1],
                 .weight_offset = a->weight_offset + matrix * a->weight_batch,
                 .weight_stride = a->weight_stride,
@@ -44,14 +43,14 @@ static linear matrix_of(const struct zm_matmul_args *a, void *const *buffers, si
                 .residual_stride = a->residual_stride,
                 .activation = a->activation,
                 .gated = (a->flags & ZM_FLAG_GATED) != 0,
-                .dst = (REAL *)buffers[4] + a->dst_offset + matrix * a->dst_batch,
+                .dst = (ACT *)buffers[4] + a->dst_offset + matrix * a->dst_batch,
                 .dst_stride = a->dst_stride,
                 .statistics_stride = a->statistics_stride};
     if (a->flags & ZM_FLAG_BIAS) {
         l.bias = (const REAL *)buffers[2] + a->bias_offset;
     }
     if (a->flags & ZM_FLAG_RESIDUAL) {
-        l.residual = (const REAL *)buffers[3] + a->residual_offset + matrix * a->residual_batch;
+        l.residual = (const ACT *)buffers[3] + a->residual_offset + matrix * a->residual_batch;
     }
     if (a->flags & ZM_FLAG_STATISTICS) {
         l.statistics = (REAL *)buffers[7] + a->statistics_offset;

@@ -6,16 +6,17 @@
 #include "ref/real.h"
 
 typedef struct norm_row {
-    const REAL *x, *residual, *weight, *bias; /* NULL = absent, but x */
-    REAL *dst, *sum;
+    const ACT *x, *residual; /* NULL = absent, but x */
+    const REAL *weight, *bias;
+    ACT *dst, *sum;
 } norm_row;
 
 static inline norm_row norm_row_at(const struct zm_norm_args *a, void *const *buffers, size_t row)
 {
-    norm_row r = {.x = (const REAL *)buffers[0] + a->x_offset + row * a->x_stride,
-                  .dst = (REAL *)buffers[4] + a->dst_offset + row * a->dst_stride};
+    norm_row r = {.x = (const ACT *)buffers[0] + a->x_offset + row * a->x_stride,
+                  .dst = (ACT *)buffers[4] + a->dst_offset + row * a->dst_stride};
     if (a->flags & ZM_FLAG_RESIDUAL) {
-        r.residual = (const REAL *)buffers[1] + a->residual_offset + row * a->residual_stride;
+        r.residual = (const ACT *)buffers[1] + a->residual_offset + row * a->residual_stride;
     }
     if (a->flags & ZM_FLAG_WEIGHT) {
         r.weight = (const REAL *)buffers[2] + a->weight_offset;
@@ -24,14 +25,14 @@ static inline norm_row norm_row_at(const struct zm_norm_args *a, void *const *bu
         r.bias = (const REAL *)buffers[3] + a->bias_offset;
     }
     if (a->flags & ZM_FLAG_SUM) {
-        r.sum = (REAL *)buffers[5] + a->sum_offset + row * a->sum_stride;
+        r.sum = (ACT *)buffers[5] + a->sum_offset + row * a->sum_stride;
     }
     return r;
 }
 
 static inline double norm_value(const norm_row *r, size_t i)
 {
-    return r->residual ? (double)r->x[i] + r->residual[i] : r->x[i];
+    return r->residual ? act_get(r->x, i) + act_get(r->residual, i) : act_get(r->x, i);
 }
 
 /* dst and sum may be x or residual, so element i is read before either is written. */
@@ -48,9 +49,9 @@ static inline void norm_write(const struct zm_norm_args *a, const norm_row *r, d
             y += r->bias[i];
         }
         if (r->sum) {
-            r->sum[i] = (REAL)value;
+            act_set(r->sum, i, value);
         }
-        r->dst[i] = (REAL)y;
+        act_set(r->dst, i, y);
     }
 }
 

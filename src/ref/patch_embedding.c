@@ -3,15 +3,14 @@
 
 /* Row i * (width / patch) + j of dst is made of the patch at row i, column j of patches; its
  * elements are [channels][patch][patch]. */
-static void window(const void *args, const REAL *x, size_t row, size_t k0, size_t depth,
-                   double *out)
+static void window(const void *args, const ACT *x, size_t row, size_t k0, size_t depth, double *out)
 {
     const struct zm_patch_embedding_args *a = args;
     size_t patch = a->patch, across = a->width / patch;
     size_t top = row / across * patch, left = row % across * patch;
     for (size_t i = 0; i < depth; ++i) {
         size_t c = (k0 + i) / patch / patch, u = (k0 + i) / patch % patch, v = (k0 + i) % patch;
-        out[i] = x[(c * a->height + top + u) * a->width + left + v];
+        out[i] = act_get(x, (c * a->height + top + u) * a->width + left + v);
     }
 }
 
@@ -25,20 +24,20 @@ void ZM_REF(patch_embedding)(const void *args, void *const *buffers, size_t begi
                 .k = k,
                 .window = window,
                 .args = a,
-                .x = (const REAL *)buffers[0] + a->x_offset,
+                .x = (const ACT *)buffers[0] + a->x_offset,
                 .weight = buffers[1],
                 .weight_offset = a->weight_offset,
                 .weight_stride = k,
                 .weight_type = (zm_dtype)a->weight_type,
                 .panel = a->weight_panel,
-                .residual_stride = a->position_stride,
-                .dst = (REAL *)buffers[4] + a->dst_offset,
+                .position_stride = a->position_stride,
+                .dst = (ACT *)buffers[4] + a->dst_offset,
                 .dst_stride = a->dst_stride};
     if (a->flags & ZM_FLAG_BIAS) {
         l.bias = (const REAL *)buffers[2] + a->bias_offset;
     }
     if (a->flags & ZM_FLAG_POSITION) {
-        l.residual = (const REAL *)buffers[3] + a->position_offset;
+        l.position = (const REAL *)buffers[3] + a->position_offset;
     }
     ZM_REF(linear)(&l, begin, end);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ref/ref.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "ref/list.h"
@@ -64,7 +65,15 @@ static size_t copy_items(const void *args)
 const zm_ref_op *zm_ref_find(const char *name)
 {
     static const zm_ref_op ops[] = {
-#define REF_OP(op) {#op, zm_ref_##op##_f32, zm_ref_##op##_f64, op##_items},
+#define REF_OP(op)           \
+    {#op,                    \
+     zm_ref_##op##_f32,      \
+     zm_ref_##op##_f32_f16,  \
+     zm_ref_##op##_f32_bf16, \
+     zm_ref_##op##_f64,      \
+     zm_ref_##op##_f64_f16,  \
+     zm_ref_##op##_f64_bf16, \
+     op##_items},
         ZM_REF_OPS(REF_OP)
 #undef REF_OP
     };
@@ -74,4 +83,14 @@ const zm_ref_op *zm_ref_find(const char *name)
         }
     }
     return NULL;
+}
+
+zm_ref_fn zm_ref_function(const zm_ref_op *op, zm_dtype real, zm_dtype activations)
+{
+    bool wide = real == ZM_F64;
+    switch (activations) {
+    case ZM_F16: return wide ? op->f64_f16 : op->f32_f16;
+    case ZM_BF16: return wide ? op->f64_bf16 : op->f32_bf16;
+    default: return wide ? op->f64 : op->f32;
+    }
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Plain-C operations: the specification of every op, the truth of every test and the kernels of
  * the host device. Each takes the argument struct of shaders/args.h and the buffers in its order.
- * One source is compiled twice, with float and with double as the storage of activations;
- * sums are in double in both. Weights and caches are of any type.
+ * One source is compiled with float and with double as the storage of activations, vectors and
+ * statistics, and for each of them with F16 and BF16 activations; sums are in double in all.
+ * Weights and caches are of any type.
  *
  * An op is a loop over independent items; a call does the items begin .. end-1, so that a caller
  * may share them among threads without changing a bit. Ranges of consecutive items share work
@@ -26,6 +27,7 @@
 #define ZM_SRC_REF_REF_H
 
 #include <stddef.h>
+#include <zeromean/common.h>
 
 /* Also the group of columns whose statistics matmul writes. */
 #define ZM_REF_OUTPUTS 64
@@ -35,13 +37,15 @@
 typedef void (*zm_ref_fn)(const void *args, void *const *buffers, size_t begin, size_t end);
 
 typedef struct zm_ref_op {
-    const char *name; /* as the kernel files are called */
-    zm_ref_fn f32;
-    zm_ref_fn f64;
+    const char *name;                 /* as the kernel files are called */
+    zm_ref_fn f32, f32_f16, f32_bf16; /* the real type, and the activations' where they differ */
+    zm_ref_fn f64, f64_f16, f64_bf16;
     size_t (*items)(const void *args); /* how many items the whole op has */
 } zm_ref_op;
 
 /* NULL when there is none of that name. */
 const zm_ref_op *zm_ref_find(const char *name);
+/* The function for these types; real is F32 or F64, activations real, F16 or BF16. */
+zm_ref_fn zm_ref_function(const zm_ref_op *op, zm_dtype real, zm_dtype activations);
 
 #endif

@@ -23,20 +23,20 @@ void ZM_REF(rope)(const void *args, void *const *buffers, size_t begin, size_t e
     size_t step = a->layout == ZM_ARG_ROPE_PAIRS ? 2 : 1;        /* from pair to pair */
     size_t partner = a->layout == ZM_ARG_ROPE_PAIRS ? 1 : pairs; /* within a pair */
     for (size_t row = begin; row < end; ++row) {
-        const REAL *x = (const REAL *)buffers[0] + a->x_offset + row * a->x_stride;
-        REAL *dst = (REAL *)buffers[3] + a->dst_offset + row * a->dst_stride;
+        const ACT *x = (const ACT *)buffers[0] + a->x_offset + row * a->x_stride;
+        ACT *dst = (ACT *)buffers[3] + a->dst_offset + row * a->dst_stride;
         for (size_t i = 0; i < pairs; ++i) {
             double turn = angle(a, buffers, row, i), magnitude = (double)a->magnitude;
             double cosine = cos(turn) * magnitude, sine = sin(turn) * magnitude;
             for (size_t first = i * step; first < a->heads * dim; first += dim) {
-                double p = x[first], q = x[first + partner];
-                dst[first] = (REAL)(p * cosine - q * sine);
-                dst[first + partner] = (REAL)(q * cosine + p * sine);
+                double p = act_get(x, first), q = act_get(x, first + partner);
+                act_set(dst, first, p * cosine - q * sine);
+                act_set(dst, first + partner, q * cosine + p * sine);
             }
         }
         for (size_t head = 0; head < a->heads; ++head) {
             size_t rest = head * dim + a->rotary_dim;
-            memmove(dst + rest, x + rest, (dim - a->rotary_dim) * sizeof(REAL));
+            memmove(dst + rest, x + rest, (dim - a->rotary_dim) * sizeof(ACT));
         }
     }
 }

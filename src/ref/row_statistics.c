@@ -5,13 +5,14 @@ void ZM_REF(row_statistics)(const void *args, void *const *buffers, size_t begin
 {
     const struct zm_row_statistics_args *a = args;
     for (size_t row = begin; row < end; ++row) {
-        const REAL *x = (const REAL *)buffers[0] + a->x_offset + row * a->x_stride;
+        const ACT *x = (const ACT *)buffers[0] + a->x_offset + row * a->x_stride;
         REAL *out = (REAL *)buffers[1] + a->statistics_offset + row * a->statistics_stride;
         for (size_t first = 0; first < a->d; first += a->group) {
             double squares = 0, sum = 0;
             for (size_t i = first; i < first + a->group && i < a->d; ++i) {
-                squares += (double)x[i] * x[i];
-                sum += x[i];
+                double value = act_get(x, i);
+                squares += value * value;
+                sum += value;
             }
             *out++ = (REAL)squares;
             *out++ = (REAL)sum;

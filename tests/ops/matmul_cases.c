@@ -24,7 +24,7 @@ static void add_scale(zm_matmul_params *p, zm_row_scale_kind kind, uint32_t m, u
     }
     p->scale.statistics = op_statistics(m, i % 3);
     p->scale.eps = epsilons[i % COUNT(epsilons)];
-    p->scale.d = i % 2 ? k + (kind == ZM_ROW_SCALE_CRMS) : 0;
+    p->scale.d = i % 2 ? k + (kind != ZM_ROW_SCALE_LAYER && i % 4 == 1) : 0;
     if (kind == ZM_ROW_SCALE_LAYER) {
         p->scale.column_sums = op_vector(rows, (i + 1) % 4);
         p->scale.column_sums.panel = p->gated ? OP_GATED : 0;
