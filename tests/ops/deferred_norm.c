@@ -162,6 +162,27 @@ static double hidden_scale(const op_run *r, size_t row)
     return sqrt(squares);
 }
 
+static double row_length(const op_run *r, size_t row)
+{
+    const zm_matmul_params *p = &r->reference.deferred_norm.first;
+    const double *hidden = op_run_result(r, HIDDEN) + row * op_stride(&p->dst);
+    double squares = 0;
+    for (size_t o = 0; o < op_cols(&p->dst); ++o) {
+        squares += hidden[o] * hidden[o];
+    }
+    return sqrt(squares);
+}
+
+/* The same with what storing the row narrower takes away. */
+static double hidden_error(const op_run *r, size_t row)
+{
+    const zm_matmul_params *p = &r->params.deferred_norm.first;
+    bool wide = p->statistics.dtype == ZM_F64;
+    return hidden_scale(r, row) +
+           op_narrow_error(p->dst.dtype, row_length(r, row),
+                           wide ? r->op->tolerance_f64 : r->op->tolerance_f32);
+}
+
 /* An error of the hidden row goes through the norm and the second product. */
 static double dst_scale(const op_run *r, size_t row)
 {
@@ -171,11 +192,8 @@ static double dst_scale(const op_run *r, size_t row)
     const double *sums = op_run_input(r, COLUMN_SUMS);
     size_t d = op_cols(&p.x);
     op_deferred norm = op_deferred_of(&p.scale, op_run_result(r, STATISTICS), row, (uint32_t)d);
-    double squares = 0, length = 0;
-    for (size_t i = 0; i < d; ++i) {
-        length += hidden[i] * hidden[i];
-    }
-    double error = norm.error * (1 + hidden_scale(r, row) / sqrt(length));
+    double squares = 0;
+    double error = norm.error * (1 + hidden_error(r, row) / row_length(r, row));
     for (size_t o = 0; o < op_cols(&p.dst); ++o) {
         double sum = sums ? fabs(norm.mean * sums[o]) : 0;
         for (size_t i = 0; i < d; ++i) {
@@ -189,17 +207,13 @@ static double dst_scale(const op_run *r, size_t row)
 
 static double scale(const op_run *r, size_t operand, size_t row)
 {
-    const zm_matmul_params *p = &r->reference.deferred_norm.first;
-    double error = hidden_scale(r, row), squares = 0;
-    if (operand == DST) {
-        return dst_scale(r, row);
+    size_t d = op_cols(&r->reference.deferred_norm.first.dst);
+    double length = row_length(r, row);
+    switch (operand) {
+    case DST: return dst_scale(r, row);
+    case STATISTICS: return hidden_error(r, row) * (2 * length + sqrt(d)) + length * length;
+    default: return hidden_scale(r, row);
     }
-    const double *hidden = op_run_result(r, HIDDEN) + row * op_stride(&p->dst);
-    for (size_t o = 0; o < op_cols(&p->dst); ++o) {
-        squares += hidden[o] * hidden[o];
-    }
-    return operand == STATISTICS ? error * (2 * sqrt(squares) + sqrt(op_cols(&p->dst))) + squares
-                                 : error;
 }
 
 static double flops(const op_params *params)

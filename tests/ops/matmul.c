@@ -161,11 +161,9 @@ static double scale(const op_run *r, size_t operand, size_t row)
     for (size_t o = 0; o < matmul_outputs(p); ++o) {
         squares += dst[o] * dst[o];
     }
-    if (r->params.matmul.dst.dtype == ZM_F16 || r->params.matmul.dst.dtype == ZM_BF16) {
-        double unit = r->params.matmul.dst.dtype == ZM_F16 ? 0x1p-11 : 0x1p-8;
-        bool wide = r->params.matmul.statistics.dtype == ZM_F64;
-        error += sqrt(squares) * unit / (wide ? r->op->tolerance_f64 : r->op->tolerance_f32);
-    }
+    bool wide = r->params.matmul.statistics.dtype == ZM_F64;
+    error += op_narrow_error(r->params.matmul.dst.dtype, sqrt(squares),
+                             wide ? r->op->tolerance_f64 : r->op->tolerance_f32);
     return error * (2 * sqrt(squares) + sqrt(matmul_outputs(p))) + squares;
 }
 

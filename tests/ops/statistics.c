@@ -77,3 +77,9 @@ op_deferred op_deferred_of(const zm_row_scale *scale, const double *statistics, 
     result.scale = 1 / sqrt(power);
     return result;
 }
+
+double op_narrow_error(zm_dtype dtype, double length, double tolerance)
+{
+    double unit = dtype == ZM_F16 ? 0x1p-11 : dtype == ZM_BF16 ? 0x1p-8 : 0;
+    return length * unit / tolerance;
+}
