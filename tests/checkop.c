@@ -35,7 +35,9 @@ static const char usage[] =
     "  --seed S            of the inputs; default 1\n"
     "  --case N            only this case of each op, and what it is\n"
     "  --bits FILE         writes a hash of the results of each op, candidate and case\n"
-    "  --cover GLOB        fails unless each kernel file that matches, as gpu/a*, was built\n"
+    "  --cover GLOB        fails unless each kernel file that matches, as gpu/a*, was built, in "
+    "all\n"
+    "                      its variants\n"
     "  --list              the ops, their candidates and the number of cases; runs nothing\n"
     "A candidate may refuse cases, and the reason of the last refusal is shown. It fails if it "
     "ran\n"
@@ -394,8 +396,8 @@ static void check_coverage(session *s)
 {
     coverage got = coverage_get(s->device, s->opt->cover);
     bool ok = got.files && !got.missing;
-    printf("%zu kernel files match %s, %zu of them not built: %s\n", got.files, s->opt->cover,
-           got.missing, ok ? "ok" : "FAILED");
+    printf("%zu kernel files match %s, %zu gaps: %s\n", got.files, s->opt->cover, got.missing,
+           ok ? "ok" : "FAILED");
     s->passed += ok;
     s->failed += !ok;
 }

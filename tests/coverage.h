@@ -6,8 +6,8 @@
 
 #include "device/device.h"
 
-/* Of the embedded kernel files whose path ("gpu/add.cl") matches: how many there are, and how many
- * of them the device has built no kernel of; those are printed. */
+/* Of the embedded kernel files whose path ("gpu/add.cl") matches: how many there are, and how often
+ * one was not built, or not with a value of an option that makes another kernel of it; printed. */
 typedef struct coverage {
     size_t files, missing;
 } coverage;
