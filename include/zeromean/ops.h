@@ -12,7 +12,9 @@
  *   Arithmetic and statistics are float32 (float64 on the host device), whatever the storage.
  * - "may alias" means: exactly the same view. Every other overlap between an output and an input
  *   or another output is ZM_ERROR_INVALID_ARGUMENT.
- * - NaN and Inf propagate as in the formula. Same input, same device: same bits.
+ * - NaN and Inf propagate as in the formula. Same input, same device: same bits. The gpu family
+ *   cuts long sums of few rows (matmul, attention) by the number of compute units: where that is
+ *   another, their rounding may be another.
  * - ZM_ERROR_INVALID_ARGUMENT: shapes, strides, types or aliasing are wrong, or a view reaches
  *   outside its buffer; ZM_ERROR_UNSUPPORTED: no kernel of this device can do it; the log says
  *   why. Nothing is enqueued then.
