@@ -43,6 +43,10 @@ icd_folder() {
     echo "$2" >"$work/$1/$1.icd"
 }
 
+ops() {
+    "$ROOT/build/checkop" --list | awk '{print $1}'
+}
+
 # The small cases of an op, with every kernel. Oclgrind never says by its exit code that it found
 # something: its log must stay empty.
 oclgrind_op() { # OP OPTION...
@@ -73,18 +77,30 @@ oclgrind_tests() {
     icd_folder oclgrind /usr/lib/oclgrind/liboclgrind-rt-icd.so
     check "Oclgrind: a race is seen" oclgrind_sees race "data race"
     check "Oclgrind: a read outside is seen" oclgrind_sees outside "Invalid read"
-    for op in $("$ROOT/build/checkop" --list | awk '{print $1}'); do
+    for op in $(ops); do
         check "Oclgrind: $op" oclgrind_op "$op"
     done
 }
 
-# Another compiler, with another idea of what a device may refuse. The family that suits the device:
-# the tiles of the other one take this compiler minutes and gigabytes each.
+rusticl() { # checkop's OPTION...
+    env OCL_ICD_VENDORS="$work/rusticl" RUSTICL_ENABLE=llvmpipe "$ROOT/scripts/test-wrapper" \
+        "$ROOT/build/checkop" --device opencl:rusticl --small "$@"
+}
+
+# Another compiler, with another idea of what a device may refuse. The gpu family suits the device;
+# of the other one it compiles the kernels that take rows.
 rusticl_tests() {
+    local op
     icd_folder rusticl libRusticlOpenCL.so.1
-    check "rusticl: the small cases" env OCL_ICD_VENDORS="$work/rusticl" RUSTICL_ENABLE=llvmpipe \
-        "$ROOT/scripts/test-wrapper" "$ROOT/build/checkop" --device opencl:rusticl --small \
-        --kernel 'gpu*'
+    check "rusticl: the small cases" rusticl --kernel 'gpu*'
+    for op in $(ops); do
+        case $op in
+        layer_norm | rms_norm | crms_norm | row_statistics | add | recentre)
+            check "rusticl: the cpu kernel of $op" rusticl --op "$op" --kernel 'cpu*'
+            ;;
+        *) skip "rusticl: the cpu kernels of $op: its compiler takes minutes and gigabytes" ;;
+        esac
+    done
 }
 
 # Devices with small work-groups; as many threads as there may be; the same bits each time.
@@ -98,7 +114,13 @@ pocl_tests() {
     for threads in 1 2 4; do
         check "PoCL: the same bits 100 times with $threads threads" env \
             POCL_MAX_PTHREAD_COUNT=$threads POCL_AFFINITY=0 "$ROOT/scripts/test-wrapper" \
-            "$ROOT/build/checkop" --device opencl:pocl --small --repeat 100
+            "$ROOT/build/checkop" --device opencl:pocl --small --repeat 100 \
+            --bits "$work/bits-$threads"
+    done
+    # None of the small cases is long enough for its sums to be cut by the number of threads.
+    for threads in 2 4; do
+        check "PoCL: the bits of $threads threads are those of one" \
+            diff "$work/bits-1" "$work/bits-$threads"
     done
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Checks every kernel candidate of every op on a device against the reference. */
+#include <errno.h>
 #include <fnmatch.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -10,15 +11,18 @@
 #include <string.h>
 
 #include "cli/kernels.h"
+#include "coverage.h"
 #include "device/device.h"
+#include "ops/op.h"
 #include "ops/op_run.h"
+#include "ops/tuning.h"
 
 #define MAX_CANDIDATES 16
 #define MAX_REPORTS 5 /* failures of a candidate that are described */
 
 static const char usage[] =
     "usage: checkop [--device D] [--op GLOB] [--kernel [OP=]GLOB] [--small] [--repeat N]\n"
-    "               [--shaders DIR] [--seed S] [--case N] [--list]\n"
+    "               [--shaders DIR] [--seed S] [--case N] [--bits FILE] [--cover GLOB] [--list]\n"
     "\n"
     "Runs the cases of the ops on a device, with each kernel candidate that takes them, and\n"
     "compares with the plain-C reference in float64.\n"
@@ -31,11 +35,19 @@ static const char usage[] =
     "  --repeat N          runs each case N times and asks for the same bits; default 2\n"
     "  --seed S            of the inputs; default 1\n"
     "  --case N            only this case of each op, and what it is\n"
+    "  --bits FILE         writes a hash of the results of each op, candidate and case\n"
+    "  --cover GLOB        fails unless each kernel file that matches, as gpu/a*, was built, in "
+    "all\n"
+    "                      its variants\n"
     "  --list              the ops, their candidates and the number of cases; runs nothing\n"
+    "A candidate may refuse cases, and the reason of the last refusal is shown. It fails if it "
+    "ran\n"
+    "none of them, unless its family does not suit the device and --kernel does not name it. With\n"
+    "--case it may, but an op of which nothing ran fails.\n"
     "exit code: 0 all passed, 1 something failed, 2 usage\n";
 
 typedef struct options {
-    const char *device, *op, *kernel, *shaders;
+    const char *device, *op, *kernel, *shaders, *bits, *cover;
     uint64_t seed, repeat;
     long only; /* -1 = all cases */
     bool list, small;
@@ -44,6 +56,7 @@ typedef struct options {
 /* What one candidate did. */
 typedef struct tally {
     const char *name;
+    zm_kernel_family family;
     size_t ran, refused, failed;
     double worst;
     char refusal[256];
@@ -54,7 +67,9 @@ typedef struct session {
     zm_device *device;
     zm_stream *stream;
     const zm_device_info *info;
-    char message[256]; /* the last error of the library */
+    FILE *bits;
+    char message[256];             /* the last error of the library */
+    size_t ops, candidates, cases; /* that there are for the options */
     size_t passed, failed;
 } session;
 
@@ -88,8 +103,13 @@ static void report_failure(const session *s, const op_run *run, size_t index, co
     char text[500];
     op_case_describe(run->op, &run->c, text, sizeof(text));
     printf("  %s case %zu: %s\n    %s\n", kernel, index, text, reason);
-    printf("    again: checkop --device %s --op %s --kernel %s --seed %" PRIu64 " --case %zu\n",
-           s->info->spec, run->op->name, kernel, s->opt->seed, index);
+    printf("    again: checkop --device %s --op %s --kernel %s --seed %" PRIu64 " --case %zu"
+           " --repeat %" PRIu64,
+           s->info->spec, run->op->name, kernel, s->opt->seed, index, s->opt->repeat);
+    if (s->opt->shaders) {
+        printf(" --shaders '%s'", s->opt->shaders);
+    }
+    putchar('\n');
 }
 
 /* Why the library refused, without the words that the table has already. */
@@ -102,26 +122,14 @@ static const char *reason_of(const session *s, zm_status status)
     return reason ? strchr(reason, ':') + 2 : s->message;
 }
 
-static const zm_op_info *find_op(const char *name)
-{
-    size_t count;
-    const zm_op_info *infos = zm_op_list(&count);
-    for (size_t i = 0; i < count; ++i) {
-        if (strcmp(infos[i].name, name) == 0) {
-            return &infos[i];
-        }
-    }
-    return NULL;
-}
-
 /* The layouts of weights and caches follow the forced kernels of matmul and attention: the first
  * ones of the family that "gpu", or "gpu_direct", says. */
 static void force_layout(session *s, const char *op, const char *kernel)
 {
     size_t family = strcspn(kernel, "_");
-    const zm_op_info *info = find_op(op);
-    for (size_t i = 0; info && i < info->candidate_count; ++i) {
-        const char *name = info->candidates[i];
+    const zm_op *found = zm_op_find(op);
+    for (size_t i = 0; i < found->candidate_count; ++i) {
+        const char *name = found->candidates[i].name;
         if (strncmp(name, kernel, family) == 0 && strcspn(name, "_") == family) {
             zm_device_force_kernel(s->device, op, name);
             return;
@@ -167,6 +175,15 @@ static zm_status set_up(session *s, checked_case *c)
     return status;
 }
 
+static void write_bits(const session *s, const checked_case *c, const char *kernel)
+{
+    char hash[65];
+    if (s->bits) {
+        op_run_hash(c->run, hash);
+        fprintf(s->bits, "%s %s %zu %s\n", c->op->name, kernel, c->index, hash);
+    }
+}
+
 static void verify(session *s, checked_case *c, tally *t)
 {
     op_verdict verdict = {.ok = false};
@@ -185,6 +202,9 @@ static void verify(session *s, checked_case *c, tally *t)
     }
     ++t->ran;
     t->worst = fmax(t->worst, verdict.error);
+    if (status == ZM_OK) {
+        write_bits(s, c, t->name);
+    }
     if (status || !verdict.ok) {
         ++t->failed;
         if (t->failed <= MAX_REPORTS && c->run) {
@@ -215,63 +235,87 @@ static void run_case(session *s, checked_case *c, tally *tallies, size_t count, 
     op_run_destroy(&c->run);
 }
 
+/* Green must not mean that nothing ran. */
+static bool has_to_run(const session *s, const tally *t)
+{
+    bool named = strcmp(s->opt->kernel, "*") != 0;
+    return s->opt->only < 0 && (named || t->family == zm_family_get(s->device));
+}
+
 static void report(session *s, const op_description *op, const tally *t)
 {
     double tolerance = s->info->real_type == ZM_F64 ? op->tolerance_f64 : op->tolerance_f32;
-    if (t->ran == 0 && t->refused == 0) {
-        return;
-    }
+    bool failed = t->failed || (t->ran == 0 && has_to_run(s, t));
+    printf("%-15s %-12s ", op->name, t->name);
     if (t->ran == 0) {
-        printf("%-15s %-12s refused: %s\n", op->name, t->name, t->refusal);
-        return;
-    }
-    printf("%-15s %-12s %4zu cases, worst error %.2e of %.0e, %s", op->name, t->name, t->ran,
-           t->worst, tolerance, t->failed ? "FAILED" : "ok");
-    if (t->refused) {
-        printf(" (%zu refused: %s)", t->refused, t->refusal);
-    }
-    putchar('\n');
-    if (t->failed) {
-        ++s->failed;
+        printf("refused: %s%s\n", t->refusal, failed ? "; it ran nothing, FAILED" : "");
     } else {
-        ++s->passed;
+        printf("%4zu cases, worst error %.2e of %.0e, %s", t->ran, t->worst, tolerance,
+               t->failed ? "FAILED" : "ok");
+        if (t->refused) {
+            printf(" (%zu refused: %s)", t->refused, t->refusal);
+        }
+        putchar('\n');
     }
+    s->failed += failed;
+    s->passed += t->ran && !failed;
+}
+
+static void report_op(session *s, const op_description *op, const tally *tallies, size_t count,
+                      size_t orphans)
+{
+    size_t failed = s->failed, ran = 0;
+    for (size_t i = 0; i < count; ++i) {
+        report(s, op, &tallies[i]);
+        ran += tallies[i].ran;
+    }
+    if (ran == 0 && s->failed == failed) {
+        printf("%-15s nothing ran: FAILED\n", op->name);
+        ++s->failed;
+    }
+    if (orphans && strcmp(s->opt->kernel, "*") == 0) {
+        printf("%-15s %zu cases that no kernel takes: FAILED\n", op->name, orphans);
+        ++s->failed;
+    }
+    fflush(stdout);
 }
 
 static size_t find_candidates(const options *opt, const char *op, tally *tallies)
 {
     size_t count = 0;
-    const zm_op_info *info = find_op(op);
+    const zm_op *found = zm_op_find(op);
     const zm_cli_kernels wanted = zm_cli_kernels_read(opt->kernel);
-    for (size_t i = 0; info && i < info->candidate_count && count < MAX_CANDIDATES; ++i) {
-        if (zm_cli_kernels_have(&wanted, op, info->candidates[i])) {
-            tallies[count++] = (tally){.name = info->candidates[i]};
+    for (size_t i = 0; i < found->candidate_count && count < MAX_CANDIDATES; ++i) {
+        const zm_candidate *candidate = &found->candidates[i];
+        if (zm_cli_kernels_have(&wanted, op, candidate->name)) {
+            tallies[count++] = (tally){.name = candidate->name, .family = candidate->family};
         }
     }
     return count;
 }
 
+static bool is_wanted(const options *opt, const op_list *list, size_t index)
+{
+    return opt->only < 0 ? !opt->small || list->cases[index].small : (size_t)opt->only == index;
+}
+
 static void check_op(session *s, const op_description *op, const op_list *list)
 {
     tally tallies[MAX_CANDIDATES];
-    size_t count = find_candidates(s->opt, op_of(op), tallies), orphans = 0;
-    bool all_candidates = strcmp(s->opt->kernel, "*") == 0;
+    size_t count = find_candidates(s->opt, op_of(op), tallies), cases = 0, orphans = 0;
     for (size_t i = 0; i < list->count && count; ++i) {
         checked_case c = {op, &list->cases[i], i, NULL};
-        bool wanted = s->opt->only < 0 ? !s->opt->small || c.c->small : (size_t)s->opt->only == i;
-        if (wanted) {
+        if (is_wanted(s->opt, list, i)) {
+            ++cases;
             run_case(s, &c, tallies, count, &orphans);
         }
     }
     unforce(s, op_of(op));
-    for (size_t i = 0; i < count; ++i) {
-        report(s, op, &tallies[i]);
+    s->candidates += count;
+    s->cases += cases;
+    if (cases) {
+        report_op(s, op, tallies, count, orphans);
     }
-    if (orphans && all_candidates) {
-        printf("%-15s %zu cases that no kernel takes: FAILED\n", op->name, orphans);
-        ++s->failed;
-    }
-    fflush(stdout);
 }
 
 static void list_op(const session *s, const op_description *op, const op_list *list)
@@ -292,6 +336,7 @@ static bool do_op(session *s, const op_description *op)
 {
     op_list list = {0};
     bool ok = op->cases(&list);
+    ++s->ops;
     if (!ok) {
         fprintf(stderr, "checkop: out of memory\n");
     } else if (s->opt->list) {
@@ -319,34 +364,84 @@ static bool open_device(session *s, const zm_environment *environment)
     return true;
 }
 
+static bool open_bits(session *s)
+{
+    s->bits = s->opt->bits ? fopen(s->opt->bits, "w") : NULL;
+    if (s->opt->bits && !s->bits) {
+        fprintf(stderr, "checkop: cannot write %s: %s\n", s->opt->bits, strerror(errno));
+    }
+    return s->bits || !s->opt->bits;
+}
+
+static bool close_bits(session *s)
+{
+    bool ok = !s->bits || !ferror(s->bits);
+    if (s->bits && fclose(s->bits) != 0) {
+        ok = false;
+    }
+    if (!ok) {
+        fprintf(stderr, "checkop: cannot write %s\n", s->opt->bits);
+    }
+    return ok;
+}
+
+static void check_coverage(session *s)
+{
+    coverage got = coverage_get(s->device, s->opt->cover);
+    bool ok = got.files && !got.missing;
+    printf("%zu kernel files match %s, %zu gaps: %s\n", got.files, s->opt->cover, got.missing,
+           ok ? "ok" : "FAILED");
+    s->passed += ok;
+    s->failed += !ok;
+}
+
+/* Did the options leave nothing to do? */
+static bool was_in_vain(const session *s)
+{
+    const options *opt = s->opt;
+    if (s->ops == 0) {
+        fprintf(stderr, "checkop: no op matches --op %s", opt->op);
+    } else if (opt->list) {
+        return false;
+    } else if (s->candidates == 0) {
+        fprintf(stderr, "checkop: no candidate of these ops matches --kernel %s", opt->kernel);
+    } else if (s->cases == 0) {
+        fprintf(stderr, "checkop: none of these ops has a case %ld", opt->only);
+    } else {
+        return false;
+    }
+    fputs("; --list shows what there is\n", stderr);
+    return true;
+}
+
+static bool run_ops(session *s)
+{
+    bool ok = true;
+    for (size_t i = 0; i < op_description_count && ok; ++i) {
+        if (fnmatch(s->opt->op, op_descriptions[i]->name, 0) == 0) {
+            ok = do_op(s, op_descriptions[i]);
+        }
+    }
+    if (ok && s->cases && s->opt->cover) {
+        check_coverage(s);
+    }
+    return ok;
+}
+
 static int run(const options *opt)
 {
     session s = {.opt = opt};
     zm_environment environment;
-    bool ok = true;
-    size_t matched = 0;
     zm_environment_read(&environment);
-    if (!opt->list) {
-        ok = open_device(&s, &environment);
-    }
-    for (size_t i = 0; i < op_description_count && ok; ++i) {
-        if (fnmatch(opt->op, op_descriptions[i]->name, 0) == 0) {
-            ++matched;
-            ok = do_op(&s, op_descriptions[i]);
-        }
-    }
-    if (ok && !opt->list) {
+    bool ok = opt->list || (open_device(&s, &environment) && open_bits(&s));
+    bool ran = ok && run_ops(&s), in_vain = ran && was_in_vain(&s);
+    ok = close_bits(&s) && ran;
+    if (ran && s.cases) {
         printf("%zu passed, %zu failed\n", s.passed, s.failed);
     }
     zm_stream_destroy(&s.stream);
     zm_device_close(&s.device);
-    if (ok && (matched == 0 || (!opt->list && s.passed + s.failed == 0))) {
-        fprintf(stderr,
-                "checkop: nothing matches --op %s --kernel %s; --list shows what there is\n",
-                opt->op, opt->kernel);
-        return 2;
-    }
-    return ok && s.failed == 0 ? 0 : 1;
+    return in_vain ? 2 : !ok || s.failed;
 }
 
 static bool parse_number(const char *text, uint64_t *out)
@@ -367,6 +462,8 @@ static bool parse_option(int option, options *opt)
     case 'l': opt->list = true; return true;
     case 'f': opt->shaders = optarg; return true;
     case 'm': opt->small = true; return true;
+    case 'b': opt->bits = optarg; return true;
+    case 'v': opt->cover = optarg; return true;
     case 's':
     case 'c':
     case 'r': break;
@@ -392,6 +489,8 @@ int main(int argc, char **argv)
                                           {"case", required_argument, NULL, 'c'},
                                           {"repeat", required_argument, NULL, 'r'},
                                           {"shaders", required_argument, NULL, 'f'},
+                                          {"bits", required_argument, NULL, 'b'},
+                                          {"cover", required_argument, NULL, 'v'},
                                           {"small", no_argument, NULL, 'm'},
                                           {"list", no_argument, NULL, 'l'},
                                           {"help", no_argument, NULL, 'h'},

@@ -34,6 +34,16 @@ static bool cases(op_list *list)
         c->activation = op_activations[i % 9 % 3];
         c->small = widths[i % 6] < 2000 && i % 5 == 0;
     }
+    /* Rows that several work-groups share. */
+    for (size_t i = 0; i < 6; ++i) {
+        op_case *c = add_case(list, i % 2 ? 3 : 1, 4611, i);
+        if (!c) {
+            return false;
+        }
+        c->fill[X] = i % 2 ? OP_TIES : OP_NAN;
+        c->activation = op_activations[i / 2];
+        c->small = i % 2;
+    }
     return true;
 }
 

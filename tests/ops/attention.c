@@ -122,11 +122,12 @@ static bool add_fills(op_list *list)
     return true;
 }
 
+static const zm_dtype caches[] = {ZM_DTYPE_NONE, ZM_F16, ZM_BF16};
+
 /* Windows within a block of keys, across several, longer than the keys; slopes; soft caps; types
  * of activations and caches; more query heads than heads of keys. */
 static bool add_options(op_list *list)
 {
-    static const zm_dtype caches[] = {ZM_DTYPE_NONE, ZM_F16, ZM_BF16};
     static const uint32_t windows[] = {1, 5, 16, 33, 64, 100, 200, 1000};
     static const float caps[] = {0, 30, 2};
     static const attention_shape shapes[] = {
@@ -159,9 +160,35 @@ static bool add_options(op_list *list)
     return true;
 }
 
+/* Few queries over so many keys that several work-groups share them; more queries. */
+static bool add_aligned(op_list *list)
+{
+    static const struct {
+        attention_shape shape;
+        uint32_t window;
+    } all[] = {{{1, 4, 1, 64, 700, true}, 0},    {{4, 2, 1, 64, 600, true}, 520},
+               {{3, 2, 1, 64, 513, false}, 0},   {{16, 8, 2, 64, 130, true}, 33},
+               {{2, 4, 1, 128, 900, true}, 0},   {{40, 2, 1, 80, 90, true}, 0},
+               {{1, 1, 1, 32, 2000, false}, 0},  {{20, 2, 2, 256, 50, false}, 0},
+               {{4, 2, 1, 64, 1030, true}, 600}, {{1, 4, 2, 16, 1025, true}, 0}};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); ++i) {
+        op_case *c = add_case(list, all[i].shape, i);
+        if (!c) {
+            return false;
+        }
+        c->params.attention.window = all[i].window;
+        c->params.attention.layout.dtype = caches[i % 3];
+        c->activation = op_activations[i % 3];
+        c->fill[V_CACHE] = i == 2 ? OP_NAN_LAST : OP_NORMAL;
+        c->small = i < 3;
+        op_case_align(&op_attention, c);
+    }
+    return true;
+}
+
 static bool cases(op_list *list)
 {
-    return add_sizes(list) && add_fills(list) && add_options(list);
+    return add_sizes(list) && add_fills(list) && add_options(list) && add_aligned(list);
 }
 
 static zm_status prepare(const zm_device *device, op_params *params)

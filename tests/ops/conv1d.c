@@ -54,6 +54,22 @@ static bool add_types(op_list *list)
     return true;
 }
 
+static bool add_aligned(op_list *list)
+{
+    static const conv1d_shape shapes[] = {
+        {16, 16, 40, 3, 1, 1}, {31, 8, 33, 3, 2, 1}, {40, 80, 130, 3, 1, 1}};
+    for (size_t i = 0; i < 6; ++i) {
+        op_case *c = add_case(list, shapes[i % 3], i);
+        if (!c) {
+            return false;
+        }
+        c->activation = op_activations[i / 3];
+        c->small = i == 1;
+        op_case_align(&op_conv1d, c);
+    }
+    return true;
+}
+
 static bool cases(op_list *list)
 {
     static const op_fill fills[] = {OP_LARGE, OP_ZERO, OP_OUTLIER, OP_NAN};
@@ -84,7 +100,7 @@ static bool cases(op_list *list)
         }
         c->fill[X] = fills[i / 3];
     }
-    return add_types(list);
+    return add_types(list) && add_aligned(list);
 }
 
 static zm_status run(zm_stream *stream, const op_params *params)

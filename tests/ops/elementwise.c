@@ -28,6 +28,7 @@ bool elementwise_cases(op_list *list, bool alone)
     static const op_fill fills[] = {OP_MEAN_100, OP_MEAN_1000, OP_LARGE, OP_TINY, OP_ZERO,
                                     OP_CONSTANT, OP_OUTLIER,   OP_NAN,   OP_INF};
     static const uint32_t widths[] = {1, 16, 37, 513};
+    static const uint32_t kept[] = {300, 8201}; /* kernels keep rows in registers, up to a length */
     for (size_t i = 0; i < op_size_count; ++i) {
         if (!add_case(list, (uint32_t)(1 + i % 17), op_sizes[i], alone, i)) {
             return false;
@@ -48,7 +49,14 @@ bool elementwise_cases(op_list *list, bool alone)
         }
         c->activation = op_activations[1 + i % 2];
         c->fill[ADD_X] = i < 20 ? OP_NORMAL : OP_LARGE;
-        c->small = i % 10 == 6;
+        c->small = i % 10 == 6 || i == 7;
+    }
+    for (size_t i = 0; i < 2; ++i) {
+        op_case *c = add_case(list, 2, kept[i], alone, i + 1);
+        if (!c) {
+            return false;
+        }
+        c->small = true;
     }
     return true;
 }

@@ -34,6 +34,7 @@ static op_case *add_case(op_list *list, uint32_t rows, uint32_t d, uint32_t voca
 static bool cases(op_list *list)
 {
     static const zm_dtype tables[] = {ZM_F32, ZM_F16, ZM_BF16};
+    static const uint32_t kept[] = {300, 8201}; /* kernels keep rows in registers, up to a length */
     static const op_fill fills[] = {OP_MEAN_100, OP_MEAN_1000, OP_LARGE, OP_ZERO,
                                     OP_CONSTANT, OP_OUTLIER,   OP_NAN,   OP_INF};
     for (size_t i = 0; i < op_size_count; ++i) {
@@ -58,6 +59,13 @@ static bool cases(op_list *list)
         c->params.embedding.table.dtype = tables[i % 3];
         c->activation = op_activations[i / 3 % 3];
         c->small = i % 4 == 1;
+    }
+    for (size_t i = 0; i < 2; ++i) {
+        op_case *c = add_case(list, 2, kept[i], 5, i);
+        if (!c) {
+            return false;
+        }
+        c->small = true;
     }
     return add_case(list, 3, 512, 2000, 0) != NULL;
 }

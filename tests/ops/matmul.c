@@ -8,8 +8,6 @@
 #include "ref/ref.h"
 #include "statistics.h"
 
-extern const op_description op_matmul;
-
 uint32_t matmul_outputs(const zm_matmul_params *p)
 {
     return p->weight.shape[p->weight.rank - 2] / (p->gated ? 2 : 1);

@@ -17,6 +17,8 @@ enum {
     MATMUL_OPERANDS
 };
 
+extern const op_description op_matmul;
+
 bool matmul_cases(op_list *list);
 /* Outputs: half of the rows of a gated weight. */
 uint32_t matmul_outputs(const zm_matmul_params *p);

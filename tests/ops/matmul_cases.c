@@ -210,8 +210,35 @@ static bool add_rows(op_list *list)
     return true;
 }
 
+/* The one of 128 rows fills large tiles. */
+static bool add_aligned(op_list *list)
+{
+    static const uint32_t shapes[][3] = {{1, 130, 64}, {4, 97, 36},    {16, 132, 33},
+                                         {8, 64, 48},  {128, 256, 20}, {33, 70, 100},
+                                         {3, 33, 260}, {70, 512, 16}};
+    for (size_t i = 0; i < COUNT(shapes) * 3; ++i) {
+        const uint32_t *s = shapes[i % COUNT(shapes)];
+        const epilogue e = {.activation = (zm_activation)(i % 5),
+                            .bias = i % 2,
+                            .residual = i % 3 == 1,
+                            .in_place = i % 2,
+                            .gated = i / COUNT(shapes) == 1,
+                            .statistics = i / COUNT(shapes) == 2,
+                            .scale = i < COUNT(shapes) ? ZM_ROW_SCALE_NONE
+                                                       : (zm_row_scale_kind)(1 + i % 3)};
+        op_case *c = add_case(list, s[0], s[1], s[2], &e, i);
+        if (!c) {
+            return false;
+        }
+        c->activation = op_activations[i / 2 % 3];
+        c->small = i == 0 || i == 4;
+        op_case_align(&op_matmul, c);
+    }
+    return true;
+}
+
 bool matmul_cases(op_list *list)
 {
     return add_sizes(list) && add_large(list) && add_fills(list) && add_epilogues(list) &&
-           add_magnitudes(list) && add_rows(list);
+           add_magnitudes(list) && add_rows(list) && add_aligned(list);
 }

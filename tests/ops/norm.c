@@ -86,13 +86,14 @@ static bool add_types(op_list *list)
 {
     static const uint32_t widths[] = {37, 1, 16, 129, 64};
     static const uint32_t large[] = {768, 1025, 2048, 4099, 8192};
+    static const uint32_t kept[] = {300, 8201}; /* kernels keep rows in registers, up to a length */
     for (size_t i = 0; i < 2 * PATTERNS; ++i) {
         op_case *c = add_case(list, &patterns[i / 2], (uint32_t)(1 + i % 5), widths[i % 5], i);
         if (!c) {
             return false;
         }
         c->activation = op_activations[1 + i % 2];
-        c->small = i % 8 == 5;
+        c->small = i % 7 == 5;
     }
     for (size_t i = 0; i < sizeof(large) / sizeof(large[0]) * 4; ++i) {
         op_case *c = add_case(list, &patterns[i % 2 ? 2 : 0], 2, large[i / 4], i);
@@ -101,6 +102,13 @@ static bool add_types(op_list *list)
         }
         c->activation = i % 4 < 2 ? ZM_F16 : OP_REAL;
         c->fill[NORM_X] = OP_LARGE;
+    }
+    for (size_t i = 0; i < 2; ++i) {
+        op_case *c = add_case(list, &patterns[3 + i], 2, kept[i], i);
+        if (!c) {
+            return false;
+        }
+        c->small = true;
     }
     return true;
 }

@@ -199,6 +199,17 @@ static void append_tensor(line *l, const zm_tensor *t)
     }
 }
 
+void op_case_align(const op_description *op, op_case *c)
+{
+    for (size_t i = 0; i < op->operand_count; ++i) {
+        zm_tensor *tensor = op_tensor(op, &c->params, i);
+        tensor->offset = 0;
+        for (uint32_t j = 0; j + 1 < tensor->rank; ++j) {
+            tensor->stride[j] = (tensor->stride[j] + 3) / 4 * 4;
+        }
+    }
+}
+
 void op_case_describe(const op_description *op, const op_case *c, char *text, size_t size)
 {
     line l = {text, size, 0};

@@ -177,6 +177,10 @@ zm_tensor op_weight(uint32_t n, uint32_t k, zm_dtype dtype, uint64_t offset);
 /* The same tensor with elements of another type. */
 zm_tensor op_typed(zm_tensor tensor, zm_dtype dtype);
 
+/* Offsets and gaps as buffers of their own have them, where kernels may move whole vectors: every
+ * row begins at a multiple of four elements. */
+void op_case_align(const op_description *op, op_case *c);
+
 /* A tensor as a matrix: all dimensions but the innermost are rows. */
 uint32_t op_rows(const zm_tensor *tensor);
 uint32_t op_cols(const zm_tensor *tensor);

@@ -8,6 +8,7 @@
 #include "canary.h"
 #include "common/alloc.h"
 #include "common/half.h"
+#include "common/hash.h"
 #include "fill.h"
 #include "pack.h"
 #include "ref/ref.h"
@@ -330,4 +331,17 @@ zm_status op_run_verify(op_run *run, zm_stream *stream, zm_dtype real, op_verdic
     }
     *verdict = op_run_check(run, real);
     return ZM_OK;
+}
+
+void op_run_hash(const op_run *run, char hex[65])
+{
+    zm_sha256 hash;
+    zm_sha256_init(&hash);
+    for (size_t i = 0; i < OP_MAX_OPERANDS; ++i) {
+        const op_memory *memory = &run->memory[i];
+        if (memory->buffer) {
+            zm_sha256_update(&hash, memory->after, bytes_of(memory));
+        }
+    }
+    zm_sha256_finish(&hash, hex);
 }

@@ -61,6 +61,9 @@ op_verdict op_run_check(const op_run *run, zm_dtype real);
  * time. */
 zm_status op_run_verify(op_run *run, zm_stream *stream, zm_dtype real, op_verdict *verdict);
 
+/* SHA-256 of the buffers as they came back: 64 hexadecimal digits and a NUL. */
+void op_run_hash(const op_run *run, char hex[65]);
+
 /* The input of an operand as doubles, from the first element of its view on; NULL = absent. */
 const double *op_run_input(const op_run *run, size_t operand);
 /* The same after the reference ran. */

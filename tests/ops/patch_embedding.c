@@ -62,6 +62,15 @@ static bool cases(op_list *list)
         }
         c->fill[X] = fills[i / 3];
     }
+    for (size_t i = 0; i < 3; ++i) {
+        op_case *c = add_case(list, shapes[2 + 2 * i], i);
+        if (!c) {
+            return false;
+        }
+        c->params.patch_embedding.weight.dtype = types[(i + 1) % 3];
+        c->small = i == 0;
+        op_case_align(&op_patch_embedding, c);
+    }
     for (uint32_t n = 1; n <= 67; n += 3) {
         patch_shape s = {1 + n % 3, 1 + n % 2, 8, 1 + n % 6, n};
         if (!add_case(list, s, n)) {

@@ -33,6 +33,7 @@ static bool cases(op_list *list)
     static const op_fill fills[] = {OP_MEAN_100, OP_MEAN_1000, OP_LARGE, OP_TINY, OP_ZERO,
                                     OP_CONSTANT, OP_OUTLIER,   OP_NAN,   OP_INF,  OP_ALL_NAN};
     static const uint32_t widths[] = {1, 16, 37, 130, 1025, 5000};
+    static const uint32_t kept[] = {300, 8201}; /* kernels keep rows in registers, up to a length */
     for (size_t i = 0; i < op_size_count; ++i) {
         op_case *c = add_case(list, (uint32_t)(1 + i % 17), op_sizes[i], i);
         if (!c) {
@@ -47,7 +48,14 @@ static bool cases(op_list *list)
         }
         c->fill[X] = fills[i / 12];
         c->activation = op_activations[i / 6 % 2 * (1 + i % 2)];
-        c->small = widths[i % 6] < 1000 && i % 8 == 1;
+        c->small = widths[i % 6] < 1000 && (i % 8 == 1 || i == 6);
+    }
+    for (size_t i = 0; i < 2; ++i) {
+        op_case *c = add_case(list, 2, kept[i], i);
+        if (!c) {
+            return false;
+        }
+        c->small = true;
     }
     return true;
 }
