@@ -148,19 +148,19 @@ static bool matvec_fits(const zm_device *device, const zm_gpu_matvec *v)
 }
 
 zm_gpu_matvec zm_gpu_matvec_get(const zm_device *device, uint32_t m, uint32_t panels, uint32_t k,
-                                bool whole_panels)
+                                bool whole_panels, uint32_t most_items)
 {
     const zm_gpu_tile_tuning *tuning = zm_gpu_tile_tuning_get(device);
     zm_gpu_matvec v = {.rows = round_rows(m), .lanes = 16, .items = tuning->matvec_items};
     uint64_t groups = (uint64_t)compute_units(device) * tuning->matvec_groups_per_unit;
     if (!whole_panels && panels < groups)
         v.lanes = 4;
-    while (v.items > v.lanes && !matvec_fits(device, &v))
+    while (v.items > v.lanes && (v.items > most_items || !matvec_fits(device, &v)))
         v.items /= 2;
     /* Sub-lanes without a step of k would only wait. */
     while (v.items > 64 && v.items / v.lanes * 4 > k)
         v.items /= 2;
-    if (!matvec_fits(device, &v))
+    if (v.items > most_items || !matvec_fits(device, &v))
         v.rows = 0;
     return v;
 }

@@ -66,8 +66,9 @@ typedef struct zm_gpu_matvec {
     uint32_t rows, lanes, items;
 } zm_gpu_matvec;
 
-/* whole_panels: a group has to take all of a panel. rows 0: the device can't. */
+/* whole_panels: a group has to take all of a panel. most_items: of a work-group. rows 0: the device
+ * can't. */
 zm_gpu_matvec zm_gpu_matvec_get(const zm_device *device, uint32_t m, uint32_t panels, uint32_t k,
-                                bool whole_panels);
+                                bool whole_panels, uint32_t most_items);
 
 #endif
