@@ -8,7 +8,7 @@
  *   rows of x     | tile   |            K_BLOCK steps of the panel stay in the first-level cache
  *                 +--------+            for the block, the rows in the second for the next panels
  *
- * Narrow weights are unpacked once per block when enough rows share them. Requires row_block <=
+ * Narrow weights are unpacked once per block when several tiles share them. Requires row_block <=
  * ROW_BLOCK. */
 #include "args.h"
 #include "epilogue.clh"
@@ -35,7 +35,7 @@ static void panel_rows(__global const act_t *x, __global const weight_t *panel,
 {
     uint first = get_group_id(1) * a->row_block;
     uint end = min(first + a->row_block, a->m);
-    bool unpacks = WEIGHT_TYPE != 1 && end - first > 2 * ROWS;
+    bool unpacks = WEIGHT_TYPE != 1 && end - first > ROWS;
     float unpacked[K_BLOCK * PANEL], copy[X_COPY];
     float sums[(ROW_BLOCK + ROWS) * PANEL];
     for (uint k0 = 0; k0 < a->k; k0 += K_BLOCK, panel += K_BLOCK * PANEL) {
