@@ -420,6 +420,36 @@ static void wrapped_memory_keeps_its_contents_everywhere(void **state)
     assert_int_equal(shim.created, shim.released);
 }
 
+/* Large memory of a CPU device is ours, unless the driver has none of it. */
+static void large_memory_is_in_place_where_it_may_be(void **state)
+{
+    (void)state;
+    enum { SIZE = 8 << 20, PLACE = SIZE - 12 };
+    for (int refuses = 0; refuses < 2; refuses++) {
+        zm_device *device = NULL;
+        zm_buffer *buffer = NULL;
+        zm_stream *stream = NULL;
+        void *mapping = NULL;
+        uint32_t last = 0;
+        capture_clear(&messages);
+        shim.refuse_host_pointers = refuses;
+        open_info(&device);
+        assert_int_equal(zm_buffer_create(device, &(zm_buffer_params){.size = SIZE}, &buffer), 0);
+        assert_int_equal(capture_has(&messages, "cannot be used in place"), refuses);
+        assert_int_equal(zm_stream_create(device, NULL, &stream), ZM_OK);
+        assert_int_equal(zm_buffer_fill(stream, buffer, 0, SIZE, 0x2a2b2c2d), ZM_OK);
+        assert_int_equal(zm_buffer_read(stream, buffer, PLACE, &last, sizeof(last)), ZM_OK);
+        assert_int_equal(last, 0x2a2b2c2d);
+        assert_int_equal(zm_buffer_map(stream, buffer, 0, SIZE, &mapping), ZM_OK);
+        assert_true(refuses || (uintptr_t)mapping % (2 << 20) == 0);
+        assert_int_equal(zm_buffer_unmap(stream, buffer, mapping), ZM_OK);
+        zm_stream_destroy(&stream);
+        zm_buffer_destroy(&buffer);
+        zm_device_close(&device);
+    }
+    assert_int_equal(shim.created, shim.released);
+}
+
 /* ---- leaks ---- */
 
 static size_t count_entries(const char *path)
@@ -550,6 +580,7 @@ int main(int argc, char **argv)
         SHIMMED(alignment_is_told_in_bits),
         SHIMMED(lowered_limits_are_kept),
         SHIMMED(wrapped_memory_keeps_its_contents_everywhere),
+        SHIMMED(large_memory_is_in_place_where_it_may_be),
         SHIMMED(opening_and_closing_leaves_nothing),
         SHIMMED(libraries_are_searched_in_order),
         SHIMMED(missing_and_broken_drivers_are_no_crash),

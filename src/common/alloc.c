@@ -3,6 +3,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+#define HUGE_PAGE ((size_t)2 << 20)
 
 bool zm_mul_u64(uint64_t a, uint64_t b, uint64_t *out)
 {
@@ -33,6 +36,19 @@ void *zm_aligned_calloc(size_t alignment, size_t size)
     void *memory = aligned_alloc(alignment, rounded ? rounded : alignment);
     if (memory)
         memset(memory, 0, rounded ? rounded : alignment);
+    return memory;
+}
+
+void *zm_huge_alloc(size_t size)
+{
+    if (size > SIZE_MAX - HUGE_PAGE)
+        return NULL;
+    size_t rounded = (size + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    void *memory = aligned_alloc(HUGE_PAGE, rounded ? rounded : HUGE_PAGE);
+#ifdef MADV_HUGEPAGE
+    if (memory)
+        madvise(memory, rounded, MADV_HUGEPAGE); /* advice: failure changes nothing */
+#endif
     return memory;
 }
 

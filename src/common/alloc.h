@@ -17,6 +17,10 @@ void *zm_calloc(size_t count, size_t size);
 /* Zeroed, aligned to a power of two >= sizeof(void *). Free with free(). */
 void *zm_aligned_calloc(size_t alignment, size_t size);
 
+/* Aligned for, and asking for, the huge pages of the system: a core then looks up fewer addresses.
+ * Undefined contents. Free with free(). */
+void *zm_huge_alloc(size_t size);
+
 /* Grows *array (of *capacity elements) to hold at least count elements; the new part is
  * undefined. False when out of memory; the array is then as it was. */
 bool zm_array_reserve(void **array, size_t *capacity, size_t count, size_t element_size);

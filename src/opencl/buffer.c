@@ -19,26 +19,58 @@ static cl_mem memory_of(const zm_buffer *buffer)
     return ((const zm_opencl_buffer *)buffer)->memory;
 }
 
+#define HUGE_BYTES (4u << 20) /* from here on huge pages are worth the rounding to whole ones */
+
+/* What a processor computes in may as well be ours, and lie in huge pages. */
+static bool is_huge(const zm_opencl_device *device, const zm_buffer_params *params)
+{
+    const zm_device_info *info = &device->base.info;
+    return info->type == ZM_DEVICE_CPU && info->limits.unified_memory && !params->host_memory &&
+           params->size >= HUGE_BYTES;
+}
+
+static cl_mem create_in_place(zm_opencl_device *device, size_t size, void *memory, cl_int *error)
+{
+    cl_mem_flags flags = CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR;
+    cl_mem created = device->cl.clCreateBuffer(device->context, flags, size, memory, error);
+    if (*error == CL_SUCCESS)
+        return created;
+    zm_logf(&device->base.log, ZM_LOG_INFO, "%s: host memory cannot be used in place (%s)",
+            device->base.info.spec, zm_opencl_error_name(*error));
+    return NULL;
+}
+
+static cl_mem create_huge(zm_opencl_device *device, size_t size, void **pages)
+{
+    cl_int error = CL_SUCCESS;
+    *pages = zm_huge_alloc(size);
+    cl_mem memory = *pages ? create_in_place(device, size, *pages, &error) : NULL;
+    if (!memory) {
+        free(*pages);
+        *pages = NULL;
+    }
+    return memory;
+}
+
 /* Host memory is used in place where the device shares it. Elsewhere, and where a driver refuses
  * the memory (pages of a mapped file, for one), it is copied. */
-static cl_mem create_memory(zm_opencl_device *device, const zm_buffer_params *params, cl_int *error)
+static cl_mem create_memory(zm_opencl_device *device, const zm_buffer_params *params, void **pages,
+                            cl_int *error)
 {
     size_t size = (size_t)params->size;
     cl_mem_flags flags = CL_MEM_READ_WRITE;
-    if (!params->host_memory) {
-        flags |= params->host_visible ? CL_MEM_ALLOC_HOST_PTR : 0;
-        return device->cl.clCreateBuffer(device->context, flags, size, NULL, error);
-    }
-    if (device->base.info.limits.unified_memory) {
-        cl_mem memory = device->cl.clCreateBuffer(device->context, flags | CL_MEM_USE_HOST_PTR,
-                                                  size, params->host_memory, error);
-        if (*error == CL_SUCCESS)
-            return memory;
-        zm_logf(&device->base.log, ZM_LOG_INFO, "%s: host memory cannot be used in place (%s)",
-                device->base.info.spec, zm_opencl_error_name(*error));
-    }
-    return device->cl.clCreateBuffer(device->context, flags | CL_MEM_COPY_HOST_PTR, size,
-                                     params->host_memory, error);
+    cl_mem memory = NULL;
+    if (is_huge(device, params))
+        memory = create_huge(device, size, pages);
+    else if (params->host_memory && device->base.info.limits.unified_memory)
+        memory = create_in_place(device, size, params->host_memory, error);
+    if (memory)
+        return memory;
+    if (params->host_memory)
+        flags |= CL_MEM_COPY_HOST_PTR;
+    else if (params->host_visible)
+        flags |= CL_MEM_ALLOC_HOST_PTR;
+    return device->cl.clCreateBuffer(device->context, flags, size, params->host_memory, error);
 }
 
 zm_status zm_opencl_buffer_create(zm_device *device, const zm_buffer_params *params,
@@ -54,7 +86,7 @@ zm_status zm_opencl_buffer_create(zm_device *device, const zm_buffer_params *par
     buffer->base.device = device;
     buffer->base.size = params->size;
     cl_int error = CL_SUCCESS;
-    buffer->memory = create_memory((zm_opencl_device *)device, params, &error);
+    buffer->memory = create_memory((zm_opencl_device *)device, params, &buffer->pages, &error);
     if (error != CL_SUCCESS) {
         free(buffer);
         return zm_opencl_check(device, error, "clCreateBuffer");
@@ -66,6 +98,7 @@ zm_status zm_opencl_buffer_create(zm_device *device, const zm_buffer_params *par
 void zm_opencl_buffer_destroy(zm_buffer *buffer)
 {
     ((zm_opencl_device *)buffer->device)->cl.clReleaseMemObject(memory_of(buffer));
+    free(((zm_opencl_buffer *)buffer)->pages);
     free(buffer);
 }
 

@@ -20,6 +20,7 @@ typedef struct zm_opencl_device {
 typedef struct zm_opencl_buffer {
     zm_buffer base;
     cl_mem memory;
+    void *pages; /* of ours, that the memory is in; NULL = the driver's own */
 } zm_opencl_buffer;
 
 typedef struct zm_opencl_stream {
