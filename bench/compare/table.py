@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The speed table: our ops against onnxruntime, OpenBLAS, OpenVINO and the ceilings, as Markdown.
 
-usage: bench/compare/table.py [GLOB] [--rounds 15] [--device SPEC] [--json FILE]
+usage: bench/compare/table.py [GLOB] [--rounds 15] [--device SPEC] [--brief] [--json FILE]
 
 GLOB picks lines by their work ("sgemm*", "*4096*"). Needs build/clbench; sets up the rest by
 scripts/bench-setup. All engines of a line take turns in one run; then clbench times the same row in
@@ -171,12 +171,14 @@ def ceiling(line, options):
         "ceiling NOISY" if seconds["noisy"] else ""
 
 
-def cell(results, column):
+def cell(results, column, brief):
     result = next((r for r in results if r.column == column), None)
     if result is None:
         return ""
     if column == "ceiling":
         return f"{result.value:.0f} % of {result.against}"
+    if brief:
+        return (f"{result.against}: " if column == "our own" else "") + f"{result.value:.2f}x"
     what = f"{result.against}: " if column == "our own" else ""
     return (f"{what}{result.seconds * 1e3:.3f} ms, {result.value:.2f}x "
             f"[{result.low:.2f}, {result.high:.2f}]")
@@ -211,7 +213,7 @@ def time_line(line, options):
     note = "; ".join(text for text in (note, of_ceiling) if text)
     noisy = " **noisy**" if "NOISY" in note else ""
     print(f"| {line.work} | {seconds * 1e3:.3f} ms{noisy} | "
-          + " | ".join(cell(results, column) for column in COLUMNS)
+          + " | ".join(cell(results, column, options.brief) for column in COLUMNS)
           + f" | {verdict(results)}{', but noisy' if noisy and verdict(results) else ''} |",
           flush=True)
     print(f"{line.work}: {note}", file=sys.stderr, flush=True)
@@ -224,6 +226,7 @@ def main():
     parser.add_argument("work", nargs="?", default="*", metavar="GLOB", help="only these lines")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--device", help="of clbench")
+    parser.add_argument("--brief", action="store_true", help="ratios without times and intervals")
     parser.add_argument("--json", metavar="FILE", help="also write the results to this file")
     options = parser.parse_args()
     chosen = lines(options.work)
