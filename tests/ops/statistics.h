@@ -15,8 +15,8 @@ struct zm_row_statistics_args op_statistics_args(const zm_tensor *x, const zm_te
 void op_statistics_fill(const double *x, size_t rows, size_t d, size_t stride, uint32_t group,
                         double *values);
 
-/* Rows of 16 bits are rounded before, or after, something is made of them: the length of that error,
- * for a row of this length, in units of a tolerance. */
+/* Rows of 16 bits are rounded before, or after, something is made of them: the length of that
+ * error, for a row of this length, in units of a tolerance. */
 double op_narrow_error(zm_dtype dtype, double length, double tolerance);
 
 /* Of the norm that is deferred to the epilogue of a matmul: what a row's product is multiplied
