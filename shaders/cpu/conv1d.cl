@@ -39,15 +39,15 @@ static void inner_tile(__global const act_t *x, __global const weight_t *weight,
 {
     float copy[X_COPY];
     uint length = a->kernel_size * a->channels;
+    size_t stride = (size_t)a->stride * a->channels;
     x -= (size_t)a->padding * a->channels;
     for (uint k0 = 0; k0 < length; k0 += K_BLOCK, weight += K_BLOCK * PANEL) {
         uint k = min((uint)K_BLOCK, length - k0);
         tile_x_t *rows[ROWS];
-        tile_rows(x + k0, (size_t)a->stride * a->channels, row, a->dst_rows - 1, k, copy, rows);
+        tile_rows(x + k0, stride, row, a->dst_rows - 1, k, copy, rows);
         float16 acc[ROWS][2];
-        struct ahead ahead = {(size_t)(rows[0] + K_BLOCK),
-                              (size_t)a->stride * a->channels * sizeof(tile_x_t),
-                              (size_t)weight + PAGE};
+        struct ahead ahead =
+            rows_ahead(x + row * stride + k0 + K_BLOCK, stride, (size_t)weight + PAGE);
         clear_sums(acc);
         product(rows, weight, k, ahead, acc);
         keep_sums(acc, k0 == 0, sums);

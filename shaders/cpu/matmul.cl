@@ -24,10 +24,9 @@ static struct ahead ahead_of(__global const act_t *x, __global const weight_t *b
     uint tile = (next - first) / ROWS;
     bool is_last = next + ROWS >= end;
     if (is_last && tile == 0)
-        return (struct ahead){(size_t)x, 0, (size_t)block + PAGE};
+        return rows_ahead(x, 0, (size_t)block + PAGE);
     size_t below = (next + ROWS) * stride, again = first * stride + K_BLOCK;
-    return (struct ahead){(size_t)(x + (is_last ? again : below)), stride * sizeof(act_t),
-                          weights_ahead(block, tile)};
+    return rows_ahead(x + (is_last ? again : below), stride, weights_ahead(block, tile));
 }
 
 static void panel_rows(__global const act_t *x, __global const weight_t *panel,
