@@ -177,9 +177,9 @@ def cell(results, column, brief):
         return ""
     if column == "ceiling":
         return f"{result.value:.0f} % of {result.against}"
-    if brief:
-        return (f"{result.against}: " if column == "our own" else "") + f"{result.value:.2f}x"
     what = f"{result.against}: " if column == "our own" else ""
+    if brief:
+        return f"{what}{result.value:.2f}x"
     return (f"{what}{result.seconds * 1e3:.3f} ms, {result.value:.2f}x "
             f"[{result.low:.2f}, {result.high:.2f}]")
 

@@ -177,10 +177,8 @@ static double row_length(const op_run *r, size_t row)
 static double hidden_error(const op_run *r, size_t row)
 {
     const zm_matmul_params *p = &r->params.deferred_norm.first;
-    bool wide = p->statistics.dtype == ZM_F64;
     return hidden_scale(r, row) +
-           op_narrow_error(p->dst.dtype, row_length(r, row),
-                           wide ? r->op->tolerance_f64 : r->op->tolerance_f32);
+           op_narrow_error(r->op, p->dst.dtype, p->statistics.dtype, row_length(r, row));
 }
 
 /* An error of the hidden row goes through the norm and the second product. */

@@ -159,9 +159,8 @@ static double scale(const op_run *r, size_t operand, size_t row)
     for (size_t o = 0; o < matmul_outputs(p); ++o) {
         squares += dst[o] * dst[o];
     }
-    bool wide = r->params.matmul.statistics.dtype == ZM_F64;
-    error += op_narrow_error(r->params.matmul.dst.dtype, sqrt(squares),
-                             wide ? r->op->tolerance_f64 : r->op->tolerance_f32);
+    error += op_narrow_error(r->op, r->params.matmul.dst.dtype, r->params.matmul.statistics.dtype,
+                             sqrt(squares));
     return error * (2 * sqrt(squares) + sqrt(matmul_outputs(p))) + squares;
 }
 

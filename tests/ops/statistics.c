@@ -78,8 +78,8 @@ op_deferred op_deferred_of(const zm_row_scale *scale, const double *statistics, 
     return result;
 }
 
-double op_narrow_error(zm_dtype dtype, double length, double tolerance)
+double op_narrow_error(const op_description *op, zm_dtype row, zm_dtype statistics, double length)
 {
-    double unit = dtype == ZM_F16 ? 0x1p-11 : dtype == ZM_BF16 ? 0x1p-8 : 0;
-    return length * unit / tolerance;
+    double unit = row == ZM_F16 ? 0x1p-11 : row == ZM_BF16 ? 0x1p-8 : 0;
+    return length * unit / (statistics == ZM_F64 ? op->tolerance_f64 : op->tolerance_f32);
 }

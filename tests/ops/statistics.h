@@ -16,8 +16,8 @@ void op_statistics_fill(const double *x, size_t rows, size_t d, size_t stride, u
                         double *values);
 
 /* Rows of 16 bits are rounded before, or after, something is made of them: the length of that
- * error, for a row of this length, in units of a tolerance. */
-double op_narrow_error(zm_dtype dtype, double length, double tolerance);
+ * error, for a row of this length, in units of the op's tolerance for statistics of that type. */
+double op_narrow_error(const op_description *op, zm_dtype row, zm_dtype statistics, double length);
 
 /* Of the norm that is deferred to the epilogue of a matmul: what a row's product is multiplied
  * with, the largest that the mean which a LayerNorm takes away can be, and how much larger than
