@@ -4,27 +4,27 @@
 #include "ops/options.h"
 #include "ops/tuning.h"
 
-static zm_status operands_check(const zm_device *device, const zm_add_params *p, uint32_t y_use,
-                                zm_refusal *refusal)
+#define OPERAND(field) #field, offsetof(zm_add_params, field)
+static const zm_operand operands[] = {
+    {OPERAND(x), ZM_OPERAND_ACTIVATION, 0, 0},
+    {OPERAND(y), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OPTIONAL, 0},
+    {OPERAND(dst), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 1u << 0 | 1u << 1},
+};
+
+static zm_status recentre_check(const zm_device *device, const void *params, zm_refusal *refusal)
 {
-    uint32_t rows = p->x.shape[0], d = p->x.shape[1];
-    const zm_operand operands[] = {
-        {"x", &p->x, 2, rows, d, ZM_OPERAND_ACTIVATION, 0, 0, 0},
-        {"y", &p->y, 2, rows, d, ZM_OPERAND_ACTIVATION, y_use, 0, 0},
-        {"dst", &p->dst, 2, rows, d, ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 1u << 0 | 1u << 1,
-         0},
-    };
-    return zm_operands_check(device, operands, ZM_COUNT(operands), refusal);
+    const zm_add_params *p = params;
+    const zm_extent matrix = {2, p->x.shape[0], p->x.shape[1], 0};
+    const zm_extent extents[] = {matrix, matrix, matrix};
+    return zm_operands_check(device, operands, params, extents, ZM_COUNT(extents), refusal);
 }
 
 static zm_status add_check(const zm_device *device, const void *params, zm_refusal *refusal)
 {
-    return operands_check(device, params, 0, refusal);
-}
-
-static zm_status recentre_check(const zm_device *device, const void *params, zm_refusal *refusal)
-{
-    return operands_check(device, params, ZM_OPERAND_OPTIONAL, refusal);
+    const zm_add_params *p = params;
+    if (!p->y.buffer)
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "y: it is missing");
+    return recentre_check(device, params, refusal);
 }
 
 static zm_status launch_add(const zm_call *call, const zm_cut *cut, zm_plan *plan)
@@ -100,9 +100,12 @@ static const zm_candidate recentre_candidates[] = {
     {"ref", ZM_FAMILY_REF, NULL, NULL, add_plan, false},
 };
 
-const zm_op zm_op_add = {"add", add_check, add_candidates, ZM_COUNT(add_candidates)};
-const zm_op zm_op_recentre = {"recentre", recentre_check, recentre_candidates,
-                              ZM_COUNT(recentre_candidates)};
+const zm_op zm_op_add = {
+    "add",    add_check,          add_candidates,       ZM_COUNT(add_candidates),
+    operands, ZM_COUNT(operands), sizeof(zm_add_params)};
+const zm_op zm_op_recentre = {
+    "recentre", recentre_check,     recentre_candidates,  ZM_COUNT(recentre_candidates),
+    operands,   ZM_COUNT(operands), sizeof(zm_add_params)};
 
 zm_status zm_add(zm_stream *stream, const zm_add_params *params)
 {

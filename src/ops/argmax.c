@@ -7,17 +7,20 @@
 /* What argmax leaves for argmax_merge: struct best of shaders/gpu/best.clh. */
 #define NOTE_BYTES 8
 
+#define OPERAND(field) #field, offsetof(zm_argmax_params, field)
+static const zm_operand operands[] = {
+    {OPERAND(x), ZM_OPERAND_ACTIVATION, 0, 0},
+    {OPERAND(dst), ZM_OPERAND_INDEX, ZM_OPERAND_OUTPUT, 0},
+};
+
 static zm_status argmax_check(const zm_device *device, const void *params, zm_refusal *refusal)
 {
     const zm_argmax_params *p = params;
     uint32_t rows = p->x.shape[0], n = p->x.shape[1];
-    const zm_operand operands[] = {
-        {"x", &p->x, 2, rows, n, ZM_OPERAND_ACTIVATION, 0, 0, 0},
-        {"dst", &p->dst, 1, 1, rows, ZM_OPERAND_INDEX, ZM_OPERAND_OUTPUT, 0, 0},
-    };
+    const zm_extent extents[] = {{2, rows, n, 0}, {1, 1, rows, 0}};
     if (n > INT32_MAX)
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "x: an index would not fit i32");
-    return zm_operands_check(device, operands, ZM_COUNT(operands), refusal);
+    return zm_operands_check(device, operands, params, extents, ZM_COUNT(extents), refusal);
 }
 
 /* chunks: work-groups of a row; above 1 they leave notes. */
@@ -101,7 +104,13 @@ static const zm_candidate candidates[] = {
     {"ref", ZM_FAMILY_REF, NULL, NULL, argmax_plan, false},
 };
 
-const zm_op zm_op_argmax = {"argmax", argmax_check, candidates, ZM_COUNT(candidates)};
+const zm_op zm_op_argmax = {"argmax",
+                            argmax_check,
+                            candidates,
+                            ZM_COUNT(candidates),
+                            operands,
+                            ZM_COUNT(operands),
+                            sizeof(zm_argmax_params)};
 
 zm_status zm_argmax(zm_stream *stream, const zm_argmax_params *params)
 {

@@ -36,25 +36,30 @@ static zm_status range_check(const zm_attention_params *p, uint32_t rows, zm_ref
     return zm_finite_check("scale", p->scale, refusal);
 }
 
+#define OPERAND(field) #field, offsetof(zm_attention_params, field)
+static const zm_operand operands[] = {
+    {OPERAND(q), ZM_OPERAND_ACTIVATION, 0, 0},
+    {OPERAND(k_cache), ZM_OPERAND_CACHE, 0, 0},
+    {OPERAND(v_cache), ZM_OPERAND_CACHE, 0, 0},
+    {OPERAND(slopes), ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
+    {OPERAND(dst), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 1u << 0},
+    {OPERAND(kv_length), ZM_OPERAND_SIZE, 0, 0},
+};
+
 static zm_status attention_check(const zm_device *device, const void *params, zm_refusal *refusal)
 {
     const zm_attention_params *p = params;
     const zm_kv_layout *layout = &p->layout;
     uint32_t rows = p->q.shape[0];
     uint64_t cols = (uint64_t)zm_attention_heads(p) * layout->head_dim;
-    const zm_operand operands[] = {
-        {"q", &p->q, 2, rows, cols, ZM_OPERAND_ACTIVATION, 0, 0, 0},
-        {"k_cache", &p->k_cache, 1, 1, layout->elements, ZM_OPERAND_CACHE, 0, 0, 0},
-        {"v_cache", &p->v_cache, 1, 1, layout->elements, ZM_OPERAND_CACHE, 0, 0, 0},
-        {"slopes", &p->slopes, 1, 1, zm_attention_heads(p), ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0,
-         0},
-        {"dst", &p->dst, 2, rows, cols, ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 1u << 0, 0},
-    };
+    const zm_extent matrix = {2, rows, cols, 0}, cache = {1, 1, layout->elements, 0};
+    const zm_extent slopes = {1, 1, zm_attention_heads(p), 0};
+    const zm_extent extents[] = {matrix, cache, cache, slopes, matrix};
     zm_status status = zm_kv_layout_check(device, layout, &p->k_cache, &p->v_cache, refusal);
     if (status == ZM_OK)
         status = range_check(p, rows, refusal);
     if (status == ZM_OK)
-        status = zm_operands_check(device, operands, ZM_COUNT(operands), refusal);
+        status = zm_operands_check(device, operands, params, extents, ZM_COUNT(extents), refusal);
     return status;
 }
 
@@ -174,7 +179,13 @@ static const zm_candidate candidates[] = {
     {"ref", ZM_FAMILY_REF, NULL, ref_accepts, row_plan, false},
 };
 
-const zm_op zm_op_attention = {"attention", attention_check, candidates, ZM_COUNT(candidates)};
+const zm_op zm_op_attention = {"attention",
+                               attention_check,
+                               candidates,
+                               ZM_COUNT(candidates),
+                               operands,
+                               ZM_COUNT(operands),
+                               sizeof(zm_attention_params)};
 
 zm_status zm_attention(zm_stream *stream, const zm_attention_params *params)
 {

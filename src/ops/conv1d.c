@@ -10,6 +10,14 @@ static uint32_t conv_stride(const zm_conv1d_params *p)
     return p->stride ? p->stride : 1;
 }
 
+#define OPERAND(field) #field, offsetof(zm_conv1d_params, field)
+static const zm_operand operands[] = {
+    {OPERAND(x), ZM_OPERAND_ACTIVATION, ZM_OPERAND_PACKED, 0},
+    {OPERAND(weight), ZM_OPERAND_WEIGHT, ZM_OPERAND_PACKED, 0},
+    {OPERAND(bias), ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
+    {OPERAND(dst), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 0},
+};
+
 static zm_status conv1d_check(const zm_device *device, const void *params, zm_refusal *refusal)
 {
     const zm_conv1d_params *p = params;
@@ -20,14 +28,14 @@ static zm_status conv1d_check(const zm_device *device, const void *params, zm_re
                          "kernel of %" PRIu32 " rows on %" PRIu64 " rows with padding", p->kernel,
                          padded);
     uint64_t dst_rows = (padded - p->kernel) / conv_stride(p) + 1;
-    const zm_operand operands[] = {
-        {"x", &p->x, 2, rows, channels, ZM_OPERAND_ACTIVATION, ZM_OPERAND_PACKED, 0, 0},
-        {"weight", &p->weight, 2, n, (uint64_t)p->kernel * channels, ZM_OPERAND_WEIGHT,
-         ZM_OPERAND_PACKED, 0, 0},
-        {"bias", &p->bias, 1, 1, n, ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0, 0},
-        {"dst", &p->dst, 2, dst_rows, n, ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 0, 0},
+    const zm_extent extents[] = {
+        {2, rows, channels, 0},
+        {2, n, (uint64_t)p->kernel * channels, 0},
+        {1, 1, n, 0},
+        {2, dst_rows, n, 0},
     };
-    zm_status status = zm_operands_check(device, operands, ZM_COUNT(operands), refusal);
+    zm_status status =
+        zm_operands_check(device, operands, params, extents, ZM_COUNT(extents), refusal);
     return status == ZM_OK ? zm_activation_check(p->activation, refusal) : status;
 }
 
@@ -118,7 +126,13 @@ static const zm_candidate candidates[] = {
     {"ref", ZM_FAMILY_REF, NULL, NULL, conv1d_plan, false},
 };
 
-const zm_op zm_op_conv1d = {"conv1d", conv1d_check, candidates, ZM_COUNT(candidates)};
+const zm_op zm_op_conv1d = {"conv1d",
+                            conv1d_check,
+                            candidates,
+                            ZM_COUNT(candidates),
+                            operands,
+                            ZM_COUNT(operands),
+                            sizeof(zm_conv1d_params)};
 
 zm_status zm_conv1d(zm_stream *stream, const zm_conv1d_params *params)
 {

@@ -23,17 +23,20 @@ static zm_status shapes_check(const zm_copy_params *p, zm_refusal *refusal)
     return ZM_OK;
 }
 
+#define OPERAND(field) #field, offsetof(zm_copy_params, field)
+static const zm_operand operands[] = {
+    {OPERAND(x), ZM_OPERAND_ANY, ZM_OPERAND_STRIDED, 0},
+    {OPERAND(dst), ZM_OPERAND_ANY, ZM_OPERAND_STRIDED | ZM_OPERAND_OUTPUT, 0},
+};
+
 static zm_status copy_check(const zm_device *device, const void *params, zm_refusal *refusal)
 {
     const zm_copy_params *p = params;
-    const uint32_t out = ZM_OPERAND_STRIDED | ZM_OPERAND_OUTPUT;
-    const zm_operand operands[] = {
-        {"x", &p->x, 0, 0, 0, ZM_OPERAND_ANY, ZM_OPERAND_STRIDED, 0, 0},
-        {"dst", &p->dst, 0, 0, 0, ZM_OPERAND_ANY, out, 0, 0},
-    };
+    const zm_extent extents[2] = {{0}}; /* any */
     zm_status status = shapes_check(p, refusal);
-    return status == ZM_OK ? zm_operands_check(device, operands, ZM_COUNT(operands), refusal)
-                           : status;
+    return status == ZM_OK
+               ? zm_operands_check(device, operands, params, extents, ZM_COUNT(extents), refusal)
+               : status;
 }
 
 /* The last four dimensions, the first of them 1 where the rank is lower. */
@@ -187,7 +190,13 @@ static const zm_candidate candidates[] = {
     {"ref", ZM_FAMILY_REF, NULL, NULL, copy_plan, false},
 };
 
-const zm_op zm_op_copy = {"copy", copy_check, candidates, ZM_COUNT(candidates)};
+const zm_op zm_op_copy = {"copy",
+                          copy_check,
+                          candidates,
+                          ZM_COUNT(candidates),
+                          operands,
+                          ZM_COUNT(operands),
+                          sizeof(zm_copy_params)};
 
 zm_status zm_copy(zm_stream *stream, const zm_copy_params *params)
 {

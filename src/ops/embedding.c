@@ -4,17 +4,25 @@
 #include "ops/options.h"
 #include "ops/tuning.h"
 
+#define OPERAND(field) #field, offsetof(zm_embedding_params, field)
+static const zm_operand operands[] = {
+    {OPERAND(tokens), ZM_OPERAND_INDEX, 0, 0},
+    {OPERAND(table), ZM_OPERAND_WEIGHT, 0, 0},
+    {OPERAND(position), ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
+    {OPERAND(dst), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 0},
+};
+
 static zm_status embedding_check(const zm_device *device, const void *params, zm_refusal *refusal)
 {
     const zm_embedding_params *p = params;
     uint32_t rows = p->tokens.shape[0], vocabulary = p->table.shape[0], d = p->table.shape[1];
-    const zm_operand operands[] = {
-        {"tokens", &p->tokens, 1, 1, rows, ZM_OPERAND_INDEX, 0, 0, 0},
-        {"table", &p->table, 2, vocabulary, d, ZM_OPERAND_WEIGHT, 0, 0, 0},
-        {"position", &p->position, 2, rows, d, ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0, 0},
-        {"dst", &p->dst, 2, rows, d, ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 0, 0},
+    const zm_extent extents[] = {
+        {1, 1, rows, 0},
+        {2, vocabulary, d, 0},
+        {2, rows, d, 0},
+        {2, rows, d, 0},
     };
-    return zm_operands_check(device, operands, ZM_COUNT(operands), refusal);
+    return zm_operands_check(device, operands, params, extents, ZM_COUNT(extents), refusal);
 }
 
 static zm_status launch_add(const zm_call *call, const zm_cut *cut, zm_plan *plan)
@@ -80,7 +88,13 @@ static const zm_candidate candidates[] = {
     {"ref", ZM_FAMILY_REF, NULL, NULL, embedding_plan, false},
 };
 
-const zm_op zm_op_embedding = {"embedding", embedding_check, candidates, ZM_COUNT(candidates)};
+const zm_op zm_op_embedding = {"embedding",
+                               embedding_check,
+                               candidates,
+                               ZM_COUNT(candidates),
+                               operands,
+                               ZM_COUNT(operands),
+                               sizeof(zm_embedding_params)};
 
 zm_status zm_embedding(zm_stream *stream, const zm_embedding_params *params)
 {

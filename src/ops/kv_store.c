@@ -7,21 +7,26 @@
 #include "ops/options.h"
 #include "ops/tuning.h"
 
+#define OPERAND(field) #field, offsetof(zm_kv_store_params, field)
+static const zm_operand operands[] = {
+    {OPERAND(k), ZM_OPERAND_ACTIVATION, 0, 0},
+    {OPERAND(v), ZM_OPERAND_ACTIVATION, 0, 0},
+    {OPERAND(k_cache), ZM_OPERAND_CACHE, ZM_OPERAND_OUTPUT | ZM_OPERAND_KEPT, 0},
+    {OPERAND(v_cache), ZM_OPERAND_CACHE, ZM_OPERAND_OUTPUT | ZM_OPERAND_KEPT, 0},
+    {OPERAND(position), ZM_OPERAND_SIZE, 0, 0},
+};
+
 static zm_status kv_store_check(const zm_device *device, const void *params, zm_refusal *refusal)
 {
     const zm_kv_store_params *p = params;
     const zm_kv_layout *layout = &p->layout;
     uint32_t rows = p->k.shape[0];
     uint64_t cols = (uint64_t)layout->heads * layout->head_dim;
-    const zm_operand operands[] = {
-        {"k", &p->k, 2, rows, cols, ZM_OPERAND_ACTIVATION, 0, 0, 0},
-        {"v", &p->v, 2, rows, cols, ZM_OPERAND_ACTIVATION, 0, 0, 0},
-        {"k_cache", &p->k_cache, 1, 1, layout->elements, ZM_OPERAND_CACHE, ZM_OPERAND_OUTPUT, 0, 0},
-        {"v_cache", &p->v_cache, 1, 1, layout->elements, ZM_OPERAND_CACHE, ZM_OPERAND_OUTPUT, 0, 0},
-    };
+    const zm_extent matrix = {2, rows, cols, 0}, cache = {1, 1, layout->elements, 0};
+    const zm_extent extents[] = {matrix, matrix, cache, cache};
     zm_status status = zm_kv_layout_check(device, layout, &p->k_cache, &p->v_cache, refusal);
     if (status == ZM_OK)
-        status = zm_operands_check(device, operands, ZM_COUNT(operands), refusal);
+        status = zm_operands_check(device, operands, params, extents, ZM_COUNT(extents), refusal);
     if (status == ZM_OK && (uint64_t)p->position + rows > layout->capacity)
         status = zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
                            "positions %" PRIu32 " .. %" PRIu64 " in a cache of %" PRIu32,
@@ -95,7 +100,13 @@ static const zm_candidate candidates[] = {
     {"ref", ZM_FAMILY_REF, NULL, NULL, kv_store_plan, false},
 };
 
-const zm_op zm_op_kv_store = {"kv_store", kv_store_check, candidates, ZM_COUNT(candidates)};
+const zm_op zm_op_kv_store = {"kv_store",
+                              kv_store_check,
+                              candidates,
+                              ZM_COUNT(candidates),
+                              operands,
+                              ZM_COUNT(operands),
+                              sizeof(zm_kv_store_params)};
 
 zm_status zm_kv_store(zm_stream *stream, const zm_kv_store_params *params)
 {

@@ -88,29 +88,33 @@ static zm_status options_check(const zm_matmul_params *p, zm_refusal *refusal)
     return status == ZM_OK ? scale_check(p, refusal) : status;
 }
 
+#define OPERAND(field) #field, offsetof(zm_matmul_params, field)
+static const zm_operand operands[] = {
+    {OPERAND(x), ZM_OPERAND_ACTIVATION, 0, 0},
+    {OPERAND(weight), ZM_OPERAND_WEIGHT, 0, 0},
+    {OPERAND(bias), ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
+    {OPERAND(residual), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OPTIONAL, 0},
+    {OPERAND(dst), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 1u << 3},
+    {OPERAND(scale.statistics), ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
+    {OPERAND(scale.column_sums), ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
+    {OPERAND(statistics), ZM_OPERAND_REAL, ZM_OPERAND_OUTPUT | ZM_OPERAND_OPTIONAL, 0},
+};
+
 static zm_status matmul_check(const zm_device *device, const void *params, zm_refusal *refusal)
 {
     const zm_matmul_params *p = params;
     uint32_t rank = is_batch(p) ? 3 : 2, batch = batch_of(p);
     uint32_t m = matrix_rows(p, &p->x), k = matrix_cols(p, &p->x);
     uint32_t rows = matrix_rows(p, &p->weight), n = outputs_of(p);
-    const zm_operand operands[] = {
-        {"x", &p->x, rank, m, k, ZM_OPERAND_ACTIVATION, 0, 0, batch},
-        {"weight", &p->weight, rank, rows, k, ZM_OPERAND_WEIGHT, 0, 0, batch},
-        {"bias", &p->bias, 1, 1, rows, ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0, 0},
-        {"residual", &p->residual, rank, m, n, ZM_OPERAND_ACTIVATION, ZM_OPERAND_OPTIONAL, 0,
-         batch},
-        {"dst", &p->dst, rank, m, n, ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 1u << 3, batch},
-        {"scale.statistics", &p->scale.statistics, 2, m, statistics_of(device, k), ZM_OPERAND_REAL,
-         ZM_OPERAND_OPTIONAL, 0, 0},
-        {"scale.column_sums", &p->scale.column_sums, 1, 1, rows, ZM_OPERAND_REAL,
-         ZM_OPERAND_OPTIONAL, 0, 0},
-        {"statistics", &p->statistics, 2, m, statistics_of(device, n), ZM_OPERAND_REAL,
-         ZM_OPERAND_OUTPUT | ZM_OPERAND_OPTIONAL, 0, 0},
-    };
+    const zm_extent x = {rank, m, k, batch}, weight = {rank, rows, k, batch};
+    const zm_extent dst = {rank, m, n, batch}, vector = {1, 1, rows, 0};
+    const zm_extent x_statistics = {2, m, statistics_of(device, k), 0};
+    const zm_extent dst_statistics = {2, m, statistics_of(device, n), 0};
+    const zm_extent extents[] = {x, weight, vector, dst, dst, x_statistics, vector, dst_statistics};
     zm_status status = options_check(p, refusal);
-    return status == ZM_OK ? zm_operands_check(device, operands, ZM_COUNT(operands), refusal)
-                           : status;
+    return status == ZM_OK
+               ? zm_operands_check(device, operands, params, extents, ZM_COUNT(extents), refusal)
+               : status;
 }
 
 /* A kernel writes the sums of its own groups of columns. */
@@ -305,7 +309,13 @@ static const zm_candidate candidates[] = {
     {"ref", ZM_FAMILY_REF, NULL, NULL, ref_plan, false},
 };
 
-const zm_op zm_op_matmul = {"matmul", matmul_check, candidates, ZM_COUNT(candidates)};
+const zm_op zm_op_matmul = {"matmul",
+                            matmul_check,
+                            candidates,
+                            ZM_COUNT(candidates),
+                            operands,
+                            ZM_COUNT(operands),
+                            sizeof(zm_matmul_params)};
 
 zm_status zm_matmul(zm_stream *stream, const zm_matmul_params *params)
 {

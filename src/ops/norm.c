@@ -9,25 +9,28 @@ static uint32_t crms_d(const zm_norm_params *p)
     return p->true_d ? p->true_d : p->x.shape[1] + 1;
 }
 
+#define OPERAND(field) #field, offsetof(zm_norm_params, field)
+static const zm_operand operands[] = {
+    {OPERAND(x), ZM_OPERAND_ACTIVATION, 0, 0},
+    {OPERAND(residual), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OPTIONAL, 0},
+    {OPERAND(weight), ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
+    {OPERAND(bias), ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
+    {OPERAND(dst), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 1u << 0 | 1u << 1},
+    {OPERAND(sum), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT | ZM_OPERAND_OPTIONAL,
+     1u << 0 | 1u << 1},
+};
+
 static zm_status norm_check(const zm_device *device, const void *params, zm_refusal *refusal)
 {
     const zm_norm_params *p = params;
     uint32_t rows = p->x.shape[0], d = p->x.shape[1];
-    const uint32_t x_or_residual = 1u << 0 | 1u << 1;
-    const zm_operand operands[] = {
-        {"x", &p->x, 2, rows, d, ZM_OPERAND_ACTIVATION, 0, 0, 0},
-        {"residual", &p->residual, 2, rows, d, ZM_OPERAND_ACTIVATION, ZM_OPERAND_OPTIONAL, 0, 0},
-        {"weight", &p->weight, 1, 1, d, ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0, 0},
-        {"bias", &p->bias, 1, 1, d, ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0, 0},
-        {"dst", &p->dst, 2, rows, d, ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, x_or_residual, 0},
-        {"sum", &p->sum, 2, rows, d, ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT | ZM_OPERAND_OPTIONAL,
-         x_or_residual, 0},
-    };
+    const zm_extent matrix = {2, rows, d, 0}, vector = {1, 1, d, 0};
+    const zm_extent extents[] = {matrix, matrix, vector, vector, matrix, matrix};
     if (p->sum.buffer && !p->residual.buffer)
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "sum is there without a residual");
     zm_status status = zm_eps_check(p->eps, refusal);
     if (status == ZM_OK)
-        status = zm_operands_check(device, operands, ZM_COUNT(operands), refusal);
+        status = zm_operands_check(device, operands, params, extents, ZM_COUNT(extents), refusal);
     return status;
 }
 
@@ -101,9 +104,19 @@ static const zm_candidate candidates[] = {
     {"ref", ZM_FAMILY_REF, NULL, NULL, norm_plan, false},
 };
 
-const zm_op zm_op_layer_norm = {"layer_norm", norm_check, candidates, ZM_COUNT(candidates)};
-const zm_op zm_op_rms_norm = {"rms_norm", norm_check, candidates, ZM_COUNT(candidates)};
-const zm_op zm_op_crms_norm = {"crms_norm", crms_check, candidates, ZM_COUNT(candidates)};
+const zm_op zm_op_layer_norm = {"layer_norm",          norm_check, candidates,
+                                ZM_COUNT(candidates),  operands,   ZM_COUNT(operands),
+                                sizeof(zm_norm_params)};
+const zm_op zm_op_rms_norm = {"rms_norm",
+                              norm_check,
+                              candidates,
+                              ZM_COUNT(candidates),
+                              operands,
+                              ZM_COUNT(operands),
+                              sizeof(zm_norm_params)};
+const zm_op zm_op_crms_norm = {"crms_norm",           crms_check, candidates,
+                               ZM_COUNT(candidates),  operands,   ZM_COUNT(operands),
+                               sizeof(zm_norm_params)};
 
 zm_status zm_layer_norm(zm_stream *stream, const zm_norm_params *params)
 {

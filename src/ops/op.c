@@ -154,6 +154,16 @@ static zm_status plan_first(zm_call *call, zm_plan *plan)
                    op->name, call->device->info.spec, why.text);
 }
 
+zm_status zm_op_choose(zm_device *device, const zm_op *op, const void *params, zm_plan *plan)
+{
+    zm_call call = {.device = device, .op = op, .params = params};
+    const char *forced = zm_device_forced_kernel(device, op->name);
+    plan_clear(plan);
+    zm_status status = forced ? plan_forced(&call, forced, plan) : plan_first(&call, plan);
+    plan->candidate = call.candidate;
+    return status;
+}
+
 zm_status zm_op_plan(zm_device *device, const zm_op *op, const void *params, zm_plan *plan)
 {
     zm_refusal refusal;
@@ -162,13 +172,7 @@ zm_status zm_op_plan(zm_device *device, const zm_op *op, const void *params, zm_
     zm_status status = op->check(device, params, &refusal);
     if (status != ZM_OK)
         return zm_fail(&device->log, status, "%s: %s", op->name, refusal.reason);
-
-    zm_call call = {.device = device, .op = op, .params = params};
-    const char *forced = zm_device_forced_kernel(device, op->name);
-    plan_clear(plan);
-    status = forced ? plan_forced(&call, forced, plan) : plan_first(&call, plan);
-    plan->candidate = call.candidate;
-    return status;
+    return zm_op_choose(device, op, params, plan);
 }
 
 /* A plan is of a device; the memory between its launches is of a stream. */
@@ -184,17 +188,21 @@ static zm_status bind_scratch(zm_stream *stream, zm_plan *plan)
     return status;
 }
 
+zm_status zm_plan_run(zm_stream *stream, zm_plan *plan)
+{
+    zm_status status = bind_scratch(stream, plan);
+    for (size_t i = 0; status == ZM_OK && i < plan->count; i++)
+        status = zm_device_dispatch(stream, &plan->launch[i], NULL);
+    return status;
+}
+
 zm_status zm_op_run(zm_stream *stream, const zm_op *op, const void *params)
 {
     if (!stream)
         return ZM_ERROR_INVALID_ARGUMENT;
     zm_plan plan;
     zm_status status = zm_op_plan(stream->device, op, params, &plan);
-    if (status == ZM_OK)
-        status = bind_scratch(stream, &plan);
-    for (size_t i = 0; status == ZM_OK && i < plan.count; i++)
-        status = zm_device_dispatch(stream, &plan.launch[i], NULL);
-    return status;
+    return status == ZM_OK ? zm_plan_run(stream, &plan) : status;
 }
 
 zm_status zm_plan_add(const zm_call *call, const zm_launch *launch, zm_plan *plan)

@@ -29,6 +29,31 @@ typedef struct zm_refusal {
 ZM_PRINTF(3, 4)
 zm_status zm_refuse(zm_refusal *refusal, zm_status status, const char *format, ...);
 
+typedef enum zm_operand_type {
+    ZM_OPERAND_ACTIVATION = 0, /* the real_type, F16 or BF16; all of a call share one */
+    ZM_OPERAND_REAL,           /* the real_type: vectors along a row, statistics */
+    ZM_OPERAND_WEIGHT,         /* F32, F16, BF16 or the real_type; may be in panels */
+    ZM_OPERAND_CACHE,          /* the same, never in panels */
+    ZM_OPERAND_INDEX,          /* I32 */
+    ZM_OPERAND_ANY,            /* as CACHE, or I32 */
+    ZM_OPERAND_SIZE            /* no tensor: a uint32_t that may differ from run to run */
+} zm_operand_type;
+
+#define ZM_OPERAND_OPTIONAL 1u
+#define ZM_OPERAND_OUTPUT 2u
+#define ZM_OPERAND_PACKED 4u  /* no gaps between rows */
+#define ZM_OPERAND_STRIDED 8u /* gaps between columns too */
+#define ZM_OPERAND_KEPT 16u   /* an output that keeps what the op does not write */
+
+/* A field of an op's parameters. What is the same in every call: the shape is not (operand.h). */
+typedef struct zm_operand {
+    const char *name;
+    size_t offset; /* in the params struct */
+    zm_operand_type type;
+    uint32_t use;     /* ZM_OPERAND_* */
+    uint32_t aliases; /* an output: bit i = it may be the same view as operand i */
+} zm_operand;
+
 typedef struct zm_op zm_op;
 typedef struct zm_candidate zm_candidate;
 
@@ -65,10 +90,17 @@ struct zm_op {
     zm_status (*check)(const zm_device *device, const void *params, zm_refusal *refusal);
     const zm_candidate *candidates; /* fastest first */
     size_t candidate_count;
+    const zm_operand *operands; /* tensors first, then sizes */
+    size_t operand_count;
+    size_t params_size;
 };
 
+/* Chooses a candidate and plans, for params that have passed the op's check. */
+zm_status zm_op_choose(zm_device *device, const zm_op *op, const void *params, zm_plan *plan);
 /* Checks, chooses and plans without enqueueing. */
 zm_status zm_op_plan(zm_device *device, const zm_op *op, const void *params, zm_plan *plan);
+/* Enqueues what was planned. */
+zm_status zm_plan_run(zm_stream *stream, zm_plan *plan);
 /* Plans and enqueues. */
 zm_status zm_op_run(zm_stream *stream, const zm_op *op, const void *params);
 

@@ -24,6 +24,7 @@ static bool type_fits(const zm_device *device, zm_operand_type type, zm_dtype dt
     case ZM_OPERAND_CACHE: return zm_type_is_stored(device, dtype);
     case ZM_OPERAND_INDEX: return dtype == ZM_I32;
     case ZM_OPERAND_ANY: return dtype == ZM_I32 || zm_type_is_stored(device, dtype);
+    case ZM_OPERAND_SIZE: break;
     }
     return false;
 }
@@ -35,63 +36,69 @@ static void shape_print(char *text, size_t size, const uint64_t *shape, uint32_t
         used += (size_t)snprintf(text + used, size - used, "[%" PRIu64 "]", shape[i]);
 }
 
-static zm_status shape_check(const zm_operand *operand, zm_refusal *refusal)
+static zm_status shape_check(const zm_tensor *tensor, const zm_extent *extent, zm_refusal *refusal)
 {
-    const zm_tensor *tensor = operand->tensor;
-    const uint64_t all[] = {operand->batch, operand->rows, operand->cols};
-    const uint64_t *wanted = all + 3 - operand->rank;
+    const uint64_t all[] = {extent->batch, extent->rows, extent->cols};
+    const uint64_t *wanted = all + 3 - extent->rank;
     uint64_t got[3];
     char is[72], should[72];
     bool same = true;
-    if (operand->rank == 0 && tensor->rank >= 1 && tensor->rank <= ZM_MAX_RANK)
+    if (extent->rank == 0 && tensor->rank >= 1 && tensor->rank <= ZM_MAX_RANK)
         return ZM_OK;
-    if (tensor->rank != operand->rank)
+    if (tensor->rank != extent->rank)
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "rank %" PRIu32 ", not %" PRIu32,
-                         tensor->rank, operand->rank);
-    for (uint32_t i = 0; i < operand->rank; i++) {
+                         tensor->rank, extent->rank);
+    for (uint32_t i = 0; i < extent->rank; i++) {
         got[i] = tensor->shape[i];
         same &= got[i] == wanted[i];
     }
     if (same)
         return ZM_OK;
-    shape_print(is, sizeof(is), got, operand->rank);
-    shape_print(should, sizeof(should), wanted, operand->rank);
+    shape_print(is, sizeof(is), got, extent->rank);
+    shape_print(should, sizeof(should), wanted, extent->rank);
     return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "shape %s, not %s", is, should);
 }
 
-static zm_status tensor_check(const zm_device *device, const zm_operand *operand, zm_view *view,
+/* An operand of the call at hand. */
+typedef struct given {
+    const zm_operand *operand;
+    const zm_tensor *tensor;
+    zm_view view;
+} given;
+
+static zm_status tensor_check(const zm_device *device, given *g, const zm_extent *extent,
                               zm_refusal *refusal)
 {
-    const zm_tensor *tensor = operand->tensor;
+    const zm_tensor *tensor = g->tensor;
+    uint32_t use = g->operand->use;
     if (tensor->buffer->device != device)
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "its buffer is of another device");
-    if (!type_fits(device, operand->type, tensor->dtype))
+    if (!type_fits(device, g->operand->type, tensor->dtype))
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "type %s does not fit (device %s: %s)",
                          zm_dtype_name(tensor->dtype), device->info.spec,
                          zm_dtype_name(device->info.real_type));
-    if (tensor->panel && operand->type != ZM_OPERAND_WEIGHT)
+    if (tensor->panel && g->operand->type != ZM_OPERAND_WEIGHT)
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "only weights come in panels");
-    zm_status status = shape_check(operand, refusal);
+    zm_status status = shape_check(tensor, extent, refusal);
     if (status == ZM_OK)
-        status = zm_view_get(tensor, (operand->use & ZM_OPERAND_STRIDED) != 0, view, refusal);
-    if (status == ZM_OK && (operand->use & ZM_OPERAND_PACKED) && !zm_tensor_is_packed(tensor))
+        status = zm_view_get(tensor, (use & ZM_OPERAND_STRIDED) != 0, &g->view, refusal);
+    if (status == ZM_OK && (use & ZM_OPERAND_PACKED) && !zm_tensor_is_packed(tensor))
         status = zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "there are gaps between its rows");
     return status;
 }
 
 /* Names the operand in front of what is wrong with it. */
-static zm_status operand_check(const zm_device *device, const zm_operand *operand, zm_view *view,
+static zm_status operand_check(const zm_device *device, given *g, const zm_extent *extent,
                                zm_refusal *refusal)
 {
     zm_refusal inner = {"it is missing"};
     zm_status status = ZM_ERROR_INVALID_ARGUMENT;
-    *view = (zm_view){0};
-    if (operand->tensor->buffer)
-        status = tensor_check(device, operand, view, &inner);
-    else if (operand->use & ZM_OPERAND_OPTIONAL)
+    if (g->tensor->buffer)
+        status = tensor_check(device, g, extent, &inner);
+    else if (g->operand->use & ZM_OPERAND_OPTIONAL)
         status = ZM_OK;
     if (status != ZM_OK)
-        zm_refuse(refusal, status, "%s: %.120s", operand->name, inner.reason);
+        zm_refuse(refusal, status, "%s: %.120s", g->operand->name, inner.reason);
     return status;
 }
 
@@ -101,12 +108,12 @@ static bool may_alias(const zm_operand *operands, size_t output, size_t other)
            (operands[output].aliases & (1u << other)) != 0;
 }
 
-static zm_status pair_check(const zm_operand *operands, const zm_view *views, size_t i, size_t j,
+static zm_status pair_check(const zm_operand *operands, const given *all, size_t i, size_t j,
                             zm_refusal *refusal)
 {
-    if (!((operands[i].use | operands[j].use) & ZM_OPERAND_OUTPUT) || !views[i].buffer)
+    if (!((operands[i].use | operands[j].use) & ZM_OPERAND_OUTPUT) || !all[i].view.buffer)
         return ZM_OK;
-    zm_relation relation = zm_view_relation(&views[i], &views[j]);
+    zm_relation relation = zm_view_relation(&all[i].view, &all[j].view);
     if (relation == ZM_DISJOINT)
         return ZM_OK;
     if (relation == ZM_SAME_VIEW && (may_alias(operands, i, j) || may_alias(operands, j, i)))
@@ -121,35 +128,42 @@ static zm_status pair_check(const zm_operand *operands, const zm_view *views, si
 }
 
 /* All activations of one type. */
-static zm_status activations_check(const zm_operand *operands, size_t count, zm_refusal *refusal)
+static zm_status activations_check(const given *all, size_t count, zm_refusal *refusal)
 {
-    const zm_operand *first = NULL;
+    const given *first = NULL;
     for (size_t i = 0; i < count; i++) {
-        const zm_operand *one = &operands[i];
-        if (one->type != ZM_OPERAND_ACTIVATION || !one->tensor->buffer)
+        const given *one = &all[i];
+        if (one->operand->type != ZM_OPERAND_ACTIVATION || !one->tensor->buffer)
             continue;
         first = first ? first : one;
         if (one->tensor->dtype != first->tensor->dtype)
             return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
                              "%s is %s, but %s is %s: the activations of a call share a type",
-                             one->name, zm_dtype_name(one->tensor->dtype), first->name,
-                             zm_dtype_name(first->tensor->dtype));
+                             one->operand->name, zm_dtype_name(one->tensor->dtype),
+                             first->operand->name, zm_dtype_name(first->tensor->dtype));
     }
     return ZM_OK;
 }
 
-zm_status zm_operands_check(const zm_device *device, const zm_operand *operands, size_t count,
-                            zm_refusal *refusal)
+const zm_tensor *zm_operand_tensor(const zm_operand *operand, const void *params)
 {
-    zm_view views[ZM_MAX_OPERANDS];
+    return (const zm_tensor *)((const char *)params + operand->offset);
+}
+
+zm_status zm_operands_check(const zm_device *device, const zm_operand *operands, const void *params,
+                            const zm_extent *extents, size_t count, zm_refusal *refusal)
+{
+    given all[ZM_MAX_OPERANDS];
     zm_status status = ZM_OK;
-    for (size_t i = 0; status == ZM_OK && i < count; i++)
-        status = operand_check(device, &operands[i], &views[i], refusal);
+    for (size_t i = 0; status == ZM_OK && i < count; i++) {
+        all[i] = (given){&operands[i], zm_operand_tensor(&operands[i], params), {0}};
+        status = operand_check(device, &all[i], &extents[i], refusal);
+    }
     if (status == ZM_OK)
-        status = activations_check(operands, count, refusal);
+        status = activations_check(all, count, refusal);
     for (size_t i = 0; status == ZM_OK && i < count; i++)
         for (size_t j = 0; status == ZM_OK && j < i; j++)
-            status = pair_check(operands, views, i, j, refusal);
+            status = pair_check(operands, all, i, j, refusal);
     return status;
 }
 

@@ -1,41 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The operands of an op as a table: one function checks them all. Plus the way from tensors to
- * the fields of shaders/args.h. */
+/* The operands of a call, all checked by one function from the op's table of them. Plus the way
+ * from tensors to the fields of shaders/args.h. */
 #ifndef ZM_SRC_OPS_OPERAND_H
 #define ZM_SRC_OPS_OPERAND_H
 
 #include "ops/op.h"
 #include "shaders/args.h"
 
-typedef enum zm_operand_type {
-    ZM_OPERAND_ACTIVATION = 0, /* the real_type, F16 or BF16; all of a call share one */
-    ZM_OPERAND_REAL,           /* the real_type: vectors along a row, statistics */
-    ZM_OPERAND_WEIGHT,         /* F32, F16, BF16 or the real_type; may be in panels */
-    ZM_OPERAND_CACHE,          /* the same, never in panels */
-    ZM_OPERAND_INDEX,          /* I32 */
-    ZM_OPERAND_ANY             /* as CACHE, or I32 */
-} zm_operand_type;
+#define ZM_MAX_OPERANDS 9
 
-#define ZM_OPERAND_OPTIONAL 1u
-#define ZM_OPERAND_OUTPUT 2u
-#define ZM_OPERAND_PACKED 4u  /* no gaps between rows */
-#define ZM_OPERAND_STRIDED 8u /* gaps between columns too */
-
-#define ZM_MAX_OPERANDS 8
-typedef struct zm_operand {
-    const char *name;
-    const zm_tensor *tensor;
-    uint32_t rank;       /* 0: any; 1: [cols], 2: [rows][cols], 3: [batch][rows][cols] */
-    uint64_t rows, cols; /* what the shape has to be */
-    zm_operand_type type;
-    uint32_t use;     /* ZM_OPERAND_* */
-    uint32_t aliases; /* an output: bit i = it may be the same view as operand i */
-    uint64_t batch;
-} zm_operand;
+/* What the shape of a tensor has to be in a call. */
+typedef struct zm_extent {
+    uint32_t rank; /* 0: any; 1: [cols], 2: [rows][cols], 3: [batch][rows][cols] */
+    uint64_t rows, cols, batch;
+} zm_extent;
 
 /* Refuses what the conventions in include/zeromean/ops.h rule out. */
-zm_status zm_operands_check(const zm_device *device, const zm_operand *operands, size_t count,
-                            zm_refusal *refusal);
+zm_status zm_operands_check(const zm_device *device, const zm_operand *operands, const void *params,
+                            const zm_extent *extents, size_t count, zm_refusal *refusal);
+
+/* The tensor that the operand is in these params. */
+const zm_tensor *zm_operand_tensor(const zm_operand *operand, const void *params);
 
 /* Can the device read it: F32, F16, BF16 or the real_type? */
 bool zm_type_is_stored(const zm_device *device, zm_dtype dtype);

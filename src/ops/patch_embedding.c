@@ -18,6 +18,15 @@ static zm_status patches_check(const zm_patch_embedding_params *p, zm_refusal *r
     return ZM_OK;
 }
 
+#define OPERAND(field) #field, offsetof(zm_patch_embedding_params, field)
+static const zm_operand operands[] = {
+    {OPERAND(x), ZM_OPERAND_ACTIVATION, ZM_OPERAND_PACKED, 0},
+    {OPERAND(weight), ZM_OPERAND_WEIGHT, ZM_OPERAND_PACKED, 0},
+    {OPERAND(bias), ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
+    {OPERAND(position), ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
+    {OPERAND(dst), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 0},
+};
+
 static zm_status patch_embedding_check(const zm_device *device, const void *params,
                                        zm_refusal *refusal)
 {
@@ -29,14 +38,14 @@ static zm_status patch_embedding_check(const zm_device *device, const void *para
     uint32_t n = p->weight.shape[0];
     uint64_t patches = (uint64_t)(image[1] / p->patch) * (image[2] / p->patch);
     uint64_t k = (uint64_t)image[0] * p->patch * p->patch;
-    const zm_operand operands[] = {
-        {"x", &p->x, 3, image[1], image[2], ZM_OPERAND_ACTIVATION, ZM_OPERAND_PACKED, 0, image[0]},
-        {"weight", &p->weight, 2, n, k, ZM_OPERAND_WEIGHT, ZM_OPERAND_PACKED, 0, 0},
-        {"bias", &p->bias, 1, 1, n, ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0, 0},
-        {"position", &p->position, 2, patches, n, ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0, 0},
-        {"dst", &p->dst, 2, patches, n, ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 0, 0},
+    const zm_extent extents[] = {
+        {3, image[1], image[2], image[0]},
+        {2, n, k, 0},
+        {1, 1, n, 0},
+        {2, patches, n, 0},
+        {2, patches, n, 0},
     };
-    return zm_operands_check(device, operands, ZM_COUNT(operands), refusal);
+    return zm_operands_check(device, operands, params, extents, ZM_COUNT(extents), refusal);
 }
 
 static zm_status cpu_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
@@ -124,8 +133,13 @@ static const zm_candidate candidates[] = {
     {"ref", ZM_FAMILY_REF, NULL, NULL, patch_embedding_plan, false},
 };
 
-const zm_op zm_op_patch_embedding = {"patch_embedding", patch_embedding_check, candidates,
-                                     ZM_COUNT(candidates)};
+const zm_op zm_op_patch_embedding = {"patch_embedding",
+                                     patch_embedding_check,
+                                     candidates,
+                                     ZM_COUNT(candidates),
+                                     operands,
+                                     ZM_COUNT(operands),
+                                     sizeof(zm_patch_embedding_params)};
 
 zm_status zm_patch_embedding(zm_stream *stream, const zm_patch_embedding_params *params)
 {

@@ -37,20 +37,28 @@ static zm_status heads_check(const zm_rope_params *p, zm_refusal *refusal)
     return numbers_check(p, refusal);
 }
 
+#define OPERAND(field) #field, offsetof(zm_rope_params, field)
+static const zm_operand operands[] = {
+    {OPERAND(x), ZM_OPERAND_ACTIVATION, 0, 0},
+    {OPERAND(positions), ZM_OPERAND_INDEX, 0, 0},
+    {OPERAND(factors), ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
+    {OPERAND(dst), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 1u << 0},
+};
+
 static zm_status rope_check(const zm_device *device, const void *params, zm_refusal *refusal)
 {
     const zm_rope_params *p = params;
     uint32_t rows = p->x.shape[0], cols = p->x.shape[1];
-    const zm_operand operands[] = {
-        {"x", &p->x, 2, rows, cols, ZM_OPERAND_ACTIVATION, 0, 0, 0},
-        {"positions", &p->positions, 1, 1, rows, ZM_OPERAND_INDEX, 0, 0, 0},
-        {"factors", &p->factors, 1, 1, rotary_dim(p) / 2, ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0,
-         0},
-        {"dst", &p->dst, 2, rows, cols, ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 1u << 0, 0},
+    const zm_extent extents[] = {
+        {2, rows, cols, 0},
+        {1, 1, rows, 0},
+        {1, 1, rotary_dim(p) / 2, 0},
+        {2, rows, cols, 0},
     };
     zm_status status = heads_check(p, refusal);
-    return status == ZM_OK ? zm_operands_check(device, operands, ZM_COUNT(operands), refusal)
-                           : status;
+    return status == ZM_OK
+               ? zm_operands_check(device, operands, params, extents, ZM_COUNT(extents), refusal)
+               : status;
 }
 
 static zm_status launch_add(const zm_call *call, const zm_cut *cut, zm_plan *plan)
@@ -119,7 +127,13 @@ static const zm_candidate candidates[] = {
     {"ref", ZM_FAMILY_REF, NULL, NULL, rope_plan, false},
 };
 
-const zm_op zm_op_rope = {"rope", rope_check, candidates, ZM_COUNT(candidates)};
+const zm_op zm_op_rope = {"rope",
+                          rope_check,
+                          candidates,
+                          ZM_COUNT(candidates),
+                          operands,
+                          ZM_COUNT(operands),
+                          sizeof(zm_rope_params)};
 
 zm_status zm_rope(zm_stream *stream, const zm_rope_params *params)
 {

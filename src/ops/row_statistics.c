@@ -12,16 +12,19 @@ uint32_t zm_statistics_group(const zm_device *device)
     return zm_tuning_of(zm_layout_family(device, writers, ZM_COUNT(writers)))->statistics_group;
 }
 
+#define OPERAND(field) #field, offsetof(zm_row_statistics_params, field)
+static const zm_operand operands[] = {
+    {OPERAND(x), ZM_OPERAND_ACTIVATION, 0, 0},
+    {OPERAND(statistics), ZM_OPERAND_REAL, ZM_OPERAND_OUTPUT, 0},
+};
+
 static zm_status statistics_check(const zm_device *device, const void *params, zm_refusal *refusal)
 {
     const zm_row_statistics_params *p = params;
     uint32_t rows = p->x.shape[0], d = p->x.shape[1];
     uint64_t cols = 2 * (uint64_t)zm_ceil_div(d, zm_statistics_group(device));
-    const zm_operand operands[] = {
-        {"x", &p->x, 2, rows, d, ZM_OPERAND_ACTIVATION, 0, 0, 0},
-        {"statistics", &p->statistics, 2, rows, cols, ZM_OPERAND_REAL, ZM_OPERAND_OUTPUT, 0, 0},
-    };
-    return zm_operands_check(device, operands, ZM_COUNT(operands), refusal);
+    const zm_extent extents[] = {{2, rows, d, 0}, {2, rows, cols, 0}};
+    return zm_operands_check(device, operands, params, extents, ZM_COUNT(extents), refusal);
 }
 
 static zm_status launch_add(const zm_call *call, const zm_cut *cut, zm_plan *plan)
@@ -81,8 +84,13 @@ static const zm_candidate candidates[] = {
     {"ref", ZM_FAMILY_REF, NULL, NULL, statistics_plan, false},
 };
 
-const zm_op zm_op_row_statistics = {"row_statistics", statistics_check, candidates,
-                                    ZM_COUNT(candidates)};
+const zm_op zm_op_row_statistics = {"row_statistics",
+                                    statistics_check,
+                                    candidates,
+                                    ZM_COUNT(candidates),
+                                    operands,
+                                    ZM_COUNT(operands),
+                                    sizeof(zm_row_statistics_params)};
 
 zm_status zm_row_statistics(zm_stream *stream, const zm_row_statistics_params *params)
 {

@@ -4,17 +4,21 @@
 #include "ops/options.h"
 #include "ops/tuning.h"
 
+#define OPERAND(field) #field, offsetof(zm_softmax_params, field)
+static const zm_operand operands[] = {
+    {OPERAND(x), ZM_OPERAND_ACTIVATION, 0, 0},
+    {OPERAND(dst), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 1u << 0},
+};
+
 static zm_status softmax_check(const zm_device *device, const void *params, zm_refusal *refusal)
 {
     const zm_softmax_params *p = params;
     uint32_t rows = p->x.shape[0], n = p->x.shape[1];
-    const zm_operand operands[] = {
-        {"x", &p->x, 2, rows, n, ZM_OPERAND_ACTIVATION, 0, 0, 0},
-        {"dst", &p->dst, 2, rows, n, ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 1u << 0, 0},
-    };
+    const zm_extent extents[] = {{2, rows, n, 0}, {2, rows, n, 0}};
     zm_status status = zm_finite_check("scale", p->scale, refusal);
-    return status == ZM_OK ? zm_operands_check(device, operands, ZM_COUNT(operands), refusal)
-                           : status;
+    return status == ZM_OK
+               ? zm_operands_check(device, operands, params, extents, ZM_COUNT(extents), refusal)
+               : status;
 }
 
 static zm_status launch_add(const zm_call *call, const zm_cut *cut, zm_plan *plan)
@@ -67,7 +71,13 @@ static const zm_candidate candidates[] = {
     {"ref", ZM_FAMILY_REF, NULL, NULL, softmax_plan, false},
 };
 
-const zm_op zm_op_softmax = {"softmax", softmax_check, candidates, ZM_COUNT(candidates)};
+const zm_op zm_op_softmax = {"softmax",
+                             softmax_check,
+                             candidates,
+                             ZM_COUNT(candidates),
+                             operands,
+                             ZM_COUNT(operands),
+                             sizeof(zm_softmax_params)};
 
 zm_status zm_softmax(zm_stream *stream, const zm_softmax_params *params)
 {

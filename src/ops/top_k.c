@@ -8,22 +8,25 @@
 
 #define MOST 256
 
+#define OPERAND(field) #field, offsetof(zm_top_k_params, field)
+static const zm_operand operands[] = {
+    {OPERAND(x), ZM_OPERAND_ACTIVATION, 0, 0},
+    {OPERAND(values), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 0},
+    {OPERAND(indices), ZM_OPERAND_INDEX, ZM_OPERAND_OUTPUT, 0},
+};
+
 static zm_status top_k_check(const zm_device *device, const void *params, zm_refusal *refusal)
 {
     const zm_top_k_params *p = params;
     uint32_t rows = p->x.shape[0], n = p->x.shape[1], k = p->values.shape[1];
-    const zm_operand operands[] = {
-        {"x", &p->x, 2, rows, n, ZM_OPERAND_ACTIVATION, 0, 0, 0},
-        {"values", &p->values, 2, rows, k, ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 0, 0},
-        {"indices", &p->indices, 2, rows, k, ZM_OPERAND_INDEX, ZM_OPERAND_OUTPUT, 0, 0},
-    };
+    const zm_extent chosen = {2, rows, k, 0}, extents[] = {{2, rows, n, 0}, chosen, chosen};
     if (k > n || k > MOST)
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
                          "%" PRIu32 " largest of %" PRIu32 "; at most %d can be asked for", k, n,
                          MOST);
     if (n > INT32_MAX)
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "x: an index would not fit i32");
-    return zm_operands_check(device, operands, ZM_COUNT(operands), refusal);
+    return zm_operands_check(device, operands, params, extents, ZM_COUNT(extents), refusal);
 }
 
 static zm_status launch_add(const zm_call *call, const zm_cut *cut, zm_plan *plan)
@@ -78,7 +81,13 @@ static const zm_candidate candidates[] = {
     {"ref", ZM_FAMILY_REF, NULL, NULL, top_k_plan, false},
 };
 
-const zm_op zm_op_top_k = {"top_k", top_k_check, candidates, ZM_COUNT(candidates)};
+const zm_op zm_op_top_k = {"top_k",
+                           top_k_check,
+                           candidates,
+                           ZM_COUNT(candidates),
+                           operands,
+                           ZM_COUNT(operands),
+                           sizeof(zm_top_k_params)};
 
 zm_status zm_top_k(zm_stream *stream, const zm_top_k_params *params)
 {
