@@ -8,6 +8,7 @@
 #include <zeromean/common.h>
 #include <zeromean/convert.h>
 #include <zeromean/device.h>
+#include <zeromean/graph.h>
 #include <zeromean/log.h>
 #include <zeromean/model.h>
 #include <zeromean/ops.h>

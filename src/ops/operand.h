@@ -7,8 +7,6 @@
 #include "ops/op.h"
 #include "shaders/args.h"
 
-#define ZM_MAX_OPERANDS 9
-
 /* What the shape of a tensor has to be in a call. */
 typedef struct zm_extent {
     uint32_t rank; /* 0: any; 1: [cols], 2: [rows][cols], 3: [batch][rows][cols] */

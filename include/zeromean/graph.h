@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Operations as a graph: described once, compiled for a device, run many times.
+ *
+ * - A graph takes the same parameters as ops.h and keeps them instead of running them. They run in
+ *   the order in which they were added; reading what nothing has written yet is an error.
+ * - A tensor of a graph is a zm_tensor without memory: an *extern* one is bound by name after
+ *   compiling (weights, inputs, outputs, caches), an *inner* one gets its memory from the plan, in
+ *   which tensors that are not needed at the same time lie in the same place. zm_tensor_rows and
+ *   zm_tensor_cols work on both. A tensor with a buffer of a device is taken as it is, and needs no
+ *   binding; the buffer must live as long as what was compiled.
+ * - A size is a number below 2^31 or stands for one that is set before a run: a symbol, or the sum
+ *   or difference of two sizes. Sizes go where ops.h has the extents of a tensor (not into strides:
+ *   what has symbols in other than its first dimension has no parts), and into kv_length and
+ *   position.
+ * - Errors stick: after the first one (logged with its reason) a graph takes nothing more, and
+ *   zm_graph_status and zm_graph_compile say what it was. So building needs no checks.
+ *
+ * Thread-safety: a graph belongs to one thread while it is built; then it may be compiled from
+ * several. An executable belongs to one thread at a time; those of one device may run in parallel.
+ */
+#ifndef ZEROMEAN_GRAPH_H
+#define ZEROMEAN_GRAPH_H
+
+#include <zeromean/ops.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct zm_graph zm_graph;
+typedef struct zm_executable zm_executable;
+typedef uint32_t zm_size; /* 0 = none, after an error */
+
+/* ---- building ---- */
+
+/* log may be NULL. */
+ZM_API zm_status zm_graph_create(const zm_log *log, zm_graph **out);
+/* What was compiled from it stays. */
+ZM_API void zm_graph_destroy(zm_graph **graph);
+/* The first error. */
+ZM_API zm_status zm_graph_status(const zm_graph *graph);
+
+/* At most 64 symbols. least <= most. */
+ZM_API zm_size zm_graph_symbol(zm_graph *graph, const char *name, uint32_t least, uint32_t most);
+ZM_API zm_size zm_graph_sum(zm_graph *graph, zm_size a, zm_size b);
+/* a - b; a run in which that is negative is refused. */
+ZM_API zm_size zm_graph_difference(zm_graph *graph, zm_size a, zm_size b);
+
+/* dtype ZM_DTYPE_NONE = the device's real_type. Packed; the panels of a weight are those of the
+ * tensor that is bound. Names of externs are unique. */
+ZM_API zm_tensor zm_graph_extern(zm_graph *graph, const char *name, zm_dtype dtype, uint32_t rank,
+                                 const zm_size *shape);
+/* Takes up memory from the first operation that uses it to the last one: a new tensor for each
+ * purpose costs nothing. The name is for messages and prints; NULL = a number. */
+ZM_API zm_tensor zm_graph_tensor(zm_graph *graph, const char *name, zm_dtype dtype, uint32_t rank,
+                                 const zm_size *shape);
+/* Rows first .. first + count - 1 of any tensor, like zm_tensor_rows, with sizes. */
+ZM_API zm_tensor zm_graph_rows(zm_graph *graph, zm_tensor matrix, zm_size first, zm_size count);
+
+/* The operations of ops.h. What zm_kv_store writes to cannot be an inner tensor: it keeps what was
+ * there. */
+ZM_API void zm_graph_layer_norm(zm_graph *graph, const zm_norm_params *params);
+ZM_API void zm_graph_rms_norm(zm_graph *graph, const zm_norm_params *params);
+ZM_API void zm_graph_crms_norm(zm_graph *graph, const zm_norm_params *params);
+ZM_API void zm_graph_row_statistics(zm_graph *graph, const zm_row_statistics_params *params);
+ZM_API void zm_graph_add(zm_graph *graph, const zm_add_params *params);
+ZM_API void zm_graph_recentre(zm_graph *graph, const zm_add_params *params);
+ZM_API void zm_graph_matmul(zm_graph *graph, const zm_matmul_params *params);
+ZM_API void zm_graph_conv1d(zm_graph *graph, const zm_conv1d_params *params);
+ZM_API void zm_graph_patch_embedding(zm_graph *graph, const zm_patch_embedding_params *params);
+ZM_API void zm_graph_embedding(zm_graph *graph, const zm_embedding_params *params);
+ZM_API void zm_graph_kv_store(zm_graph *graph, const zm_kv_store_params *params);
+ZM_API void zm_graph_attention(zm_graph *graph, const zm_attention_params *params);
+ZM_API void zm_graph_rope(zm_graph *graph, const zm_rope_params *params);
+ZM_API void zm_graph_softmax(zm_graph *graph, const zm_softmax_params *params);
+ZM_API void zm_graph_copy(zm_graph *graph, const zm_copy_params *params);
+ZM_API void zm_graph_top_k(zm_graph *graph, const zm_top_k_params *params);
+ZM_API void zm_graph_argmax(zm_graph *graph, const zm_argmax_params *params);
+
+/* Shows the tensor, as it is at this point, to the observer of a run that has one. */
+ZM_API void zm_graph_observe(zm_graph *graph, const char *what, uint32_t index, zm_tensor tensor);
+
+/* ---- compiling ---- */
+
+/* What is done to a graph to make it cheaper. Results are the same with and without. */
+typedef enum zm_pass {
+    ZM_PASS_IN_PLACE = 0, /* an output takes the memory of an input that is needed no more */
+    ZM_PASS_COUNT
+} zm_pass;
+
+typedef struct zm_compile_params {
+    bool off[ZM_PASS_COUNT]; /* passes that are left out */
+} zm_compile_params;
+
+/* Checks every operation with all symbols at their most, which must be possible together, and
+ * plans the memory. params may be NULL. Symbols are at their most until they are set. */
+ZM_API zm_status zm_graph_compile(const zm_graph *graph, zm_device *device,
+                                  const zm_compile_params *params, zm_executable **out);
+/* Its runs must have finished (zm_stream_wait). */
+ZM_API void zm_executable_destroy(zm_executable **executable);
+
+/* ---- running ---- */
+
+/* A packed tensor for the extern of that name, of its type and shape; where the shape has symbols,
+ * at least their most. May be done again between runs. ZM_ERROR_NOT_FOUND: there is no such
+ * extern. */
+ZM_API zm_status zm_executable_bind(zm_executable *executable, const char *name,
+                                    const zm_tensor *tensor);
+/* The value of a symbol in the runs to come. */
+ZM_API zm_status zm_executable_set(zm_executable *executable, zm_size symbol, uint32_t value);
+
+typedef struct zm_run_params {
+    /* Asked before each operation; false: the rest is left out and the run gives
+     * ZM_ERROR_CANCELLED. NULL = true. */
+    bool (*go_on)(void *user);
+    /* Called for each zm_graph_observe when everything before it is enqueued, with the tensor's
+     * place; anything but ZM_OK ends the run. NULL = none. */
+    zm_status (*observe)(void *user, const char *what, uint32_t index, const zm_tensor *tensor);
+    void *user;
+} zm_run_params;
+
+/* Enqueues all of it and does not wait. Nothing is enqueued where an extern is not bound or an
+ * operation can't be done with these sizes. The first run with new sizes or bindings chooses
+ * kernels for the operations that they are for (and builds those that are new to the device); the
+ * others only enqueue. Runs of one executable in several streams must not overlap: they share the
+ * inner tensors' memory. params may be NULL. */
+ZM_API zm_status zm_executable_run(zm_executable *executable, zm_stream *stream,
+                                   const zm_run_params *params);
+
+typedef struct zm_executable_info {
+    uint32_t operations;           /* without those that only observe */
+    uint32_t launches;             /* of the last run */
+    uint32_t planned;              /* operations that the last run had to plan */
+    uint32_t fired[ZM_PASS_COUNT]; /* how often each pass changed something */
+    uint64_t memory_bytes;         /* of all inner tensors, as they are laid out */
+    uint64_t least_bytes;          /* of those that are needed at the same time, at most: no
+                                      layout takes less */
+} zm_executable_info;
+
+ZM_API zm_executable_info zm_executable_get_info(const zm_executable *executable);
+
+/* ---- printing ---- */
+
+typedef enum zm_graph_format { ZM_GRAPH_TEXT = 0, ZM_GRAPH_DOT } zm_graph_format;
+
+/* Called with one piece of text after the other. */
+typedef void (*zm_write_fn)(void *user, const char *text);
+
+ZM_API void zm_graph_print(const zm_graph *graph, zm_graph_format format, zm_write_fn write,
+                           void *user);
+/* As it is after the passes. */
+ZM_API void zm_executable_print(const zm_executable *executable, zm_graph_format format,
+                                zm_write_fn write, void *user);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

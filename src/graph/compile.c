@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "common/alloc.h"
+#include "common/log.h"
+#include "graph/executable.h"
+
+void zm_executable_destroy(zm_executable **out)
+{
+    if (!out || !*out)
+        return;
+    zm_executable *exe = *out;
+    for (size_t i = 0; i < exe->arena_count; i++)
+        zm_buffer_destroy(&exe->arenas[i]);
+    zm_graph_destroy(&exe->graph);
+    free(exe->numbers);
+    free(exe->places);
+    free(exe->commands);
+    free(exe->params);
+    free(exe->arenas);
+    free(exe);
+    *out = NULL;
+}
+
+static zm_status fail_memory(const zm_graph *graph)
+{
+    return zm_fail(&graph->log, ZM_ERROR_OUT_OF_MEMORY, "graph: out of memory");
+}
+
+/* ZM_DTYPE_NONE is the type that this device calculates with. */
+static void types_settle(zm_graph *graph, zm_dtype real)
+{
+    for (size_t i = 0; i < graph->value_count; i++)
+        if (graph->values[i]->tensor.dtype == ZM_DTYPE_NONE)
+            graph->values[i]->tensor.dtype = real;
+    for (size_t n = 0; n < graph->node_count; n++) {
+        zm_node *node = &graph->nodes[n];
+        for (size_t i = 0; i < node->op->operand_count; i++) {
+            zm_tensor *tensor = (zm_tensor *)zm_node_tensor(node, i);
+            if (node->value[i] && tensor->dtype == ZM_DTYPE_NONE)
+                tensor->dtype = real;
+        }
+    }
+}
+
+static zm_status executable_allocate(zm_executable *exe)
+{
+    const zm_graph *graph = exe->graph;
+    size_t params = 1;
+    for (size_t n = 0; n < graph->node_count; n++)
+        if (params < graph->nodes[n].op->params_size)
+            params = graph->nodes[n].op->params_size;
+    exe->numbers = zm_calloc(graph->formula_count + 1, sizeof(*exe->numbers));
+    exe->places = zm_calloc(graph->value_count + 1, sizeof(*exe->places));
+    exe->commands = zm_calloc(graph->node_count + 1, sizeof(*exe->commands));
+    exe->params = zm_calloc(1, params);
+    return exe->numbers && exe->places && exe->commands && exe->params ? ZM_OK : fail_memory(graph);
+}
+
+/* Symbols at their most, and every node to be planned. */
+static zm_status executable_begin(zm_executable *exe)
+{
+    const zm_graph *graph = exe->graph;
+    for (size_t i = 0; i < graph->formula_count; i++)
+        exe->numbers[i] = graph->formulas[i].most;
+    for (size_t n = 0; n < graph->node_count; n++) {
+        exe->commands[n].stale = true;
+        exe->info.operations += graph->nodes[n].op != &zm_op_observe;
+    }
+    return zm_sizes_evaluate(graph, exe->numbers);
+}
+
+/* Checks every node with memory that is not there: each value is a buffer of its own. */
+static zm_status nodes_check(zm_executable *exe)
+{
+    const zm_graph *graph = exe->graph;
+    zm_status status = ZM_OK;
+    for (size_t i = 0; status == ZM_OK && i < graph->value_count; i++) {
+        zm_value *value = graph->values[i];
+        exe->places[i] = value->tensor;
+        if (value->kind != ZM_VALUE_EXTERN && value->kind != ZM_VALUE_INNER)
+            continue;
+        status = zm_value_bytes(graph, value, &value->buffer.size);
+        value->buffer.device = exe->device;
+        exe->places[i].buffer = &value->buffer;
+    }
+    for (size_t n = 0; status == ZM_OK && n < graph->node_count; n++)
+        status = zm_executable_resolve(exe, n);
+    for (size_t i = 0; i < graph->value_count; i++)
+        if (graph->values[i]->kind != ZM_VALUE_BUFFER)
+            exe->places[i].buffer = NULL;
+    return status;
+}
+
+static zm_status arenas_create(zm_executable *exe, const zm_memory *memory)
+{
+    zm_status status = ZM_OK;
+    zm_buffer_params params = {.host_visible = exe->device->info.limits.unified_memory};
+    exe->arenas = zm_calloc(memory->arena_count + 1, sizeof(*exe->arenas));
+    if (!exe->arenas)
+        return fail_memory(exe->graph);
+    while (status == ZM_OK && exe->arena_count < memory->arena_count) {
+        params.size = memory->arenas[exe->arena_count];
+        status = zm_buffer_create(exe->device, &params, &exe->arenas[exe->arena_count]);
+        exe->arena_count += status == ZM_OK;
+    }
+    for (size_t i = 0; status == ZM_OK && i < exe->graph->value_count; i++) {
+        const zm_place *place = &memory->places[i];
+        if (!place->bytes)
+            continue;
+        exe->places[i].buffer = exe->arenas[place->arena];
+        exe->places[i].offset = place->offset / zm_dtype_size(exe->places[i].dtype);
+    }
+    return status;
+}
+
+static zm_status memory_create(zm_executable *exe, bool in_place)
+{
+    zm_memory memory;
+    zm_status status =
+        zm_memory_plan(exe->graph, in_place, exe->device->info.limits.max_buffer_bytes, &memory);
+    if (status != ZM_OK)
+        return status;
+    exe->info.memory_bytes = memory.total;
+    exe->info.least_bytes = memory.least;
+    exe->info.fired[ZM_PASS_IN_PLACE] = memory.in_place;
+    status = arenas_create(exe, &memory);
+    zm_memory_finish(&memory);
+    return status;
+}
+
+zm_status zm_graph_compile(const zm_graph *graph, zm_device *device,
+                           const zm_compile_params *params, zm_executable **out)
+{
+    static const zm_compile_params defaults;
+    if (!graph)
+        return ZM_ERROR_INVALID_ARGUMENT;
+    if (graph->status != ZM_OK)
+        return graph->status; /* which was said when it came up */
+    if (!device || !out)
+        return zm_fail(&graph->log, ZM_ERROR_INVALID_ARGUMENT,
+                       "graph: compiling needs a device and a place for the result");
+    params = params ? params : &defaults;
+    zm_executable *exe = zm_calloc(1, sizeof(*exe));
+    if (!exe)
+        return fail_memory(graph);
+    exe->device = device;
+    zm_status status = zm_graph_clone(graph, &exe->graph);
+    if (status == ZM_OK) {
+        types_settle(exe->graph, device->info.real_type);
+        status = executable_allocate(exe);
+    }
+    if (status == ZM_OK)
+        status = executable_begin(exe);
+    if (status == ZM_OK)
+        status = nodes_check(exe);
+    if (status == ZM_OK)
+        status = memory_create(exe, !params->off[ZM_PASS_IN_PLACE]);
+    if (status == ZM_OK)
+        *out = exe;
+    else
+        zm_executable_destroy(&exe);
+    return status;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A graph on a device: where its tensors are, and the launches that are kept from run to run. */
+#ifndef ZM_SRC_GRAPH_EXECUTABLE_H
+#define ZM_SRC_GRAPH_EXECUTABLE_H
+
+#include "graph/graph.h"
+#include "graph/memory.h"
+
+typedef struct zm_command {
+    zm_plan plan;
+    bool stale; /* a size or a binding that it depends on has changed */
+} zm_command;
+
+struct zm_executable {
+    zm_graph *graph; /* a copy, after the passes */
+    zm_device *device;
+    uint32_t *numbers; /* of the graph's formulas */
+    uint64_t changed;  /* symbols that were set since the last run */
+    zm_tensor *places; /* per value: what is bound, planned or given; buffer NULL = unbound */
+    zm_command *commands;
+    void *params; /* of the node at hand */
+    zm_buffer **arenas;
+    size_t arena_count;
+    zm_executable_info info;
+};
+
+/* The params of a node with all tensors and sizes as they are now, checked, in executable->params.
+ */
+zm_status zm_executable_resolve(zm_executable *executable, size_t node);
+
+#endif

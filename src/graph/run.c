@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "graph/executable.h"
+#include "ops/view.h"
+
+/* ---- bindings ---- */
+
+static zm_value *extern_find(const zm_executable *exe, const char *name)
+{
+    for (size_t i = 0; i < exe->graph->value_count; i++) {
+        zm_value *value = exe->graph->values[i];
+        if (value->kind == ZM_VALUE_EXTERN && strcmp(value->name, name) == 0)
+            return value;
+    }
+    return NULL;
+}
+
+/* A number has to be met, the most of a symbol at least. */
+static zm_status binding_check(const zm_executable *exe, const zm_value *value,
+                               const zm_tensor *tensor, zm_refusal *refusal)
+{
+    const zm_tensor *wanted = &value->tensor;
+    zm_view view;
+    if (tensor->buffer->device != exe->device)
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "its buffer is of another device");
+    if (tensor->dtype != wanted->dtype || tensor->rank != wanted->rank)
+        return zm_refuse(
+            refusal, ZM_ERROR_INVALID_ARGUMENT, "%s of rank %" PRIu32 ", not %s of rank %" PRIu32,
+            zm_dtype_name(tensor->dtype), tensor->rank, zm_dtype_name(wanted->dtype), wanted->rank);
+    for (uint32_t i = 0; i < wanted->rank; i++) {
+        uint32_t most = zm_size_most(exe->graph, wanted->shape[i]);
+        bool symbolic = wanted->shape[i] & ZM_SIZE_FORMULA;
+        if (symbolic ? tensor->shape[i] < most : tensor->shape[i] != most)
+            return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
+                             "size %" PRIu32 " of dimension %" PRIu32 ", not %" PRIu32 "%s",
+                             tensor->shape[i], i, most, symbolic ? " or more" : "");
+    }
+    if (!tensor->panel && !zm_tensor_is_packed(tensor))
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "it is not packed");
+    return zm_view_get(tensor, false, &view, refusal);
+}
+
+static void mark_stale(zm_executable *exe, const zm_value *root)
+{
+    for (size_t n = 0; n < exe->graph->node_count; n++)
+        for (size_t i = 0; i < exe->graph->nodes[n].op->operand_count; i++)
+            exe->commands[n].stale |= zm_node_root(exe->graph, &exe->graph->nodes[n], i) == root;
+}
+
+zm_status zm_executable_bind(zm_executable *exe, const char *name, const zm_tensor *tensor)
+{
+    if (!exe)
+        return ZM_ERROR_INVALID_ARGUMENT;
+    const zm_log *log = &exe->graph->log;
+    if (!name || !tensor || !tensor->buffer)
+        return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "graph: binding needs a name and a tensor");
+    const zm_value *value = extern_find(exe, name);
+    if (!value)
+        return zm_fail(log, ZM_ERROR_NOT_FOUND, "graph: there is no extern %s", name);
+    zm_refusal refusal;
+    zm_status status = binding_check(exe, value, tensor, &refusal);
+    if (status != ZM_OK)
+        return zm_fail(log, status, "graph: extern %s: %s", name, refusal.reason);
+    zm_tensor *place = &exe->places[value->index];
+    bool same = place->buffer == tensor->buffer && place->offset == tensor->offset &&
+                place->panel == tensor->panel;
+    *place = *tensor;
+    if (!same)
+        mark_stale(exe, value);
+    return ZM_OK;
+}
+
+zm_status zm_executable_set(zm_executable *exe, zm_size symbol, uint32_t value)
+{
+    if (!exe)
+        return ZM_ERROR_INVALID_ARGUMENT;
+    const zm_graph *graph = exe->graph;
+    uint32_t index = symbol & ~ZM_SIZE_FORMULA;
+    if (!(symbol & ZM_SIZE_FORMULA) || !zm_size_is_sound(graph, symbol) ||
+        !graph->formulas[index].name)
+        return zm_fail(&graph->log, ZM_ERROR_INVALID_ARGUMENT,
+                       "graph: what is set is no symbol of this graph");
+    const zm_formula *formula = &graph->formulas[index];
+    if (value < formula->least || value > formula->most)
+        return zm_fail(&graph->log, ZM_ERROR_INVALID_ARGUMENT,
+                       "graph: %s = %" PRIu32 " is not in %" PRIu32 " .. %" PRIu32, formula->name,
+                       value, formula->least, formula->most);
+    if (exe->numbers[index] != value)
+        exe->changed |= formula->symbols;
+    exe->numbers[index] = value;
+    return ZM_OK;
+}
+
+/* ---- runs ---- */
+
+static zm_status bindings_check(const zm_executable *exe)
+{
+    for (size_t i = 0; i < exe->graph->value_count; i++)
+        if (exe->graph->values[i]->kind == ZM_VALUE_EXTERN && !exe->places[i].buffer)
+            return zm_fail(&exe->graph->log, ZM_ERROR_INVALID_ARGUMENT,
+                           "graph: extern %s is not bound", exe->graph->values[i]->name);
+    return ZM_OK;
+}
+
+/* Sums are of now, and what depends on what has changed is stale. */
+static zm_status symbols_take(zm_executable *exe)
+{
+    if (!exe->changed)
+        return ZM_OK;
+    for (size_t n = 0; n < exe->graph->node_count; n++)
+        exe->commands[n].stale |= (exe->graph->nodes[n].symbols & exe->changed) != 0;
+    zm_status status = zm_sizes_evaluate(exe->graph, exe->numbers);
+    if (status == ZM_OK)
+        exe->changed = 0;
+    return status;
+}
+
+static zm_status plan_stale(zm_executable *exe)
+{
+    zm_status status = ZM_OK;
+    exe->info.planned = 0;
+    for (size_t n = 0; status == ZM_OK && n < exe->graph->node_count; n++) {
+        zm_command *command = &exe->commands[n];
+        const zm_op *op = exe->graph->nodes[n].op;
+        if (!command->stale || op == &zm_op_observe)
+            continue;
+        status = zm_executable_resolve(exe, n);
+        if (status == ZM_OK)
+            status = zm_op_choose(exe->device, op, exe->params, &command->plan);
+        command->stale = status != ZM_OK;
+        exe->info.planned++;
+    }
+    return status;
+}
+
+static zm_status show(zm_executable *exe, size_t n, const zm_run_params *params)
+{
+    if (!params->observe)
+        return ZM_OK;
+    zm_status status = zm_executable_resolve(exe, n);
+    const zm_observe_params *p = exe->params;
+    return status == ZM_OK
+               ? params->observe(params->user, exe->graph->nodes[n].what, p->index, &p->x)
+               : status;
+}
+
+static zm_status enqueue(zm_executable *exe, zm_stream *stream, const zm_run_params *params)
+{
+    zm_status status = ZM_OK;
+    exe->info.launches = 0;
+    for (size_t n = 0; status == ZM_OK && n < exe->graph->node_count; n++) {
+        zm_plan *plan = &exe->commands[n].plan;
+        if (exe->graph->nodes[n].op == &zm_op_observe) {
+            status = show(exe, n, params);
+            continue;
+        }
+        if (params->go_on && !params->go_on(params->user))
+            return ZM_ERROR_CANCELLED;
+        status = zm_plan_run(stream, plan);
+        exe->info.launches += (uint32_t)plan->count;
+    }
+    return status;
+}
+
+zm_status zm_executable_run(zm_executable *exe, zm_stream *stream, const zm_run_params *params)
+{
+    static const zm_run_params defaults;
+    if (!exe)
+        return ZM_ERROR_INVALID_ARGUMENT;
+    if (!stream || stream->device != exe->device)
+        return zm_fail(&exe->graph->log, ZM_ERROR_INVALID_ARGUMENT,
+                       "graph: a run needs a stream of the device that it was compiled for");
+    zm_status status = bindings_check(exe);
+    if (status == ZM_OK)
+        status = symbols_take(exe);
+    if (status == ZM_OK)
+        status = plan_stale(exe);
+    return status == ZM_OK ? enqueue(exe, stream, params ? params : &defaults) : status;
+}
+
+zm_executable_info zm_executable_get_info(const zm_executable *exe)
+{
+    return exe ? exe->info : (zm_executable_info){0};
+}

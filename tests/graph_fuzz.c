@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Random graphs against the same operations called one by one, each tensor in a buffer of its own:
+ * the same bits, whatever the memory plan. On the host device. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <zeromean/graph.h>
+
+#include "device/device.h"
+#include "support/random.h"
+
+#define GRAPHS 200
+#define MOST_OPS 24
+#define MOST_ROWS 8
+#define COLS 16
+#define MOST_TENSORS 64
+
+/* Where operations go: into a graph, or at once to a stream. */
+typedef struct sink {
+    zm_graph *graph; /* NULL = at once */
+    zm_device *device;
+    zm_stream *stream;
+    uint32_t rows; /* a size */
+    zm_tensor tensors[MOST_TENSORS];
+    bool written[MOST_TENSORS];
+    uint32_t count;
+    zm_buffer *owned[MOST_TENSORS];
+    uint64_t random;
+} sink;
+
+/* What each operation wrote, one after the other. */
+typedef struct record {
+    float values[2 * MOST_OPS][MOST_ROWS * COLS];
+    size_t count;    /* of tensors written */
+    size_t compared; /* in a run of the graph */
+    zm_stream *stream;
+} record;
+
+static record direct;
+
+static zm_tensor own_tensor(sink *s, uint32_t rows)
+{
+    const zm_buffer_params params = {.size = MOST_ROWS * COLS * sizeof(float)};
+    zm_buffer **buffer = &s->owned[s->count];
+    assert_int_equal(zm_buffer_create(s->device, &params, buffer), ZM_OK);
+    /* What was not written would show. */
+    assert_int_equal(zm_buffer_fill(s->stream, *buffer, 0, params.size, 0x7fc00000), ZM_OK);
+    return zm_tensor_2d(*buffer, ZM_F32, rows, COLS);
+}
+
+static uint32_t tensor_new(sink *s, const zm_tensor *given)
+{
+    const zm_size shape[] = {s->rows, COLS};
+    assert_true(s->count < MOST_TENSORS);
+    s->tensors[s->count] = given      ? *given
+                           : s->graph ? zm_graph_tensor(s->graph, NULL, ZM_F32, 2, shape)
+                                      : own_tensor(s, s->rows);
+    s->written[s->count] = given != NULL;
+    return s->count++;
+}
+
+static uint32_t below(sink *s, uint32_t limit)
+{
+    return (uint32_t)test_random_below(&s->random, limit);
+}
+
+/* Recent ones more often, so that some are needed no more. */
+static uint32_t pick(sink *s)
+{
+    uint32_t i;
+    do {
+        uint32_t back = below(s, 3) ? 4 : s->count;
+        i = s->count - 1 - below(s, back < s->count ? back : s->count);
+    } while (!s->written[i]);
+    return i;
+}
+
+/* The first tensor is the input, an extern, which is only read. */
+static uint32_t pick_output(sink *s, uint32_t a, uint32_t b, uint32_t c)
+{
+    uint32_t old = pick(s);
+    bool fresh = below(s, 4) || old == 0 || old == a || old == b || old == c;
+    return fresh ? tensor_new(s, NULL) : old;
+}
+
+static void note(sink *s, uint32_t i)
+{
+    s->written[i] = true;
+    if (s->graph) {
+        zm_graph_observe(s->graph, "tensor", 0, s->tensors[i]);
+    } else {
+        assert_int_equal(zm_buffer_read(s->stream, s->tensors[i].buffer, 0,
+                                        direct.values[direct.count++],
+                                        s->rows * COLS * sizeof(float)),
+                         ZM_OK);
+    }
+}
+
+static void put_norm(sink *s)
+{
+    uint32_t x = pick(s), residual = pick(s), dst = pick_output(s, x, residual, x);
+    zm_norm_params p = {.x = s->tensors[x], .dst = s->tensors[dst], .eps = 1e-3f};
+    uint32_t sum = UINT32_MAX;
+    if (below(s, 2)) {
+        p.residual = s->tensors[residual];
+        sum = pick_output(s, x, residual, dst);
+        p.sum = s->tensors[sum];
+    }
+    if (s->graph)
+        zm_graph_layer_norm(s->graph, &p);
+    else
+        assert_int_equal(zm_layer_norm(s->stream, &p), ZM_OK);
+    note(s, dst);
+    if (sum != UINT32_MAX)
+        note(s, sum);
+}
+
+static void put_add(sink *s)
+{
+    uint32_t x = pick(s), y = pick(s), dst = below(s, 3) || x == 0 ? pick_output(s, x, y, x) : x;
+    const zm_add_params p = {s->tensors[x], s->tensors[y], s->tensors[dst]};
+    if (s->graph)
+        zm_graph_add(s->graph, &p);
+    else
+        assert_int_equal(zm_add(s->stream, &p), ZM_OK);
+    note(s, dst);
+}
+
+/* A square product with the input's first rows as its weights. */
+static void put_matmul(sink *s, zm_tensor weight)
+{
+    uint32_t x = pick(s), residual = pick(s), dst = pick_output(s, x, residual, x);
+    const zm_matmul_params p = {.x = s->tensors[x],
+                                .weight = weight,
+                                .residual = s->tensors[residual],
+                                .dst = s->tensors[dst],
+                                .activation = ZM_ACTIVATION_RELU};
+    if (s->graph)
+        zm_graph_matmul(s->graph, &p);
+    else
+        assert_int_equal(zm_matmul(s->stream, &p), ZM_OK);
+    note(s, dst);
+}
+
+static void put_softmax(sink *s)
+{
+    uint32_t x = pick(s), dst = pick_output(s, x, x, x);
+    const zm_softmax_params p = {.x = s->tensors[x], .dst = s->tensors[dst]};
+    if (s->graph)
+        zm_graph_softmax(s->graph, &p);
+    else
+        assert_int_equal(zm_softmax(s->stream, &p), ZM_OK);
+    note(s, dst);
+}
+
+/* One half of the columns takes the other's values: the tensor is whole again afterwards. */
+static void put_copy(sink *s)
+{
+    uint32_t x = pick(s), dst = pick_output(s, x, x, x);
+    for (uint32_t half = 0; half < 2; half++) {
+        const zm_copy_params p = {zm_tensor_cols(s->tensors[x], half ? 0 : COLS / 2, COLS / 2),
+                                  zm_tensor_cols(s->tensors[dst], half ? COLS / 2 : 0, COLS / 2)};
+        if (s->graph)
+            zm_graph_copy(s->graph, &p);
+        else
+            assert_int_equal(zm_copy(s->stream, &p), ZM_OK);
+    }
+    note(s, dst);
+}
+
+/* The same operations for the same seed. */
+static void put_all(sink *s, uint64_t seed, const zm_tensor *input, zm_tensor weight)
+{
+    s->random = seed;
+    tensor_new(s, input);
+    uint32_t ops = 4 + below(s, MOST_OPS - 4);
+    for (uint32_t i = 0; i < ops; i++) {
+        switch (below(s, 5)) {
+        case 0: put_norm(s); break;
+        case 1: put_add(s); break;
+        case 2: put_matmul(s, weight); break;
+        case 3: put_softmax(s); break;
+        default: put_copy(s); break;
+        }
+    }
+}
+
+static zm_status compare(void *user, const char *what, uint32_t index, const zm_tensor *tensor)
+{
+    static float got[MOST_ROWS * COLS];
+    record *r = user;
+    (void)what;
+    (void)index;
+    size_t bytes = tensor->shape[0] * COLS * sizeof(float);
+    assert_true(r->compared < r->count);
+    assert_int_equal(
+        zm_buffer_read(r->stream, tensor->buffer, tensor->offset * sizeof(float), got, bytes),
+        ZM_OK);
+    if (memcmp(got, r->values[r->compared], bytes) != 0)
+        print_message("tensor %zu of %zu differs\n", r->compared, r->count);
+    assert_memory_equal(got, r->values[r->compared++], bytes);
+    return ZM_OK;
+}
+
+typedef struct totals {
+    uint64_t memory, least;
+    uint32_t in_place, arenas_split;
+} totals;
+
+static void run_and_compare(sink *s, zm_executable *exe, zm_size rows, const zm_tensor *real,
+                            zm_tensor weight, uint64_t seed)
+{
+    for (uint32_t round = 0; round < 2; round++) {
+        uint32_t now = round ? MOST_ROWS : 1 + (uint32_t)(seed % MOST_ROWS);
+        sink one = {.device = s->device, .stream = s->stream, .rows = now};
+        zm_tensor input = zm_tensor_rows(*real, 0, now);
+        direct.count = direct.compared = 0;
+        direct.stream = s->stream;
+        put_all(&one, seed, &input, weight);
+        const zm_run_params params = {.observe = compare, .user = &direct};
+        assert_int_equal(zm_executable_set(exe, rows, now), ZM_OK);
+        assert_int_equal(zm_executable_run(exe, s->stream, &params), ZM_OK);
+        assert_int_equal(direct.compared, direct.count);
+        for (size_t i = 0; i < MOST_TENSORS; i++)
+            zm_buffer_destroy(&one.owned[i]);
+    }
+}
+
+static void check_graph(zm_device *device, zm_stream *stream, uint64_t seed, const zm_tensor *real,
+                        zm_tensor weight, totals *sum)
+{
+    sink s = {.device = device, .stream = stream};
+    assert_int_equal(zm_graph_create(NULL, &s.graph), ZM_OK);
+    s.rows = zm_graph_symbol(s.graph, "rows", 1, MOST_ROWS);
+    zm_tensor input = zm_graph_extern(s.graph, "input", ZM_F32, 2, (zm_size[]){s.rows, COLS});
+    put_all(&s, seed, &input, weight);
+    assert_int_equal(zm_graph_status(s.graph), ZM_OK);
+    for (uint32_t without = 0; without < 2; without++) {
+        zm_executable *exe = NULL;
+        const zm_compile_params params = {.off = {without != 0}};
+        assert_int_equal(zm_graph_compile(s.graph, device, &params, &exe), ZM_OK);
+        assert_int_equal(zm_executable_bind(exe, "input", real), ZM_OK);
+        const zm_executable_info info = zm_executable_get_info(exe);
+        assert_true(info.least_bytes <= info.memory_bytes);
+        if (without)
+            assert_int_equal(info.fired[ZM_PASS_IN_PLACE], 0);
+        sum->memory += info.memory_bytes;
+        sum->least += info.least_bytes;
+        sum->in_place += info.fired[ZM_PASS_IN_PLACE];
+        run_and_compare(&s, exe, s.rows, real, weight, seed);
+        zm_executable_destroy(&exe);
+    }
+    zm_graph_destroy(&s.graph);
+}
+
+static void test_random_graphs(void **state)
+{
+    (void)state;
+    const zm_device_params params = {.spec = "host", .host_threads = 1};
+    zm_device *device = NULL;
+    zm_stream *stream = NULL;
+    static float values[(MOST_ROWS + COLS) * COLS];
+    const zm_buffer_params size = {.size = sizeof(values)};
+    zm_buffer *buffer = NULL;
+    uint64_t random = 1;
+    totals sum = {0};
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+        values[i] = (float)test_random_between(&random, -1, 1);
+    assert_int_equal(zm_device_open(&params, &device), ZM_OK);
+    assert_int_equal(zm_stream_create(device, NULL, &stream), ZM_OK);
+    assert_int_equal(zm_buffer_create(device, &size, &buffer), ZM_OK);
+    assert_int_equal(zm_buffer_write(stream, buffer, 0, values, sizeof(values)), ZM_OK);
+    zm_tensor real = zm_tensor_2d(buffer, ZM_F32, MOST_ROWS, COLS);
+    zm_tensor weight = zm_tensor_2d(buffer, ZM_F32, COLS, COLS);
+    weight.offset = MOST_ROWS * COLS;
+    uint64_t most = device->info.limits.max_buffer_bytes;
+    for (uint64_t seed = 0; seed < GRAPHS; seed++) {
+        /* Some with arenas of two or three tensors each. */
+        device->info.limits.max_buffer_bytes =
+            seed % 3 ? most : 3 * MOST_ROWS * COLS * sizeof(float);
+        check_graph(device, stream, seed, &real, weight, &sum);
+    }
+    print_message("%u in place, %.3f of the least memory\n", sum.in_place,
+                  (double)sum.memory / (double)sum.least);
+    assert_true(sum.in_place > GRAPHS);
+    zm_buffer_destroy(&buffer);
+    zm_stream_destroy(&stream);
+    zm_device_close(&device);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_random_graphs)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
