@@ -96,6 +96,7 @@ zm_status zm_device_force_kernel(zm_device *device, const char *op, const char *
         return zm_fail(&device->log, ZM_ERROR_INVALID_ARGUMENT,
                        "zm_device_force_kernel: the name of the op or kernel is empty or too long");
     zm_forced_kernel *forced = forced_find(device, op);
+    device->forced_changes++;
     if (!kernel) {
         if (forced)
             *forced = device->forced[--device->forced_count];

@@ -133,6 +133,7 @@ struct zm_device {
     _Atomic(zm_attachment *) tunings; /* of src/ops; NULL until they are asked for */
     atomic_uint built_kernels;        /* compiled from source */
     atomic_uint cached_kernels;       /* taken from the program cache */
+    uint32_t forced_changes;          /* calls of zm_device_force_kernel */
     size_t forced_count;
     zm_forced_kernel forced[ZM_MAX_FORCED];
 };

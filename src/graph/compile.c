@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "common/alloc.h"
@@ -129,6 +130,29 @@ static zm_status memory_create(zm_executable *exe, bool in_place)
     return status;
 }
 
+static zm_status executable_make(zm_executable *exe, const zm_graph *graph,
+                                 const zm_compile_params *params)
+{
+    zm_status status = zm_graph_clone(graph, &exe->graph);
+    if (status != ZM_OK)
+        return status;
+    types_settle(exe->graph, exe->device->info.real_type);
+    status = executable_allocate(exe);
+    if (status == ZM_OK)
+        status = executable_begin(exe);
+    if (status == ZM_OK)
+        status = nodes_check(exe);
+    if (status == ZM_OK)
+        status = memory_create(exe, !params->off[ZM_PASS_IN_PLACE]);
+    if (status == ZM_OK)
+        zm_logf(&graph->log, ZM_LOG_DEBUG,
+                "graph: %" PRIu32 " operations; inner tensors take %" PRIu64
+                " bytes, at least %" PRIu64 " live at once; %" PRIu32 " in place",
+                exe->info.operations, exe->info.memory_bytes, exe->info.least_bytes,
+                exe->info.fired[ZM_PASS_IN_PLACE]);
+    return status;
+}
+
 zm_status zm_graph_compile(const zm_graph *graph, zm_device *device,
                            const zm_compile_params *params, zm_executable **out)
 {
@@ -140,22 +164,12 @@ zm_status zm_graph_compile(const zm_graph *graph, zm_device *device,
     if (!device || !out)
         return zm_fail(&graph->log, ZM_ERROR_INVALID_ARGUMENT,
                        "graph: compiling needs a device and a place for the result");
-    params = params ? params : &defaults;
     zm_executable *exe = zm_calloc(1, sizeof(*exe));
     if (!exe)
         return fail_memory(graph);
     exe->device = device;
-    zm_status status = zm_graph_clone(graph, &exe->graph);
-    if (status == ZM_OK) {
-        types_settle(exe->graph, device->info.real_type);
-        status = executable_allocate(exe);
-    }
-    if (status == ZM_OK)
-        status = executable_begin(exe);
-    if (status == ZM_OK)
-        status = nodes_check(exe);
-    if (status == ZM_OK)
-        status = memory_create(exe, !params->off[ZM_PASS_IN_PLACE]);
+    exe->forced_changes = device->forced_changes;
+    zm_status status = executable_make(exe, graph, params ? params : &defaults);
     if (status == ZM_OK)
         *out = exe;
     else

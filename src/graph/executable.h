@@ -14,9 +14,10 @@ typedef struct zm_command {
 struct zm_executable {
     zm_graph *graph; /* a copy, after the passes */
     zm_device *device;
-    uint32_t *numbers; /* of the graph's formulas */
-    uint64_t changed;  /* symbols that were set since the last run */
-    zm_tensor *places; /* per value: what is bound, planned or given; buffer NULL = unbound */
+    uint32_t *numbers;       /* of the graph's formulas */
+    uint64_t changed;        /* symbols that were set since the last run */
+    uint32_t forced_changes; /* of the device, that the plans know of */
+    zm_tensor *places;       /* per value: what is bound, planned or given; buffer NULL = unbound */
     zm_command *commands;
     void *params; /* of the node at hand */
     zm_buffer **arenas;

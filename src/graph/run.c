@@ -105,6 +105,16 @@ static zm_status bindings_check(const zm_executable *exe)
     return ZM_OK;
 }
 
+/* Kernels that were forced since the last run are for every operation to come. */
+static void orders_take(zm_executable *exe)
+{
+    if (exe->forced_changes == exe->device->forced_changes)
+        return;
+    for (size_t n = 0; n < exe->graph->node_count; n++)
+        exe->commands[n].stale = true;
+    exe->forced_changes = exe->device->forced_changes;
+}
+
 /* Sums are of now, and what depends on what has changed is stale. */
 static zm_status symbols_take(zm_executable *exe)
 {
@@ -176,8 +186,10 @@ zm_status zm_executable_run(zm_executable *exe, zm_stream *stream, const zm_run_
     zm_status status = bindings_check(exe);
     if (status == ZM_OK)
         status = symbols_take(exe);
-    if (status == ZM_OK)
+    if (status == ZM_OK) {
+        orders_take(exe);
         status = plan_stale(exe);
+    }
     return status == ZM_OK ? enqueue(exe, stream, params ? params : &defaults) : status;
 }
 

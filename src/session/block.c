@@ -1,91 +1,83 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "session/block.h"
 
-zm_status zm_block_norm(const zm_workspace *space, zm_tensor x, const zm_norm_weights *weights,
-                        zm_tensor dst)
+static const zm_tensor absent;
+
+zm_tensor zm_build_matrix(const zm_builder *builder, const char *name, zm_size rows, zm_size cols)
 {
-    zm_norm_params params = {
-        .x = x, .weight = weights->weight, .bias = weights->bias, .dst = dst, .eps = space->eps};
-    zm_status status = zm_network_go_on(space->network);
-    if (status != ZM_OK)
-        return status;
-    if (space->norm == ZM_NORM_RMS)
-        return zm_rms_norm(space->stream, &params);
-    return zm_layer_norm(space->stream, &params);
+    const zm_size shape[] = {rows, cols};
+    return zm_graph_tensor(builder->graph, name, ZM_DTYPE_NONE, 2, shape);
 }
 
-zm_status zm_block_linear(const zm_workspace *space, zm_tensor x, const zm_linear *linear,
-                          zm_activation activation, zm_tensor residual, zm_tensor dst)
+zm_tensor zm_build_norm(const zm_builder *builder, zm_tensor x, const zm_norm_weights *weights)
 {
-    zm_matmul_params params = {.x = x,
-                               .weight = linear->weight,
-                               .bias = linear->bias,
-                               .residual = residual,
-                               .dst = dst,
-                               .activation = activation};
-    zm_status status = zm_network_go_on(space->network);
-    if (status != ZM_OK)
-        return status;
-    return zm_matmul(space->stream, &params);
+    const zm_norm_params params = {.x = x,
+                                   .weight = weights->weight,
+                                   .bias = weights->bias,
+                                   .dst = zm_build_matrix(builder, "norm", x.shape[0], x.shape[1]),
+                                   .eps = builder->eps};
+    if (builder->norm == ZM_NORM_RMS)
+        zm_graph_rms_norm(builder->graph, &params);
+    else
+        zm_graph_layer_norm(builder->graph, &params);
+    return params.dst;
 }
 
-/* x = x + linear(y) */
-static zm_status write_branch(const zm_workspace *space, zm_tensor y, const zm_linear *linear)
+zm_tensor zm_build_linear(const zm_builder *builder, const char *name, zm_tensor x,
+                          const zm_linear *linear, zm_activation activation, zm_tensor residual)
 {
-    return zm_block_linear(space, y, linear, ZM_ACTIVATION_NONE, space->x, space->x);
+    const zm_matmul_params params = {
+        .x = x,
+        .weight = linear->weight,
+        .bias = linear->bias,
+        .residual = residual,
+        .dst = zm_build_matrix(builder, name, x.shape[0], linear->weight.shape[0]),
+        .activation = activation};
+    zm_graph_matmul(builder->graph, &params);
+    return params.dst;
 }
 
-zm_status zm_block_self_attention(const zm_workspace *space, const zm_block *block,
-                                  const zm_kv_cache *cache, uint32_t position, bool causal)
+static zm_tensor add_branch(const zm_builder *builder, zm_tensor x, zm_tensor branch,
+                            const zm_linear *linear)
 {
-    uint32_t rows = space->x.shape[0], d = space->x.shape[1];
-    zm_tensor q = zm_tensor_cols(space->qkv, 0, d), kv = zm_tensor_cols(space->qkv, d, 2 * d);
-    zm_status status = zm_block_norm(space, space->x, &block->self_norm, space->y);
-    if (status == ZM_OK)
-        status = zm_block_linear(space, space->y, &block->self_in, ZM_ACTIVATION_NONE,
-                                 (zm_tensor){0}, space->qkv);
-    if (status == ZM_OK)
-        status = zm_kv_cache_store(cache, space->stream, kv, position);
-    if (status == ZM_OK)
-        status = zm_kv_cache_attend(cache, space->stream, q, position + rows, causal, space->y);
-    if (status == ZM_OK)
-        status = write_branch(space, space->y, &block->self_out);
-    return status;
+    return zm_build_linear(builder, "x", branch, linear, ZM_ACTIVATION_NONE, x);
 }
 
-zm_status zm_block_cross_store(const zm_workspace *space, const zm_block *block,
-                               const zm_kv_cache *cache, zm_tensor source)
+zm_tensor zm_build_self_attention(const zm_builder *builder, zm_tensor x, const zm_block *block,
+                                  const zm_kv_cache *cache, zm_size position, zm_size length,
+                                  bool causal)
 {
-    zm_tensor kv = zm_tensor_cols(space->qkv, 0, 2 * source.shape[1]);
-    zm_status status =
-        zm_block_linear(space, source, &block->cross_kv, ZM_ACTIVATION_NONE, (zm_tensor){0}, kv);
-    if (status == ZM_OK)
-        status = zm_kv_cache_store(cache, space->stream, kv, 0);
-    return status;
+    uint32_t d = x.shape[1];
+    zm_tensor norm = zm_build_norm(builder, x, &block->self_norm);
+    zm_tensor qkv =
+        zm_build_linear(builder, "qkv", norm, &block->self_in, ZM_ACTIVATION_NONE, absent);
+    zm_tensor heads = zm_build_matrix(builder, "heads", x.shape[0], d);
+    zm_kv_cache_store(cache, builder->graph, zm_tensor_cols(qkv, d, 2 * d), position);
+    zm_kv_cache_attend(cache, builder->graph, zm_tensor_cols(qkv, 0, d), length, causal, heads);
+    return add_branch(builder, x, heads, &block->self_out);
 }
 
-zm_status zm_block_cross_attention(const zm_workspace *space, const zm_block *block,
-                                   const zm_kv_cache *cache, uint32_t kv_length)
+void zm_build_cross_store(const zm_builder *builder, zm_tensor source, const zm_block *block,
+                          const zm_kv_cache *cache)
 {
-    zm_tensor q = zm_tensor_cols(space->qkv, 0, space->x.shape[1]);
-    zm_status status = zm_block_norm(space, space->x, &block->cross_norm, space->y);
-    if (status == ZM_OK)
-        status = zm_block_linear(space, space->y, &block->cross_q, ZM_ACTIVATION_NONE,
-                                 (zm_tensor){0}, q);
-    if (status == ZM_OK)
-        status = zm_kv_cache_attend(cache, space->stream, q, kv_length, false, space->y);
-    if (status == ZM_OK)
-        status = write_branch(space, space->y, &block->cross_out);
-    return status;
+    zm_tensor kv =
+        zm_build_linear(builder, "kv", source, &block->cross_kv, ZM_ACTIVATION_NONE, absent);
+    zm_kv_cache_store(cache, builder->graph, kv, 0);
 }
 
-zm_status zm_block_mlp(const zm_workspace *space, const zm_block *block)
+zm_tensor zm_build_cross_attention(const zm_builder *builder, zm_tensor x, const zm_block *block,
+                                   const zm_kv_cache *cache, zm_size length)
 {
-    zm_status status = zm_block_norm(space, space->x, &block->mlp_norm, space->y);
-    if (status == ZM_OK)
-        status = zm_block_linear(space, space->y, &block->mlp_in, ZM_ACTIVATION_GELU,
-                                 (zm_tensor){0}, space->ff);
-    if (status == ZM_OK)
-        status = write_branch(space, space->ff, &block->mlp_out);
-    return status;
+    zm_tensor norm = zm_build_norm(builder, x, &block->cross_norm);
+    zm_tensor q = zm_build_linear(builder, "q", norm, &block->cross_q, ZM_ACTIVATION_NONE, absent);
+    zm_tensor heads = zm_build_matrix(builder, "heads", x.shape[0], x.shape[1]);
+    zm_kv_cache_attend(cache, builder->graph, q, length, false, heads);
+    return add_branch(builder, x, heads, &block->cross_out);
+}
+
+zm_tensor zm_build_mlp(const zm_builder *builder, zm_tensor x, const zm_block *block)
+{
+    zm_tensor norm = zm_build_norm(builder, x, &block->mlp_norm);
+    zm_tensor ff = zm_build_linear(builder, "ff", norm, &block->mlp_in, ZM_ACTIVATION_GELU, absent);
+    return add_branch(builder, x, ff, &block->mlp_out);
 }

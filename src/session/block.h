@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The parts of a pre-norm transformer block, enqueued with the public ops. */
+/* The parts of a pre-norm transformer block, put into a graph. */
 #ifndef ZM_SRC_SESSION_BLOCK_H
 #define ZM_SRC_SESSION_BLOCK_H
 
+#include <zeromean/graph.h>
+
 #include "session/kv_cache.h"
-#include "session/network.h"
 
 typedef struct zm_linear {
     zm_tensor weight; /* [n][k] */
@@ -29,35 +30,33 @@ typedef struct zm_block {
     zm_linear mlp_out; /* [d][ff] */
 } zm_block;
 
-/* Where a block computes: the main branch and memory for its branches. */
-typedef struct zm_workspace {
-    const zm_network *network;
-    zm_stream *stream;
+/* What the blocks of a model have in common. */
+typedef struct zm_builder {
+    zm_graph *graph;
     zm_norm norm;
     float eps;
-    zm_tensor x;   /* [rows][d]: the main branch */
-    zm_tensor y;   /* [rows][d] */
-    zm_tensor qkv; /* [rows][3 d] */
-    zm_tensor ff;  /* [rows][ff] */
-} zm_workspace;
+} zm_builder;
 
-zm_status zm_block_norm(const zm_workspace *space, zm_tensor x, const zm_norm_weights *weights,
-                        zm_tensor dst);
-/* residual without a buffer = none */
-zm_status zm_block_linear(const zm_workspace *space, zm_tensor x, const zm_linear *linear,
-                          zm_activation activation, zm_tensor residual, zm_tensor dst);
+/* An inner matrix of the real type. */
+zm_tensor zm_build_matrix(const zm_builder *builder, const char *name, zm_size rows, zm_size cols);
+/* norm(x) */
+zm_tensor zm_build_norm(const zm_builder *builder, zm_tensor x, const zm_norm_weights *weights);
+/* activation(linear(x)) + residual, where there is one */
+zm_tensor zm_build_linear(const zm_builder *builder, const char *name, zm_tensor x,
+                          const zm_linear *linear, zm_activation activation, zm_tensor residual);
 
-/* x += attention(norm(x)) over the cache's positions 0 .. position + rows, the last of which it
- * stores. */
-zm_status zm_block_self_attention(const zm_workspace *space, const zm_block *block,
-                                  const zm_kv_cache *cache, uint32_t position, bool causal);
-/* Stores the keys and values of source [rows][d]; uses qkv. */
-zm_status zm_block_cross_store(const zm_workspace *space, const zm_block *block,
-                               const zm_kv_cache *cache, zm_tensor source);
-/* x += attention(norm(x)) over the cache's first kv_length positions. */
-zm_status zm_block_cross_attention(const zm_workspace *space, const zm_block *block,
-                                   const zm_kv_cache *cache, uint32_t kv_length);
-/* x += mlp(norm(x)) */
-zm_status zm_block_mlp(const zm_workspace *space, const zm_block *block);
+/* x + attention(norm(x)) over the cache's positions 0 .. position + rows = length, the last of
+ * which it stores. */
+zm_tensor zm_build_self_attention(const zm_builder *builder, zm_tensor x, const zm_block *block,
+                                  const zm_kv_cache *cache, zm_size position, zm_size length,
+                                  bool causal);
+/* Stores the keys and values of source [rows][d]. */
+void zm_build_cross_store(const zm_builder *builder, zm_tensor source, const zm_block *block,
+                          const zm_kv_cache *cache);
+/* x + attention(norm(x)) over the cache's first length positions. */
+zm_tensor zm_build_cross_attention(const zm_builder *builder, zm_tensor x, const zm_block *block,
+                                   const zm_kv_cache *cache, zm_size length);
+/* x + mlp(norm(x)) */
+zm_tensor zm_build_mlp(const zm_builder *builder, zm_tensor x, const zm_block *block);
 
 #endif

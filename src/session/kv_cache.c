@@ -32,8 +32,7 @@ zm_status zm_kv_cache_create(zm_storage *storage, zm_stream *stream, uint32_t he
     return status;
 }
 
-zm_status zm_kv_cache_store(const zm_kv_cache *cache, zm_stream *stream, zm_tensor kv,
-                            uint32_t position)
+void zm_kv_cache_store(const zm_kv_cache *cache, zm_graph *graph, zm_tensor kv, zm_size position)
 {
     uint32_t d = cache->layout.heads * cache->layout.head_dim;
     zm_kv_store_params params = {.k = zm_tensor_cols(kv, 0, d),
@@ -42,11 +41,11 @@ zm_status zm_kv_cache_store(const zm_kv_cache *cache, zm_stream *stream, zm_tens
                                  .v_cache = cache->v,
                                  .layout = cache->layout,
                                  .position = position};
-    return zm_kv_store(stream, &params);
+    zm_graph_kv_store(graph, &params);
 }
 
-zm_status zm_kv_cache_attend(const zm_kv_cache *cache, zm_stream *stream, zm_tensor q,
-                             uint32_t kv_length, bool causal, zm_tensor dst)
+void zm_kv_cache_attend(const zm_kv_cache *cache, zm_graph *graph, zm_tensor q, zm_size kv_length,
+                        bool causal, zm_tensor dst)
 {
     zm_attention_params params = {.q = q,
                                   .k_cache = cache->k,
@@ -55,5 +54,5 @@ zm_status zm_kv_cache_attend(const zm_kv_cache *cache, zm_stream *stream, zm_ten
                                   .kv_length = kv_length,
                                   .causal = causal,
                                   .dst = dst};
-    return zm_attention(stream, &params);
+    zm_graph_attention(graph, &params);
 }

@@ -3,6 +3,8 @@
 #ifndef ZM_SRC_SESSION_KV_CACHE_H
 #define ZM_SRC_SESSION_KV_CACHE_H
 
+#include <zeromean/graph.h>
+
 #include "session/storage.h"
 
 typedef struct zm_kv_cache {
@@ -14,11 +16,10 @@ zm_status zm_kv_cache_create(zm_storage *storage, zm_stream *stream, uint32_t he
                              uint32_t head_dim, uint32_t positions, zm_kv_cache *out);
 
 /* kv: [rows][2 * heads * head_dim], keys before values. */
-zm_status zm_kv_cache_store(const zm_kv_cache *cache, zm_stream *stream, zm_tensor kv,
-                            uint32_t position);
+void zm_kv_cache_store(const zm_kv_cache *cache, zm_graph *graph, zm_tensor kv, zm_size position);
 
 /* dst = attention of q over the first kv_length positions. */
-zm_status zm_kv_cache_attend(const zm_kv_cache *cache, zm_stream *stream, zm_tensor q,
-                             uint32_t kv_length, bool causal, zm_tensor dst);
+void zm_kv_cache_attend(const zm_kv_cache *cache, zm_graph *graph, zm_tensor q, zm_size kv_length,
+                        bool causal, zm_tensor dst);
 
 #endif

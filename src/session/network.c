@@ -18,11 +18,6 @@ zm_status zm_network_reserve_staging(zm_network *network, uint64_t elements)
     return ZM_OK;
 }
 
-zm_status zm_network_go_on(const zm_network *network)
-{
-    return !network->go_on || network->go_on(network->go_on_user) ? ZM_OK : ZM_ERROR_CANCELLED;
-}
-
 static uint64_t element_count(const zm_tensor *tensor)
 {
     uint64_t count = 1;
@@ -64,11 +59,10 @@ zm_status zm_network_read(zm_network *network, const zm_tensor *src, float *valu
     return status;
 }
 
-zm_status zm_network_observe(zm_network *network, const char *what, uint32_t layer,
-                             const zm_tensor *matrix)
+/* Shows a packed matrix to the observer; waits for it. */
+static zm_status observe(void *user, const char *what, uint32_t layer, const zm_tensor *matrix)
 {
-    if (!network->observe)
-        return ZM_OK;
+    zm_network *network = user;
     if (element_count(matrix) > network->staging_count)
         return ZM_ERROR_INVALID_ARGUMENT;
     zm_status status = read_raw(network, matrix, network->staging);
@@ -83,4 +77,18 @@ zm_status zm_network_observe(zm_network *network, const char *what, uint32_t lay
                                   .data = network->observed};
     network->observe(network->observe_user, &observation);
     return ZM_OK;
+}
+
+static bool go_on(void *user)
+{
+    const zm_network *network = user;
+    return network->go_on(network->go_on_user);
+}
+
+zm_status zm_network_run(zm_network *network, zm_executable *executable)
+{
+    const zm_run_params params = {.go_on = network->go_on ? go_on : NULL,
+                                  .observe = network->observe ? observe : NULL,
+                                  .user = network};
+    return zm_executable_run(executable, network->stream, &params);
 }

@@ -4,6 +4,7 @@
 #ifndef ZM_SRC_SESSION_NETWORK_H
 #define ZM_SRC_SESSION_NETWORK_H
 
+#include <zeromean/graph.h>
 #include <zeromean/session.h>
 
 #include "session/storage.h"
@@ -44,16 +45,12 @@ extern const zm_network_fns zm_network_whisper;
 /* Room for the largest tensor that is written, read or observed, in elements. */
 zm_status zm_network_reserve_staging(zm_network *network, uint64_t elements);
 
-/* ZM_ERROR_CANCELLED when the caller wants no more. */
-zm_status zm_network_go_on(const zm_network *network);
+/* Runs it for the caller of the session: asks whether to go on, shows what is observed. */
+zm_status zm_network_run(zm_network *network, zm_executable *executable);
 
 /* Packed tensors only. From float32 to the real type and back. write may return before the device
  * is done; read waits. */
 zm_status zm_network_write(zm_network *network, const zm_tensor *dst, const float *values);
 zm_status zm_network_read(zm_network *network, const zm_tensor *src, float *values);
-
-/* Shows a packed matrix to the observer, if there is one; waits for it. */
-zm_status zm_network_observe(zm_network *network, const char *what, uint32_t layer,
-                             const zm_tensor *matrix);
 
 #endif

@@ -10,70 +10,63 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-zm_workspace zm_whisper_workspace(const zm_whisper *whisper, uint32_t rows, uint32_t ff)
-{
-    const zm_whisper_scratch *scratch = &whisper->scratch;
-    return (zm_workspace){.network = &whisper->base,
-                          .stream = whisper->base.stream,
-                          .norm = whisper->norm,
-                          .eps = whisper->eps,
-                          .x = zm_tensor_rows(scratch->x, 0, rows),
-                          .y = zm_tensor_rows(scratch->y, 0, rows),
-                          .qkv = zm_tensor_rows(scratch->qkv, 0, rows),
-                          .ff =
-                              zm_tensor_2d(scratch->ff, whisper->base.storage.real_type, rows, ff)};
-}
-
 static zm_status create_caches(zm_whisper *whisper)
 {
     const zm_whisper_info *info = &whisper->info;
-    zm_whisper_scratch *scratch = &whisper->scratch;
+    zm_whisper_state *state = &whisper->state;
     zm_storage *storage = &whisper->base.storage;
     zm_stream *stream = whisper->base.stream;
     uint32_t heads = info->decoder_heads, head_dim = info->d / heads;
-    scratch->decoder = zm_calloc(info->decoder_layers, sizeof(zm_kv_cache));
-    scratch->cross = zm_calloc(info->decoder_layers, sizeof(zm_kv_cache));
-    if (!scratch->decoder || !scratch->cross)
+    state->decoder = zm_calloc(info->decoder_layers, sizeof(zm_kv_cache));
+    state->cross = zm_calloc(info->decoder_layers, sizeof(zm_kv_cache));
+    if (!state->decoder || !state->cross)
         return zm_fail(&whisper->base.log, ZM_ERROR_OUT_OF_MEMORY, "session: out of memory");
     zm_status status =
         zm_kv_cache_create(storage, stream, info->encoder_heads, info->d / info->encoder_heads,
-                           info->encoder_positions, &scratch->encoder);
+                           info->encoder_positions, &state->encoder);
     for (uint32_t i = 0; i < info->decoder_layers && status == ZM_OK; i++) {
         status = zm_kv_cache_create(storage, stream, heads, head_dim, info->decoder_positions,
-                                    &scratch->decoder[i]);
+                                    &state->decoder[i]);
         if (status == ZM_OK)
             status = zm_kv_cache_create(storage, stream, heads, head_dim, info->encoder_positions,
-                                        &scratch->cross[i]);
+                                        &state->cross[i]);
     }
     return status;
 }
 
-static zm_status create_scratch(zm_whisper *whisper)
+static zm_status create_state(zm_whisper *whisper)
 {
     const zm_whisper_info *info = &whisper->info;
-    zm_whisper_scratch *scratch = &whisper->scratch;
+    zm_whisper_state *state = &whisper->state;
     zm_storage *storage = &whisper->base.storage;
-    uint64_t frames = 2 * (uint64_t)info->encoder_positions, d = info->d;
+    uint64_t frames = 2 * (uint64_t)info->encoder_positions;
     uint64_t rows = larger(info->encoder_positions, info->decoder_positions);
-    uint64_t ff = larger(rows * larger(info->encoder_ff, info->decoder_ff), frames * d);
-    zm_status status = zm_storage_matrix(storage, frames, info->mel_bins, &scratch->mel);
+    zm_buffer *tokens = NULL;
+    zm_status status = zm_storage_matrix(storage, frames, info->mel_bins, &state->mel);
     if (status == ZM_OK)
-        status = zm_storage_matrix(storage, rows, d, &scratch->x);
+        status = zm_storage_buffer(storage, info->decoder_positions, ZM_I32, &tokens);
     if (status == ZM_OK)
-        status = zm_storage_matrix(storage, rows, d, &scratch->y);
-    if (status == ZM_OK)
-        status = zm_storage_matrix(storage, rows, 3 * d, &scratch->qkv);
-    if (status == ZM_OK)
-        status = zm_storage_buffer(storage, ff, storage->real_type, &scratch->ff);
-    if (status == ZM_OK)
-        status = zm_storage_buffer(storage, info->decoder_positions, ZM_I32, &scratch->tokens);
-    if (status == ZM_OK)
-        status = zm_storage_matrix(storage, 1, info->vocabulary, &scratch->logits);
+        status = zm_storage_matrix(storage, 1, info->vocabulary, &state->logits);
     if (status == ZM_OK)
         status = create_caches(whisper);
     if (status == ZM_OK)
         status = zm_network_reserve_staging(
-            &whisper->base, larger(larger(rows * d, info->vocabulary), frames * info->mel_bins));
+            &whisper->base,
+            larger(larger(rows * info->d, info->vocabulary), frames * info->mel_bins));
+    state->tokens = zm_tensor_1d(tokens, ZM_I32, info->decoder_positions);
+    return status;
+}
+
+static zm_status compile(zm_whisper *whisper, void (*build)(zm_whisper *whisper, zm_graph *graph),
+                         zm_executable **out)
+{
+    zm_graph *graph = NULL;
+    zm_status status = zm_graph_create(&whisper->base.log, &graph);
+    if (status != ZM_OK)
+        return status;
+    build(whisper, graph);
+    status = zm_graph_compile(graph, whisper->base.storage.device, NULL, out);
+    zm_graph_destroy(&graph);
     return status;
 }
 
@@ -89,7 +82,11 @@ static zm_status whisper_create(zm_network *network, const zm_model *model,
     whisper->eps = info->eps;
     zm_status status = zm_whisper_load_weights(whisper, model, params);
     if (status == ZM_OK)
-        status = create_scratch(whisper);
+        status = create_state(whisper);
+    if (status == ZM_OK)
+        status = compile(whisper, zm_whisper_build_encoder, &whisper->encoder);
+    if (status == ZM_OK)
+        status = compile(whisper, zm_whisper_build_decoder, &whisper->decoder);
     if (status == ZM_OK)
         status = zm_stream_wait(network->stream);
     return status;
@@ -98,10 +95,12 @@ static zm_status whisper_create(zm_network *network, const zm_model *model,
 static void whisper_destroy(zm_network *network)
 {
     zm_whisper *whisper = (zm_whisper *)network;
+    zm_executable_destroy(&whisper->encoder);
+    zm_executable_destroy(&whisper->decoder);
     free(whisper->weights.encoder);
     free(whisper->weights.decoder);
-    free(whisper->scratch.decoder);
-    free(whisper->scratch.cross);
+    free(whisper->state.decoder);
+    free(whisper->state.cross);
 }
 
 static zm_status whisper_rewind(zm_network *network, uint32_t position)

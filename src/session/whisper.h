@@ -19,17 +19,15 @@ typedef struct zm_whisper_weights {
     zm_norm_weights decoder_norm;
 } zm_whisper_weights;
 
-/* Memory that encoder and decoder use in turn: all work is in one stream. */
-typedef struct zm_whisper_scratch {
-    zm_tensor mel; /* [2 encoder_positions][mel_bins] */
-    zm_tensor x, y, qkv;
-    zm_buffer *ff;        /* the wider one of both mlps; also the output of conv1 */
-    zm_buffer *tokens;    /* [decoder_positions] I32 */
+/* What goes in and out, and what is kept between runs. */
+typedef struct zm_whisper_state {
+    zm_tensor mel;        /* [2 encoder_positions][mel_bins] */
+    zm_tensor tokens;     /* [decoder_positions] I32 */
     zm_tensor logits;     /* [1][vocabulary] */
     zm_kv_cache encoder;  /* of the encoder layer at work */
     zm_kv_cache *decoder; /* per decoder layer, kept between calls */
     zm_kv_cache *cross;   /* per decoder layer, kept from encode on */
-} zm_whisper_scratch;
+} zm_whisper_state;
 
 typedef struct zm_whisper {
     zm_network base;
@@ -37,7 +35,9 @@ typedef struct zm_whisper {
     zm_norm norm;
     float eps;
     zm_whisper_weights weights;
-    zm_whisper_scratch scratch;
+    zm_whisper_state state;
+    zm_executable *encoder, *decoder;
+    zm_size tokens, length; /* of the decoder: new ones, and all of them */
     bool encoded;
     uint32_t position; /* tokens in the decoder */
 } zm_whisper;
@@ -48,7 +48,8 @@ zm_status zm_whisper_encode(zm_network *network, const float *mel);
 zm_status zm_whisper_decode(zm_network *network, const int32_t *tokens, uint32_t count,
                             float *logits);
 
-/* Views for a run of rows rows with an mlp of width ff. */
-zm_workspace zm_whisper_workspace(const zm_whisper *whisper, uint32_t rows, uint32_t ff);
+/* Puts the model's halves into graphs, whose errors stick. */
+void zm_whisper_build_encoder(zm_whisper *whisper, zm_graph *graph);
+void zm_whisper_build_decoder(zm_whisper *whisper, zm_graph *graph);
 
 #endif

@@ -21,70 +21,70 @@ static zm_status check_tokens(const zm_whisper *whisper, const int32_t *tokens, 
 
 /* The table is also the head, which reads its mean: an RMSNorm model keeps the table as it is and
  * takes the mean out of the rows here. */
-static zm_status embed(const zm_whisper *whisper, const zm_workspace *space, const int32_t *tokens)
+static zm_tensor embed(const zm_whisper *whisper, const zm_builder *builder, zm_size position)
 {
-    uint32_t count = space->x.shape[0];
-    zm_buffer *buffer = whisper->scratch.tokens;
-    zm_status status = zm_buffer_write(space->stream, buffer, 0, tokens, count * sizeof(*tokens));
-    zm_embedding_params params = {
-        .tokens = zm_tensor_1d(buffer, ZM_I32, count),
-        .table = whisper->weights.table,
-        .position = zm_tensor_rows(whisper->weights.decoder_positions, whisper->position, count),
-        .dst = space->x,
+    const zm_whisper_weights *weights = &whisper->weights;
+    zm_tensor positions = weights->decoder_positions;
+    const zm_embedding_params params = {
+        .tokens = zm_tensor_rows(whisper->state.tokens, 0, whisper->tokens),
+        .table = weights->table,
+        .position = zm_graph_rows(builder->graph, positions, position, whisper->tokens),
+        .dst = zm_build_matrix(builder, "x", whisper->tokens, whisper->info.d),
         .recentre = whisper->norm == ZM_NORM_RMS};
-    return status == ZM_OK ? zm_embedding(space->stream, &params) : status;
-}
-
-static zm_status run_blocks(zm_whisper *whisper, const zm_workspace *space)
-{
-    zm_status status = ZM_OK;
-    for (uint32_t i = 0; i < whisper->info.decoder_layers && status == ZM_OK; i++) {
-        const zm_block *block = &whisper->weights.decoder[i];
-        status = zm_block_self_attention(space, block, &whisper->scratch.decoder[i],
-                                         whisper->position, true);
-        if (status == ZM_OK)
-            status = zm_block_cross_attention(space, block, &whisper->scratch.cross[i],
-                                              whisper->info.encoder_positions);
-        if (status == ZM_OK)
-            status = zm_block_mlp(space, block);
-        if (status == ZM_OK)
-            status = zm_network_observe(&whisper->base, "decoder.layer", i, &space->x);
-    }
-    return status;
+    zm_graph_embedding(builder->graph, &params);
+    zm_graph_observe(builder->graph, "decoder.input", 0, params.dst);
+    return params.dst;
 }
 
 /* Only the last row is asked for. */
-static zm_status predict(const zm_whisper *whisper, const zm_workspace *space)
+static void predict(const zm_whisper *whisper, const zm_builder *builder, zm_tensor x)
 {
-    zm_tensor x = zm_tensor_rows(space->x, space->x.shape[0] - 1, 1);
-    zm_tensor y = zm_tensor_rows(space->y, 0, 1);
-    zm_linear head = {.weight = whisper->weights.table};
-    zm_status status = zm_block_norm(space, x, &whisper->weights.decoder_norm, y);
-    if (status == ZM_OK)
-        status = zm_block_linear(space, y, &head, ZM_ACTIVATION_NONE, (zm_tensor){0},
-                                 whisper->scratch.logits);
-    return status;
+    zm_size last = zm_graph_difference(builder->graph, whisper->tokens, 1);
+    x = zm_graph_rows(builder->graph, x, last, 1);
+    const zm_matmul_params head = {.x = zm_build_norm(builder, x, &whisper->weights.decoder_norm),
+                                   .weight = whisper->weights.table,
+                                   .dst = whisper->state.logits};
+    zm_graph_matmul(builder->graph, &head);
+    zm_graph_observe(builder->graph, "logits", 0, head.dst);
+}
+
+void zm_whisper_build_decoder(zm_whisper *whisper, zm_graph *graph)
+{
+    const zm_builder builder = {graph, whisper->norm, whisper->eps};
+    uint32_t most = whisper->info.decoder_positions;
+    whisper->tokens = zm_graph_symbol(graph, "tokens", 1, most);
+    whisper->length = zm_graph_symbol(graph, "length", 1, most);
+    zm_size position = zm_graph_difference(graph, whisper->length, whisper->tokens);
+    zm_tensor x = embed(whisper, &builder, position);
+    for (uint32_t i = 0; i < whisper->info.decoder_layers; i++) {
+        const zm_block *block = &whisper->weights.decoder[i];
+        x = zm_build_self_attention(&builder, x, block, &whisper->state.decoder[i], position,
+                                    whisper->length, true);
+        x = zm_build_cross_attention(&builder, x, block, &whisper->state.cross[i],
+                                     whisper->info.encoder_positions);
+        x = zm_build_mlp(&builder, x, block);
+        zm_graph_observe(graph, "decoder.layer", i, x);
+    }
+    predict(whisper, &builder, x);
 }
 
 zm_status zm_whisper_decode(zm_network *network, const int32_t *tokens, uint32_t count,
                             float *logits)
 {
     zm_whisper *whisper = (zm_whisper *)network;
+    const zm_whisper_state *state = &whisper->state;
     zm_status status = check_tokens(whisper, tokens, count);
-    if (status != ZM_OK)
-        return status;
-    zm_workspace space = zm_whisper_workspace(whisper, count, whisper->info.decoder_ff);
-    status = embed(whisper, &space, tokens);
     if (status == ZM_OK)
-        status = zm_network_observe(network, "decoder.input", 0, &space.x);
+        status = zm_buffer_write(network->stream, state->tokens.buffer, 0, tokens,
+                                 count * sizeof(*tokens));
     if (status == ZM_OK)
-        status = run_blocks(whisper, &space);
+        status = zm_executable_set(whisper->decoder, whisper->tokens, count);
     if (status == ZM_OK)
-        status = predict(whisper, &space);
+        status = zm_executable_set(whisper->decoder, whisper->length, whisper->position + count);
     if (status == ZM_OK)
-        status = zm_network_observe(network, "logits", 0, &whisper->scratch.logits);
+        status = zm_network_run(network, whisper->decoder);
     if (status == ZM_OK)
-        status = zm_network_read(network, &whisper->scratch.logits, logits);
+        status = zm_network_read(network, &state->logits, logits);
     if (status == ZM_OK)
         whisper->position += count;
     return status;
