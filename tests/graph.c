@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A block as a graph against the same operations called one by one: the same bits, on the host
  * device and on OpenCL, with lengths that grow from run to run. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -341,6 +342,84 @@ static void test_cancel(void **state)
     zm_graph_destroy(&g);
 }
 
+/* ---- threads ---- */
+
+#define THREADS 4
+
+/* One graph, compiled and run by each thread for itself. */
+typedef struct worker {
+    pthread_t thread;
+    fixture *f;
+    const zm_graph *graph;
+    symbols s;
+    zm_tensor k, v, out;
+    zm_status status;
+    float result[LENGTH * D];
+} worker;
+
+static zm_status work(worker *w, zm_stream *stream, zm_executable **exe)
+{
+    zm_status status = zm_graph_compile(w->graph, w->f->device, NULL, exe);
+    const struct {
+        const char *name;
+        const zm_tensor *tensor;
+    } bindings[] = {{"k", &w->k},
+                    {"v", &w->v},
+                    {"out", &w->out},
+                    {"qkv.weight", &w->f->qkv_weight},
+                    {"out.weight", &w->f->out_weight},
+                    {"up.weight", &w->f->up_weight},
+                    {"down.weight", &w->f->down_weight}};
+    for (size_t i = 0; status == ZM_OK && i < sizeof(bindings) / sizeof(bindings[0]); i++)
+        status = zm_executable_bind(*exe, bindings[i].name, bindings[i].tensor);
+    for (uint32_t length = 3; status == ZM_OK && length <= LENGTH; length += 3) {
+        status = zm_executable_set(*exe, w->s.tokens, 3);
+        if (status == ZM_OK)
+            status = zm_executable_set(*exe, w->s.length, length);
+        if (status == ZM_OK)
+            status = zm_executable_run(*exe, stream, NULL);
+    }
+    return status == ZM_OK
+               ? zm_buffer_read(stream, w->out.buffer, 0, w->result, 3 * D * sizeof(float))
+               : status;
+}
+
+static void *worker_run(void *user)
+{
+    worker *w = user;
+    zm_stream *stream = NULL;
+    zm_executable *exe = NULL;
+    w->status = zm_stream_create(w->f->device, NULL, &stream);
+    if (w->status == ZM_OK)
+        w->status = work(w, stream, &exe);
+    zm_stream_destroy(&stream);
+    zm_executable_destroy(&exe);
+    return NULL;
+}
+
+static void test_threads(void **state)
+{
+    fixture *f = *state;
+    static worker workers[THREADS];
+    symbols s;
+    zm_graph *g = block_graph(f, &s);
+    for (int i = 0; i < THREADS; i++) {
+        uint32_t elements = (uint32_t)f->layout.elements;
+        workers[i] = (worker){.f = f, .graph = g, .s = s};
+        workers[i].k = make(f, 1, 1, elements);
+        workers[i].v = make(f, 1, 1, elements);
+        workers[i].out = make(f, 2, LENGTH, D);
+        assert_int_equal(pthread_create(&workers[i].thread, NULL, worker_run, &workers[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(workers[i].thread, NULL);
+        assert_int_equal(workers[i].status, ZM_OK);
+        assert_memory_equal(workers[i].result, workers[0].result, 3 * D * sizeof(float));
+    }
+    assert_true(workers[0].result[0] != 0);
+    zm_graph_destroy(&g);
+}
+
 /* ---- runs that are refused ---- */
 
 static void assert_said(fixture *f, const char *words)
@@ -408,10 +487,11 @@ static void test_refused_runs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH(test_block, open_host),   WITH(test_memory, open_host),
-        WITH(test_cancel, open_host),  WITH(test_refused_runs, open_host),
+        WITH(test_block, open_host),        WITH(test_memory, open_host),
+        WITH(test_cancel, open_host),       WITH(test_threads, open_host),
+        WITH(test_refused_runs, open_host),
 #ifdef TEST_OPENCL
-        WITH(test_block, open_opencl),
+        WITH(test_block, open_opencl),      WITH(test_threads, open_opencl),
 #endif
     };
     (void)open_opencl;
