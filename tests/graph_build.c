@@ -206,7 +206,93 @@ static void test_bad_alias(void **state)
     assert_not_compiled(f, "node 1 (copy -> h): dst and x overlap");
 }
 
+/* Strides are those of the matrix, not of the rows that were taken. */
+static void test_rows_of_columns(void **state)
+{
+    fixture *f = *state;
+    put_add(f, f->x, f->x, f->h);
+    zm_tensor half = zm_tensor_cols(f->h, 8, 8);
+    zm_tensor rows = zm_graph_rows(f->graph, half, 2, 3),
+              last = zm_graph_rows(f->graph, rows, 2, 1);
+    assert_int_equal(last.stride[0], 16);
+    zm_graph_copy(f->graph,
+                  &(zm_copy_params){last, zm_tensor_cols(zm_tensor_rows(f->y, 0, 1), 0, 8)});
+    float values[8 * 16], got[8];
+    zm_executable *exe = NULL;
+    zm_stream *stream = NULL;
+    zm_buffer *out = NULL;
+    const zm_buffer_params size = {.size = sizeof(values)};
+    for (int i = 0; i < 8 * 16; i++)
+        values[i] = (float)i;
+    assert_int_equal(zm_stream_create(f->device, NULL, &stream), ZM_OK);
+    assert_int_equal(zm_buffer_create(f->device, &size, &out), ZM_OK);
+    assert_int_equal(zm_buffer_write(stream, f->buffer, 0, values, sizeof(values)), ZM_OK);
+    zm_tensor x = zm_tensor_2d(f->buffer, ZM_F32, 8, 16), y = zm_tensor_2d(out, ZM_F32, 8, 16);
+    assert_int_equal(zm_graph_compile(f->graph, f->device, NULL, &exe), ZM_OK);
+    assert_int_equal(zm_executable_bind(exe, "x", &x), ZM_OK);
+    assert_int_equal(zm_executable_bind(exe, "y", &y), ZM_OK);
+    assert_int_equal(zm_executable_run(exe, stream, NULL), ZM_OK);
+    assert_int_equal(zm_buffer_read(stream, out, 0, got, sizeof(got)), ZM_OK);
+    for (int i = 0; i < 8; i++)
+        assert_true(got[i] == 2 * values[(2 + 2) * 16 + 8 + i]);
+    /* With fewer rows the part is outside, and nothing is said of the memory behind it. */
+    assert_int_equal(zm_executable_set(exe, f->n, 4), ZM_OK);
+    assert_int_equal(zm_executable_run(exe, stream, NULL), bad);
+    assert_non_null(strstr(f->log.error, "node 1 (copy -> y): x: reaches outside its tensor"));
+    zm_executable_destroy(&exe);
+    zm_stream_destroy(&stream);
+    zm_buffer_destroy(&out);
+}
+
+/* A part of a weight in panels begins with a panel. */
+static void test_part_of_panels(void **state)
+{
+    fixture *f = *state;
+    zm_tensor w = zm_graph_extern(f->graph, "w", ZM_F32, 2, (zm_size[]){8, 16});
+    zm_executable *exe = NULL;
+    zm_stream *stream = NULL;
+    zm_tensor real = zm_tensor_2d(f->buffer, ZM_F32, 8, 16);
+    real.panel = 4;
+    assert_int_equal(zm_stream_create(f->device, NULL, &stream), ZM_OK);
+    for (uint32_t first = 4; first >= 3; first--) {
+        zm_tensor part = zm_tensor_rows(w, first, 4);
+        zm_tensor x = zm_tensor_2d(f->buffer, ZM_F32, 1, 16);
+        zm_tensor dst = zm_graph_tensor(f->graph, NULL, ZM_F32, 2, (zm_size[]){1, 4});
+        zm_graph_matmul(f->graph, &(zm_matmul_params){.x = x, .weight = part, .dst = dst});
+        assert_int_equal(zm_graph_compile(f->graph, f->device, NULL, &exe), ZM_OK);
+        assert_int_equal(zm_executable_bind(exe, "w", &real), ZM_OK);
+        assert_int_equal(
+            zm_executable_bind(
+                exe, "x",
+                &(zm_tensor){.buffer = f->buffer, .dtype = ZM_F32, .rank = 2, .shape = {8, 16}}),
+            ZM_OK);
+        assert_int_equal(
+            zm_executable_bind(
+                exe, "y",
+                &(zm_tensor){.buffer = f->buffer, .dtype = ZM_F32, .rank = 2, .shape = {8, 16}}),
+            ZM_OK);
+        assert_int_equal(zm_executable_run(exe, stream, NULL), first == 4 ? ZM_OK : bad);
+        zm_executable_destroy(&exe);
+    }
+    assert_non_null(strstr(f->log.error, "weight: a part of a weight in panels of 4"));
+    assert_int_equal(f->log.errors, 1);
+    zm_stream_destroy(&stream);
+}
+
 /* ---- memory ---- */
+
+static void test_too_large(void **state)
+{
+    fixture *f = *state;
+    zm_executable *exe = NULL;
+    uint64_t most = f->device->info.limits.max_buffer_bytes;
+    put_add(f, f->x, f->x, f->h);
+    f->device->info.limits.max_buffer_bytes = 8 * 16 * sizeof(float) - 1;
+    assert_int_equal(zm_graph_compile(f->graph, f->device, NULL, &exe), ZM_ERROR_LIMIT);
+    assert_non_null(
+        strstr(f->log.error, "tensor h of 512 bytes is over the device's limit of 511"));
+    f->device->info.limits.max_buffer_bytes = most;
+}
 
 static zm_executable_info info_of(fixture *f, bool in_place)
 {
@@ -382,6 +468,9 @@ int main(void)
         TEST(test_missing_operand),
         TEST(test_view_outside),
         TEST(test_bad_alias),
+        TEST(test_rows_of_columns),
+        TEST(test_part_of_panels),
+        TEST(test_too_large),
         TEST(test_in_place),
         TEST(test_not_in_place_while_needed),
         TEST(test_in_place_as_the_op_allows),

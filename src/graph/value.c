@@ -168,7 +168,9 @@ static uint64_t shape_symbols(const zm_graph *graph, const zm_tensor *tensor)
 
 uint64_t zm_value_symbols(const zm_graph *graph, const zm_value *value, const zm_tensor *tensor)
 {
-    uint64_t symbols = shape_symbols(graph, tensor);
+    /* Also of what it is a part of, behind which it must not reach. */
+    uint64_t symbols =
+        shape_symbols(graph, tensor) | shape_symbols(graph, &graph->values[value->root]->tensor);
     for (; value->kind == ZM_VALUE_ROWS; value = graph->values[value->base]) {
         zm_tensor row = value->tensor;
         row.shape[0] = 1; /* how many there are does not move them */
