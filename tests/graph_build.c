@@ -259,6 +259,7 @@ static void test_part_of_panels(void **state)
         zm_tensor x = zm_tensor_2d(f->buffer, ZM_F32, 1, 16);
         zm_tensor dst = zm_graph_tensor(f->graph, NULL, ZM_F32, 2, (zm_size[]){1, 4});
         zm_graph_matmul(f->graph, &(zm_matmul_params){.x = x, .weight = part, .dst = dst});
+        zm_graph_observe(f->graph, "product", 0, dst);
         assert_int_equal(zm_graph_compile(f->graph, f->device, NULL, &exe), ZM_OK);
         assert_int_equal(zm_executable_bind(exe, "w", &real), ZM_OK);
         assert_int_equal(
@@ -287,6 +288,7 @@ static void test_too_large(void **state)
     zm_executable *exe = NULL;
     uint64_t most = f->device->info.limits.max_buffer_bytes;
     put_add(f, f->x, f->x, f->h);
+    zm_graph_observe(f->graph, "sum", 0, f->h);
     f->device->info.limits.max_buffer_bytes = 8 * 16 * sizeof(float) - 1;
     assert_int_equal(zm_graph_compile(f->graph, f->device, NULL, &exe), ZM_ERROR_LIMIT);
     assert_non_null(
@@ -297,7 +299,7 @@ static void test_too_large(void **state)
 static zm_executable_info info_of(fixture *f, bool in_place)
 {
     zm_executable *exe = NULL;
-    const zm_compile_params params = {.off = {!in_place}};
+    const zm_compile_params params = {.off = {[ZM_PASS_IN_PLACE] = !in_place}};
     assert_int_equal(zm_graph_compile(f->graph, f->device, &params, &exe), ZM_OK);
     zm_executable_info info = zm_executable_get_info(exe);
     zm_executable_destroy(&exe);

@@ -77,16 +77,36 @@ ZM_API void zm_graph_copy(zm_graph *graph, const zm_copy_params *params);
 ZM_API void zm_graph_top_k(zm_graph *graph, const zm_top_k_params *params);
 ZM_API void zm_graph_argmax(zm_graph *graph, const zm_argmax_params *params);
 
+/* sums[i] = sum over j of weight[i][j], by which a LayerNorm before the weight can be deferred
+ * (zm_row_scale); of a gated weight as zm_gated_bias_pack has it. No operation: the application
+ * calculates them from the weight as it is stored. */
+ZM_API void zm_graph_column_sums(zm_graph *graph, zm_tensor weight, zm_tensor sums);
+
 /* Shows the tensor, as it is at this point, to the observer of a run that has one. */
 ZM_API void zm_graph_observe(zm_graph *graph, const char *what, uint32_t index, zm_tensor tensor);
 
 /* ---- compiling ---- */
 
-/* What is done to a graph to make it cheaper. Results are the same with and without. */
+/* What is done to a graph to make it cheaper, in this order. Each fires only where the results are
+ * the same (up to rounding: sums in another order, fewer roundings to a 16-bit type in between) for
+ * all that may be bound and set. */
 typedef enum zm_pass {
-    ZM_PASS_IN_PLACE = 0, /* an output takes the memory of an input that is needed no more */
+    ZM_PASS_DEAD_CODE = 0,    /* what nothing reads is left out */
+    ZM_PASS_VIEW,             /* what is copied is read where it is */
+    ZM_PASS_MERGE,            /* matmuls of one input and adjacent weights become one: q, k, v */
+    ZM_PASS_EPILOGUE,         /* a sum with a matmul's output becomes its residual */
+    ZM_PASS_RESIDUAL_NORM,    /* a sum and its norm become one operation */
+    ZM_PASS_DEFERRED_NORM,    /* a norm without weight and bias goes into the epilogue of the
+                                 matmuls that read it; of a layer_norm, where the column sums of
+                                 their weights are known */
+    ZM_PASS_SHARED_STATISTIC, /* deferred norms of one tensor read the same statistics */
+    ZM_PASS_WRITER_STATISTIC, /* which come out of the epilogue of the matmul that writes it */
+    ZM_PASS_IN_PLACE,         /* an output takes the memory of an input that is needed no more */
     ZM_PASS_COUNT
 } zm_pass;
+
+/* "dead-code", ... Static storage; NULL = there is no such pass. */
+ZM_API const char *zm_pass_name(zm_pass pass);
 
 typedef struct zm_compile_params {
     bool off[ZM_PASS_COUNT]; /* passes that are left out */

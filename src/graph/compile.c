@@ -5,6 +5,19 @@
 #include "common/alloc.h"
 #include "common/log.h"
 #include "graph/executable.h"
+#include "graph/passes/passes.h"
+
+static void arrays_free(zm_executable *exe)
+{
+    free(exe->numbers);
+    free(exe->places);
+    free(exe->commands);
+    free(exe->params);
+    exe->numbers = NULL;
+    exe->places = NULL;
+    exe->commands = NULL;
+    exe->params = NULL;
+}
 
 void zm_executable_destroy(zm_executable **out)
 {
@@ -14,10 +27,7 @@ void zm_executable_destroy(zm_executable **out)
     for (size_t i = 0; i < exe->arena_count; i++)
         zm_buffer_destroy(&exe->arenas[i]);
     zm_graph_destroy(&exe->graph);
-    free(exe->numbers);
-    free(exe->places);
-    free(exe->commands);
-    free(exe->params);
+    arrays_free(exe);
     free(exe->arenas);
     free(exe);
     *out = NULL;
@@ -34,10 +44,13 @@ static void types_settle(zm_graph *graph, zm_dtype real)
     for (size_t i = 0; i < graph->value_count; i++)
         if (graph->values[i]->tensor.dtype == ZM_DTYPE_NONE)
             graph->values[i]->tensor.dtype = real;
+    for (size_t i = 0; i < graph->sums_count; i++)
+        if (graph->sums[i].sums.dtype == ZM_DTYPE_NONE)
+            graph->sums[i].sums.dtype = real;
     for (size_t n = 0; n < graph->node_count; n++) {
         zm_node *node = &graph->nodes[n];
         for (size_t i = 0; i < node->op->operand_count; i++) {
-            zm_tensor *tensor = (zm_tensor *)zm_node_tensor(node, i);
+            zm_tensor *tensor = zm_node_tensor(node, i);
             if (node->value[i] && tensor->dtype == ZM_DTYPE_NONE)
                 tensor->dtype = real;
         }
@@ -64,6 +77,7 @@ static zm_status executable_begin(zm_executable *exe)
     const zm_graph *graph = exe->graph;
     for (size_t i = 0; i < graph->formula_count; i++)
         exe->numbers[i] = graph->formulas[i].most;
+    exe->info.operations = 0;
     for (size_t n = 0; n < graph->node_count; n++) {
         exe->commands[n].stale = true;
         exe->info.operations += graph->nodes[n].op != &zm_op_observe;
@@ -87,10 +101,22 @@ static zm_status nodes_check(zm_executable *exe)
     }
     for (size_t n = 0; status == ZM_OK && n < graph->node_count; n++)
         status = zm_executable_resolve(exe, n);
-    for (size_t i = 0; i < graph->value_count; i++)
+    for (size_t i = 0; i < graph->value_count; i++) {
+        graph->values[i]->buffer.device = NULL;
         if (graph->values[i]->kind != ZM_VALUE_BUFFER)
             exe->places[i].buffer = NULL;
+    }
     return status;
+}
+
+/* Room for the graph as it is now, and its checks. */
+static zm_status executable_prepare(zm_executable *exe)
+{
+    arrays_free(exe);
+    zm_status status = executable_allocate(exe);
+    if (status == ZM_OK)
+        status = executable_begin(exe);
+    return status == ZM_OK ? nodes_check(exe) : status;
 }
 
 static zm_status arenas_create(zm_executable *exe, const zm_memory *memory)
@@ -137,11 +163,12 @@ static zm_status executable_make(zm_executable *exe, const zm_graph *graph,
     if (status != ZM_OK)
         return status;
     types_settle(exe->graph, exe->device->info.real_type);
-    status = executable_allocate(exe);
+    /* What is wrong is said in terms of the graph as it was built. */
+    status = executable_prepare(exe);
     if (status == ZM_OK)
-        status = executable_begin(exe);
+        status = zm_passes_run(exe->graph, exe->device, params->off, exe->info.fired);
     if (status == ZM_OK)
-        status = nodes_check(exe);
+        status = executable_prepare(exe);
     if (status == ZM_OK)
         status = memory_create(exe, !params->off[ZM_PASS_IN_PLACE]);
     if (status == ZM_OK)

@@ -57,6 +57,7 @@ void zm_graph_destroy(zm_graph **out)
     free(graph->formulas);
     free(graph->values);
     free(graph->nodes);
+    free(graph->sums);
     free(graph);
     *out = NULL;
 }
@@ -68,9 +69,9 @@ zm_status zm_graph_status(const zm_graph *graph)
 
 /* ---- nodes ---- */
 
-const zm_tensor *zm_node_tensor(const zm_node *node, size_t i)
+zm_tensor *zm_node_tensor(const zm_node *node, size_t i)
 {
-    return (const zm_tensor *)((const char *)node->params + node->op->operands[i].offset);
+    return (zm_tensor *)((char *)node->params + node->op->operands[i].offset);
 }
 
 zm_value *zm_node_root(const zm_graph *graph, const zm_node *node, size_t i)
@@ -122,6 +123,18 @@ static void tensor_take(zm_graph *graph, zm_node *node, size_t i)
     } else {
         node->value[i] = value->index + 1;
         node->symbols |= zm_value_symbols(graph, value, tensor);
+    }
+}
+
+void zm_node_take(zm_graph *graph, zm_node *node)
+{
+    memset(node->value, 0, sizeof(node->value));
+    node->symbols = 0;
+    for (size_t i = 0; graph->status == ZM_OK && i < node->op->operand_count; i++) {
+        if (node->op->operands[i].type == ZM_OPERAND_SIZE)
+            size_take(graph, node, &node->op->operands[i]);
+        else
+            tensor_take(graph, node, i);
     }
 }
 
@@ -185,17 +198,50 @@ void zm_graph_add_node(zm_graph *graph, const zm_op *op, const void *params, con
         zm_graph_fail(graph, ZM_ERROR_OUT_OF_MEMORY, "out of memory");
         return;
     }
-    for (size_t i = 0; graph->status == ZM_OK && i < op->operand_count; i++) {
-        if (op->operands[i].type == ZM_OPERAND_SIZE)
-            size_take(graph, &node, &op->operands[i]);
-        else
-            tensor_take(graph, &node, i);
-    }
+    zm_node_take(graph, &node);
     order_check(graph, &node);
     if (graph->status == ZM_OK)
         graph->nodes[graph->node_count++] = node;
     else
         node_free(&node);
+}
+
+/* ---- column sums ---- */
+
+void zm_graph_column_sums(zm_graph *graph, zm_tensor weight, zm_tensor sums)
+{
+    if (!graph || graph->status != ZM_OK)
+        return;
+    bool sound = weight.buffer && sums.buffer && weight.rank == 2 && sums.rank == 1 &&
+                 !((weight.shape[0] | weight.shape[1]) & ZM_SIZE_FORMULA) &&
+                 weight.shape[0] == sums.shape[0] && zm_value_of(graph, &weight) &&
+                 zm_value_of(graph, &sums);
+    if (!sound) {
+        zm_graph_fail(graph, ZM_ERROR_INVALID_ARGUMENT,
+                      "column sums: need a weight [n][k] and sums [n] of this graph");
+        return;
+    }
+    zm_column_sums *all = zm_graph_reserve(graph, graph->sums, &graph->sums_capacity,
+                                           graph->sums_count, sizeof(*all));
+    if (!all)
+        return;
+    graph->sums = all;
+    all[graph->sums_count++] = (zm_column_sums){weight, sums};
+}
+
+bool zm_column_sums_find(const zm_graph *graph, const zm_tensor *weight, zm_tensor *out)
+{
+    for (size_t i = 0; i < graph->sums_count; i++) {
+        const zm_tensor *known = &graph->sums[i].weight;
+        uint64_t k = known->shape[1], past = weight->offset - known->offset;
+        if (known->buffer != weight->buffer || weight->rank != 2 || weight->shape[1] != k ||
+            weight->offset < known->offset || past % k != 0 ||
+            past / k + weight->shape[0] > known->shape[0])
+            continue;
+        *out = zm_tensor_cols(graph->sums[i].sums, (uint32_t)(past / k), weight->shape[0]);
+        return true;
+    }
+    return false;
 }
 
 /* ---- copies ---- */
@@ -217,6 +263,13 @@ static zm_status formulas_clone(const zm_graph *graph, zm_graph *copy)
     return ZM_OK;
 }
 
+/* From a value of the graph that was copied to the copy of that value; a real buffer stays. */
+static void tensor_follow(const zm_graph *copy, zm_tensor *tensor)
+{
+    if (tensor->buffer && !tensor->buffer->device)
+        tensor->buffer = &copy->values[((const zm_value *)tensor->buffer)->index]->buffer;
+}
+
 static zm_status values_clone(const zm_graph *graph, zm_graph *copy)
 {
     copy->values = zm_calloc(graph->value_count + 1, sizeof(zm_value *));
@@ -229,6 +282,8 @@ static zm_status values_clone(const zm_graph *graph, zm_graph *copy)
         status = zm_value_copy(graph->values[i], copy, &copy->values[i]);
         copy->value_count += status == ZM_OK;
     }
+    for (size_t i = 0; i < copy->value_count; i++)
+        tensor_follow(copy, &copy->values[i]->tensor);
     return status;
 }
 
@@ -246,6 +301,24 @@ static zm_status nodes_clone(const zm_graph *graph, zm_graph *copy)
             return status;
         memcpy(to->value, from->value, sizeof(to->value));
         to->symbols = from->symbols;
+        for (size_t i = 0; i < to->op->operand_count; i++)
+            if (to->value[i])
+                tensor_follow(copy, zm_node_tensor(to, i));
+    }
+    return ZM_OK;
+}
+
+static zm_status sums_clone(const zm_graph *graph, zm_graph *copy)
+{
+    copy->sums = zm_calloc(graph->sums_count + 1, sizeof(zm_column_sums));
+    if (!copy->sums)
+        return ZM_ERROR_OUT_OF_MEMORY;
+    copy->sums_capacity = graph->sums_count + 1;
+    for (; copy->sums_count < graph->sums_count; copy->sums_count++) {
+        zm_column_sums *sums = &copy->sums[copy->sums_count];
+        *sums = graph->sums[copy->sums_count];
+        tensor_follow(copy, &sums->weight);
+        tensor_follow(copy, &sums->sums);
     }
     return ZM_OK;
 }
@@ -261,6 +334,8 @@ zm_status zm_graph_clone(const zm_graph *graph, zm_graph **out)
         status = values_clone(graph, copy);
     if (status == ZM_OK)
         status = nodes_clone(graph, copy);
+    if (status == ZM_OK)
+        status = sums_clone(graph, copy);
     if (status == ZM_OK) {
         *out = copy;
         return ZM_OK;

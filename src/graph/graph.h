@@ -42,8 +42,8 @@ typedef struct zm_value {
     bool written;     /* INNER: by some node */
 } zm_value;
 
-/* An operation as it was asked for. The buffers of the tensors in params are not to be read:
- * they are the values. */
+/* An operation as it was asked for. Tensors in params have the buffers of their values, which are
+ * no memory. */
 typedef struct zm_node {
     const zm_op *op;
     void *params;
@@ -52,15 +52,22 @@ typedef struct zm_node {
     char *what;                      /* of zm_op_observe */
 } zm_node;
 
+/* What zm_graph_column_sums was told. */
+typedef struct zm_column_sums {
+    zm_tensor weight, sums;
+} zm_column_sums;
+
 struct zm_graph {
     zm_log log;
     zm_status status;
     zm_formula *formulas;
     zm_value **values; /* which stay where they are, since tensors point to them */
     zm_node *nodes;
+    zm_column_sums *sums;
     size_t formula_count, formula_capacity;
     size_t value_count, value_capacity;
     size_t node_count, node_capacity;
+    size_t sums_count, sums_capacity;
 };
 
 /* Logs the first error of the graph and keeps it. */
@@ -106,9 +113,14 @@ extern const zm_op zm_op_observe;
 void zm_graph_add_node(zm_graph *graph, const zm_op *op, const void *params, const char *what);
 
 /* The i-th operand of a node as a view of its value. */
-const zm_tensor *zm_node_tensor(const zm_node *node, size_t i);
+zm_tensor *zm_node_tensor(const zm_node *node, size_t i);
 /* The memory of its i-th operand; NULL = absent, or no tensor. */
 zm_value *zm_node_root(const zm_graph *graph, const zm_node *node, size_t i);
+
+/* After its params have changed: what they name. */
+void zm_node_take(zm_graph *graph, zm_node *node);
+/* The column sums of the weight, or of these rows of one; false = they are not known. */
+bool zm_column_sums_find(const zm_graph *graph, const zm_tensor *weight, zm_tensor *out);
 
 /* A copy that can be changed. */
 zm_status zm_graph_clone(const zm_graph *graph, zm_graph **out);

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Statistics of what a matmul writes come out of its epilogue, where the rows are at hand: with
+ * the deferred norm, no kernel is left that is about a norm. */
+#include "graph/edit.h"
+#include "graph/passes/passes.h"
+
+/* The matmul at n writes x, or the rows of which x is some. */
+static bool can_fuse(const zm_graph *graph, size_t n, size_t m)
+{
+    const zm_row_statistics_params *p = graph->nodes[m].params;
+    const zm_matmul_params *writer = graph->nodes[n].params;
+    const zm_value *x = zm_edit_value(graph, &p->x);
+    bool rows = x->kind == ZM_VALUE_ROWS && zm_same_view(&x->tensor, &writer->dst) &&
+                p->x.offset == 0 && p->x.shape[1] == writer->dst.shape[1];
+    return graph->nodes[n].op == &zm_op_matmul && writer->dst.rank == 2 &&
+           !writer->statistics.buffer && (rows || zm_same_view(&p->x, &writer->dst)) &&
+           zm_is_private(graph, m, &p->statistics);
+}
+
+static void fuse(zm_graph *graph, size_t n, size_t m)
+{
+    const zm_row_statistics_params p = *(const zm_row_statistics_params *)graph->nodes[m].params;
+    const zm_value *x = zm_edit_value(graph, &p.x);
+    zm_matmul_params writer = *(const zm_matmul_params *)graph->nodes[n].params;
+    writer.statistics = p.statistics;
+    if (!zm_same_view(&p.x, &writer.dst)) {
+        const zm_size shape[] = {writer.dst.shape[0], p.statistics.shape[1]};
+        writer.statistics = zm_graph_tensor(graph, NULL, p.statistics.dtype, 2, shape);
+        const zm_tensor rows = zm_graph_rows(graph, writer.statistics, x->first, p.x.shape[0]);
+        if (graph->status != ZM_OK)
+            return;
+        zm_node_remove(graph, m);
+        zm_replace(graph, zm_edit_value(graph, &p.statistics), &rows);
+    } else {
+        zm_node_remove(graph, m);
+    }
+    zm_node_become(graph, n, &zm_op_matmul, &writer);
+}
+
+uint32_t zm_pass_writer_statistic(zm_graph *graph, const zm_device *device)
+{
+    uint32_t fired = 0;
+    (void)device;
+    for (size_t m = 0; graph->status == ZM_OK && m < graph->node_count; m++) {
+        const zm_row_statistics_params *p = graph->nodes[m].params;
+        if (graph->nodes[m].op != &zm_op_row_statistics)
+            continue;
+        size_t n = zm_last_writer(graph, m, zm_edit_root(graph, &p->x));
+        if (n == ZM_NO_NODE || !can_fuse(graph, n, m))
+            continue;
+        fuse(graph, n, m);
+        m--;
+        fired++;
+    }
+    return fired;
+}

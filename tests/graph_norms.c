@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where passes fire that are about norms, and where they must not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "passes_lab.h"
+
+/* ---- residual and norm ---- */
+
+static void test_residual_norm(void **state)
+{
+    fixture *f = *state;
+    zm_norm_params p = norm_of(f, add(f, f->t[X], f->t[X2]));
+    p.weight = f->t[ONES];
+    zm_graph_layer_norm(f->graph, &p);
+    put_copy(f, p.dst, f->t[Y]); /* only the norm is read */
+    p = norm_of(f, add(f, f->t[X2], f->t[X]));
+    zm_graph_rms_norm(f->graph, &p);
+    put_add(f, p.dst, p.x, f->t[Y2]); /* the sum as well */
+    expect(f, ZM_PASS_RESIDUAL_NORM, 2);
+    assert_int_equal(operations(f), 4);
+}
+
+static void test_no_residual_norm(void **state)
+{
+    fixture *f = *state;
+    zm_norm_params p = norm_of(f, add(f, f->t[X], f->t[X2]));
+    p.residual = f->t[X2];
+    zm_graph_layer_norm(f->graph, &p); /* has one already */
+    put_copy(f, p.dst, f->t[Y]);
+    zm_tensor sum = add(f, f->t[X], f->t[X2]);
+    put_softmax(f, sum, sum);
+    put_copy(f, rms(f, sum), f->t[Y2]); /* something has changed it */
+    sum = add(f, f->t[X], f->t[X2]);
+    p = norm_of(f, zm_graph_rows(f->graph, sum, 0, 1));
+    p.dst = zm_graph_tensor(f->graph, NULL, ZM_F32, 2, (zm_size[]){1, D});
+    zm_graph_rms_norm(f->graph, &p); /* of some rows only */
+    put_copy(f, p.dst, zm_graph_rows(f->graph, f->t[Y], 0, 1));
+    expect(f, ZM_PASS_RESIDUAL_NORM, 0);
+}
+
+/* Its weight is not there yet where the sum is. */
+static void test_no_residual_norm_before_weight(void **state)
+{
+    fixture *f = *state;
+    zm_tensor sum = add(f, f->t[X], f->t[X2]);
+    zm_tensor weight = zm_graph_tensor(f->graph, "weight", ZM_F32, 1, (zm_size[]){D});
+    put_copy(f, f->t[ONES], weight);
+    put_copy(f, f->t[ONES], weight);
+    zm_norm_params p = norm_of(f, sum);
+    p.weight = weight;
+    zm_graph_rms_norm(f->graph, &p);
+    put_copy(f, p.dst, f->t[Y]);
+    expect(f, ZM_PASS_RESIDUAL_NORM, 0);
+}
+
+/* ---- deferred norms ---- */
+
+typedef void put_norm(zm_graph *graph, const zm_norm_params *params);
+
+/* A writer, the norm of what it writes, and two readers. */
+static void put_block(fixture *f, put_norm *norm, uint32_t true_d)
+{
+    zm_tensor x = add(f, head(f, f->t[X], 0), f->t[X]);
+    zm_norm_params p = norm_of(f, x);
+    p.true_d = true_d;
+    norm(f->graph, &p);
+    zm_matmul_params up = product(f, p.dst, 1);
+    up.activation = ZM_ACTIVATION_GELU;
+    zm_graph_matmul(f->graph, &up);
+    put_add(f, head(f, up.dst, 2), x, f->t[Y]);
+    put_add(f, head(f, p.dst, 0), x, f->t[Y2]);
+}
+
+static void test_deferred_norm(void **state)
+{
+    fixture *f = *state;
+    put_block(f, zm_graph_rms_norm, 0);
+    expect(f, ZM_PASS_DEFERRED_NORM, 1);
+    expect(f, ZM_PASS_WRITER_STATISTIC, 1);
+    assert_int_equal(operations(f), 4); /* products */
+}
+
+static void test_deferred_crms_norm(void **state)
+{
+    fixture *f = *state;
+    put_block(f, zm_graph_crms_norm, 0);
+    put_block(f, zm_graph_crms_norm, D + 1);
+    expect(f, ZM_PASS_DEFERRED_NORM, 2);
+}
+
+static void test_deferred_layer_norm(void **state)
+{
+    fixture *f = *state;
+    put_block(f, zm_graph_layer_norm, 0);
+    expect(f, ZM_PASS_DEFERRED_NORM, 0); /* column sums are not known */
+    zm_graph_column_sums(f->graph, f->t[W], f->t[SUMS]);
+    expect(f, ZM_PASS_DEFERRED_NORM, 1);
+}
+
+/* A decoder asks for its last row only. */
+static void test_deferred_norm_of_rows(void **state)
+{
+    fixture *f = *state;
+    zm_tensor x = head(f, f->t[X], 0);
+    zm_tensor last = zm_graph_rows(f->graph, x, zm_graph_difference(f->graph, f->rows, 1), 1);
+    zm_norm_params p = {.x = last,
+                        .dst = zm_graph_tensor(f->graph, NULL, ZM_F32, 2, (zm_size[]){1, D}),
+                        .eps = EPS};
+    zm_graph_rms_norm(f->graph, &p);
+    zm_graph_matmul(f->graph, &(zm_matmul_params){.x = p.dst,
+                                                  .weight = zm_tensor_rows(f->t[W], D, D),
+                                                  .dst = zm_graph_rows(f->graph, f->t[Y], 0, 1)});
+    expect(f, ZM_PASS_DEFERRED_NORM, 1);
+    expect(f, ZM_PASS_WRITER_STATISTIC, 1);
+}
+
+static void test_norm_with_weight_stays(void **state)
+{
+    fixture *f = *state;
+    zm_norm_params p = norm_of(f, f->t[X]);
+    p.weight = f->t[ONES];
+    zm_graph_rms_norm(f->graph, &p);
+    put_copy(f, head(f, p.dst, 0), f->t[Y]);
+    p = norm_of(f, f->t[X]);
+    p.bias = f->t[ONES];
+    zm_graph_rms_norm(f->graph, &p);
+    put_copy(f, head(f, p.dst, 0), f->t[Y2]);
+    expect(f, ZM_PASS_DEFERRED_NORM, 0);
+}
+
+static void test_norm_with_other_readers_stays(void **state)
+{
+    fixture *f = *state;
+    zm_tensor norm = rms(f, f->t[X]);
+    put_add(f, head(f, norm, 0), norm, f->t[Y]); /* a sum */
+    norm = rms(f, f->t[X]);
+    zm_matmul_params p = product(f, norm, 0);
+    p.residual = norm;
+    zm_graph_matmul(f->graph, &p); /* the residual */
+    put_copy(f, p.dst, f->t[Y2]);
+    norm = rms(f, f->t[X]);
+    zm_graph_observe(f->graph, "norm", 0, norm); /* an observer */
+    put_copy(f, head(f, norm, 0), f->t[Y2]);
+    expect(f, ZM_PASS_DEFERRED_NORM, 0);
+}
+
+static void test_norm_of_what_changes_stays(void **state)
+{
+    fixture *f = *state;
+    zm_tensor x = head(f, f->t[X], 2), norm = rms(f, x);
+    put_add(f, x, f->t[X], x);
+    zm_tensor other = head(f, norm, 0);
+    put_softmax(f, x, x);
+    put_add(f, other, x, f->t[Y]);
+    expect(f, ZM_PASS_DEFERRED_NORM, 0);
+}
+
+/* A reader that writes where its input was: it can't read x instead. */
+static void test_norm_of_what_is_written_stays(void **state)
+{
+    fixture *f = *state;
+    zm_tensor x = head(f, f->t[X], 2);
+    zm_matmul_params p = product(f, rms(f, x), 0);
+    p.dst = x;
+    zm_graph_matmul(f->graph, &p);
+    put_copy(f, x, f->t[Y]);
+    expect(f, ZM_PASS_DEFERRED_NORM, 0);
+}
+
+/* ---- statistics ---- */
+
+static void test_shared_statistic(void **state)
+{
+    fixture *f = *state;
+    zm_tensor x = add(f, head(f, f->t[X], 0), f->t[X]);
+    zm_norm_params p = norm_of(f, x), q = norm_of(f, x);
+    q.eps = 30 * EPS;
+    zm_graph_rms_norm(f->graph, &p);
+    zm_graph_rms_norm(f->graph, &q);
+    put_add(f, head(f, p.dst, 1), head(f, q.dst, 2), f->t[Y]);
+    expect(f, ZM_PASS_SHARED_STATISTIC, 1);
+    expect(f, ZM_PASS_WRITER_STATISTIC, 1);
+    assert_int_equal(operations(f), 3);
+}
+
+static void test_no_shared_statistic(void **state)
+{
+    fixture *f = *state;
+    zm_tensor x = head(f, f->t[X], 2), one = head(f, rms(f, x), 0);
+    put_softmax(f, x, x);
+    put_add(f, one, head(f, rms(f, x), 1), f->t[Y]);
+    expect(f, ZM_PASS_SHARED_STATISTIC, 0);
+    expect(f, ZM_PASS_WRITER_STATISTIC, 1);
+}
+
+/* A product has room for the statistics of one norm. */
+static void test_statistics_not_shared(void **state)
+{
+    fixture *f = *state;
+    const zm_compile_params unshared = {.off = {[ZM_PASS_SHARED_STATISTIC] = true}};
+    zm_tensor x = head(f, f->t[X], 2), one = rms(f, x), other = rms(f, x);
+    put_add(f, head(f, one, 0), head(f, other, 1), f->t[Y]);
+    expect_with(f, &unshared, ZM_PASS_DEFERRED_NORM, 2);
+    expect_with(f, &unshared, ZM_PASS_WRITER_STATISTIC, 1);
+}
+
+/* A product gives statistics of whole rows. */
+static void test_statistic_of_columns(void **state)
+{
+    fixture *f = *state;
+    zm_tensor rows = zm_graph_rows(f->graph, head(f, f->t[X], 2), 0, 1);
+    const uint32_t cols =
+        2 * ((D / 2 + zm_statistics_group(f->device) - 1) / zm_statistics_group(f->device));
+    zm_tensor statistics = zm_graph_tensor(f->graph, NULL, ZM_F32, 2, (zm_size[]){1, cols});
+    zm_graph_row_statistics(
+        f->graph, &(zm_row_statistics_params){zm_tensor_cols(rows, 0, D / 2), statistics});
+    put_copy(f, statistics, zm_tensor_cols(zm_graph_rows(f->graph, f->t[Y], 0, 1), 0, cols));
+    expect(f, ZM_PASS_WRITER_STATISTIC, 0);
+}
+
+/* What no product writes, or what is changed afterwards. */
+static void test_statistic_of_its_own(void **state)
+{
+    fixture *f = *state;
+    zm_tensor x = inner(f), y = head(f, f->t[X], 0);
+    put_softmax(f, f->t[X2], x);
+    put_copy(f, head(f, rms(f, x), 1), f->t[Y]);
+    put_softmax(f, y, y);
+    put_copy(f, head(f, rms(f, y), 2), f->t[Y2]);
+    expect(f, ZM_PASS_DEFERRED_NORM, 2);
+    expect(f, ZM_PASS_WRITER_STATISTIC, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_residual_norm),
+        TEST(test_no_residual_norm),
+        TEST(test_no_residual_norm_before_weight),
+        TEST(test_deferred_norm),
+        TEST(test_deferred_crms_norm),
+        TEST(test_deferred_layer_norm),
+        TEST(test_deferred_norm_of_rows),
+        TEST(test_norm_with_weight_stays),
+        TEST(test_norm_with_other_readers_stays),
+        TEST(test_norm_of_what_changes_stays),
+        TEST(test_norm_of_what_is_written_stays),
+        TEST(test_shared_statistic),
+        TEST(test_statistics_not_shared),
+        TEST(test_statistic_of_columns),
+        TEST(test_no_shared_statistic),
+        TEST(test_statistic_of_its_own),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
