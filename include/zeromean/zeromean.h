@@ -4,6 +4,7 @@
 #define ZEROMEAN_ZEROMEAN_H
 
 #include <zeromean/audio.h>
+#include <zeromean/block.h>
 #include <zeromean/check.h>
 #include <zeromean/common.h>
 #include <zeromean/convert.h>

@@ -31,28 +31,3 @@ zm_status zm_kv_cache_create(zm_storage *storage, zm_stream *stream, uint32_t he
         *out = cache;
     return status;
 }
-
-void zm_kv_cache_store(const zm_kv_cache *cache, zm_graph *graph, zm_tensor kv, zm_size position)
-{
-    uint32_t d = cache->layout.heads * cache->layout.head_dim;
-    zm_kv_store_params params = {.k = zm_tensor_cols(kv, 0, d),
-                                 .v = zm_tensor_cols(kv, d, d),
-                                 .k_cache = cache->k,
-                                 .v_cache = cache->v,
-                                 .layout = cache->layout,
-                                 .position = position};
-    zm_graph_kv_store(graph, &params);
-}
-
-void zm_kv_cache_attend(const zm_kv_cache *cache, zm_graph *graph, zm_tensor q, zm_size kv_length,
-                        bool causal, zm_tensor dst)
-{
-    zm_attention_params params = {.q = q,
-                                  .k_cache = cache->k,
-                                  .v_cache = cache->v,
-                                  .layout = cache->layout,
-                                  .kv_length = kv_length,
-                                  .causal = causal,
-                                  .dst = dst};
-    zm_graph_attention(graph, &params);
-}

@@ -9,9 +9,9 @@
 #ifndef ZM_SRC_SESSION_WEIGHTS_H
 #define ZM_SRC_SESSION_WEIGHTS_H
 
+#include <zeromean/block.h>
 #include <zeromean/model.h>
 
-#include "session/block.h"
 #include "session/storage.h"
 
 typedef struct zm_weight_loader {

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "common/alloc.h"
+#include "session/kv_cache.h"
 
 static uint64_t larger(uint64_t a, uint64_t b)
 {
@@ -13,23 +13,22 @@ static uint64_t larger(uint64_t a, uint64_t b)
 static zm_status create_caches(zm_whisper *whisper)
 {
     const zm_whisper_info *info = &whisper->info;
-    zm_whisper_state *state = &whisper->state;
     zm_storage *storage = &whisper->base.storage;
     zm_stream *stream = whisper->base.stream;
     uint32_t heads = info->decoder_heads, head_dim = info->d / heads;
-    state->decoder = zm_calloc(info->decoder_layers, sizeof(zm_kv_cache));
-    state->cross = zm_calloc(info->decoder_layers, sizeof(zm_kv_cache));
-    if (!state->decoder || !state->cross)
-        return zm_fail(&whisper->base.log, ZM_ERROR_OUT_OF_MEMORY, "session: out of memory");
+    zm_kv_cache encoder;
     zm_status status =
         zm_kv_cache_create(storage, stream, info->encoder_heads, info->d / info->encoder_heads,
-                           info->encoder_positions, &state->encoder);
+                           info->encoder_positions, &encoder);
+    for (uint32_t i = 0; i < info->encoder_layers && status == ZM_OK; i++)
+        whisper->weights.encoder[i].self.cache = encoder;
     for (uint32_t i = 0; i < info->decoder_layers && status == ZM_OK; i++) {
+        zm_block *block = &whisper->weights.decoder[i];
         status = zm_kv_cache_create(storage, stream, heads, head_dim, info->decoder_positions,
-                                    &state->decoder[i]);
+                                    &block->self.cache);
         if (status == ZM_OK)
             status = zm_kv_cache_create(storage, stream, heads, head_dim, info->encoder_positions,
-                                        &state->cross[i]);
+                                        &block->cross.cache);
     }
     return status;
 }
@@ -55,6 +54,23 @@ static zm_status create_state(zm_whisper *whisper)
             larger(larger(rows * info->d, info->vocabulary), frames * info->mel_bins));
     state->tokens = zm_tensor_1d(tokens, ZM_I32, info->decoder_positions);
     return status;
+}
+
+/* What all blocks have in common, as far as it is known before there is a graph. */
+static void settle_blocks(zm_whisper *whisper)
+{
+    const zm_whisper_info *info = &whisper->info;
+    zm_block_norm norm = whisper->norm == ZM_NORM_RMS ? ZM_BLOCK_RMS_NORM : ZM_BLOCK_LAYER_NORM;
+    for (uint32_t i = 0; i < info->encoder_layers + info->decoder_layers; i++) {
+        bool encodes = i < info->encoder_layers;
+        zm_block *block = encodes ? &whisper->weights.encoder[i]
+                                  : &whisper->weights.decoder[i - info->encoder_layers];
+        block->norm = norm;
+        block->eps = whisper->eps;
+        block->mlp.activation = ZM_ACTIVATION_GELU;
+        block->self.causal = !encodes;
+        block->self.length = block->cross.length = info->encoder_positions;
+    }
 }
 
 static zm_status compile(zm_whisper *whisper, void (*build)(zm_whisper *whisper, zm_graph *graph),
@@ -84,6 +100,8 @@ static zm_status whisper_create(zm_network *network, const zm_model *model,
     if (status == ZM_OK)
         status = create_state(whisper);
     if (status == ZM_OK)
+        settle_blocks(whisper);
+    if (status == ZM_OK)
         status = compile(whisper, zm_whisper_build_encoder, &whisper->encoder);
     if (status == ZM_OK)
         status = compile(whisper, zm_whisper_build_decoder, &whisper->decoder);
@@ -99,8 +117,7 @@ static void whisper_destroy(zm_network *network)
     zm_executable_destroy(&whisper->decoder);
     free(whisper->weights.encoder);
     free(whisper->weights.decoder);
-    free(whisper->state.decoder);
-    free(whisper->state.cross);
+    free(whisper->weights.cross_kv);
 }
 
 static zm_status whisper_rewind(zm_network *network, uint32_t position)

@@ -3,7 +3,8 @@
 #ifndef ZM_SRC_SESSION_WHISPER_H
 #define ZM_SRC_SESSION_WHISPER_H
 
-#include "session/block.h"
+#include <zeromean/block.h>
+
 #include "session/network.h"
 
 #define ZM_WHISPER_KERNEL 3 /* rows of both convolutions */
@@ -11,22 +12,20 @@
 typedef struct zm_whisper_weights {
     zm_linear conv1, conv2;
     zm_tensor encoder_positions; /* [encoder_positions][d] */
-    zm_block *encoder;           /* encoder_layers */
+    zm_block *encoder;           /* encoder_layers, with one cache for all of them */
     zm_norm_weights encoder_norm;
     zm_tensor table; /* [vocabulary][d]: embedding and, tied to it, the head */
     zm_tensor decoder_positions;
-    zm_block *decoder; /* decoder_layers */
+    zm_block *decoder;   /* decoder_layers; cross caches are kept from encode on */
+    zm_linear *cross_kv; /* decoder_layers: keys and values from the encoder's output */
     zm_norm_weights decoder_norm;
 } zm_whisper_weights;
 
-/* What goes in and out, and what is kept between runs. */
+/* What goes in and out; what is kept between runs are the caches of the blocks. */
 typedef struct zm_whisper_state {
-    zm_tensor mel;        /* [2 encoder_positions][mel_bins] */
-    zm_tensor tokens;     /* [decoder_positions] I32 */
-    zm_tensor logits;     /* [1][vocabulary] */
-    zm_kv_cache encoder;  /* of the encoder layer at work */
-    zm_kv_cache *decoder; /* per decoder layer, kept between calls */
-    zm_kv_cache *cross;   /* per decoder layer, kept from encode on */
+    zm_tensor mel;    /* [2 encoder_positions][mel_bins] */
+    zm_tensor tokens; /* [decoder_positions] I32 */
+    zm_tensor logits; /* [1][vocabulary] */
 } zm_whisper_state;
 
 typedef struct zm_whisper {

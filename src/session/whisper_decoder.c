@@ -21,51 +21,51 @@ static zm_status check_tokens(const zm_whisper *whisper, const int32_t *tokens, 
 
 /* The table is also the head, which reads its mean: an RMSNorm model keeps the table as it is and
  * takes the mean out of the rows here. */
-static zm_tensor embed(const zm_whisper *whisper, const zm_builder *builder, zm_size position)
+static zm_tensor embed(const zm_whisper *whisper, zm_graph *graph, zm_size position)
 {
+    const zm_size shape[] = {whisper->tokens, whisper->info.d};
     const zm_whisper_weights *weights = &whisper->weights;
     zm_tensor positions = weights->decoder_positions;
     const zm_embedding_params params = {
         .tokens = zm_tensor_rows(whisper->state.tokens, 0, whisper->tokens),
         .table = weights->table,
-        .position = zm_graph_rows(builder->graph, positions, position, whisper->tokens),
-        .dst = zm_build_matrix(builder, "x", whisper->tokens, whisper->info.d),
+        .position = zm_graph_rows(graph, positions, position, whisper->tokens),
+        .dst = zm_graph_tensor(graph, "x", ZM_DTYPE_NONE, 2, shape),
         .recentre = whisper->norm == ZM_NORM_RMS};
-    zm_graph_embedding(builder->graph, &params);
-    zm_graph_observe(builder->graph, "decoder.input", 0, params.dst);
+    zm_graph_embedding(graph, &params);
+    zm_graph_observe(graph, "decoder.input", 0, params.dst);
     return params.dst;
 }
 
 /* Only the last row is asked for. */
-static void predict(const zm_whisper *whisper, const zm_builder *builder, zm_tensor x)
+static void predict(const zm_whisper *whisper, zm_graph *graph, zm_tensor x)
 {
-    zm_size last = zm_graph_difference(builder->graph, whisper->tokens, 1);
-    x = zm_graph_rows(builder->graph, x, last, 1);
-    const zm_matmul_params head = {.x = zm_build_norm(builder, x, &whisper->weights.decoder_norm),
-                                   .weight = whisper->weights.table,
-                                   .dst = whisper->state.logits};
-    zm_graph_matmul(builder->graph, &head);
-    zm_graph_observe(builder->graph, "logits", 0, head.dst);
+    const zm_whisper_weights *weights = &whisper->weights;
+    zm_size last = zm_graph_difference(graph, whisper->tokens, 1);
+    zm_tensor row = zm_graph_rows(graph, x, last, 1);
+    const zm_matmul_params head = {
+        .x = zm_graph_block_norm(graph, &weights->decoder[0], &weights->decoder_norm, row),
+        .weight = weights->table,
+        .dst = whisper->state.logits};
+    zm_graph_matmul(graph, &head);
+    zm_graph_observe(graph, "logits", 0, head.dst);
 }
 
 void zm_whisper_build_decoder(zm_whisper *whisper, zm_graph *graph)
 {
-    const zm_builder builder = {graph, whisper->norm, whisper->eps};
     uint32_t most = whisper->info.decoder_positions;
     whisper->tokens = zm_graph_symbol(graph, "tokens", 1, most);
     whisper->length = zm_graph_symbol(graph, "length", 1, most);
     zm_size position = zm_graph_difference(graph, whisper->length, whisper->tokens);
-    zm_tensor x = embed(whisper, &builder, position);
+    zm_tensor x = embed(whisper, graph, position);
     for (uint32_t i = 0; i < whisper->info.decoder_layers; i++) {
-        const zm_block *block = &whisper->weights.decoder[i];
-        x = zm_build_self_attention(&builder, x, block, &whisper->state.decoder[i], position,
-                                    whisper->length, true);
-        x = zm_build_cross_attention(&builder, x, block, &whisper->state.cross[i],
-                                     whisper->info.encoder_positions);
-        x = zm_build_mlp(&builder, x, block);
+        zm_block block = whisper->weights.decoder[i];
+        block.self.position = position;
+        block.self.length = whisper->length;
+        x = zm_graph_block(graph, &block, x);
         zm_graph_observe(graph, "decoder.layer", i, x);
     }
-    predict(whisper, &builder, x);
+    predict(whisper, graph, x);
 }
 
 zm_status zm_whisper_decode(zm_network *network, const int32_t *tokens, uint32_t count,

@@ -1,57 +1,58 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "session/whisper.h"
 
-static zm_tensor convolve(const zm_builder *builder, zm_tensor x, const zm_linear *linear,
-                          uint32_t stride)
+static zm_tensor matrix(zm_graph *graph, const char *name, zm_size rows, uint32_t cols)
+{
+    const zm_size shape[] = {rows, cols};
+    return zm_graph_tensor(graph, name, ZM_DTYPE_NONE, 2, shape);
+}
+
+static zm_tensor convolve(zm_graph *graph, zm_tensor x, const zm_linear *linear, uint32_t stride)
 {
     uint32_t n = linear->weight.shape[0];
     const zm_conv1d_params params = {.x = x,
                                      .weight = linear->weight,
                                      .bias = linear->bias,
-                                     .dst =
-                                         zm_build_matrix(builder, "conv", x.shape[0] / stride, n),
+                                     .dst = matrix(graph, "conv", x.shape[0] / stride, n),
                                      .kernel = ZM_WHISPER_KERNEL,
                                      .stride = stride,
                                      .padding = 1,
                                      .activation = ZM_ACTIVATION_GELU};
-    zm_graph_conv1d(builder->graph, &params);
+    zm_graph_conv1d(graph, &params);
     return params.dst;
 }
 
 /* The convolutions and positions: the first values of the main branch. GELU writes them, so no
  * weight can keep their mean at zero: an RMSNorm model takes it out here. */
-static zm_tensor enter(const zm_whisper *whisper, const zm_builder *builder)
+static zm_tensor enter(const zm_whisper *whisper, zm_graph *graph)
 {
-    zm_tensor wide = convolve(builder, whisper->state.mel, &whisper->weights.conv1, 1);
-    zm_tensor x = convolve(builder, wide, &whisper->weights.conv2, 2);
+    zm_tensor wide = convolve(graph, whisper->state.mel, &whisper->weights.conv1, 1);
+    zm_tensor x = convolve(graph, wide, &whisper->weights.conv2, 2);
     const zm_add_params add = {.x = x,
                                .y = whisper->weights.encoder_positions,
-                               .dst = zm_build_matrix(builder, "x", x.shape[0], x.shape[1])};
+                               .dst = matrix(graph, "x", x.shape[0], x.shape[1])};
     if (whisper->norm == ZM_NORM_RMS)
-        zm_graph_recentre(builder->graph, &add);
+        zm_graph_recentre(graph, &add);
     else
-        zm_graph_add(builder->graph, &add);
-    zm_graph_observe(builder->graph, "encoder.input", 0, add.dst);
+        zm_graph_add(graph, &add);
+    zm_graph_observe(graph, "encoder.input", 0, add.dst);
     return add.dst;
 }
 
 /* The output is for the decoder, which reads keys and values of it in each of its layers. */
 void zm_whisper_build_encoder(zm_whisper *whisper, zm_graph *graph)
 {
-    const zm_builder builder = {graph, whisper->norm, whisper->eps};
-    zm_tensor x = enter(whisper, &builder);
+    const zm_whisper_weights *weights = &whisper->weights;
+    zm_tensor x = enter(whisper, graph);
     for (uint32_t i = 0; i < whisper->info.encoder_layers; i++) {
-        const zm_block *block = &whisper->weights.encoder[i];
-        x = zm_build_self_attention(&builder, x, block, &whisper->state.encoder, 0,
-                                    whisper->info.encoder_positions, false);
-        x = zm_build_mlp(&builder, x, block);
+        x = zm_graph_block(graph, &weights->encoder[i], x);
         zm_graph_observe(graph, "encoder.layer", i, x);
     }
-    zm_tensor output = zm_build_norm(&builder, x, &whisper->weights.encoder_norm);
+    zm_tensor output = zm_graph_block_norm(graph, &weights->encoder[0], &weights->encoder_norm, x);
     zm_graph_observe(graph, "encoder.output", 0, output);
     for (uint32_t i = 0; i < whisper->info.decoder_layers; i++)
-        zm_build_cross_store(&builder, output, &whisper->weights.decoder[i],
-                             &whisper->state.cross[i]);
+        zm_graph_cross_store(graph, &weights->decoder[i].cross.cache, &weights->cross_kv[i],
+                             output);
 }
 
 zm_status zm_whisper_encode(zm_network *network, const float *mel)

@@ -10,55 +10,54 @@ static zm_status load_single(zm_weight_loader *loader, const char *name, uint32_
     return zm_load_linear(loader, &name, 1, n, k, out);
 }
 
-static zm_status load_self_attention(zm_weight_loader *loader, uint32_t d, zm_block *block)
+static zm_status load_self_attention(zm_weight_loader *loader, uint32_t d, zm_block_attention *self)
 {
     static const char *const in[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"};
-    zm_status status = zm_load_norm(loader, "self_attn_layer_norm", d, &block->self_norm);
+    zm_status status = zm_load_norm(loader, "self_attn_layer_norm", d, &self->norm);
     if (status == ZM_OK)
-        status = zm_load_linear(loader, in, 3, d, d, &block->self_in);
+        status = zm_load_linear(loader, in, 3, d, d, &self->in);
     if (status == ZM_OK)
-        status = load_single(loader, "self_attn.out_proj", d, d, &block->self_out);
+        status = load_single(loader, "self_attn.out_proj", d, d, &self->out);
     return status;
 }
 
-static zm_status load_cross_attention(zm_weight_loader *loader, uint32_t d, zm_block *block)
+static zm_status load_cross_attention(zm_weight_loader *loader, uint32_t d,
+                                      zm_block_attention *cross, zm_linear *out_kv)
 {
     static const char *const kv[] = {"encoder_attn.k_proj", "encoder_attn.v_proj"};
-    zm_status status = zm_load_norm(loader, "encoder_attn_layer_norm", d, &block->cross_norm);
+    zm_status status = zm_load_norm(loader, "encoder_attn_layer_norm", d, &cross->norm);
     if (status == ZM_OK)
-        status = load_single(loader, "encoder_attn.q_proj", d, d, &block->cross_q);
+        status = load_single(loader, "encoder_attn.q_proj", d, d, &cross->in);
     if (status == ZM_OK)
-        status = zm_load_linear(loader, kv, 2, d, d, &block->cross_kv);
+        status = zm_load_linear(loader, kv, 2, d, d, out_kv);
     if (status == ZM_OK)
-        status = load_single(loader, "encoder_attn.out_proj", d, d, &block->cross_out);
+        status = load_single(loader, "encoder_attn.out_proj", d, d, &cross->out);
     return status;
 }
 
-static zm_status load_mlp(zm_weight_loader *loader, uint32_t d, uint32_t ff, zm_block *block)
+static zm_status load_mlp(zm_weight_loader *loader, uint32_t d, uint32_t ff, zm_block_mlp *mlp)
 {
-    zm_status status = zm_load_norm(loader, "final_layer_norm", d, &block->mlp_norm);
+    zm_status status = zm_load_norm(loader, "final_layer_norm", d, &mlp->norm);
     if (status == ZM_OK)
-        status = load_single(loader, "fc1", ff, d, &block->mlp_in);
+        status = load_single(loader, "fc1", ff, d, &mlp->up);
     if (status == ZM_OK)
-        status = load_single(loader, "fc2", d, ff, &block->mlp_out);
+        status = load_single(loader, "fc2", d, ff, &mlp->down);
     return status;
 }
 
-static zm_status load_blocks(zm_weight_loader *loader, const char *side, bool cross,
-                             uint32_t layers, uint32_t d, uint32_t ff, zm_block **out)
+/* cross_kv: of each layer; NULL = there is no cross-attention. */
+static zm_status load_blocks(zm_weight_loader *loader, const char *side, uint32_t layers,
+                             uint32_t d, uint32_t ff, zm_block *blocks, zm_linear *cross_kv)
 {
-    *out = zm_calloc(layers, sizeof(zm_block));
-    if (!*out)
-        return zm_fail(&loader->storage->log, ZM_ERROR_OUT_OF_MEMORY, "session: out of memory");
     zm_status status = ZM_OK;
     for (uint32_t i = 0; i < layers && status == ZM_OK; i++) {
-        zm_block *block = &(*out)[i];
+        zm_block *block = &blocks[i];
         zm_weight_loader_prefix(loader, "model.%s.layers.%u.", side, i);
-        status = load_self_attention(loader, d, block);
-        if (status == ZM_OK && cross)
-            status = load_cross_attention(loader, d, block);
+        status = load_self_attention(loader, d, &block->self);
+        if (status == ZM_OK && cross_kv)
+            status = load_cross_attention(loader, d, &block->cross, &cross_kv[i]);
         if (status == ZM_OK)
-            status = load_mlp(loader, d, ff, block);
+            status = load_mlp(loader, d, ff, &block->mlp);
     }
     return status;
 }
@@ -78,8 +77,8 @@ static zm_status load_encoder(zm_weight_loader *loader, const zm_whisper_info *i
     if (status == ZM_OK)
         status = zm_load_norm(loader, "layer_norm", info->d, &weights->encoder_norm);
     if (status == ZM_OK)
-        status = load_blocks(loader, "encoder", false, info->encoder_layers, info->d,
-                             info->encoder_ff, &weights->encoder);
+        status = load_blocks(loader, "encoder", info->encoder_layers, info->d, info->encoder_ff,
+                             weights->encoder, NULL);
     return status;
 }
 
@@ -95,8 +94,8 @@ static zm_status load_decoder(zm_weight_loader *loader, const zm_whisper_info *i
     if (status == ZM_OK)
         status = zm_load_norm(loader, "layer_norm", info->d, &weights->decoder_norm);
     if (status == ZM_OK)
-        status = load_blocks(loader, "decoder", true, info->decoder_layers, info->d,
-                             info->decoder_ff, &weights->decoder);
+        status = load_blocks(loader, "decoder", info->decoder_layers, info->d, info->decoder_ff,
+                             weights->decoder, weights->cross_kv);
     return status;
 }
 
@@ -108,6 +107,12 @@ zm_status zm_whisper_load_weights(zm_whisper *whisper, const zm_model *model,
                                .model = model,
                                .progress = params->progress,
                                .progress_user = params->progress_user};
+    zm_whisper_weights *weights = &whisper->weights;
+    weights->encoder = zm_calloc(whisper->info.encoder_layers, sizeof(zm_block));
+    weights->decoder = zm_calloc(whisper->info.decoder_layers, sizeof(zm_block));
+    weights->cross_kv = zm_calloc(whisper->info.decoder_layers, sizeof(zm_linear));
+    if (!weights->encoder || !weights->decoder || !weights->cross_kv)
+        return zm_fail(&whisper->base.log, ZM_ERROR_OUT_OF_MEMORY, "session: out of memory");
     zm_status status = zm_weight_loader_init(&loader);
     if (status == ZM_OK)
         status = load_encoder(&loader, &whisper->info, &whisper->weights);

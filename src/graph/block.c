@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <zeromean/block.h>
+
+/* An inner matrix of x's type and rows. */
+static zm_tensor matrix_like(zm_graph *graph, const char *name, zm_tensor x, uint32_t cols)
+{
+    const zm_size shape[] = {x.shape[0], cols};
+    return zm_graph_tensor(graph, name, x.dtype, 2, shape);
+}
+
+zm_tensor zm_graph_block_norm(zm_graph *graph, const zm_block *block,
+                              const zm_norm_weights *weights, zm_tensor x)
+{
+    if (!block || !weights || block->norm == ZM_BLOCK_NO_NORM)
+        return x;
+    const zm_norm_params params = {.x = x,
+                                   .weight = weights->weight,
+                                   .bias = weights->bias,
+                                   .dst = matrix_like(graph, "norm", x, x.shape[1]),
+                                   .eps = block->eps,
+                                   .true_d = block->true_d};
+    switch (block->norm) {
+    case ZM_BLOCK_RMS_NORM: zm_graph_rms_norm(graph, &params); break;
+    case ZM_BLOCK_CRMS_NORM: zm_graph_crms_norm(graph, &params); break;
+    default: zm_graph_layer_norm(graph, &params); break;
+    }
+    return params.dst;
+}
+
+/* ---- products ---- */
+
+static zm_tensor product(zm_graph *graph, const char *name, const zm_linear *linear, zm_tensor x,
+                         zm_activation activation, bool gated)
+{
+    uint32_t n = linear->weight.shape[0];
+    const zm_matmul_params params = {.x = x,
+                                     .weight = linear->weight,
+                                     .bias = linear->bias,
+                                     .dst = matrix_like(graph, name, x, gated ? n / 2 : n),
+                                     .activation = activation,
+                                     .gated = gated};
+    if (linear->column_sums.buffer)
+        zm_graph_column_sums(graph, linear->weight, linear->column_sums);
+    zm_graph_matmul(graph, &params);
+    return params.dst;
+}
+
+zm_tensor zm_graph_linear(zm_graph *graph, const char *name, const zm_linear *linear,
+                          zm_activation activation, zm_tensor x)
+{
+    return product(graph, name, linear, x, activation, false);
+}
+
+static zm_tensor sum(zm_graph *graph, zm_tensor x, zm_tensor branch)
+{
+    const zm_add_params params = {x, branch, matrix_like(graph, "x", x, x.shape[1])};
+    zm_graph_add(graph, &params);
+    return params.dst;
+}
+
+/* ---- attention ---- */
+
+static void store(zm_graph *graph, const zm_kv_cache *cache, zm_tensor kv, zm_size position)
+{
+    uint32_t width = cache->layout.heads * cache->layout.head_dim;
+    const zm_kv_store_params params = {.k = zm_tensor_cols(kv, 0, width),
+                                       .v = zm_tensor_cols(kv, width, width),
+                                       .k_cache = cache->k,
+                                       .v_cache = cache->v,
+                                       .layout = cache->layout,
+                                       .position = position};
+    zm_graph_kv_store(graph, &params);
+}
+
+void zm_graph_cross_store(zm_graph *graph, const zm_kv_cache *cache, const zm_linear *kv,
+                          zm_tensor source)
+{
+    store(graph, cache, zm_graph_linear(graph, "kv", kv, ZM_ACTIVATION_NONE, source), 0);
+}
+
+static uint32_t heads_of(const zm_block_attention *attention)
+{
+    return attention->heads ? attention->heads : attention->cache.layout.heads;
+}
+
+/* The queries' columns are the first ones of q, which may have keys and values behind them. */
+static zm_tensor attend(zm_graph *graph, const zm_block_attention *attention, zm_tensor q)
+{
+    uint32_t width = heads_of(attention) * attention->cache.layout.head_dim;
+    const zm_attention_params params = {.q = q.shape[1] == width ? q : zm_tensor_cols(q, 0, width),
+                                        .k_cache = attention->cache.k,
+                                        .v_cache = attention->cache.v,
+                                        .layout = attention->cache.layout,
+                                        .heads = attention->heads,
+                                        .kv_length = attention->length,
+                                        .causal = attention->causal,
+                                        .window = attention->window,
+                                        .scale = attention->scale,
+                                        .soft_cap = attention->soft_cap,
+                                        .slopes = attention->slopes,
+                                        .dst = matrix_like(graph, "heads", q, width)};
+    zm_graph_attention(graph, &params);
+    return zm_graph_linear(graph, "attention", &attention->out, ZM_ACTIVATION_NONE, params.dst);
+}
+
+/* q and k lie side by side: one call turns the heads of both. */
+static void rotate(zm_graph *graph, const zm_block_attention *attention, zm_tensor qkv)
+{
+    const zm_kv_layout *layout = &attention->cache.layout;
+    zm_rope_params params = attention->rope;
+    if (!params.positions.buffer)
+        return;
+    params.head_dim = layout->head_dim;
+    params.x = params.dst =
+        zm_tensor_cols(qkv, 0, (heads_of(attention) + layout->heads) * layout->head_dim);
+    zm_graph_rope(graph, &params);
+}
+
+static zm_tensor self_attention(zm_graph *graph, const zm_block_attention *attention,
+                                zm_tensor norm)
+{
+    const zm_kv_layout *layout = &attention->cache.layout;
+    uint32_t queries = heads_of(attention) * layout->head_dim;
+    zm_tensor qkv = zm_graph_linear(graph, "qkv", &attention->in, ZM_ACTIVATION_NONE, norm);
+    rotate(graph, attention, qkv);
+    store(graph, &attention->cache,
+          zm_tensor_cols(qkv, queries, 2 * layout->heads * layout->head_dim), attention->position);
+    return attend(graph, attention, qkv);
+}
+
+static zm_tensor cross_attention(zm_graph *graph, const zm_block_attention *attention,
+                                 zm_tensor norm)
+{
+    return attend(graph, attention,
+                  zm_graph_linear(graph, "q", &attention->in, ZM_ACTIVATION_NONE, norm));
+}
+
+static zm_tensor mlp(zm_graph *graph, const zm_block_mlp *part, zm_tensor norm)
+{
+    zm_tensor up = product(graph, "ff", &part->up, norm, part->activation, part->gated);
+    return zm_graph_linear(graph, "mlp", &part->down, ZM_ACTIVATION_NONE, up);
+}
+
+/* ---- the block ---- */
+
+static bool same_tensor(const zm_tensor *a, const zm_tensor *b)
+{
+    return a->buffer == b->buffer && a->offset == b->offset;
+}
+
+static zm_tensor parallel_branches(zm_graph *graph, const zm_block *block, zm_tensor x)
+{
+    const zm_norm_weights *norms[] = {&block->self.norm, &block->mlp.norm};
+    zm_tensor norm = zm_graph_block_norm(graph, block, norms[0], x);
+    bool one = same_tensor(&norms[0]->weight, &norms[1]->weight) &&
+               same_tensor(&norms[0]->bias, &norms[1]->bias);
+    zm_tensor other = one ? norm : zm_graph_block_norm(graph, block, norms[1], x);
+    zm_tensor sums = sum(graph, x, self_attention(graph, &block->self, norm));
+    return sum(graph, sums, mlp(graph, &block->mlp, other));
+}
+
+zm_tensor zm_graph_block(zm_graph *graph, const zm_block *block, zm_tensor x)
+{
+    if (!block)
+        return x;
+    bool attends = block->self.in.weight.buffer, crosses = block->cross.in.weight.buffer;
+    bool feeds = block->mlp.up.weight.buffer;
+    if (block->parallel && attends && feeds && !crosses)
+        return parallel_branches(graph, block, x);
+    if (attends)
+        x = sum(graph, x,
+                self_attention(graph, &block->self,
+                               zm_graph_block_norm(graph, block, &block->self.norm, x)));
+    if (crosses)
+        x = sum(graph, x,
+                cross_attention(graph, &block->cross,
+                                zm_graph_block_norm(graph, block, &block->cross.norm, x)));
+    if (feeds)
+        x = sum(graph, x,
+                mlp(graph, &block->mlp, zm_graph_block_norm(graph, block, &block->mlp.norm, x)));
+    return x;
+}
