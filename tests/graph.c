@@ -14,6 +14,7 @@
 
 #include <zeromean/graph.h>
 
+#include "graph/executable.h"
 #include "scratch.h"
 #include "support/random.h"
 
@@ -342,6 +343,24 @@ static void test_cancel(void **state)
     zm_graph_destroy(&g);
 }
 
+/* What is more than the device should be given at a time is handed over in between. */
+static void test_submits(void **state)
+{
+    fixture *f = *state;
+    symbols s;
+    zm_graph *g = block_graph(f, &s);
+    zm_executable *exe = block_compile(f, g);
+    const uint64_t products = UINT64_C(2) * LENGTH * D * (4 * D + 2 * FF);
+    const uint64_t limits[] = {1, products / 2, 2 * products}, wanted[] = {8, 1, 0};
+    for (int i = 0; i < 3; i++) {
+        exe->submit_work = limits[i];
+        assert_int_equal(zm_executable_run(exe, f->stream, NULL), ZM_OK);
+        assert_int_equal(zm_executable_get_info(exe).submits, wanted[i]);
+    }
+    zm_executable_destroy(&exe);
+    zm_graph_destroy(&g);
+}
+
 /* ---- threads ---- */
 
 #define THREADS 4
@@ -487,11 +506,11 @@ static void test_refused_runs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH(test_block, open_host),        WITH(test_memory, open_host),
-        WITH(test_cancel, open_host),       WITH(test_threads, open_host),
-        WITH(test_refused_runs, open_host),
+        WITH(test_block, open_host),   WITH(test_memory, open_host),
+        WITH(test_cancel, open_host),  WITH(test_submits, open_host),
+        WITH(test_threads, open_host), WITH(test_refused_runs, open_host),
 #ifdef TEST_OPENCL
-        WITH(test_block, open_opencl),      WITH(test_threads, open_opencl),
+        WITH(test_block, open_opencl), WITH(test_threads, open_opencl),
 #endif
     };
     (void)open_opencl;

@@ -75,6 +75,13 @@ int lab_close(void **state)
     return 0;
 }
 
+zm_status lab_bind(fixture *f, zm_executable *exe, int i)
+{
+    const uint64_t size = externs[i].rows * externs[i].cols * sizeof(float);
+    zm_status status = zm_buffer_write(f->stream, f->buffers[i], 0, f->values[i], size);
+    return status == ZM_OK ? zm_executable_bind(exe, externs[i].name, &f->real[i]) : status;
+}
+
 /* ---- parts of graphs ---- */
 
 zm_tensor inner(fixture *f)
@@ -145,11 +152,8 @@ static outcome run(fixture *f, const zm_compile_params *passes, uint32_t rows)
     outcome out;
     zm_executable *exe = NULL;
     assert_int_equal(zm_graph_compile(f->graph, f->device, passes, &exe), ZM_OK);
-    for (int i = 0; i < EXTERNS; i++) {
-        const uint64_t size = externs[i].rows * externs[i].cols * sizeof(float);
-        assert_int_equal(zm_buffer_write(f->stream, f->buffers[i], 0, f->values[i], size), ZM_OK);
-        assert_int_equal(zm_executable_bind(exe, externs[i].name, &f->real[i]), ZM_OK);
-    }
+    for (int i = 0; i < EXTERNS; i++)
+        assert_int_equal(lab_bind(f, exe, i), ZM_OK);
     assert_int_equal(zm_executable_set(exe, f->rows, rows), ZM_OK);
     assert_int_equal(zm_executable_run(exe, f->stream, NULL), ZM_OK);
     for (int i = 0; i < 2; i++)

@@ -29,6 +29,9 @@ typedef struct fixture {
 int lab_open(void **state);
 int lab_close(void **state);
 
+/* Fills the i-th extern with its numbers and binds it. */
+zm_status lab_bind(fixture *f, zm_executable *exe, int i);
+
 /* ---- parts of graphs ---- */
 
 zm_tensor inner(fixture *f);

@@ -151,6 +151,8 @@ typedef struct zm_executable_info {
     uint32_t operations;           /* without those that only observe */
     uint32_t launches;             /* of the last run */
     uint32_t planned;              /* operations that the last run had to plan */
+    uint32_t submits;              /* of the last run: handed over early, before too much work had
+                                      come together for a driver that limits its time */
     uint32_t fired[ZM_PASS_COUNT]; /* how often each pass changed something */
     uint64_t memory_bytes;         /* of all inner tensors, as they are laid out */
     uint64_t least_bytes;          /* of those that are needed at the same time, at most: no

@@ -195,6 +195,7 @@ zm_status zm_graph_compile(const zm_graph *graph, zm_device *device,
     if (!exe)
         return fail_memory(graph);
     exe->device = device;
+    exe->submit_work = ZM_SUBMIT_WORK;
     exe->forced_changes = device->forced_changes;
     zm_status status = executable_make(exe, graph, params ? params : &defaults);
     if (status == ZM_OK)

@@ -6,8 +6,13 @@
 #include "graph/graph.h"
 #include "graph/memory.h"
 
+/* Work (zm_op_work) that is handed to the device at a time: a fraction of a second of a slow GPU,
+ * whose driver gives up on what takes seconds and can't show a picture meanwhile. */
+#define ZM_SUBMIT_WORK (UINT64_C(100) * 1000 * 1000 * 1000)
+
 typedef struct zm_command {
     zm_plan plan;
+    uint64_t work;
     bool stale; /* a size or a binding that it depends on has changed */
 } zm_command;
 
@@ -22,11 +27,15 @@ struct zm_executable {
     void *params; /* of the node at hand */
     zm_buffer **arenas;
     size_t arena_count;
+    uint64_t submit_work; /* ZM_SUBMIT_WORK */
     zm_executable_info info;
 };
 
 /* The params of a node with all tensors and sizes as they are now, checked, in executable->params.
  */
 zm_status zm_executable_resolve(zm_executable *executable, size_t node);
+
+/* Of params with real tensors. */
+uint64_t zm_op_work(const zm_op *op, const void *params);
 
 #endif

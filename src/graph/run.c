@@ -140,6 +140,7 @@ static zm_status plan_stale(zm_executable *exe)
         status = zm_executable_resolve(exe, n);
         if (status == ZM_OK)
             status = zm_op_choose(exe->device, op, exe->params, &command->plan);
+        command->work = zm_op_work(op, exe->params);
         command->stale = status != ZM_OK;
         exe->info.planned++;
     }
@@ -160,7 +161,8 @@ static zm_status show(zm_executable *exe, size_t n, const zm_run_params *params)
 static zm_status enqueue(zm_executable *exe, zm_stream *stream, const zm_run_params *params)
 {
     zm_status status = ZM_OK;
-    exe->info.launches = 0;
+    uint64_t work = 0;
+    exe->info.launches = exe->info.submits = 0;
     for (size_t n = 0; status == ZM_OK && n < exe->graph->node_count; n++) {
         zm_plan *plan = &exe->commands[n].plan;
         if (exe->graph->nodes[n].op == &zm_op_observe) {
@@ -171,6 +173,12 @@ static zm_status enqueue(zm_executable *exe, zm_stream *stream, const zm_run_par
             return ZM_ERROR_CANCELLED;
         status = zm_plan_run(stream, plan);
         exe->info.launches += (uint32_t)plan->count;
+        work += exe->commands[n].work;
+        if (status == ZM_OK && work >= exe->submit_work) {
+            status = zm_stream_flush(stream);
+            exe->info.submits++;
+            work = 0;
+        }
     }
     return status;
 }
