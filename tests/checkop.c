@@ -15,14 +15,14 @@
 #include "device/device.h"
 #include "ops/op.h"
 #include "ops/op_run.h"
-#include "ops/tuning.h"
 
 #define MAX_CANDIDATES 16
 #define MAX_REPORTS 5 /* failures of a candidate that are described */
 
 static const char usage[] =
     "usage: checkop [--device D] [--op GLOB] [--kernel [OP=]GLOB] [--small] [--repeat N]\n"
-    "               [--shaders DIR] [--seed S] [--case N] [--bits FILE] [--cover GLOB] [--list]\n"
+    "               [--shaders DIR] [--seed S] [--case N] [--units N] [--work-group N]\n"
+    "               [--bits FILE] [--cover GLOB] [--list]\n"
     "\n"
     "Runs the cases of the ops on a device, with each kernel candidate that takes them, and\n"
     "compares with the plain-C reference in float64.\n"
@@ -35,6 +35,8 @@ static const char usage[] =
     "  --repeat N          runs each case N times and asks for the same bits; default 2\n"
     "  --seed S            of the inputs; default 1\n"
     "  --case N            only this case of each op, and what it is\n"
+    "  --units N           runs the repeats as if the device had N compute units\n"
+    "  --work-group N      as if the device allowed work-groups of N items at most\n"
     "  --bits FILE         writes a hash of the results of each op, candidate and case\n"
     "  --cover GLOB        fails unless each kernel file that matches, as gpu/a*, was built, in "
     "all\n"
@@ -42,14 +44,16 @@ static const char usage[] =
     "  --list              the ops, their candidates and the number of cases; runs nothing\n"
     "A candidate may refuse cases, and the reason of the last refusal is shown. It fails if it "
     "ran\n"
-    "none of them, unless its family does not suit the device and --kernel does not name it. With\n"
-    "--case it may, but an op of which nothing ran fails.\n"
+    "none of them, unless it cannot run on this kind of device, or is a library that is not "
+    "there,\n"
+    "and --kernel does not name it. With --case it may, but an op of which nothing ran fails.\n"
     "exit code: 0 all passed, 1 something failed, 2 usage\n";
 
 typedef struct options {
     const char *device, *op, *kernel, *shaders, *bits, *cover;
     uint64_t seed, repeat;
-    long only; /* -1 = all cases */
+    uint64_t units, work_group; /* 0 = the device's own */
+    long only;                  /* -1 = all cases */
     bool list, small;
 } options;
 
@@ -70,7 +74,7 @@ typedef struct session {
     FILE *bits;
     char message[256];             /* the last error of the library */
     size_t ops, candidates, cases; /* that there are for the options */
-    size_t passed, failed;
+    size_t passed, failed, skipped;
 } session;
 
 /* The first error of a case is the reason for those that follow. */
@@ -106,6 +110,12 @@ static void report_failure(const session *s, const op_run *run, size_t index, co
     printf("    again: checkop --device %s --op %s --kernel %s --seed %" PRIu64 " --case %zu"
            " --repeat %" PRIu64,
            s->info->spec, run->op->name, kernel, s->opt->seed, index, s->opt->repeat);
+    if (s->opt->units) {
+        printf(" --units %" PRIu64, s->opt->units);
+    }
+    if (s->opt->work_group) {
+        printf(" --work-group %" PRIu64, s->opt->work_group);
+    }
     if (s->opt->shaders) {
         printf(" --shaders '%s'", s->opt->shaders);
     }
@@ -170,6 +180,7 @@ static zm_status set_up(session *s, checked_case *c)
                                      case_seed(s->opt->seed, c->op->name, c->index), &c->run);
     if (status == ZM_OK) {
         c->run->repeats = s->opt->repeat;
+        c->run->repeat_units = (uint32_t)s->opt->units;
         op_run_reference(c->run);
     }
     return status;
@@ -241,10 +252,17 @@ static void run_case(session *s, checked_case *c, tally *tallies, size_t count, 
     op_run_destroy(&c->run);
 }
 
+/* Whether it can on this kind of device. That its family suits the device is not asked. */
+static bool may_run(const session *s, zm_kernel_family family)
+{
+    bool on_host = s->info->backend == ZM_BACKEND_HOST;
+    return on_host ? family == ZM_FAMILY_REF : family == ZM_FAMILY_CPU || family == ZM_FAMILY_GPU;
+}
+
 /* Green must not mean that nothing ran. */
 static bool has_to_run(const session *s, const tally *t)
 {
-    return s->opt->only < 0 && (!all_kernels(s) || t->family == zm_family_get(s->device));
+    return s->opt->only < 0 && (!all_kernels(s) || may_run(s, t->family));
 }
 
 static void report(session *s, const op_description *op, const tally *t)
@@ -264,6 +282,7 @@ static void report(session *s, const op_description *op, const tally *t)
     }
     s->failed += failed;
     s->passed += t->ran && !failed;
+    s->skipped += t->ran == 0 && !failed;
 }
 
 static void report_op(session *s, const op_description *op, const tally *tallies, size_t count,
@@ -364,6 +383,9 @@ static bool open_device(session *s, const zm_environment *environment)
         return false;
     }
     s->info = zm_device_get_info(s->device);
+    if (s->opt->work_group && s->opt->work_group < s->info->limits.max_work_group) {
+        s->device->info.limits.max_work_group = (uint32_t)s->opt->work_group;
+    }
     printf("device %s: %s, %s; seed %" PRIu64 "\n", s->info->spec, s->info->name, s->info->platform,
            s->opt->seed);
     return true;
@@ -441,6 +463,9 @@ static int run(const options *opt)
     bool ok = opt->list || (open_device(&s, &environment) && open_bits(&s));
     bool ran = ok && run_ops(&s), in_vain = ran && was_in_vain(&s);
     ok = close_bits(&s) && ran;
+    if (s.skipped) {
+        printf("%zu candidates ran nothing, for the reasons above\n", s.skipped);
+    }
     if (ran && s.cases) {
         printf("%zu passed, %zu failed\n", s.passed, s.failed);
     }
@@ -471,16 +496,20 @@ static bool parse_option(int option, options *opt)
     case 'v': opt->cover = optarg; return true;
     case 's':
     case 'c':
+    case 'u':
+    case 'w':
     case 'r': break;
     default: return false;
     }
     if (!parse_number(optarg, &number) || (option == 'c' && number > LONG_MAX) ||
-        (option == 'r' && number == 0)) {
+        (strchr("ruw", option) && number == 0) || (option == 'u' && number > UINT32_MAX)) {
         fprintf(stderr, "checkop: '%s' is not a number that will do\n", optarg);
         return false;
     }
     opt->seed = option == 's' ? number : opt->seed;
     opt->repeat = option == 'r' ? number : opt->repeat;
+    opt->units = option == 'u' ? number : opt->units;
+    opt->work_group = option == 'w' ? number : opt->work_group;
     opt->only = option == 'c' ? (long)number : opt->only;
     return true;
 }
@@ -493,6 +522,8 @@ int main(int argc, char **argv)
                                           {"seed", required_argument, NULL, 's'},
                                           {"case", required_argument, NULL, 'c'},
                                           {"repeat", required_argument, NULL, 'r'},
+                                          {"units", required_argument, NULL, 'u'},
+                                          {"work-group", required_argument, NULL, 'w'},
                                           {"shaders", required_argument, NULL, 'f'},
                                           {"bits", required_argument, NULL, 'b'},
                                           {"cover", required_argument, NULL, 'v'},

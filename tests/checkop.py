@@ -69,6 +69,11 @@ class Checkop(unittest.TestCase):
         self.fails("it ran nothing, FAILED", "--op", "add", "--kernel", "[cr]*", "--small")
         self.fails("it ran nothing, FAILED", "--op", "add", "--kernel", "cpu", device="host")
 
+    def test_a_family_that_refuses_all_fails_unnamed(self):
+        out = self.fails(r"top_k +gpu +refused: work-groups of 16 items are over the limit; it ran "
+                         "nothing, FAILED", "--op", "top_k", "--small", "--work-group", "8")
+        self.assertRegex(out, r"top_k +cpu .* ok\n")
+
     def test_a_case_of_which_nothing_ran_fails(self):
         self.fails("copy +nothing ran: FAILED", "--op", "copy", "--kernel", "gpu_tile", "--case",
                    "0")
@@ -77,6 +82,7 @@ class Checkop(unittest.TestCase):
         done = self.run_it("--op", "add", device="host")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertRegex(done.stdout, r"add +gpu +refused: ")
+        self.assertIn("\n2 candidates ran nothing, for the reasons above\n1 passed", done.stdout)
 
     def test_options_that_leave_nothing_to_do_are_named(self):
         for words, options in (("has a case 99999;", ("--op", "add", "--case", "99999")),

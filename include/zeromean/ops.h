@@ -13,9 +13,9 @@
  * - "may alias" means: exactly the same view. Every other overlap between an output and an input
  *   or another output is ZM_ERROR_INVALID_ARGUMENT. Views that lie within each other with unlike
  *   strides, in more than 65536 pieces, are ZM_ERROR_UNSUPPORTED: whether they meet is not tried.
- * - NaN and Inf propagate as in the formula. Same input, same device: same bits. The gpu family
- *   cuts long sums of few rows (matmul, attention) by the number of compute units: where that is
- *   another, their rounding may be another.
+ * - NaN and Inf propagate as in the formula. Same input, same kernel, same tuning: same
+ *   bits, each time, whatever the number of compute units or threads. How a sum is cut depends on
+ *   shapes, tuned numbers and the limits of a work-group alone.
  * - ZM_ERROR_INVALID_ARGUMENT: shapes, strides, types or aliasing are wrong, or a view reaches
  *   outside its buffer; ZM_ERROR_UNSUPPORTED: no kernel of this device can do it; the log says
  *   why. Nothing is enqueued then.

@@ -77,7 +77,8 @@ static zm_status merge_add(const zm_call *call, const zm_cut *cut, uint32_t chun
     return zm_plan_add(call, &launch, plan);
 }
 
-/* Chunks of a row: as many work-groups as fill the device, none too small. */
+/* Chunks of a row: as many work-groups as fill the device, none too small. There is one greatest,
+ * however it is looked for. */
 static uint32_t chunks_of(const zm_device *device, uint32_t rows, uint32_t n)
 {
     const zm_gpu_row_tuning *tuning = zm_gpu_row_tuning_get(device);

@@ -159,7 +159,7 @@ typedef struct row_cut {
     uint32_t queries, packs, splits;
 } row_cut;
 
-/* Splits of the keys: as many work-groups as fill the device, none with too few keys. */
+/* Splits of the keys: as many work-groups as fill a large device, none with too few keys. */
 static row_cut row_cut_get(const zm_device *device, const struct zm_attention_args *args)
 {
     const zm_gpu_row_tuning *tuning = zm_gpu_row_tuning_get(device);
@@ -172,8 +172,7 @@ static row_cut row_cut_get(const zm_device *device, const struct zm_attention_ar
     if (args->window && (uint64_t)args->window + args->rows < keys)
         keys = (uint64_t)args->window + args->rows;
     uint64_t groups = (uint64_t)cut.packs * args->kv_heads;
-    uint64_t wanted = (uint64_t)device->info.limits.compute_units * tuning->row_groups_per_unit;
-    uint64_t splits = wanted / groups, most = keys / tuning->row_split_keys;
+    uint64_t splits = tuning->row_groups / groups, most = keys / tuning->row_split_keys;
     if (splits > most)
         splits = most;
     if (splits > 1)

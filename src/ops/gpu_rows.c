@@ -19,7 +19,7 @@ static const zm_gpu_row_tuning gpu_tuning = {
     .row_most_rows = 4,
     .row_most_packed = 8,
     .row_split_keys = 256,
-    .row_groups_per_unit = 4,
+    .row_groups = 256,
 };
 
 const zm_gpu_row_tuning *zm_gpu_row_tuning_get(const zm_device *device)

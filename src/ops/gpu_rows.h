@@ -22,7 +22,7 @@ typedef struct zm_gpu_row_tuning {
     uint32_t row_most_rows;         /* up to here rows are few, */
     uint32_t row_most_packed;       /* or up to here rows x heads that share a KV head */
     uint32_t row_split_keys;        /* keys of a split, at least */
-    uint32_t row_groups_per_unit;   /* work-groups per compute unit that splitting aims at */
+    uint32_t row_groups;            /* work-groups that splitting aims at */
 } zm_gpu_row_tuning;
 
 const zm_gpu_row_tuning *zm_gpu_row_tuning_get(const zm_device *device);

@@ -27,7 +27,7 @@ static const zm_gpu_tile_tuning gpu_tuning = {
     .matvec_rows = 8,
     .matvec_items = 256,
     .matvec_local_bytes = 16384,
-    .matvec_groups_per_unit = 2,
+    .matvec_groups = 256,
 };
 
 const zm_gpu_tile_tuning *zm_gpu_tile_tuning_get(const zm_device *device)
@@ -80,7 +80,8 @@ static bool tile_fits(const zm_device *device, const zm_gpu_shape *shape, const 
            tile_local_bytes(shape, tile) <= device->info.limits.local_memory_bytes;
 }
 
-/* Rounds of work-groups times the work of each. */
+/* Rounds of work-groups times the work of each. Which tile it is changes no bits: all of them sum
+ * in the same order. */
 static uint64_t tile_cost(const zm_device *device, const zm_gpu_shape *shape,
                           const zm_gpu_tile *tile)
 {
@@ -152,8 +153,7 @@ zm_gpu_matvec zm_gpu_matvec_get(const zm_device *device, uint32_t m, uint32_t pa
 {
     const zm_gpu_tile_tuning *tuning = zm_gpu_tile_tuning_get(device);
     zm_gpu_matvec v = {.rows = round_rows(m), .lanes = 16, .items = tuning->matvec_items};
-    uint64_t groups = (uint64_t)compute_units(device) * tuning->matvec_groups_per_unit;
-    if (!whole_panels && panels < groups)
+    if (!whole_panels && panels < tuning->matvec_groups)
         v.lanes = 4;
     while (v.items > v.lanes && (v.items > most_items || !matvec_fits(device, &v)))
         v.items /= 2;

@@ -32,7 +32,7 @@ typedef struct zm_gpu_tile_tuning {
     uint32_t matvec_rows;                /* m up to which there is a work-group per panel, 1..8 */
     uint32_t matvec_items;               /* of a work-group, a power of 2 */
     uint32_t matvec_local_bytes;         /* that a work-group may take */
-    uint32_t matvec_groups_per_unit;     /* under this many, panels are shared among groups */
+    uint32_t matvec_groups; /* under this many panels, groups share them and cut sums finer */
 } zm_gpu_tile_tuning;
 
 const zm_gpu_tile_tuning *zm_gpu_tile_tuning_get(const zm_device *device);

@@ -28,7 +28,7 @@ static const zm_parameter fixed[] = {
     {"matmul", "gpu_matvec_rows", GPU(gpu_matmul.matvec_rows), 1, 8, false},
     {"matmul", "gpu_matvec_items", GPU(gpu_matmul.matvec_items), 64, 1024, true},
     {"matmul", "gpu_matvec_bytes", GPU(gpu_matmul.matvec_local_bytes), 4096, 1u << 16, true},
-    {"matmul", "gpu_matvec_groups_per_unit", GPU(gpu_matmul.matvec_groups_per_unit), 1, 64, false},
+    {"matmul", "gpu_matvec_groups", GPU(gpu_matmul.matvec_groups), 1, 4096, false},
     {"attention", "block_rows", CPU(attention.rows), 1, 4096, false},
     {"attention", "block_items_per_unit", CPU(attention.items_per_unit), 1, 64, false},
     {"attention", "tile_rows", CPU(attention.tile_rows), 1, 12, false},
@@ -42,7 +42,7 @@ static const zm_parameter fixed[] = {
     {"attention", "gpu_few_rows", GPU(gpu.row_most_rows), 1, 64, false},
     {"attention", "gpu_few_packed_rows", GPU(gpu.row_most_packed), 1, 64, false},
     {"attention", "gpu_split_keys", GPU(gpu.row_split_keys), 16, 65536, false},
-    {"attention", "gpu_groups_per_unit", GPU(gpu.row_groups_per_unit), 1, 256, false},
+    {"attention", "gpu_split_groups", GPU(gpu.row_groups), 1, 1u << 16, false},
 };
 #define FIXED (sizeof(fixed) / sizeof(fixed[0]))
 

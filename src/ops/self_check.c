@@ -275,6 +275,15 @@ static zm_status check_ops(bench *b, const char *op, zm_kernel_family family, zm
     return status;
 }
 
+/* From now on small calls are cut as large ones are. */
+static zm_status cut_as_large(bench *b, const zm_tunings *tunings)
+{
+    zm_tunings large = *tunings;
+    large.gpu_matmul.matvec_groups = 1;
+    b->device->info.limits.compute_units = 1;
+    return zm_tunings_set(b->device, &large);
+}
+
 zm_status zm_self_check(const zm_device *device, const char *op, zm_kernel_family family,
                         const zm_tunings *tunings, const zm_check_limit *limit, zm_refusal *why)
 {
@@ -282,11 +291,10 @@ zm_status zm_self_check(const zm_device *device, const char *op, zm_kernel_famil
     zm_status status = bench_open(&b, device, tunings);
     if (status == ZM_OK)
         status = check_ops(&b, op, family, why);
-    /* A device of one unit cuts small calls as a large device cuts large ones. */
-    if (status == ZM_OK && b.device->info.limits.compute_units > 1) {
-        b.device->info.limits.compute_units = 1;
+    if (status == ZM_OK)
+        status = cut_as_large(&b, tunings);
+    if (status == ZM_OK)
         status = check_ops(&b, op, family, why);
-    }
     if (status == ZM_OK && b.ran == 0)
         status = zm_refuse(why, ZM_ERROR_UNSUPPORTED, "no kernel of %s could be checked", op);
     else if (status != ZM_OK && status != ZM_ERROR_MISMATCH)

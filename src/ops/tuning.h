@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Numbers that decide how work is cut up: data, found by measuring, never literals in an op. */
+/* Numbers that decide how work is cut up: data, found by measuring, never literals in an op. What
+ * is "per unit" deals out whole sums; how a sum itself is cut must not depend on the compute units,
+ * or its bits would. */
 #ifndef ZM_SRC_OPS_TUNING_H
 #define ZM_SRC_OPS_TUNING_H
 

@@ -160,13 +160,14 @@ static bool add_options(op_list *list)
     return true;
 }
 
-/* Few queries over so many keys that several work-groups share them; more queries. */
+/* Few queries over so many keys that several work-groups share them, of several heads too; more
+ * queries. */
 static bool add_aligned(op_list *list)
 {
     static const struct {
         attention_shape shape;
         uint32_t window;
-    } all[] = {{{1, 4, 1, 64, 700, true}, 0},    {{4, 2, 1, 64, 600, true}, 520},
+    } all[] = {{{1, 12, 3, 64, 700, true}, 0},   {{4, 2, 1, 64, 600, true}, 520},
                {{3, 2, 1, 64, 513, false}, 0},   {{16, 8, 2, 64, 130, true}, 33},
                {{2, 4, 1, 128, 900, true}, 0},   {{40, 2, 1, 80, 90, true}, 0},
                {{1, 1, 1, 32, 2000, false}, 0},  {{20, 2, 2, 256, 50, false}, 0},

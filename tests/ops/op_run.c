@@ -9,6 +9,7 @@
 #include "common/alloc.h"
 #include "common/half.h"
 #include "common/hash.h"
+#include "device/device.h"
 #include "fill.h"
 #include "pack.h"
 #include "ref/ref.h"
@@ -318,13 +319,26 @@ static bool same_as_first(op_run *run, size_t repeat)
     return same;
 }
 
+static zm_status run_once(op_run *run, zm_stream *stream, size_t repeat)
+{
+    uint32_t *units = &stream->device->info.limits.compute_units, there = *units;
+    zm_status status = op_run_upload(run, stream);
+    if (repeat && run->repeat_units) {
+        *units = run->repeat_units;
+    }
+    if (status == ZM_OK) {
+        status = op_run_call(run, stream);
+    }
+    *units = there;
+    return status ? status : op_run_download(run, stream);
+}
+
 zm_status op_run_verify(op_run *run, zm_stream *stream, zm_dtype real, op_verdict *verdict)
 {
     bool same = true;
     for (size_t repeat = 0; repeat < run->repeats && same; ++repeat) {
-        zm_status status;
-        if ((status = op_run_upload(run, stream)) || (status = op_run_call(run, stream)) ||
-            (status = op_run_download(run, stream))) {
+        zm_status status = run_once(run, stream, repeat);
+        if (status) {
             return status;
         }
         same = same_as_first(run, repeat);

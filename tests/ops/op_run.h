@@ -28,6 +28,8 @@ struct op_run {
     op_memory memory[OP_MAX_OPERANDS];
     size_t owner[OP_MAX_OPERANDS]; /* the operand whose memory it uses */
     size_t repeats;                /* of op_run_verify; >= 2 */
+    uint32_t repeat_units;         /* compute units that the device has but for the first time;
+                                      0 = as many as it has */
 };
 
 typedef struct op_verdict {
@@ -58,7 +60,7 @@ void op_run_reference(op_run *run);
 op_verdict op_run_check(const op_run *run, zm_dtype real);
 
 /* Upload, call and download as often as run->repeats says, check, and ask for the same bits each
- * time. */
+ * time. With repeat_units no other thread may use the device. */
 zm_status op_run_verify(op_run *run, zm_stream *stream, zm_dtype real, op_verdict *verdict);
 
 /* SHA-256 of the buffers as they came back: 64 hexadecimal digits and a NUL. */
