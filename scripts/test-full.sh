@@ -37,6 +37,8 @@ valgrind_tests() {
     unset ZEROMEAN_TEST_UNDER
 }
 
+families='[cg]pu*'
+
 # The only OpenCL platform of what follows: icd_folder NAME LIBRARY makes its folder.
 icd_folder() {
     mkdir -p "$work/$1"
@@ -47,7 +49,7 @@ ops() {
     "$ROOT/build/checkop" --list | awk '{print $1}'
 }
 
-# The small cases of an op, with every kernel. Oclgrind never says by its exit code that it found
+# The small cases of an op, with every kernel of both families. Oclgrind never says by its exit code that it found
 # something: its log must stay empty.
 oclgrind_op() { # OP OPTION...
     local op=$1 log=$work/oclgrind.log status=0
@@ -55,7 +57,7 @@ oclgrind_op() { # OP OPTION...
     rm -f "$log"
     env OCL_ICD_VENDORS="$work/oclgrind" OCLGRIND_LOG="$log" OCLGRIND_DATA_RACES=1 \
         ZEROMEAN_CACHE_DIR= timeout 900 "$ROOT/build/checkop" --device opencl:oclgrind --small \
-        --op "$op" "$@" || status=$?
+        --op "$op" --kernel "$families" "$@" || status=$?
     if [ -s "$log" ]; then
         head -n 40 "$log"
         status=1
@@ -90,9 +92,12 @@ rusticl() { # checkop's OPTION...
 # Another compiler, with another idea of what a device may refuse. The gpu family suits the device;
 # of the other one it compiles the kernels that take rows.
 rusticl_tests() {
-    local op
+    local op size
     icd_folder rusticl libRusticlOpenCL.so.1
     check "rusticl: the small cases" rusticl --kernel 'gpu*'
+    for size in 64 256; do
+        check "rusticl: work-groups of $size" rusticl --kernel 'gpu*' --work-group $size
+    done
     for op in $(ops); do
         case $op in
         layer_norm | rms_norm | crms_norm | row_statistics | add | recentre | argmax | top_k)
@@ -107,18 +112,21 @@ rusticl_tests() {
 # Devices with small work-groups; as many threads as there may be; the same bits each time.
 pocl_tests() {
     local size threads
+    mkdir -p "$work/cache/threads"
     for size in 64 256; do
         check "PoCL: work-groups of $size" env POCL_MAX_WORK_GROUP_SIZE=$size \
             "$ROOT/scripts/test-wrapper" "$ROOT/build/checkop" --device opencl:pocl --small \
-            --kernel 'gpu*'
+            --kernel "$families"
     done
     for threads in 1 2 4; do
         check "PoCL: the same bits 100 times with $threads threads" env \
             POCL_MAX_PTHREAD_COUNT=$threads POCL_AFFINITY=0 "$ROOT/scripts/test-wrapper" \
-            "$ROOT/build/checkop" --device opencl:pocl --small --repeat 100 \
+            "$ROOT/build/checkop" --device opencl:pocl --small --repeat 100 --kernel "$families"
+        check "PoCL: all cases with $threads threads" env POCL_MAX_PTHREAD_COUNT=$threads \
+            POCL_AFFINITY=0 POCL_CACHE_DIR="$work/cache/threads" ZEROMEAN_CACHE_DIR= \
+            "$ROOT/build/checkop" --device opencl:pocl --kernel "$families" \
             --bits "$work/bits-$threads"
     done
-    # None of the small cases is long enough for its sums to be cut by the number of threads.
     for threads in 2 4; do
         check "PoCL: the bits of $threads threads are those of one" \
             diff "$work/bits-1" "$work/bits-$threads"
@@ -143,8 +151,9 @@ stage "clang-tidy" clang_tidy
 stage "build without OpenCL and audio" bare_build
 stage "model" "$ROOT/scripts/fetch-model" whisper-base
 stage "slow tests" tests build --suite slow
+# The repeats as on a larger device, which has other tiles for the same bits.
 stage "checkop, all cases on OpenCL" check "checkop: all cases on OpenCL" \
-    "$ROOT/scripts/test-wrapper" "$ROOT/build/checkop" --device opencl
+    "$ROOT/scripts/test-wrapper" "$ROOT/build/checkop" --device opencl --units 64
 stage "Valgrind" valgrind_tests
 stage "Oclgrind" oclgrind_tests
 stage "rusticl" rusticl_tests
