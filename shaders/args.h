@@ -37,15 +37,15 @@
 #define ZM_ARG_ROPE_PAIRS 1u
 
 /* The type of activations and of caches is a define of the kernel (ACT_TYPE, KV_TYPE: the values
- * of zm_dtype, 1 = F32, 2 = F16, 3 = BF16), as is WEIGHT_TYPE; the fields *_type say the same to
- * the reference. */
+ * of zm_dtype, 1 = F32, 2 = F16, 3 = BF16), as are WEIGHT_TYPE and PARAM_TYPE (norm weights,
+ * biases, positions); the fields *_type say the same to the reference. */
 
 /* layer_norm, rms_norm, crms_norm: x, residual, weight, bias, dst, sum */
 struct zm_norm_args {
     ZM_U32 rows, d;
     ZM_U32 x_offset, x_stride;
     ZM_U32 residual_offset, residual_stride;
-    ZM_U32 weight_offset, bias_offset;
+    ZM_U32 weight_offset, bias_offset, param_type;
     ZM_U32 dst_offset, dst_stride;
     ZM_U32 sum_offset, sum_stride;
     ZM_U32 flags; /* RESIDUAL WEIGHT BIAS SUM */
@@ -76,7 +76,7 @@ struct zm_matmul_args {
     ZM_U32 x_offset, x_stride;
     ZM_U32 weight_offset, weight_type, weight_panel;
     ZM_U32 weight_stride; /* panel 0: elements between rows */
-    ZM_U32 bias_offset;
+    ZM_U32 bias_offset, param_type;
     ZM_U32 residual_offset, residual_stride;
     ZM_U32 dst_offset, dst_stride;
     ZM_U32 flags;      /* BIAS RESIDUAL GATED STATISTICS */
@@ -99,7 +99,7 @@ struct zm_conv1d_args {
     ZM_U32 dst_rows;
     ZM_U32 x_offset;
     ZM_U32 weight_offset, weight_type, weight_panel;
-    ZM_U32 bias_offset;
+    ZM_U32 bias_offset, param_type;
     ZM_U32 dst_offset, dst_stride;
     ZM_U32 flags; /* BIAS */
     ZM_U32 activation;
@@ -112,7 +112,7 @@ struct zm_patch_embedding_args {
     ZM_U32 x_offset;
     ZM_U32 weight_offset, weight_type, weight_panel;
     ZM_U32 bias_offset;
-    ZM_U32 position_offset, position_stride;
+    ZM_U32 position_offset, position_stride, param_type;
     ZM_U32 dst_offset, dst_stride;
     ZM_U32 flags; /* BIAS POSITION */
     ZM_U32 row_block;
@@ -123,7 +123,7 @@ struct zm_embedding_args {
     ZM_U32 rows, d, vocabulary;
     ZM_U32 tokens_offset;
     ZM_U32 table_offset, table_stride, table_type, table_panel;
-    ZM_U32 position_offset, position_stride;
+    ZM_U32 position_offset, position_stride, param_type;
     ZM_U32 dst_offset, dst_stride;
     ZM_U32 flags; /* POSITION RECENTRE */
 };

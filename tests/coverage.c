@@ -23,6 +23,7 @@ static const struct {
 } variants[] = {
     {"*", "-DACT_TYPE=", "123"},
     {"*", "-DWEIGHT_TYPE=", "123"},
+    {"*", "-DPARAM_TYPE=", "23"},
     {"*", "-DKV_TYPE=", "123"},
     {"*", "-DEPILOGUE=", "01"},
     {"*", "-DKEEP=", "014"},

@@ -83,6 +83,9 @@ static void test_matmul_types(void **state)
     ACCEPT(matmul, p.weight.dtype = ZM_F16);
     ACCEPT(matmul, (narrow(&p.x, ZM_F16), narrow(&p.residual, ZM_F16), narrow(&p.dst, ZM_F16)));
     ACCEPT(matmul, (narrow(&p.x, ZM_BF16), narrow(&p.residual, ZM_BF16), narrow(&p.dst, ZM_BF16)));
+    ACCEPT(matmul, narrow(&p.bias, ZM_F16));
+    REFUSE(matmul, bad, p.bias.dtype = ZM_F64);
+    REFUSE(matmul, bad, p.scale.column_sums.dtype = ZM_F16);
     REFUSE(matmul, bad, p.weight.dtype = ZM_F64);
     REFUSE(matmul, bad, p.weight.dtype = ZM_U8);
     REFUSE(matmul, bad, p.residual.dtype = ZM_BF16);
@@ -201,6 +204,7 @@ static void test_conv1d(void **state)
 {
     (void)state;
     GOOD(conv1d);
+    ACCEPT(conv1d, narrow(&p.bias, ZM_BF16));
     REFUSE(conv1d, bad, p.kernel = 0);
     REFUSE(conv1d, bad, (p.kernel = 10, p.weight.shape[1] = 20));
     REFUSE(conv1d, bad, p.kernel = 2);
@@ -238,7 +242,9 @@ static void test_patch_embedding(void **state)
     REFUSE(patch_embedding, bad, (p.x.stride[0] = 30, p.x.stride[1] = 6, p.x.stride[2] = 1));
     REFUSE(patch_embedding, bad, (p.weight.stride[0] = 13, p.weight.stride[1] = 1));
     REFUSE(patch_embedding, bad, p.position.shape[0] = 5);
-    REFUSE(patch_embedding, bad, p.position.dtype = ZM_F16);
+    ACCEPT(patch_embedding, (narrow(&p.bias, ZM_F16), narrow(&p.position, ZM_F16)));
+    REFUSE(patch_embedding, bad, narrow(&p.position, ZM_F16));
+    assert_non_null(strstr(f.said, "position is f16, but bias is f32"));
     REFUSE(patch_embedding, bad, p.dst.shape[0] = 5);
     REFUSE(patch_embedding, bad, p.dst.offset = p.x.offset + 71);
     REFUSE(patch_embedding, bad, p.dst = p.position);

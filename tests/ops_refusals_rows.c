@@ -58,7 +58,10 @@ static void test_norm_types(void **state)
     ACCEPT(rms_norm, (narrow(&p.x, ZM_F16), narrow(&p.residual, ZM_F16), narrow(&p.dst, ZM_F16),
                       narrow(&p.sum, ZM_F16)));
     REFUSE_NORMS(p.x.dtype = ZM_F16); /* the others are not */
-    REFUSE_NORMS(p.bias.dtype = ZM_F64);
+    ACCEPT(layer_norm, (narrow(&p.weight, ZM_BF16), narrow(&p.bias, ZM_BF16)));
+    REFUSE_NORMS(p.weight.dtype = p.bias.dtype = ZM_F64);
+    REFUSE_NORMS(narrow(&p.weight, ZM_F16));
+    assert_non_null(strstr(f.said, "share a type"));
     REFUSE_NORMS(p.x.dtype = p.residual.dtype = p.dst.dtype = p.sum.dtype = ZM_F64);
     REFUSE_NORMS(p.x.dtype = ZM_DTYPE_NONE);
     REFUSE_NORMS(p.x.dtype = (zm_dtype)99);
@@ -266,6 +269,8 @@ static void test_embedding(void **state)
     REFUSE(embedding, bad, p.tokens.buffer = NULL);
     REFUSE(embedding, bad, p.table.shape[1] = 3);
     REFUSE(embedding, bad, p.table.shape[0] = ELEMENTS);
+    ACCEPT(embedding, narrow(&p.position, ZM_F16));
+    REFUSE(embedding, bad, p.position.dtype = ZM_I32);
     REFUSE(embedding, bad, p.position.shape[0] = 2);
     REFUSE(embedding, bad, p.dst = p.position);
 }

@@ -29,6 +29,7 @@ static void test_layer_norm(void **state)
                                     .d = 4,
                                     .x_stride = 5,
                                     .dst_stride = 4,
+                                    .param_type = r->type,
                                     .flags = ZM_FLAG_WEIGHT | ZM_FLAG_BIAS};
         ref_call c = {{x, NULL, w, b, dst}, {10, 0, 4, 4, 8}, {NULL}};
         ref_run("layer_norm", &args, &c, r->type, 1);
@@ -122,6 +123,7 @@ static void test_embedding(void **state)
                                          .table_type = ZM_F32,
                                          .position_stride = 2,
                                          .dst_stride = 2,
+                                         .param_type = r->type,
                                          .flags = ZM_FLAG_POSITION};
         ref_call c = {{NULL, NULL, position, dst}, {0, 0, 8, 8}, {tokens, table}};
         ref_run("embedding", &args, &c, r->type, 1);
@@ -169,6 +171,7 @@ static void test_crms_norm(void **state)
                                     .dst_stride = 3,
                                     .true_d = 4,
                                     .eps = 0.25f,
+                                    .param_type = r->type,
                                     .flags = ZM_FLAG_WEIGHT};
         ref_call c = {{x, NULL, w, NULL, dst}, {3, 0, 3, 0, 3}, {NULL}};
         ref_run("crms_norm", &args, &c, r->type, 1);

@@ -121,6 +121,7 @@ static void product_run(product *p, zm_dtype real, size_t part)
                                   .weight_panel = p->panel,
                                   .residual_stride = p->n,
                                   .dst_stride = p->n,
+                                  .param_type = real,
                                   .flags = ZM_FLAG_BIAS | ZM_FLAG_RESIDUAL};
     ref_call c = {{p->x, NULL, p->bias, p->residual, p->dst},
                   {(size_t)p->m * p->k, 0, p->n, outputs, outputs},
@@ -179,6 +180,7 @@ static void test_conv1d(void **state)
                                       .dst_rows = 4,
                                       .weight_type = ZM_F32,
                                       .dst_stride = 1,
+                                      .param_type = r->type,
                                       .flags = ZM_FLAG_BIAS};
         ref_call c = {{x, NULL, bias, dst}, {8, 0, 1, 4}, {NULL, w}};
         ref_run("conv1d", &args, &c, r->type, 3);
@@ -249,6 +251,7 @@ static void test_gated(void **state)
                                       .weight_stride = 1,
                                       .residual_stride = 3,
                                       .dst_stride = 3,
+                                      .param_type = r->type,
                                       .flags = ZM_FLAG_BIAS | ZM_FLAG_RESIDUAL | ZM_FLAG_GATED,
                                       .activation = ZM_ARG_RELU};
         double residual[6] = {100, 100, 100, 100, 100, 100};
@@ -376,6 +379,7 @@ static void test_row_scale(void **state)
                                           .weight_type = ZM_F32,
                                           .weight_stride = NORM_K,
                                           .dst_stride = NORM_N,
+                                          .param_type = r->type,
                                           .flags = ZM_FLAG_BIAS,
                                           .activation = ZM_ARG_SILU};
             size_t rows = NORM_M * NORM_K, outputs = NORM_M * NORM_N;
@@ -449,6 +453,7 @@ static void test_patch_embedding(void **state)
                                                .weight_type = ZM_F32,
                                                .position_stride = 2,
                                                .dst_stride = 1,
+                                               .param_type = r->type,
                                                .flags = ZM_FLAG_BIAS | ZM_FLAG_POSITION};
         ref_call c = {{x, NULL, bias, position, dst}, {16, 0, 1, 3, 2}, {NULL, w}};
         ref_run("patch_embedding", &args, &c, r->type, 1);

@@ -6,9 +6,11 @@
  * - Tensors are views into buffers, row-major, innermost dimension contiguous. A matrix is
  *   [rows][cols] with a stride between rows.
  * - Activations of one call (x, y, q, residual, sum, dst) share one type: the device's real_type,
- *   or F16 or BF16 as storage (with or without cl_khr_fp16). Vectors along a row (norm weights,
- *   bias, positions, slopes, column sums) have the real_type, statistics are F32 (F64 on host:f64).
- *   Weights of matmul, conv1d, patch_embedding and embedding are F32, F16, BF16 or the real_type.
+ *   or F16 or BF16 as storage (with or without cl_khr_fp16). Weights of matmul, conv1d,
+ *   patch_embedding and embedding are F32, F16, BF16 or the real_type; so are norm weights, biases
+ *   and positions, and those of one call share a type. What is derived from weights or rows, and
+ *   stored nowhere (statistics, column sums, slopes, rotary factors), has the real_type: a norm or
+ *   an angle made of narrow ones would be less than what is stored allows.
  *   Arithmetic and statistics are float32 (float64 on the host device), whatever the storage.
  * - "may alias" means: exactly the same view. Every other overlap between an output and an input
  *   or another output is ZM_ERROR_INVALID_ARGUMENT. Views that lie within each other with unlike

@@ -64,7 +64,7 @@ static void finish_row(const float *sums, const float16 bias[2], uint activation
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-conv1d(__global const act_t *x, __global const weight_t *weight, __global const float *bias,
+conv1d(__global const act_t *x, __global const weight_t *weight, __global const param_t *bias,
        __global act_t *dst, struct zm_conv1d_args a)
 {
     uint column = get_group_id(0) * PANEL;

@@ -12,15 +12,15 @@
 #include "vector.clh"
 
 struct row_source {
-    __global const weight_t *table; /* first element of the token; 0 = there is no such token */
-    uint step;                      /* from one element to the next */
-    __global const float *position; /* 0 = absent */
+    __global const weight_t *table;   /* first element of the token; 0 = there is no such token */
+    uint step;                        /* from one element to the next */
+    __global const param_t *position; /* 0 = absent */
 };
 
 static float take(const struct row_source *s, uint i)
 {
     float v = s->table ? LOAD_WEIGHT(s->table, (size_t)i * s->step) : NAN;
-    return s->position ? v + s->position[i] : v;
+    return s->position ? v + LOAD_PARAM(s->position, i) : v;
 }
 
 static float16 take16(const struct row_source *s, uint i)
@@ -32,7 +32,7 @@ static float16 take16(const struct row_source *s, uint i)
         return vload16(0, lanes);
     }
     float16 v = LOAD_WEIGHT16(s->table, i);
-    return s->position ? v + vload16(0, s->position + i) : v;
+    return s->position ? v + LOAD_PARAM16(s->position, i) : v;
 }
 
 #include "row.clh"
@@ -52,7 +52,7 @@ static struct row_source token_source(__global const weight_t *table, uint token
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 embedding(__global const int *tokens, __global const weight_t *table,
-          __global const float *position, __global act_t *dst, struct zm_embedding_args a)
+          __global const param_t *position, __global act_t *dst, struct zm_embedding_args a)
 {
     for (uint row = first_row(a.rows); row < end_row(a.rows); row++) {
         uint token = (uint)tokens[a.tokens_offset + row];

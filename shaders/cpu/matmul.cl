@@ -60,7 +60,7 @@ static void panel_rows(__global const act_t *x, __global const weight_t *panel,
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-matmul(__global const act_t *x, __global const weight_t *weight, __global const float *bias,
+matmul(__global const act_t *x, __global const weight_t *weight, __global const param_t *bias,
        __global const act_t *residual, __global act_t *dst, __global const float *scale,
        __global const float *column_sums, __global float *statistics, struct zm_matmul_args a)
 {

@@ -74,7 +74,7 @@ static void gather_pixels(__global const act_t *x, const struct zm_patch_embeddi
 }
 
 /* dst = sums + bias + position for one row of a panel; position 0 = none. */
-static void finish_row(const float *sums, const float16 bias[2], __global const float *position,
+static void finish_row(const float *sums, const float16 bias[2], __global const param_t *position,
                        __global act_t *dst, uint count)
 {
     float16 place[2];
@@ -111,7 +111,7 @@ static void panel_sums(__global const act_t *x, __global const weight_t *panel,
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 patch_embedding(__global const act_t *x, __global const weight_t *weight,
-                __global const float *bias, __global const float *position, __global act_t *dst,
+                __global const param_t *bias, __global const param_t *position, __global act_t *dst,
                 struct zm_patch_embedding_args a)
 {
     uint column = get_group_id(0) * PANEL;

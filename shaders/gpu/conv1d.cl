@@ -34,7 +34,7 @@ static float4 load_x(__global const act_t *x, const ARGS *a, uint row, uint k, b
 #include "matmul_tile.clh"
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
-conv1d(__global const act_t *x, __global const weight_t *weight, __global const float *bias,
+conv1d(__global const act_t *x, __global const weight_t *weight, __global const param_t *bias,
        __global act_t *dst, struct zm_conv1d_args a)
 {
     __local float4 memory[TILE_VECTORS];

@@ -12,9 +12,9 @@
 #include "vector.clh"
 
 struct source {
-    __global const weight_t *table; /* element 0 of the token; 0 = there is no such token */
-    uint step;                      /* from element to element */
-    __global const float *position; /* 0 = absent */
+    __global const weight_t *table;   /* element 0 of the token; 0 = there is no such token */
+    uint step;                        /* from element to element */
+    __global const param_t *position; /* 0 = absent */
 };
 
 static inline float4 table_take(const struct source *s, uint i, uint d)
@@ -42,7 +42,7 @@ static inline float4 source_take(const struct source *s, uint i, uint d)
 {
     float4 v = table_take(s, i, d);
     if (s->position)
-        v += load_float4(s->position, i, d);
+        v += load_param4(s->position, i, d);
     return v;
 }
 
@@ -65,7 +65,7 @@ static inline void find_token(struct source *s, __global const weight_t *table, 
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
 embedding(__global const int *tokens, __global const weight_t *table,
-          __global const float *position, __global act_t *dst, struct zm_embedding_args a)
+          __global const param_t *position, __global act_t *dst, struct zm_embedding_args a)
 {
     __local float scratch[ITEMS];
     __local float2 scratch2[ITEMS];

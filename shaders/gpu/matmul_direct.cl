@@ -23,8 +23,8 @@ static float4 load_x(__global const act_t *x, const ARGS *a, uint row, uint k, b
 #include "matmul_tile.clh"
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
-matmul_direct(__global const act_t *x, __global const weight_t *weight, __global const float *bias,
-              __global const act_t *residual, __global act_t *dst, __global const float *scale,
+matmul_direct(__global const act_t *x, __global const weight_t *weight,
+              __global const param_t *bias, __global const act_t *residual, __global act_t *dst, __global const float *scale,
               __global const float *column_sums, __global float *statistics,
               struct zm_matmul_args a)
 {

@@ -102,7 +102,7 @@ static float2 store_lane(const epilogue *e, const struct zm_matmul_args *a, uint
 }
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
-matvec(__global const act_t *x, __global const weight_t *weight, __global const float *bias,
+matvec(__global const act_t *x, __global const weight_t *weight, __global const param_t *bias,
        __global const act_t *residual, __global act_t *dst, __global const float *scale,
        __global const float *column_sums, __global float *statistics, struct zm_matmul_args a)
 {

@@ -7,7 +7,7 @@
  *   +----+----+----+                 dst = x w^T + bias + position
  *
  * Weights in panels of 64. Groups (row tile, column tile). */
-#define FLOAT_RESIDUAL
+#define PARAM_RESIDUAL
 #include "args.h"
 #include "matmul_store.clh"
 
@@ -42,7 +42,7 @@ static float4 load_x(__global const act_t *x, const ARGS *a, uint row, uint k, b
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
 patch_embedding(__global const act_t *x, __global const weight_t *weight,
-                __global const float *bias, __global const residual_t *position,
+                __global const param_t *bias, __global const residual_t *position,
                 __global act_t *dst, struct zm_patch_embedding_args a)
 {
     __local float4 memory[TILE_VECTORS];

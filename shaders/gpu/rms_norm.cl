@@ -6,8 +6,8 @@
 #include "norm.clh"
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
-rms_norm(__global const act_t *x, __global const act_t *residual, __global const float *weight,
-         __global const float *bias, __global act_t *dst, __global act_t *sum,
+rms_norm(__global const act_t *x, __global const act_t *residual, __global const param_t *weight,
+         __global const param_t *bias, __global act_t *dst, __global act_t *sum,
          struct zm_norm_args a)
 {
     __local float scratch[ITEMS];

@@ -14,7 +14,7 @@ static uint32_t conv_stride(const zm_conv1d_params *p)
 static const zm_operand operands[] = {
     {OPERAND(x), ZM_OPERAND_ACTIVATION, ZM_OPERAND_PACKED, 0},
     {OPERAND(weight), ZM_OPERAND_WEIGHT, ZM_OPERAND_PACKED, 0},
-    {OPERAND(bias), ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
+    {OPERAND(bias), ZM_OPERAND_PARAM, ZM_OPERAND_OPTIONAL, 0},
     {OPERAND(dst), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 0},
 };
 
@@ -64,6 +64,7 @@ static struct zm_conv1d_args conv1d_args(const zm_conv1d_params *p)
         .weight_type = p->weight.dtype,
         .weight_panel = p->weight.panel,
         .bias_offset = zm_arg_offset(&p->bias),
+        .param_type = zm_operand_dtype(&zm_op_conv1d, ZM_OPERAND_PARAM, p),
         .dst_offset = zm_arg_offset(&p->dst),
         .dst_stride = zm_arg_stride(&p->dst),
         .flags = zm_arg_flag(&p->bias, ZM_FLAG_BIAS),
@@ -88,8 +89,7 @@ static zm_status conv1d_plan(const zm_call *call, zm_plan *plan)
     uint32_t panels = zm_panel_count(args.n, p->weight.panel);
     const zm_tiling tiling =
         zm_tiling_get(call->device, args.dst_rows, args.kernel_size * args.channels, panels);
-    zm_options options = zm_options_get(p->x.dtype);
-    zm_options_add(&options, "WEIGHT_TYPE", p->weight.dtype);
+    zm_options options = zm_options_types(call->op, p);
     zm_options_add(&options, "ROWS", tiling.rows);
     args.row_block = tiling.row_block;
     zm_launch launch = conv1d_launch(p, &args);
@@ -102,7 +102,7 @@ static zm_status conv1d_plan(const zm_call *call, zm_plan *plan)
 static zm_status gpu_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
 {
     const zm_conv1d_params *p = params;
-    return zm_gpu_panels_accept(device, &p->weight, p->dst.shape[0], refusal);
+    return zm_gpu_panels_accept(device, &p->x, &p->weight, p->dst.shape[0], refusal);
 }
 
 static zm_status gpu_plan(const zm_call *call, zm_plan *plan)
@@ -110,12 +110,10 @@ static zm_status gpu_plan(const zm_call *call, zm_plan *plan)
     const zm_conv1d_params *p = call->params;
     const struct zm_conv1d_args args = conv1d_args(p);
     const zm_launch launch = conv1d_launch(p, &args);
-    zm_gpu_shape shape = zm_gpu_shape_get(args.dst_rows, args.n);
-    shape.float16 = p->x.dtype == ZM_F16 || p->weight.dtype == ZM_F16;
+    const zm_gpu_shape shape = zm_gpu_shape_get(&p->x, &p->weight, args.dst_rows);
     uint32_t steps = args.x_offset | args.channels | args.weight_offset | args.dst_offset |
                      (args.dst_rows > 1 ? args.dst_stride : 0);
-    zm_options options = zm_options_get(p->x.dtype);
-    zm_options_add(&options, "WEIGHT_TYPE", p->weight.dtype);
+    zm_options options = zm_options_types(call->op, p);
     zm_options_add(&options, "ALIGNED", steps % 4 == 0);
     return zm_gpu_tile_launch(call, &shape, &options, &launch, plan);
 }

@@ -8,7 +8,7 @@
 static const zm_operand operands[] = {
     {OPERAND(tokens), ZM_OPERAND_INDEX, 0, 0},
     {OPERAND(table), ZM_OPERAND_WEIGHT, 0, 0},
-    {OPERAND(position), ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
+    {OPERAND(position), ZM_OPERAND_PARAM, ZM_OPERAND_OPTIONAL, 0},
     {OPERAND(dst), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 0},
 };
 
@@ -39,6 +39,7 @@ static zm_status launch_add(const zm_call *call, const zm_cut *cut, zm_plan *pla
         .table_panel = p->table.panel,
         .position_offset = zm_arg_offset(&p->position),
         .position_stride = zm_arg_stride(&p->position),
+        .param_type = zm_operand_dtype(call->op, ZM_OPERAND_PARAM, p),
         .dst_offset = zm_arg_offset(&p->dst),
         .dst_stride = zm_arg_stride(&p->dst),
         .flags = zm_arg_flag(&p->position, ZM_FLAG_POSITION) | (p->recentre ? ZM_FLAG_RECENTRE : 0),
@@ -55,18 +56,11 @@ static zm_status launch_add(const zm_call *call, const zm_cut *cut, zm_plan *pla
     return zm_plan_add(call, &launch, plan);
 }
 
-static zm_options embedding_options(const zm_embedding_params *p)
-{
-    zm_options options = zm_options_get(p->dst.dtype);
-    zm_options_add(&options, "WEIGHT_TYPE", p->table.dtype);
-    return options;
-}
-
 static zm_status embedding_plan(const zm_call *call, zm_plan *plan)
 {
     const zm_embedding_params *p = call->params;
     const zm_cut cut = {
-        .options = embedding_options(p),
+        .options = zm_options_types(call->op, p),
         .groups = {zm_row_items(call->device, p->tokens.shape[0], p->table.shape[1])},
     };
     return launch_add(call, &cut, plan);
@@ -76,7 +70,7 @@ static zm_status embedding_gpu_plan(const zm_call *call, zm_plan *plan)
 {
     const zm_embedding_params *p = call->params;
     const zm_tensor *const tensors[] = {&p->table, &p->position, &p->dst};
-    zm_options options = embedding_options(p);
+    zm_options options = zm_options_types(call->op, p);
     zm_gpu_options_aligned(&options, tensors, ZM_COUNT(tensors));
     const zm_cut cut = zm_gpu_cut_rows(call, &options, p->tokens.shape[0], p->table.shape[1]);
     return launch_add(call, &cut, plan);

@@ -92,7 +92,7 @@ static zm_status options_check(const zm_matmul_params *p, zm_refusal *refusal)
 static const zm_operand operands[] = {
     {OPERAND(x), ZM_OPERAND_ACTIVATION, 0, 0},
     {OPERAND(weight), ZM_OPERAND_WEIGHT, 0, 0},
-    {OPERAND(bias), ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
+    {OPERAND(bias), ZM_OPERAND_PARAM, ZM_OPERAND_OPTIONAL, 0},
     {OPERAND(residual), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OPTIONAL, 0},
     {OPERAND(dst), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 1u << 3},
     {OPERAND(scale.statistics), ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
@@ -160,6 +160,7 @@ struct zm_matmul_args zm_matmul_args_get(const zm_device *device, const zm_matmu
         .weight_panel = p->weight.panel,
         .weight_stride = zm_arg_stride(&p->weight),
         .bias_offset = zm_arg_offset(&p->bias),
+        .param_type = zm_operand_dtype(&zm_op_matmul, ZM_OPERAND_PARAM, p),
         .residual_offset = zm_arg_offset(&p->residual),
         .residual_stride = zm_arg_stride(&p->residual),
         .dst_offset = zm_arg_offset(&p->dst),
@@ -199,13 +200,6 @@ void zm_matmul_bind(const zm_matmul_params *p, zm_launch *launch)
         launch->buffers[i] = buffers[i];
 }
 
-zm_options zm_matmul_options(const zm_matmul_params *p)
-{
-    zm_options options = zm_options_get(p->x.dtype);
-    zm_options_add(&options, "WEIGHT_TYPE", p->weight.dtype);
-    return options;
-}
-
 /* ---- cpu family ---- */
 
 static zm_status cpu_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
@@ -238,7 +232,7 @@ static zm_status cpu_launch(const zm_call *call, const struct zm_matmul_args *ar
                             uint32_t columns, uint32_t blocks, zm_plan *plan)
 {
     const zm_matmul_params *p = call->params;
-    zm_options options = zm_matmul_options(p);
+    zm_options options = zm_options_types(call->op, p);
     zm_options_add(&options, "EPILOGUE", needs_epilogue(p));
     if (rows)
         zm_options_add(&options, "ROWS", rows);
@@ -291,7 +285,7 @@ static zm_status rows_plan(const zm_call *call, zm_plan *plan)
 static zm_status ref_plan(const zm_call *call, zm_plan *plan)
 {
     struct zm_matmul_args args = zm_matmul_args_get(call->device, call->params);
-    const zm_options options = zm_matmul_options(call->params);
+    const zm_options options = zm_options_types(call->op, call->params);
     zm_launch launch = {.options = options.text, .args = &args, .args_size = sizeof(args)};
     zm_matmul_bind(call->params, &launch);
     return zm_plan_add(call, &launch, plan);

@@ -12,9 +12,6 @@ struct zm_matmul_args zm_matmul_args_get(const zm_device *device, const zm_matmu
 /* The eight buffers in order. */
 void zm_matmul_bind(const zm_matmul_params *p, zm_launch *launch);
 
-/* Types of activations and weights. */
-zm_options zm_matmul_options(const zm_matmul_params *p);
-
 /* x as a matrix of its own, or the weight in panels? */
 zm_status zm_matmul_panels_accept(const zm_device *device, zm_kernel_family family,
                                   const zm_matmul_params *p, zm_refusal *refusal);

@@ -13,27 +13,31 @@ static uint32_t rows_of(const zm_tensor *matrix)
     return matrix->shape[matrix->rank - 2];
 }
 
+zm_gpu_shape zm_gpu_shape_get(const zm_tensor *x, const zm_tensor *weight, uint32_t rows)
+{
+    return (zm_gpu_shape){
+        .rows = rows,
+        .slots = rows_of(weight),
+        .batch = 1,
+        .panels = true,
+        .local_memory = true,
+        .float16 = x->dtype == ZM_F16 || weight->dtype == ZM_F16,
+    };
+}
+
 /* Gate and up of the last outputs fill whole panels. */
 static zm_gpu_shape shape_of(const zm_matmul_params *p, bool local_memory)
 {
     uint32_t slots = rows_of(&p->weight);
     if (p->gated)
         slots = zm_ceil_div(slots, ZM_GPU_PANEL) * ZM_GPU_PANEL;
-    return (zm_gpu_shape){
-        .rows = rows_of(&p->x),
-        .slots = slots,
-        .batch = p->x.rank == 3 ? p->x.shape[0] : 1,
-        .panels = p->weight.panel != 0,
-        .two_panels = p->gated && p->statistics.buffer,
-        .local_memory = local_memory,
-        .float16 = p->x.dtype == ZM_F16 || p->weight.dtype == ZM_F16,
-    };
-}
-
-zm_gpu_shape zm_gpu_shape_get(uint32_t rows, uint32_t slots)
-{
-    return (zm_gpu_shape){
-        .rows = rows, .slots = slots, .batch = 1, .panels = true, .local_memory = true};
+    zm_gpu_shape shape = zm_gpu_shape_get(&p->x, &p->weight, rows_of(&p->x));
+    shape.slots = slots;
+    shape.batch = p->x.rank == 3 ? p->x.shape[0] : 1;
+    shape.panels = p->weight.panel != 0;
+    shape.two_panels = p->gated && p->statistics.buffer;
+    shape.local_memory = local_memory;
+    return shape;
 }
 
 static zm_status tiles_accept(const zm_device *device, const zm_gpu_shape *shape,
@@ -43,10 +47,10 @@ static zm_status tiles_accept(const zm_device *device, const zm_gpu_shape *shape
     return zm_gpu_tiles_rank(device, shape, tiles, refusal) ? ZM_OK : ZM_ERROR_UNSUPPORTED;
 }
 
-zm_status zm_gpu_panels_accept(const zm_device *device, const zm_tensor *weight, uint32_t rows,
-                               zm_refusal *refusal)
+zm_status zm_gpu_panels_accept(const zm_device *device, const zm_tensor *x, const zm_tensor *weight,
+                               uint32_t rows, zm_refusal *refusal)
 {
-    const zm_gpu_shape shape = zm_gpu_shape_get(rows, weight->shape[0]);
+    const zm_gpu_shape shape = zm_gpu_shape_get(x, weight, rows);
     zm_status status = zm_panel_accepts(ZM_FAMILY_GPU, weight, refusal);
     return status == ZM_OK ? tiles_accept(device, &shape, refusal) : status;
 }
@@ -154,7 +158,7 @@ static zm_status tile_plan(const zm_call *call, bool local_memory, zm_plan *plan
     const zm_matmul_params *p = call->params;
     const struct zm_matmul_args args = zm_matmul_args_get(call->device, p);
     const zm_gpu_shape shape = shape_of(p, local_memory);
-    zm_options options = zm_matmul_options(p);
+    zm_options options = zm_options_types(call->op, p);
     zm_launch launch = {.args = &args, .args_size = sizeof(args)};
     zm_options_add(&options, "ALIGNED", is_aligned(&args));
     zm_matmul_bind(p, &launch);
@@ -183,7 +187,7 @@ zm_status zm_gpu_matvec_plan(const zm_call *call, zm_plan *plan)
     const zm_gpu_matvec v = matvec_of(call->device, p, call->most_items);
     if (v.rows == 0)
         return ZM_ERROR_UNSUPPORTED;
-    zm_options options = zm_matmul_options(p);
+    zm_options options = zm_options_types(call->op, p);
     zm_options_add(&options, "ALIGNED", is_aligned(&args));
     zm_options_add(&options, "ROWS", v.rows);
     zm_options_add(&options, "LANES", v.lanes);

@@ -25,12 +25,12 @@ zm_status zm_gpu_direct_plan(const zm_call *call, zm_plan *plan);
 
 /* ---- what conv1d and patch_embedding need of them ---- */
 
-/* A product of `rows` rows with a weight of `slots` rows, in panels. */
-zm_gpu_shape zm_gpu_shape_get(uint32_t rows, uint32_t slots);
+/* A product of `rows` rows that come of x with a weight in panels. */
+zm_gpu_shape zm_gpu_shape_get(const zm_tensor *x, const zm_tensor *weight, uint32_t rows);
 
 /* Weights in the family's panels, and a tile for a product of that many rows. */
-zm_status zm_gpu_panels_accept(const zm_device *device, const zm_tensor *weight, uint32_t rows,
-                               zm_refusal *refusal);
+zm_status zm_gpu_panels_accept(const zm_device *device, const zm_tensor *x, const zm_tensor *weight,
+                               uint32_t rows, zm_refusal *refusal);
 
 /* Appends a launch of a tile kernel. options without the tile; launch without options, groups and
  * local. Tiles that the driver refuses are passed over. */

@@ -13,8 +13,8 @@ static uint32_t crms_d(const zm_norm_params *p)
 static const zm_operand operands[] = {
     {OPERAND(x), ZM_OPERAND_ACTIVATION, 0, 0},
     {OPERAND(residual), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OPTIONAL, 0},
-    {OPERAND(weight), ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
-    {OPERAND(bias), ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
+    {OPERAND(weight), ZM_OPERAND_PARAM, ZM_OPERAND_OPTIONAL, 0},
+    {OPERAND(bias), ZM_OPERAND_PARAM, ZM_OPERAND_OPTIONAL, 0},
     {OPERAND(dst), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 1u << 0 | 1u << 1},
     {OPERAND(sum), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT | ZM_OPERAND_OPTIONAL,
      1u << 0 | 1u << 1},
@@ -54,6 +54,7 @@ static zm_status launch_add(const zm_call *call, const zm_cut *cut, zm_plan *pla
         .residual_stride = zm_arg_stride(&p->residual),
         .weight_offset = zm_arg_offset(&p->weight),
         .bias_offset = zm_arg_offset(&p->bias),
+        .param_type = zm_operand_dtype(call->op, ZM_OPERAND_PARAM, p),
         .dst_offset = zm_arg_offset(&p->dst),
         .dst_stride = zm_arg_stride(&p->dst),
         .sum_offset = zm_arg_offset(&p->sum),
@@ -81,7 +82,7 @@ static zm_status norm_plan(const zm_call *call, zm_plan *plan)
 {
     const zm_norm_params *p = call->params;
     const zm_cut cut = {
-        .options = zm_options_get(p->x.dtype),
+        .options = zm_options_types(call->op, p),
         .groups = {zm_row_items(call->device, p->x.shape[0], p->x.shape[1])},
     };
     return launch_add(call, &cut, plan);
@@ -92,7 +93,7 @@ static zm_status norm_gpu_plan(const zm_call *call, zm_plan *plan)
     const zm_norm_params *p = call->params;
     const zm_tensor *const tensors[] = {&p->x,    &p->residual, &p->weight,
                                         &p->bias, &p->dst,      &p->sum};
-    zm_options options = zm_options_get(p->x.dtype);
+    zm_options options = zm_options_types(call->op, p);
     zm_gpu_options_aligned(&options, tensors, ZM_COUNT(tensors));
     const zm_cut cut = zm_gpu_cut_rows(call, &options, p->x.shape[0], p->x.shape[1]);
     return launch_add(call, &cut, plan);

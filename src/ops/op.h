@@ -31,7 +31,8 @@ zm_status zm_refuse(zm_refusal *refusal, zm_status status, const char *format, .
 
 typedef enum zm_operand_type {
     ZM_OPERAND_ACTIVATION = 0, /* the real_type, F16 or BF16; all of a call share one */
-    ZM_OPERAND_REAL,           /* the real_type: vectors along a row, statistics */
+    ZM_OPERAND_PARAM,          /* F32, F16, BF16 or the real_type; all of a call share one */
+    ZM_OPERAND_REAL,           /* the real_type: statistics, what is derived from weights */
     ZM_OPERAND_WEIGHT,         /* F32, F16, BF16 or the real_type; may be in panels */
     ZM_OPERAND_CACHE,          /* the same, never in panels */
     ZM_OPERAND_INDEX,          /* I32 */

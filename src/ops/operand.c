@@ -20,6 +20,7 @@ static bool type_fits(const zm_device *device, zm_operand_type type, zm_dtype dt
     switch (type) {
     case ZM_OPERAND_ACTIVATION: return dtype == real || dtype == ZM_F16 || dtype == ZM_BF16;
     case ZM_OPERAND_REAL: return dtype == real;
+    case ZM_OPERAND_PARAM:
     case ZM_OPERAND_WEIGHT:
     case ZM_OPERAND_CACHE: return zm_type_is_stored(device, dtype);
     case ZM_OPERAND_INDEX: return dtype == ZM_I32;
@@ -127,20 +128,21 @@ static zm_status pair_check(const zm_operand *operands, const given *all, size_t
                      operands[j].name, relation == ZM_SAME_VIEW ? "" : " in part");
 }
 
-/* All activations of one type. */
-static zm_status activations_check(const given *all, size_t count, zm_refusal *refusal)
+/* All operands of a kind of one type. */
+static zm_status types_check(const given *all, size_t count, zm_operand_type type, const char *kind,
+                             zm_refusal *refusal)
 {
     const given *first = NULL;
     for (size_t i = 0; i < count; i++) {
         const given *one = &all[i];
-        if (one->operand->type != ZM_OPERAND_ACTIVATION || !one->tensor->buffer)
+        if (one->operand->type != type || !one->tensor->buffer)
             continue;
         first = first ? first : one;
         if (one->tensor->dtype != first->tensor->dtype)
             return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
-                             "%s is %s, but %s is %s: the activations of a call share a type",
+                             "%s is %s, but %s is %s: the %s of a call share a type",
                              one->operand->name, zm_dtype_name(one->tensor->dtype),
-                             first->operand->name, zm_dtype_name(first->tensor->dtype));
+                             first->operand->name, zm_dtype_name(first->tensor->dtype), kind);
     }
     return ZM_OK;
 }
@@ -153,18 +155,31 @@ const zm_tensor *zm_operand_tensor(const zm_operand *operand, const void *params
 zm_status zm_operands_check(const zm_device *device, const zm_operand *operands, const void *params,
                             const zm_extent *extents, size_t count, zm_refusal *refusal)
 {
-    given all[ZM_MAX_OPERANDS];
+    given all[ZM_MAX_OPERANDS] = {{0}};
     zm_status status = ZM_OK;
     for (size_t i = 0; status == ZM_OK && i < count; i++) {
         all[i] = (given){&operands[i], zm_operand_tensor(&operands[i], params), {0}};
         status = operand_check(device, &all[i], &extents[i], refusal);
     }
     if (status == ZM_OK)
-        status = activations_check(all, count, refusal);
+        status = types_check(all, count, ZM_OPERAND_ACTIVATION, "activations", refusal);
+    if (status == ZM_OK)
+        status = types_check(all, count, ZM_OPERAND_PARAM, "norm weights, biases and positions",
+                             refusal);
     for (size_t i = 0; status == ZM_OK && i < count; i++)
         for (size_t j = 0; status == ZM_OK && j < i; j++)
             status = pair_check(operands, all, i, j, refusal);
     return status;
+}
+
+zm_dtype zm_operand_dtype(const zm_op *op, zm_operand_type type, const void *params)
+{
+    for (size_t i = 0; i < op->operand_count; i++) {
+        const zm_tensor *tensor = zm_operand_tensor(&op->operands[i], params);
+        if (op->operands[i].type == type && tensor->buffer)
+            return tensor->dtype;
+    }
+    return ZM_DTYPE_NONE;
 }
 
 uint32_t zm_arg_offset(const zm_tensor *tensor)

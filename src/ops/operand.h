@@ -20,6 +20,10 @@ zm_status zm_operands_check(const zm_device *device, const zm_operand *operands,
 /* The tensor that the operand is in these params. */
 const zm_tensor *zm_operand_tensor(const zm_operand *operand, const void *params);
 
+/* The type that the op's operands of a kind have in these params; ZM_DTYPE_NONE = there are none.
+ */
+zm_dtype zm_operand_dtype(const zm_op *op, zm_operand_type type, const void *params);
+
 /* Can the device read it: F32, F16, BF16 or the real_type? */
 bool zm_type_is_stored(const zm_device *device, zm_dtype dtype);
 

@@ -5,10 +5,24 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ops/operand.h"
+
 zm_options zm_options_get(zm_dtype activations)
 {
     zm_options options = {""};
     zm_options_add(&options, "ACT_TYPE", activations);
+    return options;
+}
+
+zm_options zm_options_types(const zm_op *op, const void *params)
+{
+    zm_options options = zm_options_get(zm_operand_dtype(op, ZM_OPERAND_ACTIVATION, params));
+    zm_dtype weight = zm_operand_dtype(op, ZM_OPERAND_WEIGHT, params);
+    zm_dtype param = zm_operand_dtype(op, ZM_OPERAND_PARAM, params);
+    if (weight)
+        zm_options_add(&options, "WEIGHT_TYPE", weight);
+    if (param && param != ZM_F32)
+        zm_options_add(&options, "PARAM_TYPE", param);
     return options;
 }
 

@@ -3,7 +3,7 @@
 #ifndef ZM_SRC_OPS_OPTIONS_H
 #define ZM_SRC_OPS_OPTIONS_H
 
-#include <zeromean/ops.h>
+#include "ops/op.h"
 
 typedef struct zm_options {
     char text[256];
@@ -18,6 +18,8 @@ typedef struct zm_cut {
 
 /* With the type of the activations, as every kernel has it. */
 zm_options zm_options_get(zm_dtype activations);
+/* With the types of activations, of weights and, unless it is float32, of the other parameters. */
+zm_options zm_options_types(const zm_op *op, const void *params);
 /* Appends -DNAME=VALUE. */
 void zm_options_add(zm_options *options, const char *name, uint32_t value);
 

@@ -22,8 +22,8 @@ static zm_status patches_check(const zm_patch_embedding_params *p, zm_refusal *r
 static const zm_operand operands[] = {
     {OPERAND(x), ZM_OPERAND_ACTIVATION, ZM_OPERAND_PACKED, 0},
     {OPERAND(weight), ZM_OPERAND_WEIGHT, ZM_OPERAND_PACKED, 0},
-    {OPERAND(bias), ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
-    {OPERAND(position), ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
+    {OPERAND(bias), ZM_OPERAND_PARAM, ZM_OPERAND_OPTIONAL, 0},
+    {OPERAND(position), ZM_OPERAND_PARAM, ZM_OPERAND_OPTIONAL, 0},
     {OPERAND(dst), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 0},
 };
 
@@ -70,6 +70,7 @@ static struct zm_patch_embedding_args patch_embedding_args(const zm_patch_embedd
         .bias_offset = zm_arg_offset(&p->bias),
         .position_offset = zm_arg_offset(&p->position),
         .position_stride = zm_arg_stride(&p->position),
+        .param_type = zm_operand_dtype(&zm_op_patch_embedding, ZM_OPERAND_PARAM, p),
         .dst_offset = zm_arg_offset(&p->dst),
         .dst_stride = zm_arg_stride(&p->dst),
         .flags = zm_arg_flag(&p->bias, ZM_FLAG_BIAS) | zm_arg_flag(&p->position, ZM_FLAG_POSITION),
@@ -95,8 +96,7 @@ static zm_status patch_embedding_plan(const zm_call *call, zm_plan *plan)
     uint32_t panels = zm_panel_count(p->weight.shape[0], p->weight.panel);
     const zm_tiling tiling = zm_tiling_get(call->device, p->dst.shape[0],
                                            args.channels * args.patch * args.patch, panels);
-    zm_options options = zm_options_get(p->x.dtype);
-    zm_options_add(&options, "WEIGHT_TYPE", p->weight.dtype);
+    zm_options options = zm_options_types(call->op, p);
     zm_options_add(&options, "ROWS", tiling.rows);
     args.row_block = tiling.row_block;
     zm_launch launch = patch_embedding_launch(p, &args);
@@ -109,7 +109,7 @@ static zm_status patch_embedding_plan(const zm_call *call, zm_plan *plan)
 static zm_status gpu_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
 {
     const zm_patch_embedding_params *p = params;
-    return zm_gpu_panels_accept(device, &p->weight, p->dst.shape[0], refusal);
+    return zm_gpu_panels_accept(device, &p->x, &p->weight, p->dst.shape[0], refusal);
 }
 
 static zm_status gpu_plan(const zm_call *call, zm_plan *plan)
@@ -117,12 +117,10 @@ static zm_status gpu_plan(const zm_call *call, zm_plan *plan)
     const zm_patch_embedding_params *p = call->params;
     const struct zm_patch_embedding_args args = patch_embedding_args(p);
     const zm_launch launch = patch_embedding_launch(p, &args);
-    zm_gpu_shape shape = zm_gpu_shape_get(p->dst.shape[0], args.n);
-    shape.float16 = p->x.dtype == ZM_F16 || p->weight.dtype == ZM_F16;
+    const zm_gpu_shape shape = zm_gpu_shape_get(&p->x, &p->weight, p->dst.shape[0]);
     uint32_t steps =
         args.weight_offset | args.dst_offset | (p->dst.shape[0] > 1 ? args.dst_stride : 0);
-    zm_options options = zm_options_get(p->x.dtype);
-    zm_options_add(&options, "WEIGHT_TYPE", p->weight.dtype);
+    zm_options options = zm_options_types(call->op, p);
     zm_options_add(&options, "ALIGNED", steps % 4 == 0);
     return zm_gpu_tile_launch(call, &shape, &options, &launch, plan);
 }

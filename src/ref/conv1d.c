@@ -28,11 +28,13 @@ void ZM_REF(conv1d)(const void *args, void *const *buffers, size_t begin, size_t
                 .weight_stride = k,
                 .weight_type = (zm_dtype)a->weight_type,
                 .panel = a->weight_panel,
+                .param_type = (zm_dtype)a->param_type,
+                .bias_offset = a->bias_offset,
                 .activation = a->activation,
                 .dst = (ACT *)buffers[3] + a->dst_offset,
                 .dst_stride = a->dst_stride};
     if (a->flags & ZM_FLAG_BIAS) {
-        l.bias = (const REAL *)buffers[2] + a->bias_offset;
+        l.bias = buffers[2];
     }
     ZM_REF(linear)(&l, begin, end);
 }

@@ -21,7 +21,8 @@ static double row_value(const struct zm_embedding_args *a, void *const *buffers,
     }
     double value = table_value(a, buffers[1], (size_t)token, i);
     if (a->flags & ZM_FLAG_POSITION) {
-        value += ((const REAL *)buffers[2])[a->position_offset + row * a->position_stride + i];
+        value += zm_load_real(buffers[2], (zm_dtype)a->param_type,
+                              a->position_offset + row * a->position_stride + i);
     }
     return value;
 }

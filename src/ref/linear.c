@@ -133,7 +133,8 @@ static double linear_value(const linear *l, const row_norm *norm, size_t output,
     if (l->scale.kind == ZM_ARG_SCALE_LAYER) {
         sum -= norm->mean * l->scale.column_sums[place];
     }
-    return norm->scale * sum + (l->bias ? (double)l->bias[place] : 0);
+    return norm->scale * sum +
+           (l->bias ? zm_load_real(l->bias, l->param_type, l->bias_offset + place) : 0);
 }
 
 /* The outputs from o0 on of one row; up: the sums of the up rows, where it is gated. */
@@ -152,7 +153,8 @@ static void write_row(const linear *l, size_t row, size_t o0, const double *sums
             value += act_get(l->residual, row * l->residual_stride + o0 + o);
         }
         if (l->position) {
-            value += l->position[row * l->position_stride + o0 + o];
+            value += zm_load_real(l->position, l->param_type,
+                                  l->position_offset + row * l->position_stride + o0 + o);
         }
         act_set(dst, o, value);
         value = act_get(dst, o);

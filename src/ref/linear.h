@@ -32,9 +32,10 @@ typedef struct linear {
     size_t weight_offset, weight_stride, panel;
     zm_dtype weight_type;
     linear_scale scale;
-    const REAL *bias, *position; /* NULL = absent */
-    const ACT *residual;         /* the same */
-    size_t position_stride, residual_stride;
+    const void *bias, *position; /* elements of param_type; NULL = absent */
+    const ACT *residual;         /* NULL = absent */
+    zm_dtype param_type;
+    size_t bias_offset, position_offset, position_stride, residual_stride;
     uint32_t activation; /* ZM_ARG_* */
     bool gated;
     ACT *dst;

@@ -41,13 +41,15 @@ static linear matrix_of(const struct zm_matmul_args *a, void *const *buffers, si
                 .panel = a->weight_panel,
                 .scale = scale_of(a, buffers),
                 .residual_stride = a->residual_stride,
+                .param_type = (zm_dtype)a->param_type,
+                .bias_offset = a->bias_offset,
                 .activation = a->activation,
                 .gated = (a->flags & ZM_FLAG_GATED) != 0,
                 .dst = (ACT *)buffers[4] + a->dst_offset + matrix * a->dst_batch,
                 .dst_stride = a->dst_stride,
                 .statistics_stride = a->statistics_stride};
     if (a->flags & ZM_FLAG_BIAS) {
-        l.bias = (const REAL *)buffers[2] + a->bias_offset;
+        l.bias = buffers[2];
     }
     if (a->flags & ZM_FLAG_RESIDUAL) {
         l.residual = (const ACT *)buffers[3] + a->residual_offset + matrix * a->residual_batch;

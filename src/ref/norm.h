@@ -6,8 +6,8 @@
 #include "ref/real.h"
 
 typedef struct norm_row {
-    const ACT *x, *residual; /* NULL = absent, but x */
-    const REAL *weight, *bias;
+    const ACT *x, *residual;   /* NULL = absent, but x */
+    const void *weight, *bias; /* elements of args->param_type, before the offset */
     ACT *dst, *sum;
 } norm_row;
 
@@ -19,10 +19,10 @@ static inline norm_row norm_row_at(const struct zm_norm_args *a, void *const *bu
         r.residual = (const ACT *)buffers[1] + a->residual_offset + row * a->residual_stride;
     }
     if (a->flags & ZM_FLAG_WEIGHT) {
-        r.weight = (const REAL *)buffers[2] + a->weight_offset;
+        r.weight = buffers[2];
     }
     if (a->flags & ZM_FLAG_BIAS) {
-        r.bias = (const REAL *)buffers[3] + a->bias_offset;
+        r.bias = buffers[3];
     }
     if (a->flags & ZM_FLAG_SUM) {
         r.sum = (ACT *)buffers[5] + a->sum_offset + row * a->sum_stride;
@@ -39,14 +39,15 @@ static inline double norm_value(const norm_row *r, size_t i)
 static inline void norm_write(const struct zm_norm_args *a, const norm_row *r, double mean,
                               double scale)
 {
+    zm_dtype type = (zm_dtype)a->param_type;
     for (size_t i = 0; i < a->d; ++i) {
         double value = norm_value(r, i);
         double y = (value - mean) * scale;
         if (r->weight) {
-            y *= r->weight[i];
+            y *= zm_load_real(r->weight, type, a->weight_offset + i);
         }
         if (r->bias) {
-            y += r->bias[i];
+            y += zm_load_real(r->bias, type, a->bias_offset + i);
         }
         if (r->sum) {
             act_set(r->sum, i, value);

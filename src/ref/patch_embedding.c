@@ -30,14 +30,17 @@ void ZM_REF(patch_embedding)(const void *args, void *const *buffers, size_t begi
                 .weight_stride = k,
                 .weight_type = (zm_dtype)a->weight_type,
                 .panel = a->weight_panel,
+                .param_type = (zm_dtype)a->param_type,
+                .bias_offset = a->bias_offset,
+                .position_offset = a->position_offset,
                 .position_stride = a->position_stride,
                 .dst = (ACT *)buffers[4] + a->dst_offset,
                 .dst_stride = a->dst_stride};
     if (a->flags & ZM_FLAG_BIAS) {
-        l.bias = (const REAL *)buffers[2] + a->bias_offset;
+        l.bias = buffers[2];
     }
     if (a->flags & ZM_FLAG_POSITION) {
-        l.position = (const REAL *)buffers[3] + a->position_offset;
+        l.position = buffers[3];
     }
     ZM_REF(linear)(&l, begin, end);
 }

@@ -10,7 +10,7 @@
 #include "ref/list.h"
 #include "shaders/args.h"
 
-/* Vectors along a row and statistics. */
+/* Statistics and what is derived from weights (column sums, slopes, rotary factors). */
 #ifdef ZM_REF_F64
 #define REAL double
 #define REAL_NAME(name) zm_ref_##name##_f64

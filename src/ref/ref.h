@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Plain-C operations: the specification of every op, the truth of every test and the kernels of
  * the host device. Each takes the argument struct of shaders/args.h and the buffers in its order.
- * One source is compiled with float and with double as the storage of activations, vectors and
- * statistics, and for each of them with F16 and BF16 activations; sums are in double in all.
- * Weights and caches are of any type.
+ * One source is compiled with float and with double as the storage of activations and statistics,
+ * and for each of them with F16 and BF16 activations; sums are in double in all. Weights, caches,
+ * norm weights, biases and positions are of any type.
  *
  * An op is a loop over independent items; a call does the items begin .. end-1, so that a caller
  * may share them among threads without changing a bit. Ranges of consecutive items share work

@@ -35,7 +35,7 @@ static op_case *add_case(op_list *list, conv1d_shape s, size_t i)
     return c;
 }
 
-/* Every activation, every type of activations and of weights. */
+/* Every activation, every type of activations, of weights and of biases. */
 static bool add_types(op_list *list)
 {
     static const zm_dtype weights[] = {ZM_F32, ZM_F16, ZM_BF16};
@@ -50,6 +50,14 @@ static bool add_types(op_list *list)
         c->params.conv1d.activation = (zm_activation)(i % 5);
         c->activation = op_activations[i / 9 % 3];
         c->small = i % 4 == 1;
+    }
+    for (size_t i = 0; i < 2; ++i) {
+        op_case *c = add_case(list, shapes[i], 4 * i);
+        if (!c) {
+            return false;
+        }
+        c->params.conv1d.bias.dtype = weights[1 + i];
+        c->small = true;
     }
     return true;
 }
@@ -127,6 +135,7 @@ static void args(const op_run *r, op_args *out)
         .x_offset = (uint32_t)p->x.offset,
         .weight_type = ZM_F64,
         .bias_offset = (uint32_t)p->bias.offset,
+        .param_type = ZM_F64,
         .dst_offset = (uint32_t)p->dst.offset,
         .dst_stride = (uint32_t)op_stride(&p->dst),
         .flags = p->bias.rank ? ZM_FLAG_BIAS : 0,

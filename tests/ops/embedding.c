@@ -67,6 +67,17 @@ static bool cases(op_list *list)
         }
         c->small = true;
     }
+    for (size_t i = 0; i < 2; ++i) {
+        op_case *c = add_case(list, 3, 36, 7, 2 + i);
+        if (!c) {
+            return false;
+        }
+        c->params.embedding.position.dtype = c->activation = i ? ZM_BF16 : ZM_F16;
+        c->small = true;
+        if (i) {
+            op_case_align(&op_embedding, c);
+        }
+    }
     return add_case(list, 3, 512, 2000, 0) != NULL;
 }
 
@@ -104,6 +115,7 @@ static void args(const op_run *r, op_args *out)
         .table_type = ZM_F64,
         .position_offset = (uint32_t)p->position.offset,
         .position_stride = (uint32_t)op_stride(&p->position),
+        .param_type = ZM_F64,
         .dst_offset = (uint32_t)p->dst.offset,
         .dst_stride = (uint32_t)op_stride(&p->dst),
         .flags = (p->position.rank ? ZM_FLAG_POSITION : 0) | (p->recentre ? ZM_FLAG_RECENTRE : 0),

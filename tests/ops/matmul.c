@@ -73,6 +73,7 @@ struct zm_matmul_args matmul_args(const zm_matmul_params *p)
         .weight_type = ZM_F64,
         .weight_stride = (uint32_t)op_stride(&p->weight),
         .bias_offset = (uint32_t)p->bias.offset,
+        .param_type = ZM_F64,
         .residual_offset = (uint32_t)p->residual.offset,
         .residual_stride = (uint32_t)op_stride(&p->residual),
         .dst_offset = (uint32_t)p->dst.offset,

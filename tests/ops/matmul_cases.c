@@ -210,6 +210,29 @@ static bool add_rows(op_list *list)
     return true;
 }
 
+/* 16-bit biases of one row and of some, of panels and of rows of weights; gated, and with column
+ * sums, which stay float32. */
+static bool add_biases(op_list *list)
+{
+    static const uint32_t ms[] = {1, 8, 8, 1, 8, 8};
+    for (size_t i = 0; i < COUNT(ms); ++i) {
+        const epilogue e = {.bias = true,
+                            .gated = i % 3 == 1,
+                            .scale = i % 3 == 1 ? ZM_ROW_SCALE_LAYER : ZM_ROW_SCALE_NONE};
+        op_case *c = add_case(list, ms[i], 49, 33, &e, i * 2);
+        if (!c) {
+            return false;
+        }
+        zm_matmul_params *p = &c->params.matmul;
+        p->bias.dtype = weight_types[1 + i / 3];
+        c->small = true;
+        if (i % 3 == 2) {
+            p->weight = op_typed(op_matrix(49, 33, 1, 0), ZM_F32);
+        }
+    }
+    return true;
+}
+
 /* The first one's sums are long enough to be cut, the one of 128 rows fills large tiles. */
 static bool add_aligned(op_list *list)
 {
@@ -240,5 +263,5 @@ static bool add_aligned(op_list *list)
 bool matmul_cases(op_list *list)
 {
     return add_sizes(list) && add_large(list) && add_fills(list) && add_epilogues(list) &&
-           add_magnitudes(list) && add_rows(list) && add_aligned(list);
+           add_magnitudes(list) && add_rows(list) && add_biases(list) && add_aligned(list);
 }

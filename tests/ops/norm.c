@@ -7,6 +7,8 @@
 
 #include "op_run.h"
 
+extern const op_description op_layer_norm;
+
 /* Which tensors are there, and which are one view. */
 typedef struct norm_pattern {
     bool residual, weight, bias, sum;
@@ -81,7 +83,8 @@ static bool add_fills(op_list *list)
     return c != NULL;
 }
 
-/* Every pattern with 16-bit activations; magnitudes whose squares no half can hold. */
+/* Every pattern with 16-bit activations; 16-bit weights and biases; magnitudes whose squares no
+ * half can hold. */
 static bool add_types(op_list *list)
 {
     static const uint32_t widths[] = {37, 1, 16, 129, 64};
@@ -94,6 +97,19 @@ static bool add_types(op_list *list)
         }
         c->activation = op_activations[1 + i % 2];
         c->small = i % 7 == 5;
+    }
+    for (size_t i = 0; i < 3; ++i) {
+        op_case *c = add_case(list, &patterns[2], 2, i ? 64 : 37, i);
+        if (!c) {
+            return false;
+        }
+        zm_norm_params *p = &c->params.norm;
+        p->weight.dtype = p->bias.dtype = i < 2 ? ZM_F16 : ZM_BF16;
+        c->activation = i ? p->weight.dtype : OP_REAL;
+        c->small = true;
+        if (i) {
+            op_case_align(&op_layer_norm, c);
+        }
     }
     for (size_t i = 0; i < sizeof(large) / sizeof(large[0]) * 4; ++i) {
         op_case *c = add_case(list, &patterns[i % 2 ? 2 : 0], 2, large[i / 4], i);
@@ -148,6 +164,7 @@ void norm_args(const op_run *run, op_args *args)
         .residual_stride = (uint32_t)op_stride(&p->residual),
         .weight_offset = (uint32_t)p->weight.offset,
         .bias_offset = (uint32_t)p->bias.offset,
+        .param_type = ZM_F64,
         .dst_offset = (uint32_t)p->dst.offset,
         .dst_stride = (uint32_t)op_stride(&p->dst),
         .sum_offset = (uint32_t)p->sum.offset,

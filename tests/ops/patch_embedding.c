@@ -71,6 +71,15 @@ static bool cases(op_list *list)
         c->small = i == 0;
         op_case_align(&op_patch_embedding, c);
     }
+    for (size_t i = 0; i < 2; ++i) {
+        op_case *c = add_case(list, shapes[2 + 2 * i], 4);
+        if (!c) {
+            return false;
+        }
+        zm_patch_embedding_params *p = &c->params.patch_embedding;
+        p->bias.dtype = p->position.dtype = types[i];
+        c->small = true;
+    }
     for (uint32_t n = 1; n <= 67; n += 3) {
         patch_shape s = {1 + n % 3, 1 + n % 2, 8, 1 + n % 6, n};
         if (!add_case(list, s, n)) {
@@ -99,6 +108,7 @@ static void args(const op_run *r, op_args *out)
         .bias_offset = (uint32_t)p->bias.offset,
         .position_offset = (uint32_t)p->position.offset,
         .position_stride = (uint32_t)op_stride(&p->position),
+        .param_type = ZM_F64,
         .dst_offset = (uint32_t)p->dst.offset,
         .dst_stride = (uint32_t)op_stride(&p->dst),
         .flags = (p->bias.rank ? ZM_FLAG_BIAS : 0) | (p->position.rank ? ZM_FLAG_POSITION : 0),
