@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "fill.h"
+#include "norm.h"
 #include "op_run.h"
 
 extern const op_description op_embedding;
@@ -140,7 +141,7 @@ static double scale(const op_run *r, size_t operand, size_t row)
     }
     for (size_t i = 0; i < d; ++i) {
         double value = x[i] + (position ? position[p0 + i] : 0);
-        double magnitude = fabs(value - mean) + fabs(mean) / 10;
+        double magnitude = norm_difference(value, mean, position != NULL, r->op->tolerance_f32);
         squares += magnitude * magnitude;
     }
     return sqrt(squares);

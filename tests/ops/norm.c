@@ -75,6 +75,13 @@ static bool add_fills(op_list *list)
             c->fill[NORM_X] = fills[i / 6];
         }
     }
+    for (size_t i = 0; i < 4; ++i) {
+        op_case *c = add_case(list, &patterns[0], 3, 33, i);
+        if (!c) {
+            return false;
+        }
+        c->fill[NORM_WEIGHT + i / 2] = i % 2 ? OP_NAN : OP_INF;
+    }
     op_case *c = add_case(list, &patterns[0], 3, 20, 0);
     if (c) {
         c->fill[NORM_X] = OP_ZERO;
@@ -211,6 +218,12 @@ static norm_row norm_row_of(const op_run *run, size_t row, norm_kind kind)
     return r;
 }
 
+double norm_difference(double value, double mean, bool is_sum, double tolerance)
+{
+    const double unit = 0x1p-24;
+    return fabs(value - mean) + unit * fabs(mean) + (is_sum ? unit * fabs(value) / tolerance : 0);
+}
+
 double norm_scale(const op_run *run, size_t operand, size_t row, norm_kind kind)
 {
     const zm_norm_params *p = &run->reference.norm;
@@ -221,7 +234,8 @@ double norm_scale(const op_run *run, size_t operand, size_t row, norm_kind kind)
     }
     norm_row r = norm_row_of(run, row, kind);
     for (size_t i = 0; i < op_cols(&p->x); ++i) {
-        double magnitude = fabs(value_at(run, row, i) - r.mean) + fabs(r.mean) / 10;
+        double magnitude = norm_difference(value_at(run, row, i), r.mean, p->residual.rank != 0,
+                                           run->op->tolerance_f32);
         double y = r.error * magnitude / sqrt(r.power + (double)p->eps);
         y = y * (weight ? fabs(weight[i]) : 1) + (bias ? fabs(bias[i]) : 0);
         scale += y * y;

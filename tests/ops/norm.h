@@ -22,8 +22,12 @@ typedef enum norm_kind { NORM_LAYER, NORM_RMS, NORM_CRMS } norm_kind;
 
 bool norm_cases(op_list *list);
 void norm_args(const op_run *run, op_args *args);
-/* The scale of dst's row: |x - centre| / deviation * weight + bias, with a tenth of |centre| added
- * to |x - centre|, since float32 can't know the mean better than to a part of it. */
+/* What the error of value - mean is a part of. Nothing is lost of a stored value: it and the mean
+ * in float32 have an exact difference, and what the mean lacks, 2^-24 of it, can be found out. A
+ * sum of two stored values is rounded before the mean is taken; as the tolerance is a factor of the
+ * scale, that comes divided by it. */
+double norm_difference(double value, double mean, bool is_sum, double tolerance);
+/* The scale of dst's row: such differences / deviation * weight + bias. */
 double norm_scale(const op_run *run, size_t operand, size_t row, norm_kind kind);
 double norm_bytes(const op_params *params, size_t real_size);
 void norm_describe(const op_params *params, char *text, size_t size);

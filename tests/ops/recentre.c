@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "elementwise.h"
+#include "norm.h"
 #include "op_run.h"
 
 extern const op_description op_recentre;
@@ -16,7 +17,7 @@ static zm_status run(zm_stream *stream, const op_params *params)
     return zm_recentre(stream, &params->add);
 }
 
-/* As for layer_norm: float32 knows the mean, and the sum of x and y, to a part of itself. */
+/* As for layer_norm. */
 static double scale(const op_run *r, size_t operand, size_t row)
 {
     const zm_add_params *p = &r->reference.add;
@@ -29,7 +30,7 @@ static double scale(const op_run *r, size_t operand, size_t row)
     }
     for (size_t i = 0; i < d; ++i) {
         double value = x[x0 + i] + (y ? y[y0 + i] : 0);
-        double magnitude = fabs(value - mean) + fabs(mean) / 10;
+        double magnitude = norm_difference(value, mean, y != NULL, r->op->tolerance_f32);
         squares += magnitude * magnitude;
     }
     return sqrt(squares);
@@ -47,7 +48,7 @@ const op_description op_recentre = {
     .cases = cases,
     .run = run,
     .args = elementwise_args,
-    .tolerance_f32 = 2e-6,
+    .tolerance_f32 = 1e-6,
     .tolerance_f64 = 1e-14,
     .scale = scale,
     .flops = flops,
