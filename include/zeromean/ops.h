@@ -250,7 +250,8 @@ ZM_API zm_status zm_kv_store(zm_stream *stream, const zm_kv_store_params *params
  * n = kv_length, or with causal n = p + 1; first = 0, or with a window max(0, p + 1 - window);
  * cap(s) = soft_cap * tanh(s / soft_cap) where soft_cap is set (Gemma 2). Slopes are ALiBi (Press
  * et al. 2021). Online softmax (Milakov and Gimelshein 2018). A row with no key at all cannot be
- * asked for. */
+ * asked for; one whose scores are all -Inf is NaN, as 0 / 0 is. Keys that weigh less than e^-64 of
+ * the largest may count as 0, also times an infinite value. */
 typedef struct zm_attention_params {
     zm_tensor q;                /* [rows][heads * head_dim] */
     zm_tensor k_cache, v_cache; /* as written by zm_kv_store */

@@ -5,28 +5,27 @@
  *   x:        | row 0 | row 1 | row 2 | row 3 | ...        one row = channels values
  *   dst 1:            [ kernel_size rows      ]            no copy, only another stride
  *
- * Rows of dst that reach over an end of x see fewer rows; they are done one at a time with what is
- * there. Weight [n][kernel_size * channels], packed in panels of 32 outputs as for matmul. A
- * work-item owns one panel (group 0) and row_block rows of dst (group 1). */
+ * Rows of dst that reach over an end of x see zeros there; they are done one at a time. Weight
+ * [n][kernel_size * channels], packed in panels of 32 outputs as for matmul. A work-item owns one
+ * panel (group 0) and row_block rows of dst (group 1). */
 #include "args.h"
 #include "matmul_tile.clh"
 
 TILE_PRODUCT(product, tile_x_t, __global const weight_t, LOAD_WEIGHT16)
 
-/* One row of dst that reaches over an end. */
+/* One row of dst that reaches over an end. The zeros there count: times an infinite weight they are
+ * NaN. */
 static void edge_row(__global const act_t *x, __global const weight_t *weight, uint row,
                      const struct zm_conv1d_args *a, float *sums)
 {
     int begin = (int)(row * a->stride) - (int)a->padding;
-    int skipped = max(0, -begin);
-    int last = min((int)a->kernel_size, (int)a->rows - begin);
     float16 low = (float16)(0.0f), high = (float16)(0.0f);
-    for (int j = skipped; j < last; j++) {
-        __global const act_t *v = x + (size_t)(begin + j) * a->channels;
-        __global const weight_t *w = weight + (size_t)j * a->channels * PANEL;
-        for (uint c = 0; c < a->channels; c++, w += PANEL) {
-            low = fma((float16)(LOAD_ACT(v, c)), LOAD_WEIGHT16(w, 0), low);
-            high = fma((float16)(LOAD_ACT(v, c)), LOAD_WEIGHT16(w, 16), high);
+    for (int time = begin; time < begin + (int)a->kernel_size; time++) {
+        bool there = time >= 0 && time < (int)a->rows;
+        for (uint c = 0; c < a->channels; c++, weight += PANEL) {
+            float v = there ? LOAD_ACT(x, (size_t)time * a->channels + c) : 0.0f;
+            low = fma((float16)(v), LOAD_WEIGHT16(weight, 0), low);
+            high = fma((float16)(v), LOAD_WEIGHT16(weight, 16), high);
         }
     }
     KEEP16(low, sums, 0);

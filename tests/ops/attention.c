@@ -102,11 +102,14 @@ static bool add_fills(op_list *list)
 {
     static const struct {
         op_fill q, k, v;
-    } fills[] = {{OP_OUTLIER, OP_NORMAL, OP_NORMAL}, {OP_MEAN_100, OP_NORMAL, OP_NORMAL},
-                 {OP_TINY, OP_TINY, OP_NORMAL},      {OP_ZERO, OP_NORMAL, OP_NORMAL},
-                 {OP_NORMAL, OP_NORMAL, OP_LARGE},   {OP_NORMAL, OP_NORMAL, OP_MEAN_1000},
-                 {OP_NAN, OP_NORMAL, OP_NORMAL},     {OP_NORMAL, OP_NAN_LAST, OP_NORMAL},
-                 {OP_NORMAL, OP_NORMAL, OP_NAN_LAST}};
+    } fills[] = {{OP_OUTLIER, OP_NORMAL, OP_NORMAL},      {OP_MEAN_100, OP_NORMAL, OP_NORMAL},
+                 {OP_TINY, OP_TINY, OP_NORMAL},           {OP_ZERO, OP_NORMAL, OP_NORMAL},
+                 {OP_NORMAL, OP_NORMAL, OP_LARGE},        {OP_NORMAL, OP_NORMAL, OP_MEAN_1000},
+                 {OP_NAN, OP_NORMAL, OP_NORMAL},          {OP_NORMAL, OP_NAN_LAST, OP_NORMAL},
+                 {OP_NORMAL, OP_NORMAL, OP_NAN_LAST},     {OP_INF, OP_NORMAL, OP_NORMAL},
+                 {OP_NORMAL, OP_INF, OP_NORMAL},          {OP_NORMAL, OP_INF_LAST, OP_NORMAL},
+                 {OP_CONSTANT, OP_INF_BEFORE, OP_NORMAL}, {OP_NORMAL, OP_NORMAL, OP_INF},
+                 {OP_NORMAL, OP_NORMAL, OP_INF_LAST}};
     static const attention_shape shapes[] = {
         {5, 2, 2, 64, 70, true}, {1, 4, 2, 64, 45, true}, {9, 2, 1, 16, 33, false}};
     for (size_t i = 0; i < sizeof(fills) / sizeof(fills[0]) * 3; ++i) {
@@ -184,6 +187,18 @@ static bool add_aligned(op_list *list)
         c->small = i < 3;
         op_case_align(&op_attention, c);
     }
+    /* Blocks of keys, and whole shares of work-groups, whose scores are -Inf. */
+    for (size_t i = 0; i < 2; ++i) {
+        op_case *c = add_case(list, all[3 * i].shape, i);
+        if (!c) {
+            return false;
+        }
+        c->params.attention.kv_length = c->params.attention.layout.capacity = 700;
+        c->fill[Q] = OP_CONSTANT;
+        c->fill[K_CACHE] = OP_INF_BEFORE;
+        c->small = true;
+        op_case_align(&op_attention, c);
+    }
     return true;
 }
 
@@ -217,8 +232,13 @@ static bool fill(const op_run *r, size_t operand, op_fill how, op_random *random
     for (size_t head = 0; head < layout->heads; ++head) {
         for (size_t position = 0; position < p->kv_length; ++position) {
             op_fill_row(random, how, position, row, dim);
-            if (how == OP_NAN_LAST && position + 1 == p->kv_length) {
+            bool is_last = position + 1 == p->kv_length;
+            if (how == OP_NAN_LAST && is_last) {
                 row[head % dim] = NAN;
+            } else if (how == OP_INF_LAST && is_last) {
+                row[head % dim] = INFINITY;
+            } else if (how == OP_INF_BEFORE && !is_last) {
+                row[head % dim] = -INFINITY;
             }
             for (size_t i = 0; i < dim; ++i) {
                 values[operand == K_CACHE ? op_key_place(layout, head, position, i)
@@ -304,6 +324,9 @@ static double head_scale(const op_run *r, size_t head, size_t row)
     double total = 0, magnitudes = 0, max = -INFINITY, squares = 0;
     for (size_t j = visible_begin(p, row); j < visible_end(p, row); ++j) {
         head_score s = score_of(r, head, row, j);
+        if (s.score == -INFINITY) {
+            continue; /* weighs nothing */
+        }
         double shrink = s.score > max ? exp(max - s.score) : 1;
         max = fmax(max, s.score);
         double weight = exp(s.score - max);

@@ -80,7 +80,7 @@ static bool add_aligned(op_list *list)
 
 static bool cases(op_list *list)
 {
-    static const op_fill fills[] = {OP_LARGE, OP_ZERO, OP_OUTLIER, OP_NAN};
+    static const op_fill fills[] = {OP_LARGE, OP_ZERO, OP_OUTLIER, OP_NAN, OP_INF};
     static const conv1d_shape shapes[] = {
         {60, 80, 96, 3, 1, 1}, {61, 96, 50, 3, 2, 1}, {20, 7, 130, 5, 3, 2}, {9, 4, 3, 9, 1, 0},
         {1, 3, 5, 3, 1, 1},    {2, 3, 5, 3, 2, 1},    {1, 1, 1, 1, 1, 0},    {33, 16, 16, 1, 1, 0},
@@ -107,6 +107,13 @@ static bool cases(op_list *list)
             return false;
         }
         c->fill[X] = fills[i / 3];
+    }
+    for (size_t i = 0; i < 4; ++i) {
+        op_case *c = add_case(list, shapes[i % 2], 4);
+        if (!c) {
+            return false;
+        }
+        c->fill[WEIGHT + i / 2] = i % 2 ? OP_NAN : OP_INF;
     }
     return add_types(list) && add_aligned(list);
 }
@@ -160,7 +167,7 @@ static double scale(const op_run *r, size_t operand, size_t row)
                        ? fabs(weight[o * k + i] * x[time * channels + i % channels])
                        : 0;
         }
-        squares += sum * sum;
+        squares += isfinite(sum) ? sum * sum : 0;
     }
     return sqrt(squares);
 }

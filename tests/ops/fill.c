@@ -32,22 +32,12 @@ double op_random_normal(op_random *random)
 const char *op_fill_name(op_fill fill)
 {
     static const char *const names[OP_FILL_COUNT] = {
-        [OP_NORMAL] = "normal",
-        [OP_WEIGHT] = "weight",
-        [OP_SCALE] = "scale",
-        [OP_MEAN_100] = "mean_100",
-        [OP_MEAN_1000] = "mean_1000",
-        [OP_LARGE] = "large",
-        [OP_TINY] = "tiny",
-        [OP_ZERO] = "zero",
-        [OP_CONSTANT] = "constant",
-        [OP_OUTLIER] = "outlier",
-        [OP_TIES] = "ties",
-        [OP_NAN] = "nan",
-        [OP_INF] = "inf",
-        [OP_ALL_NAN] = "all_nan",
-        [OP_BAD_TOKENS] = "bad_tokens",
-        [OP_NAN_LAST] = "nan_last",
+        [OP_NORMAL] = "normal",     [OP_WEIGHT] = "weight",       [OP_SCALE] = "scale",
+        [OP_MEAN_100] = "mean_100", [OP_MEAN_1000] = "mean_1000", [OP_LARGE] = "large",
+        [OP_TINY] = "tiny",         [OP_ZERO] = "zero",           [OP_CONSTANT] = "constant",
+        [OP_OUTLIER] = "outlier",   [OP_TIES] = "ties",           [OP_NAN] = "nan",
+        [OP_INF] = "inf",           [OP_ALL_NAN] = "all_nan",     [OP_BAD_TOKENS] = "bad_tokens",
+        [OP_NAN_LAST] = "nan_last", [OP_INF_LAST] = "inf_last",   [OP_INF_BEFORE] = "inf_before",
         [OP_FAR] = "far",
     };
     return names[fill];

@@ -143,7 +143,7 @@ static double row_scale(const op_run *r, size_t row)
             sum *= 2 * magnitude(r, row, 2 * o + 1, &norm);
         }
         sum += residual ? fabs(residual[op_place(&p->residual, row, o) - p->residual.offset]) : 0;
-        squares += sum * sum;
+        squares += isfinite(sum) ? sum * sum : 0;
     }
     return sqrt(squares);
 }

@@ -119,9 +119,17 @@ static bool add_fills(op_list *list)
             return false;
         }
         c->fill[MATMUL_X] = fills[i / 8];
-        if (fills[i / 8] == OP_INF) {
-            c->params.matmul.activation = ZM_ACTIVATION_NONE;
+    }
+    for (size_t i = 0; i < 3 * 8; ++i) {
+        const uint32_t *shape = shapes[i % 4];
+        const epilogue e = {.activation = i % 8 < 4 ? ZM_ACTIVATION_NONE : ZM_ACTIVATION_GELU,
+                            .bias = true,
+                            .residual = true};
+        op_case *c = add_case(list, shape[0], shape[1], shape[2], &e, i);
+        if (!c) {
+            return false;
         }
+        c->fill[MATMUL_WEIGHT + i / 8] = i % 2 ? OP_NAN : OP_INF;
     }
     return true;
 }

@@ -78,11 +78,13 @@ typedef enum op_fill {
     OP_CONSTANT,   /* one value per row */
     OP_OUTLIER,    /* normal, and one element per row at 1000 */
     OP_TIES,       /* small integers: many equal values */
-    OP_NAN,        /* normal; every third row has a NaN */
-    OP_INF,        /* normal; every third row has an infinity */
-    OP_ALL_NAN,    /* every third row is nothing but NaN */
+    OP_NAN,        /* normal; every third row has a NaN, and a row that is alone */
+    OP_INF,        /* the same with an infinity */
+    OP_ALL_NAN,    /* such rows are nothing but NaN */
     OP_BAD_TOKENS, /* embedding: every third token is outside the table */
     OP_NAN_LAST,   /* attention: the last position in use holds a NaN in every head */
+    OP_INF_LAST,   /* the same with an infinity */
+    OP_INF_BEFORE, /* attention: all positions but the last hold -Inf in every head */
     OP_FAR,        /* rope: positions up to 100000 */
     OP_FILL_COUNT
 } op_fill;

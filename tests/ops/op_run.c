@@ -161,7 +161,7 @@ static zm_status fill(op_run *run, size_t operand, op_random *random)
     }
     if (!op->fill || !op->fill(run, operand, how, random, values)) {
         for (size_t row = 0; row < rows; ++row) {
-            op_fill_row(random, how, row, values + row * cols, cols);
+            op_fill_row(random, how, rows == 1 ? 1 : row, values + row * cols, cols);
         }
     }
     const zm_tensor *wish = op_view(op, &run->c.params, operand);

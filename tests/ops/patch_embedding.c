@@ -38,7 +38,7 @@ static op_case *add_case(op_list *list, patch_shape s, size_t i)
 static bool cases(op_list *list)
 {
     static const zm_dtype types[] = {ZM_F16, ZM_BF16, ZM_F32};
-    static const op_fill fills[] = {OP_LARGE, OP_ZERO, OP_OUTLIER, OP_NAN};
+    static const op_fill fills[] = {OP_LARGE, OP_ZERO, OP_OUTLIER, OP_NAN, OP_INF};
     static const patch_shape shapes[] = {{3, 2, 4, 16, 70}, {1, 1, 1, 1, 1},  {3, 4, 4, 4, 33},
                                          {1, 1, 8, 3, 130}, {2, 2, 8, 2, 64}, {5, 16, 1, 1, 20},
                                          {3, 7, 7, 8, 48},  {3, 1, 8, 14, 97}};
@@ -61,6 +61,13 @@ static bool cases(op_list *list)
             return false;
         }
         c->fill[X] = fills[i / 3];
+    }
+    for (size_t i = 0; i < 6; ++i) {
+        op_case *c = add_case(list, shapes[i % 2 * 2], 4);
+        if (!c) {
+            return false;
+        }
+        c->fill[WEIGHT + i / 2] = i % 2 ? OP_NAN : OP_INF;
     }
     for (size_t i = 0; i < 3; ++i) {
         op_case *c = add_case(list, shapes[2 + 2 * i], i);
@@ -134,7 +141,7 @@ static double scale(const op_run *r, size_t operand, size_t row)
                 sum += fabs(*weight * x[first + v]);
             }
         }
-        squares += sum * sum;
+        squares += isfinite(sum) ? sum * sum : 0;
     }
     return sqrt(squares);
 }
