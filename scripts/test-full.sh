@@ -90,7 +90,8 @@ rusticl() { # checkop's OPTION...
 }
 
 # Another compiler, with another idea of what a device may refuse. The gpu family suits the device;
-# of the other one it compiles the kernels that take rows.
+# of the other one it compiles some kernels, the slowest in 80 s. Lowered
+# limits only with the gpu family: the work-groups of the other one are of one item.
 rusticl_tests() {
     local op size
     icd_folder rusticl libRusticlOpenCL.so.1
@@ -100,11 +101,16 @@ rusticl_tests() {
     done
     for op in $(ops); do
         case $op in
-        layer_norm | rms_norm | crms_norm | row_statistics | add | recentre | argmax | top_k)
+        layer_norm | rms_norm | crms_norm | row_statistics | add | recentre | argmax | top_k | \
+            kv_store | rope | embedding)
             check "rusticl: the cpu kernel of $op" rusticl --op "$op" --kernel 'cpu*'
             ;;
         copy) skip "rusticl: the cpu kernel of copy: the driver crashes" ;;
-        *) skip "rusticl: the cpu kernels of $op: its compiler takes minutes and gigabytes" ;;
+        softmax) skip "rusticl: the cpu kernel of softmax: its compiler takes over 130 s" ;;
+        *)
+            skip "rusticl: the cpu kernels of $op, which are no smaller than matmul's: its" \
+                "compiler took over 100 s and 4 GB for those"
+            ;;
         esac
     done
 }
