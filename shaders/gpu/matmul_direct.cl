@@ -24,9 +24,9 @@ static float4 load_x(__global const act_t *x, const ARGS *a, uint row, uint k, b
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
 matmul_direct(__global const act_t *x, __global const weight_t *weight,
-              __global const param_t *bias, __global const act_t *residual, __global act_t *dst, __global const float *scale,
-              __global const float *column_sums, __global float *statistics,
-              struct zm_matmul_args a)
+              __global const param_t *bias, __global const act_t *residual, __global act_t *dst,
+              __global const float *scale, __global const float *column_sums,
+              __global float *statistics, struct zm_matmul_args a)
 {
     __local float4 memory[TILE_VECTORS];
     __local float2 scales[MWG];
