@@ -81,6 +81,7 @@ static const char *const matmul_texts[] = {
     "m=17,n=3072,k=768",
     "m=197,n=3072,k=768",
     "m=1,n=8192,k=4096",
+    "m=1,n=51865,k=512",
     "m=128,n=3072,k=768,bias,gelu",
     "m=128,n=768,k=768,bias,residual,statistics",
     "m=128,n=2048,k=768,gated,silu,rms",
