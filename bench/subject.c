@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "ops/op.h"
+#include "ops/tuning.h"
 
 #define SEED 1
 /* Of host memory for each element of an operand while it is set up (tests/ops/op_run.c). */
@@ -27,13 +28,25 @@ static const char *op_of(const variant *v)
     return description->op ? description->op : description->name;
 }
 
-bool subject_has_kernel(const variant *v)
+/* The candidate of the forced name; NULL = none. */
+static const zm_candidate *forced_kernel(const variant *v)
 {
     const zm_op *op = zm_op_find(op_of(v));
     for (size_t i = 0; op && i < op->candidate_count; i++)
         if (strcmp(op->candidates[i].name, v->kernel) == 0)
-            return true;
-    return !v->kernel[0];
+            return &op->candidates[i];
+    return NULL;
+}
+
+bool subject_has_kernel(const variant *v)
+{
+    return !v->kernel[0] || forced_kernel(v);
+}
+
+zm_kernel_family subject_family(const session *s, const variant *v)
+{
+    const zm_candidate *forced = forced_kernel(v);
+    return forced ? forced->family : zm_family_get(s->device);
 }
 
 static bool read_type(const char *text, zm_dtype *out)
@@ -131,7 +144,7 @@ static zm_status find_kernel(subject *it)
     return status;
 }
 
-static zm_status force(void *self)
+zm_status subject_force(void *self)
 {
     const subject *it = self;
     return zm_device_force_kernel(it->s->device, op_of(&it->v),
@@ -155,7 +168,7 @@ zm_status subject_create(session *s, const variant *v, subject *out, shape_reaso
     size_t real_size = zm_dtype_size(s->info->real_type);
     status = check_memory(count_elements(op, &c.params), reason);
     if (status == ZM_OK)
-        status = force(out); /* the layout of weights can depend on it */
+        status = subject_force(out); /* the layout of weights can depend on it */
     if (status == ZM_OK)
         status = op_run_create(s->device, op, &c, SEED, &out->run);
     if (status == ZM_OK)
@@ -184,5 +197,6 @@ static zm_status call(void *self, zm_stream *stream)
 
 timed subject_timed(subject *it, double sample_seconds)
 {
-    return (timed){.enqueue = call, .begin = force, .self = it, .sample_seconds = sample_seconds};
+    return (timed){
+        .enqueue = call, .begin = subject_force, .self = it, .sample_seconds = sample_seconds};
 }

@@ -3,6 +3,7 @@
 #ifndef ZM_BENCH_SUBJECT_H
 #define ZM_BENCH_SUBJECT_H
 
+#include "device/device.h"
 #include "session.h"
 #include "shape.h"
 #include "tests/ops/op_run.h"
@@ -23,6 +24,8 @@ bool variant_change(variant *v, const char *text, shape_reason *reason);
 
 /* Does the op have a kernel of the forced name? Always, when none is forced. */
 bool subject_has_kernel(const variant *v);
+/* Whose kernel is forced, or which the device prefers. */
+zm_kernel_family subject_family(const session *s, const variant *v);
 
 typedef struct subject {
     session *s;
@@ -38,6 +41,8 @@ typedef struct subject {
 zm_status subject_create(session *s, const variant *v, subject *out, shape_reason *reason);
 void subject_finish(subject *it);
 
+/* Has the device run this subject's kernel; before each of its calls. self: the subject. */
+zm_status subject_force(void *self);
 timed subject_timed(subject *it, double sample_seconds);
 
 const op_description *subject_op(const char *name);

@@ -17,7 +17,7 @@
 #define MAX_OPS 8
 
 typedef struct options {
-    const char *glob, *device;
+    const char *glob, *kernel, *device;
     double seconds;
     bool json, dry_run;
 } options;
@@ -46,11 +46,12 @@ static size_t find_ops(const char *glob, const char *ops[MAX_OPS])
 
 /* ---- the file ---- */
 
-static bool same_place(const zm_tuning_entry *a, const zm_tuning_entry *b)
+static bool same_place(const zm_tuning_entry *a, const tuner_outcome *outcome)
 {
-    return strcmp(a->op, b->op) == 0 && strcmp(a->device, b->device) == 0 &&
-           strcmp(a->platform, b->platform) == 0 && strcmp(a->driver, b->driver) == 0 &&
-           strcmp(a->vendor, b->vendor) == 0;
+    const zm_tuning_entry *b = &outcome->entry;
+    return zm_tuning_entry_family(a) == outcome->family && strcmp(a->op, b->op) == 0 &&
+           strcmp(a->device, b->device) == 0 && strcmp(a->platform, b->platform) == 0 &&
+           strcmp(a->driver, b->driver) == 0 && strcmp(a->vendor, b->vendor) == 0;
 }
 
 /* Can the outcome be written? Better asked before the search than after it. */
@@ -64,8 +65,8 @@ static zm_cli_exit check_place(const char *cache_dir)
     return zm_cli_result(zm_tuning_file_try(cache_dir, zm_cli_log()));
 }
 
-/* Replaces what the file has for this op and device; when nothing better was found, only removes
- * it. */
+/* Replaces what the file has for this op, family of kernels and device; when nothing better was
+ * found, only removes it. */
 static zm_status write_entry(const char *cache_dir, const zm_device_info *info,
                              const tuner_outcome *outcome)
 {
@@ -74,7 +75,7 @@ static zm_status write_entry(const char *cache_dir, const zm_device_info *info,
     zm_status status = zm_tuning_file_read(cache_dir, log, &list);
     size_t kept = 0, before = list.count;
     for (size_t i = 0; i < list.count; i++)
-        if (!same_place(&list.entries[i], &outcome->entry))
+        if (!same_place(&list.entries[i], outcome))
             list.entries[kept++] = list.entries[i];
     list.count = kept;
     if (status == ZM_OK && outcome->better)
@@ -115,14 +116,14 @@ static json_t *outcome_json(const tuner_outcome *o, bool written)
     for (size_t i = 0; i < o->entry.count; i++)
         json_object_set_new(parameters, o->entry.values[i].name,
                             json_integer(o->entry.values[i].value));
-    return json_pack("{ss sI sI sI sI so sb sb so so so so}", "op", o->op, "tunable",
-                     (json_int_t)o->tunable, "tried", (json_int_t)o->tried, "samples",
-                     (json_int_t)o->samples, "refused", (json_int_t)o->refused, "refusal",
-                     zm_cli_json_text(o->refusal), "better", o->better, "written", written, "ratio",
-                     o->entry.count ? zm_cli_json_real(o->ratio.median) : json_null(), "ratio_low",
-                     o->entry.count ? zm_cli_json_real(o->ratio.low) : json_null(), "ratio_high",
-                     o->entry.count ? zm_cli_json_real(o->ratio.high) : json_null(), "parameters",
-                     parameters);
+    return json_pack(
+        "{ss ss sI sI sI sI so sb sb so so so so}", "op", o->op, "family",
+        o->family == ZM_FAMILY_CPU ? "cpu" : "gpu", "tunable", (json_int_t)o->tunable, "tried",
+        (json_int_t)o->tried, "samples", (json_int_t)o->samples, "refused", (json_int_t)o->refused,
+        "refusal", zm_cli_json_text(o->refusal), "better", o->better, "written", written, "ratio",
+        o->entry.count ? zm_cli_json_real(o->ratio.median) : json_null(), "ratio_low",
+        o->entry.count ? zm_cli_json_real(o->ratio.low) : json_null(), "ratio_high",
+        o->entry.count ? zm_cli_json_real(o->ratio.high) : json_null(), "parameters", parameters);
 }
 
 static zm_cli_exit print_json(const session *s, const tuning *t)
@@ -135,11 +136,20 @@ static zm_cli_exit print_json(const session *s, const tuning *t)
                                        "cache_dir", zm_cli_json_text(t->cache_dir), "ops", ops));
 }
 
-static zm_cli_exit tune_op(const options *o, session *s, const char *op, tuning *t)
+static const char *reason_of(const session *s, zm_status status)
+{
+    switch (status) {
+    case ZM_ERROR_UNSUPPORTED: return "nothing of it can be tuned on this device";
+    case ZM_ERROR_INVALID_ARGUMENT: return "these kernels are of several families; tune one";
+    default: return session_reason(s, status);
+    }
+}
+
+static zm_cli_exit tune_op(const options *o, session *s, const char *op, const plan *p, tuning *t)
 {
     tuner_outcome *outcome = &t->outcomes[t->count];
     bool *written = &t->written[t->count];
-    zm_status status = tuner_run(s, op, o->seconds, outcome);
+    zm_status status = tuner_run(s, op, p, o->seconds, outcome);
     if (status == ZM_OK && !o->dry_run) {
         status = write_entry(t->cache_dir, s->info, outcome);
         if (status != ZM_OK)
@@ -151,9 +161,7 @@ static zm_cli_exit tune_op(const options *o, session *s, const char *op, tuning 
         return ZM_CLI_FAILED;
     }
     if (status != ZM_OK) {
-        zm_cli_error("%s: %s", op,
-                     status == ZM_ERROR_UNSUPPORTED ? "nothing of it can be tuned on this device"
-                                                    : session_reason(s, status));
+        zm_cli_error("%s: %s", op, reason_of(s, status));
         return ZM_CLI_FAILED;
     }
     t->count++;
@@ -163,7 +171,7 @@ static zm_cli_exit tune_op(const options *o, session *s, const char *op, tuning 
     return ZM_CLI_OK;
 }
 
-static zm_cli_exit tune(const options *o, const char *const *ops, size_t count)
+static zm_cli_exit tune(const options *o, const char *const *ops, size_t count, const plan *p)
 {
     session s;
     zm_environment environment;
@@ -177,7 +185,7 @@ static zm_cli_exit tune(const options *o, const char *const *ops, size_t count)
         code = check_place(t->cache_dir);
     zm_cli_progress_start();
     for (size_t i = 0; i < count && code == ZM_CLI_OK; i++)
-        code = tune_op(o, &s, ops[i], t);
+        code = tune_op(o, &s, ops[i], p, t);
     if (o->json && (code == ZM_CLI_OK || t->count))
         print_json(&s, t);
     session_close(&s);
@@ -191,6 +199,8 @@ static zm_cli_exit run(int argc, char **argv)
     const char *ops[MAX_OPS];
     const zm_cli_option table[] = {
         {"device", 'd', "SPEC", "the device", ZM_CLI_TEXT, &o.device},
+        {"kernel", 'k', "[OP=]GLOB", "the numbers of these kernels; else of the ones in use",
+         ZM_CLI_TEXT, &o.kernel},
         {"time", 't', "SECONDS", "for each op, with all that it takes; default 30", ZM_CLI_REAL,
          &o.seconds},
         {"dry-run", 'n', NULL, "write nothing", ZM_CLI_FLAG, &o.dry_run},
@@ -198,7 +208,7 @@ static zm_cli_exit run(int argc, char **argv)
     };
     zm_cli_arguments arguments;
     zm_cli_exit code;
-    if (!zm_cli_parse(&clbench_tune, table, 4, argc, argv, &arguments, &code))
+    if (!zm_cli_parse(&clbench_tune, table, 5, argc, argv, &arguments, &code))
         return code;
     o.glob = arguments.count ? arguments.values[0] : "*";
     size_t count = find_ops(o.glob, ops);
@@ -207,7 +217,13 @@ static zm_cli_exit run(int argc, char **argv)
                      o.glob);
         return ZM_CLI_USAGE;
     }
-    return tune(&o, ops, count);
+    const plan_options wanted = {.op = o.glob, .kernel = o.kernel};
+    plan p;
+    code = plan_make(&wanted, NULL, &p);
+    if (code == ZM_CLI_OK)
+        code = tune(&o, ops, count, &p);
+    plan_finish(&p);
+    return code;
 }
 
 const zm_cli_command clbench_tune = {
@@ -219,7 +235,8 @@ const zm_cli_command clbench_tune = {
         "that take whole rows follow it). Each sample is checked against the reference before it\n"
         "is timed, in turns with the best so far. What is faster than the built-in numbers beyond\n"
         "the noise goes to tuning.json in the cache folder, for this device and driver; the\n"
-        "library reads it from there.\n\n" ZM_CLI_DEVICE_HELP,
+        "library reads it from there. --kernel is for kernels that the library does not choose\n"
+        "here: --kernel gpu tunes those for GPUs on whatever device.\n\n" ZM_CLI_DEVICE_HELP,
     .max_arguments = 1,
     .run = run,
 };

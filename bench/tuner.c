@@ -33,6 +33,7 @@ typedef struct runner {
 typedef struct tuner {
     session *s;
     const char *op;
+    const plan *p;
     double seconds;
     uint64_t start;
     size_t shape_count;
@@ -72,7 +73,8 @@ static bool show_progress(const tuner *t)
 static zm_status begin(void *self)
 {
     const runner *r = self;
-    return zm_tunings_set(r->it->s->device, r->tunings);
+    zm_status status = subject_force(r->it);
+    return status == ZM_OK ? zm_tunings_set(r->it->s->device, r->tunings) : status;
 }
 
 static zm_status call(void *self, zm_stream *stream)
@@ -121,15 +123,12 @@ static zm_status race(tuner *t, const zm_tunings *a, const zm_tunings *b, double
 
 /* ---- shapes ---- */
 
-static zm_status add_shape(tuner *t, const char *text)
+static zm_status add_shape(tuner *t, const variant *v)
 {
     subject *it = &t->subjects[t->shape_count];
-    variant v = {.op = ""};
     shape_reason reason;
     double seconds = 0;
-    snprintf(v.op, sizeof(v.op), "%s", t->op);
-    snprintf(v.shape, sizeof(v.shape), "%s", text);
-    zm_status status = subject_create(t->s, &v, it, &reason);
+    zm_status status = subject_create(t->s, v, it, &reason);
     timed thing = subject_timed(it, 0);
     if (status == ZM_OK)
         status = timing_probe(t->s->stream, &thing, &seconds);
@@ -147,17 +146,34 @@ static zm_status add_shape(tuner *t, const char *text)
     return status == ZM_ERROR_DEVICE ? status : ZM_OK;
 }
 
+/* Those that the plan has for the op. */
 static zm_status add_shapes(tuner *t)
 {
-    const char *const *texts;
-    size_t count = shape_list(t->op, &texts);
     zm_status status = ZM_OK;
-    for (size_t i = 0; i < count && t->shape_count < MAX_SHAPES && status == ZM_OK; i++)
-        if (t->shape_count == 0 || elapsed(t) < t->seconds * SETUP_PART)
-            status = add_shape(t, texts[i]);
+    for (size_t i = 0; i < t->p->count && t->shape_count < MAX_SHAPES && status == ZM_OK; i++)
+        if (strcmp(t->p->variants[i].op, t->op) == 0 &&
+            (t->shape_count == 0 || elapsed(t) < t->seconds * SETUP_PART))
+            status = add_shape(t, &t->p->variants[i]);
     if (status == ZM_OK && t->shape_count == 0)
         status = ZM_ERROR_UNSUPPORTED;
     return status;
+}
+
+/* The family of the op's kernels. */
+static zm_status find_family(tuner *t)
+{
+    bool found = false;
+    for (size_t i = 0; i < t->p->count; i++) {
+        const variant *v = &t->p->variants[i];
+        if (strcmp(v->op, t->op) != 0)
+            continue;
+        zm_kernel_family family = subject_family(t->s, v);
+        if (found && family != t->out->family)
+            return ZM_ERROR_INVALID_ARGUMENT;
+        t->out->family = family;
+        found = true;
+    }
+    return found ? ZM_OK : ZM_ERROR_UNSUPPORTED;
 }
 
 /* ---- the search ---- */
@@ -169,11 +185,10 @@ static bool goes_on(void *self)
 
 /* Are the results of all shapes right with these numbers? Small calls of every op that follows
  * come first: they tell more in less time. */
-static zm_status check(tuner *t, zm_kernel_family family, const zm_tunings *tunings,
-                       zm_refusal *why)
+static zm_status check(tuner *t, const zm_tunings *tunings, zm_refusal *why)
 {
     const zm_check_limit limit = {goes_on, t};
-    zm_status status = zm_self_check(t->s->device, t->op, family, tunings, &limit, why);
+    zm_status status = zm_self_check(t->s->device, t->op, t->out->family, tunings, &limit, why);
     if (status == ZM_OK)
         status = zm_tunings_set(t->s->device, tunings);
     for (size_t i = 0; i < t->shape_count && status == ZM_OK; i++) {
@@ -182,7 +197,10 @@ static zm_status check(tuner *t, zm_kernel_family family, const zm_tunings *tuni
         if (!goes_on(t))
             return ZM_ERROR_CANCELLED;
         op_verdict verdict = {.ok = true};
-        status = op_run_verify(t->subjects[i].run, t->s->stream, t->s->info->real_type, &verdict);
+        status = subject_force(&t->subjects[i]);
+        if (status == ZM_OK)
+            status =
+                op_run_verify(t->subjects[i].run, t->s->stream, t->s->info->real_type, &verdict);
         if (!verdict.ok)
             status = zm_refuse(why, ZM_ERROR_MISMATCH, "%.40s: %.80s", t->subjects[i].v.shape,
                                verdict.reason);
@@ -207,7 +225,7 @@ static zm_status try_sample(tuner *t, const zm_parameter *parameter, uint32_t va
     if (!zm_parameter_set(parameter, &changed, value))
         return ZM_OK;
     session_forget(t->s);
-    zm_status status = check(t, parameter->family, &changed, &why);
+    zm_status status = check(t, &changed, &why);
     if (status == ZM_OK)
         status = race(t, &t->best, &changed, ROUND_TIME, &ratio);
     if (is_refusal(status)) {
@@ -264,7 +282,16 @@ static zm_status climb(tuner *t, const zm_parameter *parameter, bool fine, bool 
 
 static bool is_tunable(const tuner *t, const zm_parameter *parameter)
 {
-    return strcmp(parameter->op, t->op) == 0 && parameter->family == zm_family_get(t->s->device);
+    return strcmp(parameter->op, t->op) == 0 && parameter->family == t->out->family;
+}
+
+static zm_status count_parameters(tuner *t)
+{
+    size_t count;
+    const zm_parameter *list = zm_parameter_list(&count);
+    for (size_t i = 0; i < count; i++)
+        t->out->tunable += is_tunable(t, &list[i]);
+    return t->out->tunable ? ZM_OK : ZM_ERROR_UNSUPPORTED;
 }
 
 static zm_status search(tuner *t)
@@ -273,10 +300,6 @@ static zm_status search(tuner *t)
     const zm_parameter *list = zm_parameter_list(&count);
     zm_status status = ZM_OK;
     bool any = true;
-    for (size_t i = 0; i < count; i++)
-        t->out->tunable += is_tunable(t, &list[i]);
-    if (t->out->tunable == 0)
-        return ZM_ERROR_UNSUPPORTED;
     for (int pass = 0; any && status == ZM_OK && !is_over(t); pass++) {
         any = pass == 0; /* the fine steps come even if the coarse ones found nothing */
         for (size_t i = 0; i < count && status == ZM_OK && !is_over(t); i++) {
@@ -321,18 +344,27 @@ static zm_status finish(tuner *t)
     return status;
 }
 
-zm_status tuner_run(session *s, const char *op, double seconds, tuner_outcome *out)
+zm_status tuner_run(session *s, const char *op, const plan *p, double seconds, tuner_outcome *out)
 {
     const zm_tunings in_use = *zm_tunings_get(s->device);
     tuner *t = zm_calloc(1, sizeof(*t));
     if (!t)
         return ZM_ERROR_OUT_OF_MEMORY;
-    *t = (tuner){
-        .s = s, .op = op, .seconds = seconds, .start = zm_clock_ns(), .best = in_use, .out = out};
+    *t = (tuner){.s = s,
+                 .op = op,
+                 .p = p,
+                 .seconds = seconds,
+                 .start = zm_clock_ns(),
+                 .best = in_use,
+                 .out = out};
     memset(out, 0, sizeof(*out));
     snprintf(out->op, sizeof(out->op), "%s", op);
     session_forget(s);
-    zm_status status = add_shapes(t);
+    zm_status status = find_family(t);
+    if (status == ZM_OK)
+        status = count_parameters(t);
+    if (status == ZM_OK)
+        status = add_shapes(t);
     if (status == ZM_OK)
         status = search(t);
     if (status == ZM_OK)

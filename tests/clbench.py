@@ -76,7 +76,8 @@ class Usage(Clbench):
                           ["compare"], ["compare", "a"], ["compare", "a", "b", "c"],
                           ["compare", "a", "b", "--threshold", "-1"],
                           ["report", "a"], ["report", "-o", "b"], ["report", "a", "--output="],
-                          ["tune", "no_such_op"], ["tune", "matmul", "x"], ["devices", "x"]):
+                          ["tune", "no_such_op"], ["tune", "rms_norm", "--kernel", "no_*"],
+                          ["tune", "rms_norm", "--kernel", "matmul=gpu"], ["tune", "matmul", "x"], ["devices", "x"]):
             with self.subTest(arguments=arguments):
                 self.assertIn("--help'", self.line(2, *arguments))
 
@@ -403,6 +404,21 @@ class Tune(Clbench):
         self.assertGreater(op["tunable"], 0)
         self.assertGreater(op["samples"] + op["tunable"] - op["tried"], 0)
         self.assertFalse((cache / "tuning.json").exists())
+
+    def test_kernels_that_the_device_does_not_choose(self):
+        cache = self.scratch / "cache"
+        kept = {**self.device(), "op": "matmul", "parameters": {"tile_rows": 2}}
+        self.write(cache, kept, {**self.device(), "op": "matmul",
+                                 "parameters": {"gpu_matvec_rows": 1}})
+        for op in ("matmul", "rms_norm"):
+            said, = self.json("tune", op, "--kernel", "gpu", *QUICK, *OPENCL,
+                              env={"ZEROMEAN_CACHE_DIR": str(cache)})["ops"]
+            self.assertEqual((said["family"], said["refused"]), ("gpu", 0), said)
+            self.assertTrue(all(name.startswith("gpu_") for name in said["parameters"]), said)
+        left = json.loads((cache / "tuning.json").read_text(encoding="utf-8"))["entries"]
+        self.assertIn(kept, left)  # the other family's numbers are not its business
+        self.assertIn("families", self.line(1, "tune", "matmul", "--kernel", "*", "--dry-run",
+                                            *OPENCL))
 
     def test_what_there_was_no_time_for_is_said(self):
         text = self.ok("tune", "rms_norm", "--time", "0.01", "--dry-run", *OPENCL,

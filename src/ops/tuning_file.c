@@ -193,6 +193,12 @@ zm_status zm_tuning_file_try(const char *cache_dir, const zm_log *log)
     return status;
 }
 
+zm_kernel_family zm_tuning_entry_family(const zm_tuning_entry *entry)
+{
+    const zm_parameter *parameter = zm_parameter_find(entry->op, entry->values[0].name);
+    return parameter ? parameter->family : ZM_FAMILY_REF;
+}
+
 bool zm_tuning_entry_matches(const zm_tuning_entry *entry, const zm_device_info *info)
 {
     return fits(entry->device, info->name) && fits(entry->platform, info->platform) &&

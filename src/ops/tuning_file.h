@@ -43,6 +43,9 @@ zm_status zm_tuning_file_try(const char *cache_dir, const zm_log *log);
 zm_status zm_tuning_list_add(zm_tuning_list *list, const zm_tuning_entry *entry);
 void zm_tuning_list_finish(zm_tuning_list *list);
 
+/* Of its first parameter; all of an entry belong to one. ZM_FAMILY_REF: there is no such parameter.
+ */
+zm_kernel_family zm_tuning_entry_family(const zm_tuning_entry *entry);
 bool zm_tuning_entry_matches(const zm_tuning_entry *entry, const zm_device_info *info);
 /* False: a parameter that the op doesn't have, or a value out of range; tunings are then as they
  * were. */

@@ -62,13 +62,6 @@ static tuned *create(const zm_tunings *tunings)
 
 /* ---- the file ---- */
 
-/* The family of the first parameter; all of an entry belong to one. */
-static zm_kernel_family family_of(const zm_tuning_entry *entry)
-{
-    const zm_parameter *parameter = zm_parameter_find(entry->op, entry->values[0].name);
-    return parameter ? parameter->family : ZM_FAMILY_REF;
-}
-
 static bool one_family(const zm_tuning_entry *entry, zm_kernel_family family)
 {
     for (size_t i = 0; i < entry->count; i++) {
@@ -90,7 +83,8 @@ static bool is_trusted(const zm_device *device, const zm_tuning_entry *entry,
         return why->reason[0] == '\0';
     zm_logf(&device->log, ZM_LOG_INFO, "tuning of %s for %s: checking it for the first time",
             entry->op, device->info.name);
-    zm_status status = zm_self_check(device, entry->op, family_of(entry), changed, NULL, why);
+    zm_status status =
+        zm_self_check(device, entry->op, zm_tuning_entry_family(entry), changed, NULL, why);
     if (noted && (status == ZM_OK || status == ZM_ERROR_MISMATCH))
         zm_tuning_checked_put(device->cache_dir, &key, status == ZM_OK ? "" : why->reason);
     return status == ZM_OK;
@@ -101,7 +95,7 @@ static void apply(const zm_device *device, const zm_tuning_entry *entry, zm_tuni
     zm_refusal why = {""};
     zm_tunings changed = *tunings;
     bool good = zm_tuning_entry_apply(entry, &changed, &why);
-    if (good && !one_family(entry, family_of(entry))) {
+    if (good && !one_family(entry, zm_tuning_entry_family(entry))) {
         zm_refuse(&why, ZM_ERROR_BAD_FORMAT, "it mixes parameters of two families of kernels");
         good = false;
     }
