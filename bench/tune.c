@@ -9,7 +9,6 @@
 #include "cli/device.h"
 #include "cli/output.h"
 #include "cli/progress.h"
-#include "shaders/hash.h"
 #include "tuner.h"
 
 #define TUNE_SCHEMA "clbench.tune/1"
@@ -46,14 +45,6 @@ static size_t find_ops(const char *glob, const char *ops[MAX_OPS])
 
 /* ---- the file ---- */
 
-static bool same_place(const zm_tuning_entry *a, const tuner_outcome *outcome)
-{
-    const zm_tuning_entry *b = &outcome->entry;
-    return zm_tuning_entry_family(a) == outcome->family && strcmp(a->op, b->op) == 0 &&
-           strcmp(a->device, b->device) == 0 && strcmp(a->platform, b->platform) == 0 &&
-           strcmp(a->driver, b->driver) == 0 && strcmp(a->vendor, b->vendor) == 0;
-}
-
 /* Can the outcome be written? Better asked before the search than after it. */
 static zm_cli_exit check_place(const char *cache_dir)
 {
@@ -67,25 +58,20 @@ static zm_cli_exit check_place(const char *cache_dir)
 
 /* Replaces what the file has for this op, family of kernels and device; when nothing better was
  * found, only removes it. */
-static zm_status write_entry(const char *cache_dir, const zm_device_info *info,
-                             const tuner_outcome *outcome)
+static zm_status write_entry(const char *cache_dir, const tuner_outcome *outcome)
 {
     zm_tuning_list list;
     const zm_log *log = zm_cli_log();
     zm_status status = zm_tuning_file_read(cache_dir, log, &list);
     size_t kept = 0, before = list.count;
     for (size_t i = 0; i < list.count; i++)
-        if (!same_place(&list.entries[i], outcome))
+        if (!zm_tuning_entry_is_at(&list.entries[i], &outcome->entry, outcome->family))
             list.entries[kept++] = list.entries[i];
     list.count = kept;
     if (status == ZM_OK && outcome->better)
         status = zm_tuning_list_add(&list, &outcome->entry);
     if (status == ZM_OK && (outcome->better || kept != before))
         status = zm_tuning_file_write(cache_dir, log, &list);
-    if (status == ZM_OK && outcome->better) {
-        const zm_tuning_key key = zm_tuning_key_get(&outcome->entry, info, zm_shader_hash);
-        zm_tuning_checked_put(cache_dir, &key, "");
-    }
     zm_tuning_list_finish(&list);
     return status;
 }
@@ -100,7 +86,7 @@ static void print_outcome(const tuner_outcome *o, bool written)
     if (o->tried < o->tunable)
         printf(", no time for %zu of %zu numbers", o->tunable - o->tried, o->tunable);
     if (!o->better) {
-        printf("; %s\n", o->samples + o->refused ? "the built-in numbers are as good"
+        printf("; %s\n", o->samples + o->refused ? "what was in use is as good"
                                                  : "setting up and checks took all of it");
         return;
     }
@@ -151,7 +137,7 @@ static zm_cli_exit tune_op(const options *o, session *s, const char *op, const p
     bool *written = &t->written[t->count];
     zm_status status = tuner_run(s, op, p, o->seconds, outcome);
     if (status == ZM_OK && !o->dry_run) {
-        status = write_entry(t->cache_dir, s->info, outcome);
+        status = write_entry(t->cache_dir, outcome);
         if (status != ZM_OK)
             return zm_cli_result(status);
         *written = outcome->better;
@@ -233,7 +219,8 @@ const zm_cli_command clbench_tune = {
     .details =
         "Tunes matmul (conv1d and patch_embedding follow it), attention and rms_norm (all ops\n"
         "that take whole rows follow it). Each sample is checked against the reference before it\n"
-        "is timed, in turns with the best so far. What is faster than the built-in numbers beyond\n"
+        "is timed, in turns with the best so far. What is faster than what the library uses "
+        "otherwise beyond\n"
         "the noise goes to tuning.json in the cache folder, for this device and driver; the\n"
         "library reads it from there. --kernel is for kernels that the library does not choose\n"
         "here: --kernel gpu tunes those for GPUs on whatever device.\n\n" ZM_CLI_DEVICE_HELP,

@@ -22,7 +22,7 @@
 #define FINAL_PART 0.2   /* which is this part of the time at most */
 #define SETUP_PART 0.3   /* after this part of it no more shapes are set up */
 #define LEAST_GAIN 1.005 /* under this a sample is not better */
-#define MAX_FLOPS 1e9    /* of a call that is checked in full: the reference is slow */
+#define MAX_FLOPS 2.5e8  /* of a call that the reference, which is slow, computes */
 
 /* One shape with one set of numbers. */
 typedef struct runner {
@@ -39,7 +39,7 @@ typedef struct tuner {
     size_t shape_count;
     double call_seconds; /* of all shapes */
     subject subjects[MAX_SHAPES];
-    bool checked[MAX_SHAPES]; /* there is a reference to hold results against */
+    zm_tunings before; /* without an entry of this op for this device */
     zm_tunings best;
     tuner_outcome *out;
 } tuner;
@@ -123,6 +123,32 @@ static zm_status race(tuner *t, const zm_tunings *a, const zm_tunings *b, double
 
 /* ---- shapes ---- */
 
+/* Results are held against the reference, those of large shapes for a part of it: there the numbers
+ * in use before stand for the rest. They have to be right themselves. */
+static zm_status make_reference(tuner *t, subject *it)
+{
+    op_run *run = it->run;
+    op_verdict verdict = {.ok = true};
+    zm_status status = ZM_OK;
+    if (it->flops > MAX_FLOPS) {
+        run->part = MAX_FLOPS / it->flops;
+        status = op_run_upload(run, t->s->stream);
+        if (status == ZM_OK)
+            status = op_run_call(run, t->s->stream);
+        if (status == ZM_OK)
+            status = op_run_download(run, t->s->stream);
+    }
+    if (status != ZM_OK)
+        return status;
+    op_run_reference(run);
+    status = op_run_verify(run, t->s->stream, t->s->info->real_type, &verdict);
+    if (verdict.ok)
+        return status;
+    snprintf(t->s->message, sizeof(t->s->message), "%.40s is wrong already: %.120s", it->v.shape,
+             verdict.reason);
+    return ZM_ERROR_MISMATCH;
+}
+
 static zm_status add_shape(tuner *t, const variant *v)
 {
     subject *it = &t->subjects[t->shape_count];
@@ -133,9 +159,7 @@ static zm_status add_shape(tuner *t, const variant *v)
     if (status == ZM_OK)
         status = timing_probe(t->s->stream, &thing, &seconds);
     if (status == ZM_OK && t->call_seconds + seconds <= MAX_CALLS) {
-        t->checked[t->shape_count] = it->flops <= MAX_FLOPS;
-        if (t->checked[t->shape_count])
-            op_run_reference(it->run);
+        status = make_reference(t, it);
         t->shape_count++;
         t->call_seconds += seconds;
     } else {
@@ -143,7 +167,7 @@ static zm_status add_shape(tuner *t, const variant *v)
     }
     if (!show_progress(t))
         return ZM_ERROR_CANCELLED;
-    return status == ZM_ERROR_DEVICE ? status : ZM_OK;
+    return status == ZM_ERROR_DEVICE || status == ZM_ERROR_MISMATCH ? status : ZM_OK;
 }
 
 /* Those that the plan has for the op. */
@@ -192,8 +216,6 @@ static zm_status check(tuner *t, const zm_tunings *tunings, zm_refusal *why)
     if (status == ZM_OK)
         status = zm_tunings_set(t->s->device, tunings);
     for (size_t i = 0; i < t->shape_count && status == ZM_OK; i++) {
-        if (!t->checked[i])
-            continue;
         if (!goes_on(t))
             return ZM_ERROR_CANCELLED;
         op_verdict verdict = {.ok = true};
@@ -222,7 +244,8 @@ static zm_status try_sample(tuner *t, const zm_parameter *parameter, uint32_t va
     zm_refusal why = {""};
     stats_summary ratio;
     *better = false;
-    if (!zm_parameter_set(parameter, &changed, value))
+    if (!zm_parameter_set(parameter, &changed, value) ||
+        !zm_gpu_tiles_valid(t->s->device, &t->best.gpu_matmul, &changed.gpu_matmul, &why))
         return ZM_OK;
     session_forget(t->s);
     zm_status status = check(t, &changed, &why);
@@ -243,13 +266,14 @@ static zm_status try_sample(tuner *t, const zm_parameter *parameter, uint32_t va
     return status;
 }
 
-/* The next value in a direction: half or double, in smaller steps where that is allowed. */
+/* The next value in a direction: half or double, in smaller steps where that is allowed. What is
+ * switched off by 0 comes in at its most. */
 static uint32_t step(const zm_parameter *parameter, uint32_t value, bool up, bool fine)
 {
     if (fine && !parameter->power_of_two)
-        value = up ? value + (value + 3) / 4 : value - (value + 3) / 4;
+        value = up ? value + value / 4 + 1 : value - (value + 3) / 4;
     else
-        value = !up ? value / 2 : value ? value * 2 : 1;
+        value = !up ? value / 2 : value ? value * 2 : parameter->most;
     if (parameter->power_of_two)
         return value;
     return value < parameter->least  ? parameter->least
@@ -312,20 +336,24 @@ static zm_status search(tuner *t)
     return status == ZM_ERROR_CANCELLED && !zm_cli_interrupted() ? ZM_OK : status;
 }
 
-/* What differs from the built-in numbers. */
-static void describe(const tuner *t, zm_tuning_entry *entry)
+/* Whose entry it is. */
+static void set_place(const tuner *t, zm_tuning_entry *entry)
 {
-    size_t count;
-    const zm_parameter *list = zm_parameter_list(&count);
     const zm_device_info *info = t->s->info;
     snprintf(entry->op, sizeof(entry->op), "%s", t->op);
     snprintf(entry->device, sizeof(entry->device), "%s", info->name);
     snprintf(entry->platform, sizeof(entry->platform), "%s", info->platform);
     snprintf(entry->driver, sizeof(entry->driver), "%s", info->driver);
+}
+
+/* What differs from before. */
+static void describe(const tuner *t, zm_tuning_entry *entry)
+{
+    size_t count;
+    const zm_parameter *list = zm_parameter_list(&count);
     for (size_t i = 0; i < count && entry->count < ZM_TUNING_MAX_PARAMETERS; i++) {
         uint32_t value = zm_parameter_get(&list[i], &t->best);
-        if (!is_tunable(t, &list[i]) ||
-            value == zm_parameter_get(&list[i], zm_tunings_default(t->s->device)))
+        if (!is_tunable(t, &list[i]) || value == zm_parameter_get(&list[i], &t->before))
             continue;
         zm_tuning_value *v = &entry->values[entry->count++];
         snprintf(v->name, sizeof(v->name), "%s", list[i].name);
@@ -338,7 +366,7 @@ static zm_status finish(tuner *t)
     zm_status status = ZM_OK;
     describe(t, &t->out->entry);
     if (t->out->entry.count)
-        status = race(t, zm_tunings_default(t->s->device), &t->best, final_time(t), &t->out->ratio);
+        status = race(t, &t->before, &t->best, final_time(t), &t->out->ratio);
     t->out->better = t->out->entry.count && status == ZM_OK && t->out->ratio.low > 1 &&
                      t->out->ratio.median > LEAST_GAIN;
     return status;
@@ -363,6 +391,10 @@ zm_status tuner_run(session *s, const char *op, const plan *p, double seconds, t
     zm_status status = find_family(t);
     if (status == ZM_OK)
         status = count_parameters(t);
+    set_place(t, &out->entry);
+    zm_tunings_without(s->device, &out->entry, out->family, &t->before);
+    if (status == ZM_OK)
+        status = zm_tunings_set(s->device, &t->before);
     if (status == ZM_OK)
         status = add_shapes(t);
     if (status == ZM_OK)

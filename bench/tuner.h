@@ -16,9 +16,9 @@ typedef struct tuner_outcome {
     size_t samples;          /* that were timed */
     size_t refused;          /* that gave wrong results, or didn't run */
     char refusal[200];       /* of the last of these */
-    bool better;             /* than the built-in numbers, beyond the noise */
-    stats_summary ratio;     /* built-in time / time of what was found */
-    zm_tuning_entry entry;   /* what differs from the built-in numbers; count 0 = nothing */
+    bool better;             /* than what the library would use otherwise, beyond the noise */
+    stats_summary ratio;     /* time with that / time with what was found */
+    zm_tuning_entry entry;   /* what differs from that; count 0 = nothing */
 } tuner_outcome;
 
 /* Climbs from the numbers in use, one parameter after the other, over the shapes and with the

@@ -22,6 +22,7 @@
 #include "shaders/hash.h"
 #include "shaders/shaders.h"
 #include "support/capture.h"
+#include "tuning_search.h"
 
 #define DEVICE "opencl:pocl"
 
@@ -184,11 +185,13 @@ static void an_entry_fits_by_all_that_it_names(void **state)
         assert_int_equal(zm_tuning_entry_matches(&cases[i].entry, &info), cases[i].fits);
 }
 
-static void a_check_holds_for_one_device_driver_source_and_value(void **state)
+static void a_check_holds_for_one_device_driver_source_and_numbers(void **state)
 {
-    zm_tuning_entry entry = {.op = "matmul", .count = 1, .values = {{"block_rows", 96}}};
+    const zm_tuning_entry entry = {.op = "matmul", .count = 1, .values = {{"block_rows", 96}}};
     zm_device_info info = {.name = "D", .platform = "P", .driver = "1"};
-    const zm_tuning_key key = zm_tuning_key_get(&entry, &info, "sources");
+    zm_device fake = {.info.limits.float_vector_width = 8};
+    zm_tunings tunings = *zm_tunings_default(&fake);
+    const zm_tuning_key key = zm_tuning_key_get(&entry, &tunings, &info, "sources");
     zm_refusal reason;
     assert_false(zm_tuning_checked_get(*state, &key, &reason));
     zm_tuning_checked_put(*state, &key, "it is wrong");
@@ -198,21 +201,82 @@ static void a_check_holds_for_one_device_driver_source_and_value(void **state)
     assert_true(zm_tuning_checked_get(*state, &key, &reason));
     assert_string_equal(reason.reason, "");
     strcpy(info.driver, "2");
-    assert_string_not_equal(zm_tuning_key_get(&entry, &info, "sources").hex, key.hex);
+    assert_string_not_equal(zm_tuning_key_get(&entry, &tunings, &info, "sources").hex, key.hex);
     strcpy(info.driver, "1");
     strcpy(info.name, "E");
-    assert_string_not_equal(zm_tuning_key_get(&entry, &info, "sources").hex, key.hex);
+    assert_string_not_equal(zm_tuning_key_get(&entry, &tunings, &info, "sources").hex, key.hex);
     strcpy(info.name, "D");
-    assert_string_equal(zm_tuning_key_get(&entry, &info, "sources").hex, key.hex);
-    entry.values[0].value = 95;
-    assert_string_not_equal(zm_tuning_key_get(&entry, &info, "sources").hex, key.hex);
-    assert_string_not_equal(zm_tuning_key_get(&entry, &info, "others").hex,
-                            zm_tuning_key_get(&entry, &info, "sources").hex);
+    tunings.gpu_matmul.matvec_items = 64; /* of another family */
+    assert_string_equal(zm_tuning_key_get(&entry, &tunings, &info, "sources").hex, key.hex);
+    tunings.cpu.row_items_per_unit = 7; /* by an entry before this one */
+    assert_string_not_equal(zm_tuning_key_get(&entry, &tunings, &info, "sources").hex, key.hex);
+    assert_string_not_equal(zm_tuning_key_get(&entry, &tunings, &info, "others").hex,
+                            zm_tuning_key_get(&entry, &tunings, &info, "sources").hex);
     /* a damaged note is only a check more */
     write_text(state, "tuning-checked.json", "{\"schema\": 5");
     assert_false(zm_tuning_checked_get(*state, &key, &reason));
     zm_tuning_checked_put(*state, &key, "");
     assert_true(zm_tuning_checked_get(*state, &key, &reason));
+}
+
+/* Tile 10, which is not in use before. */
+static zm_tuning_entry tile_entry(zm_gpu_tile tile)
+{
+    return (zm_tuning_entry){.op = "matmul",
+                             .count = 5,
+                             .values = {{"gpu_tile_10_rows", tile.rows},
+                                        {"gpu_tile_10_slots", tile.slots},
+                                        {"gpu_tile_10_depth", tile.depth},
+                                        {"gpu_tile_10_item_rows", tile.item_rows},
+                                        {"gpu_tile_10_efficiency", tile.efficiency}}};
+}
+
+static void a_tile_is_taken_where_its_kernel_and_the_device_allow_it(void **state)
+{
+    static const struct {
+        zm_gpu_tile tile;
+        const char *words; /* NULL = taken */
+    } cases[] = {
+        {{32, 128, 32, 4, 1000}, NULL},
+        {{32, 128, 32, 4, 0}, NULL},
+        {{256, 64, 8, 1, 0}, NULL}, /* not in use, so whatever it is */
+        {{96, 64, 16, 4, 1000}, "out of range"},
+        {{512, 64, 16, 4, 1000}, "out of range"},
+        {{64, 256, 16, 4, 1000}, "out of range"},
+        {{64, 64, 0, 4, 1000}, "out of range"},
+        {{64, 64, 16, 16, 1000}, "out of range"},
+        {{64, 64, 16, 4, 1001}, "out of range"},
+        {{128, 128, 4, 8, 1000}, "evenly"},
+        {{256, 64, 8, 1, 1000}, "evenly"},
+        {{8, 64, 64, 8, 1000}, "evenly"},
+        {{128, 128, 16, 4, 1000}, "work-groups"},
+        {{128, 64, 64, 8, 1000}, "local memory"},
+    };
+    const zm_gpu_shape shape = {
+        .rows = 1000, .slots = 1024, .batch = 1, .panels = true, .local_memory = true};
+    zm_device fake = {.info.limits = {.max_work_group = 256,
+                                      .max_work_group_dim = {256, 256, 256},
+                                      .local_memory_bytes = 32768,
+                                      .compute_units = 4}};
+    (void)state;
+    for (size_t i = 0; i < ZM_COUNT(cases); i++) {
+        const zm_tuning_entry entry = tile_entry(cases[i].tile);
+        zm_tunings tunings = *zm_tunings_default(&fake), before = tunings;
+        zm_gpu_tile ranked[ZM_MAX_GPU_TILES];
+        zm_refusal why = {""};
+        assert_int_equal(zm_tuning_entry_apply(&entry, &fake, &tunings, &why), !cases[i].words);
+        if (cases[i].words && !strstr(why.reason, cases[i].words))
+            fail_msg("'%s' is not in: %s", cases[i].words, why.reason);
+        if (cases[i].words)
+            assert_memory_equal(&tunings, &before, sizeof(tunings));
+        assert_int_equal(zm_tunings_set(&fake, &tunings), ZM_OK);
+        size_t count = zm_gpu_tiles_rank(&fake, &shape, ranked, &why);
+        bool listed = false;
+        for (size_t j = 0; j < count; j++)
+            listed = listed || zm_gpu_tile_same(&ranked[j], &cases[i].tile);
+        assert_int_equal(listed, !cases[i].words && cases[i].tile.efficiency);
+        free(atomic_exchange(&fake.tunings, NULL));
+    }
 }
 
 /* ---- a device ---- */
@@ -252,6 +316,8 @@ static void entries_that_cannot_be_are_refused_with_a_reason(void **state)
         {"matmul", "\"block_rows\": 0", "out of range"},
         {"matmul", "\"gpu_matvec_items\": 96", "a power of two"},
         {"matmul", "\"block_rows\": 8, \"gpu_matvec_items\": 64", "two families"},
+        {"matmul", "\"gpu_tile_0_depth\": 4", "128x128x4, 8 rows each: work-items can't"},
+        {"matmul", "\"gpu_tile_12_rows\": 64", "no parameter 'gpu_tile_12_rows'"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         capture_clear(&messages);
@@ -265,61 +331,96 @@ static void entries_that_cannot_be_are_refused_with_a_reason(void **state)
     }
 }
 
-/* Kernel sources whose matmul is wrong with two rows at a time, as a compiler could make it. */
-static void make_wrong_shaders(void **state, char *root, size_t size)
+/* Kernel sources of a family, of which matmul has a line more after a line. */
+static void make_wrong_shaders(void **state, const char *family, const char *after,
+                               const char *text, char *root, size_t size)
 {
     char path[512], target[512], line[512];
     snprintf(root, size, "%s/shaders", (const char *)*state);
-    snprintf(path, sizeof(path), "%s/cpu", root);
+    snprintf(path, sizeof(path), "%s/%s", root, family);
     assert_int_equal(mkdir(root, 0700), 0);
     assert_int_equal(mkdir(path, 0700), 0);
     snprintf(path, sizeof(path), "%s/args.h", root);
     assert_int_equal(symlink(TEST_SHADER_DIR "/args.h", path), 0);
-    DIR *folder = opendir(TEST_SHADER_DIR "/cpu");
+    snprintf(target, sizeof(target), TEST_SHADER_DIR "/%s", family);
+    DIR *folder = opendir(target);
     assert_non_null(folder);
     for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
-        snprintf(path, sizeof(path), "%s/cpu/%.100s", root, entry->d_name);
-        snprintf(target, sizeof(target), TEST_SHADER_DIR "/cpu/%.100s", entry->d_name);
+        snprintf(path, sizeof(path), "%s/%s/%.100s", root, family, entry->d_name);
+        snprintf(target, sizeof(target), TEST_SHADER_DIR "/%s/%.100s", family, entry->d_name);
         if (entry->d_name[0] != '.' && strcmp(entry->d_name, "matmul.cl") != 0)
             assert_int_equal(symlink(target, path), 0);
     }
     closedir(folder);
-    snprintf(path, sizeof(path), "%s/cpu/matmul.cl", root);
-    FILE *in = fopen(TEST_SHADER_DIR "/cpu/matmul.cl", "r"), *out = fopen(path, "w");
+    snprintf(path, sizeof(path), "%s/%s/matmul.cl", root, family);
+    snprintf(target, sizeof(target), TEST_SHADER_DIR "/%s/matmul.cl", family);
+    FILE *in = fopen(target, "r"), *out = fopen(path, "w");
     assert_non_null(in);
     assert_non_null(out);
-    fputs("#if ROWS == 2\n#define fma(a, b, c) ((a) * (b) + (c) + 0.001f)\n#endif\n", out);
-    while (fgets(line, sizeof(line), in))
+    bool found = false;
+    while (fgets(line, sizeof(line), in)) {
         fputs(line, out);
+        if (strcmp(line, after) == 0) {
+            fputs(text, out);
+            found = true;
+        }
+    }
+    assert_true(found);
     fclose(in);
     fclose(out);
 }
 
 /* Kernels from a folder may be others the next time, so they are checked each time. */
-static void a_wrong_entry_is_found_out(void **state)
+static void is_found_out(void **state, const char *shaders, const char *name, const char *words)
 {
-    char shaders[256];
-    make_wrong_shaders(state, shaders, sizeof(shaders));
-    write_entry(state, "", "matmul", "\"tile_rows\": 2");
     for (int time = 0; time < 2; time++) {
         capture_clear(&messages);
         zm_device *device = open_in(*state);
         assert_int_equal(zm_device_set_shader_dir(device, shaders), ZM_OK);
-        assert_int_equal(value_in(device, "matmul", "tile_rows"),
-                         default_of(device, "matmul", "tile_rows"));
+        assert_int_equal(value_in(device, "matmul", name), default_of(device, "matmul", name));
         assert_true(capture_has(&messages, "checking it"));
         assert_true(capture_has(&messages, "tuning of matmul for "));
-        assert_true(capture_has(&messages, " is not used: matmul cpu, case "));
+        if (!capture_has(&messages, words))
+            fail_msg("'%s' is not in: %s", words, messages.text);
         assert_true(capture_has(&messages, "relative error"));
         zm_device_close(&device);
     }
+}
+
+/* As a compiler could make it. */
+static void a_wrong_entry_is_found_out(void **state)
+{
+    char shaders[256];
+    make_wrong_shaders(state, "cpu", "#include \"args.h\"\n",
+                       "#if ROWS == 1\n#define fma(a, b, c) ((a) * (b) + (c) + 0.001f)\n#endif\n",
+                       shaders, sizeof(shaders));
+    write_entry(state, "", "matmul", "\"block_rows\": 96");
+    is_found_out(state, shaders, "block_rows", " is not used: matmul cpu, case ");
+}
+
+/* The shapes of the check alone would not choose this tile. */
+static void a_wrong_tile_is_found_out(void **state)
+{
+    char shaders[256];
+    make_wrong_shaders(state, "gpu", "#include \"matmul_store.clh\"\n",
+                       "#if MWG == 32 && KWG == 32\n#undef MULTIPLY_ADD\n"
+                       "#define MULTIPLY_ADD(a, b, c) ((a) * (b) + (c) + 0.001f)\n#endif\n",
+                       shaders, sizeof(shaders));
+    write_entry(state, "", "matmul",
+                "\"gpu_tile_10_efficiency\": 1, \"gpu_tile_10_rows\": 32, "
+                "\"gpu_tile_10_slots\": 64, \"gpu_tile_10_depth\": 32, "
+                "\"gpu_tile_10_item_rows\": 4");
+    is_found_out(state, shaders, "gpu_tile_10_rows", " is not used: matmul gpu");
 }
 
 static void what_was_wrong_once_stays_out(void **state)
 {
     const zm_tuning_entry entry = {.op = "matmul", .count = 1, .values = {{"tile_rows", 2}}};
     zm_device *device = open_in(*state);
-    const zm_tuning_key key = zm_tuning_key_get(&entry, &device->info, zm_shader_hash);
+    zm_tunings tunings = *zm_tunings_default(device);
+    zm_refusal why;
+    assert_true(zm_tuning_entry_apply(&entry, device, &tunings, &why));
+    const zm_tuning_key key = zm_tuning_key_get(&entry, &tunings, &device->info, zm_shader_hash);
     zm_tuning_checked_put(*state, &key, "it was wrong");
     write_entry(state, "", "matmul", "\"tile_rows\": 2");
     assert_int_equal(value_in(device, "matmul", "tile_rows"),
@@ -344,9 +445,9 @@ static void the_hash_is_of_the_sources(void **state)
 
 static void the_same_entry_is_right_with_right_kernels(void **state)
 {
-    write_entry(state, "", "matmul", "\"tile_rows\": 2");
+    write_entry(state, "", "matmul", "\"block_rows\": 96");
     zm_device *device = open_in(*state);
-    assert_int_equal(value_in(device, "matmul", "tile_rows"), 2);
+    assert_int_equal(value_in(device, "matmul", "block_rows"), 96);
     zm_device_close(&device);
 }
 
@@ -355,11 +456,9 @@ static void built_in_numbers_pass_the_check(void **state)
     static const struct {
         const char *op;
         zm_kernel_family family;
-    } cases[] = {{"matmul", ZM_FAMILY_CPU},
-                 {"attention", ZM_FAMILY_CPU},
-                 {"rms_norm", ZM_FAMILY_CPU},
-                 {"attention", ZM_FAMILY_GPU},
-                 {"rms_norm", ZM_FAMILY_GPU}};
+    } cases[] = {{"matmul", ZM_FAMILY_CPU},    {"attention", ZM_FAMILY_CPU},
+                 {"rms_norm", ZM_FAMILY_CPU},  {"matmul", ZM_FAMILY_GPU},
+                 {"attention", ZM_FAMILY_GPU}, {"rms_norm", ZM_FAMILY_GPU}};
     zm_device *device = open_in(*state);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         zm_refusal why = {""};
@@ -411,8 +510,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(damaged_files_are_refused_and_do_no_harm, setup,
                                         scratch_teardown),
         cmocka_unit_test(an_entry_fits_by_all_that_it_names),
-        cmocka_unit_test_setup_teardown(a_check_holds_for_one_device_driver_source_and_value, setup,
-                                        scratch_teardown),
+        cmocka_unit_test(a_tile_is_taken_where_its_kernel_and_the_device_allow_it),
+        cmocka_unit_test_setup_teardown(a_check_holds_for_one_device_driver_source_and_numbers,
+                                        setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(a_right_entry_is_checked_once_and_used, setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(entries_of_other_devices_are_left_alone, setup,
@@ -420,6 +520,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(entries_that_cannot_be_are_refused_with_a_reason, setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(a_wrong_entry_is_found_out, setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(a_wrong_tile_is_found_out, setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(what_was_wrong_once_stays_out, setup, scratch_teardown),
         cmocka_unit_test(the_hash_is_of_the_sources),
         cmocka_unit_test_setup_teardown(the_same_entry_is_right_with_right_kernels, setup,
@@ -429,5 +530,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(numbers_can_be_replaced, setup, scratch_teardown),
     };
     messages_log = capture_log(&messages, ZM_LOG_INFO);
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL) + tuning_search_tests();
 }

@@ -8,7 +8,7 @@
 
 /* The efficiencies follow from the reads of local memory per multiply-add. Of the narrow tiles
  * those of 128 slots are there for gated products with statistics, those of 8 rows for devices with
- * small work-groups. */
+ * small work-groups. The last two are for the tuner to try. */
 static const zm_gpu_tile_tuning gpu_tuning = {
     .tiles =
         {
@@ -22,6 +22,8 @@ static const zm_gpu_tile_tuning gpu_tuning = {
             {16, 128, 16, 4, 350},
             {8, 64, 8, 8, 60},
             {8, 128, 8, 8, 50},
+            {64, 128, 16, 8, 0},
+            {128, 128, 16, 8, 0},
         },
     .local_memory = ZM_GPU_LOCAL_MEMORY_OWN,
     .matvec_rows = 8,
@@ -80,6 +82,52 @@ static bool tile_fits(const zm_device *device, const zm_gpu_shape *shape, const 
            tile_local_bytes(shape, tile) <= device->info.limits.local_memory_bytes;
 }
 
+bool zm_gpu_tile_same(const zm_gpu_tile *a, const zm_gpu_tile *b)
+{
+    return a->rows == b->rows && a->slots == b->slots && a->depth == b->depth &&
+           a->item_rows == b->item_rows;
+}
+
+/* Vectors that a work-item carries to local memory, of x and of weights; 0 = they can't be shared
+ * evenly. More than MOST_LOADS would not stay in registers. */
+#define MOST_LOADS 16
+static bool loads_are_shared(const zm_gpu_tile *tile)
+{
+    uint32_t x = 2 * tile->item_rows * tile->depth / tile->slots;
+    uint32_t weights = 2 * tile->item_rows * tile->depth / tile->rows;
+    return x && weights && x <= MOST_LOADS && weights <= MOST_LOADS;
+}
+
+static bool tile_valid(const zm_device *device, const zm_gpu_tile *tile, zm_refusal *refusal)
+{
+    static const zm_gpu_shape largest = {.local_memory = true}; /* weights in rows */
+    const zm_device_limits *limits = &device->info.limits;
+    const char *why = NULL;
+    if (tile->rows < tile->item_rows || !loads_are_shared(tile))
+        why = "work-items can't share it evenly";
+    else if (!items_fit(device, zm_gpu_tile_items(tile)))
+        why = "its work-groups are too large for the device";
+    else if (tile_local_bytes(&largest, tile) > limits->local_memory_bytes)
+        why = "it takes more local memory than the device has";
+    if (why)
+        zm_refuse(refusal, ZM_ERROR_BAD_FORMAT,
+                  "a tile of %" PRIu32 "x%" PRIu32 "x%" PRIu32 ", %" PRIu32 " rows each: %s",
+                  tile->rows, tile->slots, tile->depth, tile->item_rows, why);
+    return !why;
+}
+
+bool zm_gpu_tiles_valid(const zm_device *device, const zm_gpu_tile_tuning *before,
+                        const zm_gpu_tile_tuning *tuning, zm_refusal *refusal)
+{
+    for (size_t i = 0; i < ZM_MAX_GPU_TILES; i++) {
+        const zm_gpu_tile *old = &before->tiles[i], *tile = &tuning->tiles[i];
+        bool changed = !old->efficiency || !zm_gpu_tile_same(old, tile);
+        if (tile->efficiency && changed && !tile_valid(device, tile, refusal))
+            return false;
+    }
+    return true;
+}
+
 /* Rounds of work-groups times the work of each. Which tile it is changes no bits: all of them sum
  * in the same order. */
 static uint64_t tile_cost(const zm_device *device, const zm_gpu_shape *shape,
@@ -97,9 +145,9 @@ size_t zm_gpu_tiles_rank(const zm_device *device, const zm_gpu_shape *shape,
     const zm_gpu_tile_tuning *tuning = zm_gpu_tile_tuning_get(device);
     uint64_t costs[ZM_MAX_GPU_TILES];
     size_t count = 0;
-    for (size_t i = 0; i < ZM_MAX_GPU_TILES && tuning->tiles[i].rows; i++) {
+    for (size_t i = 0; i < ZM_MAX_GPU_TILES; i++) {
         const zm_gpu_tile *tile = &tuning->tiles[i];
-        if (!tile_fits(device, shape, tile))
+        if (!tile->efficiency || !tile_fits(device, shape, tile))
             continue;
         uint64_t cost = tile_cost(device, shape, tile);
         size_t place = count++;

@@ -8,13 +8,14 @@
 
 #define ZM_GPU_PANEL 64
 
-/* The tile of a work-group (shaders/gpu/matmul_tile.clh). */
+/* The tile of a work-group (shaders/gpu/matmul_tile.clh): powers of two, which the tuning file may
+ * replace. */
 typedef struct zm_gpu_tile {
     uint32_t rows;      /* MWG */
     uint32_t slots;     /* NWG */
     uint32_t depth;     /* KWG */
     uint32_t item_rows; /* MWI */
-    /* Of the best tile's rate when enough of them run, about; 1000 = as good. */
+    /* Of the best tile's rate when enough of them run, about; 1000 = as good, 0 = not in use. */
     uint32_t efficiency;
 } zm_gpu_tile;
 
@@ -27,12 +28,12 @@ typedef enum zm_gpu_local_memory {
 
 #define ZM_MAX_GPU_TILES 12
 typedef struct zm_gpu_tile_tuning {
-    zm_gpu_tile tiles[ZM_MAX_GPU_TILES]; /* up to one of 0 rows */
-    uint32_t local_memory;               /* zm_gpu_local_memory */
-    uint32_t matvec_rows;                /* m up to which there is a work-group per panel, 1..8 */
-    uint32_t matvec_items;               /* of a work-group, a power of 2 */
-    uint32_t matvec_local_bytes;         /* that a work-group may take */
-    uint32_t matvec_groups; /* under this many panels, groups share them and cut sums finer */
+    zm_gpu_tile tiles[ZM_MAX_GPU_TILES];
+    uint32_t local_memory;       /* zm_gpu_local_memory */
+    uint32_t matvec_rows;        /* m up to which there is a work-group per panel, 1..8 */
+    uint32_t matvec_items;       /* of a work-group, a power of 2 */
+    uint32_t matvec_local_bytes; /* that a work-group may take */
+    uint32_t matvec_groups;      /* under this many panels, groups share them and cut sums finer */
 } zm_gpu_tile_tuning;
 
 const zm_gpu_tile_tuning *zm_gpu_tile_tuning_get(const zm_device *device);
@@ -51,6 +52,14 @@ typedef struct zm_gpu_shape {
 bool zm_gpu_prefers_caches(const zm_device *device);
 
 uint32_t zm_gpu_tile_items(const zm_gpu_tile *tile);
+
+/* Same rows, slots, depth and item_rows? */
+bool zm_gpu_tile_same(const zm_gpu_tile *a, const zm_gpu_tile *b);
+
+/* Can the kernels be compiled for the tiles that came into use after `before`, and has the device
+ * room for each? False: the refusal says why not. */
+bool zm_gpu_tiles_valid(const zm_device *device, const zm_gpu_tile_tuning *before,
+                        const zm_gpu_tile_tuning *tuning, zm_refusal *refusal);
 
 /* The tiles of the device that run this shape, the one expected to be fastest first. Returns
  * their number; with 0 the refusal says why. */

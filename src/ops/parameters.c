@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -46,37 +45,49 @@ static const zm_parameter fixed[] = {
 };
 #define FIXED (sizeof(fixed) / sizeof(fixed[0]))
 
-static zm_parameter all[FIXED + ZM_MAX_GPU_TILES];
-static size_t all_count;
+/* Of each tile of the gpu family. Which of them go together is not here: zm_gpu_tiles_valid. */
+static const struct {
+    const char *name;
+    size_t offset;
+    uint32_t least, most;
+    bool power_of_two;
+} tile_fields[] = {
+    {"efficiency", offsetof(zm_gpu_tile, efficiency), 0, 1000, false},
+    {"rows", offsetof(zm_gpu_tile, rows), 8, 256, true},
+    {"slots", offsetof(zm_gpu_tile, slots), ZM_GPU_PANEL, 2 * ZM_GPU_PANEL, true},
+    {"depth", offsetof(zm_gpu_tile, depth), 4, 64, true},
+    {"item_rows", offsetof(zm_gpu_tile, item_rows), 1, 8, true},
+};
+#define TILE_FIELDS (sizeof(tile_fields) / sizeof(tile_fields[0]))
+
+static zm_parameter all[FIXED + ZM_MAX_GPU_TILES * TILE_FIELDS];
+#define COUNT (sizeof(all) / sizeof(all[0]))
 static pthread_once_t filled = PTHREAD_ONCE_INIT;
 
-/* A tile is named by what it is, so that a file still fits when the table changes. */
 static void fill(void)
 {
-    const zm_gpu_tile_tuning *gpu = zm_gpu_tile_tuning_default();
     memcpy(all, fixed, sizeof(fixed));
-    all_count = FIXED;
-    for (size_t i = 0; i < ZM_MAX_GPU_TILES && gpu->tiles[i].rows; i++) {
-        const zm_gpu_tile *tile = &gpu->tiles[i];
-        zm_parameter *parameter = &all[all_count++];
+    for (size_t i = 0; i < COUNT - FIXED; i++) {
+        size_t tile = i / TILE_FIELDS, field = i % TILE_FIELDS;
+        zm_parameter *parameter = &all[FIXED + i];
         *parameter = (zm_parameter){
             .op = "matmul",
             .family = ZM_FAMILY_GPU,
-            .offset = offsetof(zm_tunings, gpu_matmul.tiles) + i * sizeof(zm_gpu_tile) +
-                      offsetof(zm_gpu_tile, efficiency),
-            .least = 1,
-            .most = 1000,
+            .offset = offsetof(zm_tunings, gpu_matmul.tiles) + tile * sizeof(zm_gpu_tile) +
+                      tile_fields[field].offset,
+            .least = tile_fields[field].least,
+            .most = tile_fields[field].most,
+            .power_of_two = tile_fields[field].power_of_two,
         };
-        snprintf(parameter->name, sizeof(parameter->name),
-                 "gpu_tile_%" PRIu32 "x%" PRIu32 "x%" PRIu32 "x%" PRIu32, tile->rows, tile->slots,
-                 tile->depth, tile->item_rows);
+        snprintf(parameter->name, sizeof(parameter->name), "gpu_tile_%zu_%s", tile,
+                 tile_fields[field].name);
     }
 }
 
 const zm_parameter *zm_parameter_list(size_t *count)
 {
     pthread_once(&filled, fill);
-    *count = all_count;
+    *count = COUNT;
     return all;
 }
 

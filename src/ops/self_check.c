@@ -7,10 +7,15 @@
 #include <string.h>
 
 #include "common/alloc.h"
+#include "common/half.h"
 
-/* Relative L2 error of one result; float32 sums of a few hundred products are well under it. */
-#define TOLERANCE 2e-5
-#define NAN_BITS 0x7fc00000u
+/* Relative L2 error of one result. float32 sums of a few hundred products are well under it; where
+ * results are stored in less, a few of them are rounded to the other neighbour. */
+static double tolerance(zm_dtype type)
+{
+    return type == ZM_F16 ? 2e-4 : type == ZM_BF16 ? 1e-3 : 2e-5;
+}
+#define NAN_BITS 0x7fff7fffu /* in every type */
 #define SEED UINT64_C(0x5eed)
 
 /* ---- samples ---- */
@@ -53,31 +58,58 @@ static zm_buffer *filled_buffer(zm_sample *s, const void *bytes, uint64_t size)
     return buffer;
 }
 
-zm_tensor zm_sample_random(zm_sample *s, uint32_t rows, uint32_t cols)
+/* Of whole words. */
+static uint64_t bytes_of(zm_dtype type, size_t count)
+{
+    return (count * zm_dtype_size(type) + 3) / 4 * 4;
+}
+
+static zm_tensor random_tensor(zm_sample *s, zm_dtype type, uint32_t rows, uint32_t cols)
 {
     size_t count = (size_t)rows * cols;
     float *values = random_values(s, count);
-    zm_buffer *buffer = filled_buffer(s, values, count * sizeof(float));
+    void *bytes = values ? zm_calloc(1, bytes_of(type, count)) : NULL;
+    if (values && !bytes)
+        s->status = ZM_ERROR_OUT_OF_MEMORY;
+    for (size_t i = 0; bytes && i < count; i++)
+        zm_store_real(bytes, type, i, values[i]);
+    zm_buffer *buffer = filled_buffer(s, bytes, bytes_of(type, count));
     free(values);
-    return zm_tensor_2d(buffer, ZM_F32, rows, cols);
+    free(bytes);
+    return zm_tensor_2d(buffer, type, rows, cols);
+}
+
+zm_tensor zm_sample_random(zm_sample *s, uint32_t rows, uint32_t cols)
+{
+    return random_tensor(s, s->type, rows, cols);
+}
+
+zm_tensor zm_sample_reals(zm_sample *s, uint32_t rows, uint32_t cols)
+{
+    return random_tensor(s, ZM_F32, rows, cols);
 }
 
 zm_tensor zm_sample_vector(zm_sample *s, uint32_t n)
 {
-    return zm_tensor_1d(zm_sample_random(s, 1, n).buffer, ZM_F32, n);
+    return zm_tensor_1d(zm_sample_reals(s, 1, n).buffer, ZM_F32, n);
 }
 
-static zm_tensor result_of(zm_sample *s, zm_dtype dtype, uint32_t rows, uint32_t cols)
+static zm_tensor result_of(zm_sample *s, zm_dtype type, uint32_t rows, uint32_t cols)
 {
-    uint64_t size = (uint64_t)rows * cols * sizeof(float);
+    uint64_t size = bytes_of(type, (size_t)rows * cols);
     zm_buffer *buffer = zm_sample_buffer(s, size);
     if (s->status == ZM_OK)
         s->status = zm_buffer_fill(s->stream, buffer, 0, size, NAN_BITS);
-    s->result = zm_tensor_2d(buffer, dtype, rows, cols);
+    s->result = zm_tensor_2d(buffer, type, rows, cols);
     return s->result;
 }
 
 zm_tensor zm_sample_result(zm_sample *s, uint32_t rows, uint32_t cols)
+{
+    return result_of(s, s->type, rows, cols);
+}
+
+zm_tensor zm_sample_statistics(zm_sample *s, uint32_t rows, uint32_t cols)
 {
     return result_of(s, ZM_F32, rows, cols);
 }
@@ -137,41 +169,50 @@ static void sample_finish(zm_sample *s)
     s->buffer_count = 0;
 }
 
-static void widen_indices(float *values, size_t count)
+/* What was read, as doubles. */
+typedef struct outcome {
+    zm_dtype type;
+    size_t count;
+    double *values;
+} outcome;
+
+static void widen(const void *bytes, outcome *out)
 {
-    for (size_t i = 0; i < count; i++) {
-        int32_t index;
-        memcpy(&index, &values[i], sizeof(index));
-        values[i] = (float)index;
-    }
+    for (size_t i = 0; i < out->count; i++)
+        out->values[i] =
+            out->type == ZM_I32 ? ((const int32_t *)bytes)[i] : zm_load_real(bytes, out->type, i);
 }
 
-/* Runs the sample and reads its result; free *out. */
+/* Runs the sample and reads its result; free out->values. */
 static zm_status sample_run(zm_device *device, zm_stream *stream, const zm_sample_op *op,
-                            size_t variant, float **out, size_t *count)
+                            size_t variant, outcome *out)
 {
-    zm_sample s = {.device = device, .stream = stream, .random = SEED + variant};
+    zm_sample s = {.device = device, .stream = stream, .random = SEED + variant, .type = ZM_F32};
     op->run(&s, variant);
-    *count = (size_t)s.result.shape[0] * s.result.shape[1];
-    *out = s.status == ZM_OK ? zm_calloc(*count, sizeof(float)) : NULL;
-    if (s.status == ZM_OK && !*out)
+    *out =
+        (outcome){.type = s.result.dtype, .count = (size_t)s.result.shape[0] * s.result.shape[1]};
+    uint64_t size = bytes_of(out->type, out->count);
+    void *bytes = s.status == ZM_OK ? zm_calloc(1, size) : NULL;
+    out->values = s.status == ZM_OK ? zm_calloc(out->count, sizeof(double)) : NULL;
+    if (s.status == ZM_OK && (!bytes || !out->values))
         s.status = ZM_ERROR_OUT_OF_MEMORY;
     if (s.status == ZM_OK)
-        s.status = zm_buffer_read(stream, s.result.buffer, 0, *out, *count * sizeof(float));
+        s.status = zm_buffer_read(stream, s.result.buffer, 0, bytes, size);
     zm_status waited = zm_stream_wait(stream);
-    if (s.status == ZM_OK && waited == ZM_OK && s.result.dtype == ZM_I32)
-        widen_indices(*out, *count);
+    if (s.status == ZM_OK && waited == ZM_OK)
+        widen(bytes, out);
     sample_finish(&s);
+    free(bytes);
     return s.status ? s.status : waited;
 }
 
-static double relative_error(const float *got, const float *expected, size_t count)
+static double relative_error(const outcome *got, const outcome *expected)
 {
     double difference = 0, magnitude = 0;
-    for (size_t i = 0; i < count; i++) {
-        double d = (double)got[i] - (double)expected[i];
+    for (size_t i = 0; i < got->count; i++) {
+        double d = got->values[i] - expected->values[i];
         difference += d * d;
-        magnitude += (double)expected[i] * (double)expected[i];
+        magnitude += expected->values[i] * expected->values[i];
     }
     return sqrt(difference / magnitude);
 }
@@ -201,31 +242,30 @@ static bool is_the_kernels_fault(zm_status status)
 static zm_status check_variant(bench *b, const zm_sample_op *op, const char *kernel, size_t variant,
                                zm_refusal *why)
 {
-    float *got = NULL, *expected = NULL;
-    size_t count = 0;
+    outcome got = {.count = 0}, expected = {.count = 0};
     if (b->limit.go_on && !b->limit.go_on(b->limit.user))
         return ZM_ERROR_CANCELLED;
-    zm_status status = sample_run(b->device, b->stream, op, variant, &got, &count);
+    zm_status status = sample_run(b->device, b->stream, op, variant, &got);
     if (status == ZM_ERROR_UNSUPPORTED) /* not for this candidate */
         return ZM_OK;
     if (is_the_kernels_fault(status))
         status = zm_refuse(why, ZM_ERROR_MISMATCH, "%s %s: %.100s", op->op, kernel, b->message);
     if (status == ZM_OK)
-        status = sample_run(b->host, b->host_stream, op, variant, &expected, &count);
+        status = sample_run(b->host, b->host_stream, op, variant, &expected);
     if (status == ZM_OK) {
-        double error = relative_error(got, expected, count);
+        double error = relative_error(&got, &expected);
         b->ran++;
-        if (!(error <= TOLERANCE))
+        if (!(error <= tolerance(got.type)))
             status = zm_refuse(why, ZM_ERROR_MISMATCH, "%s %s, case %zu: relative error %.2g",
                                op->op, kernel, variant, error);
     }
-    free(got);
-    free(expected);
+    free(got.values);
+    free(expected.values);
     return status;
 }
 
 static zm_status check_op(bench *b, const zm_sample_op *sample, zm_kernel_family family,
-                          zm_refusal *why)
+                          size_t first, size_t end, zm_refusal *why)
 {
     const zm_op *op = zm_op_find(sample->op);
     zm_status status = ZM_OK;
@@ -234,7 +274,7 @@ static zm_status check_op(bench *b, const zm_sample_op *sample, zm_kernel_family
         if (candidate->family != family)
             continue;
         status = zm_device_force_kernel(b->device, sample->op, candidate->name);
-        for (size_t j = 0; j < sample->variants && status == ZM_OK; j++)
+        for (size_t j = first; j < end && status == ZM_OK; j++)
             status = check_variant(b, sample, candidate->name, j, why);
     }
     return status == ZM_OK ? zm_device_force_kernel(b->device, sample->op, NULL) : status;
@@ -271,7 +311,37 @@ static zm_status check_ops(bench *b, const char *op, zm_kernel_family family, zm
     zm_status status = ZM_OK;
     for (size_t i = 0; i < zm_sample_op_count && status == ZM_OK; i++)
         if (strcmp(zm_sample_ops[i].tuned_as, op) == 0)
-            status = check_op(b, &zm_sample_ops[i], family, why);
+            status = check_op(b, &zm_sample_ops[i], family, 0, zm_sample_ops[i].variants, why);
+    return status;
+}
+
+/* With no tile but this one. */
+static zm_status check_tile(bench *b, const zm_tunings *tunings, size_t tile, zm_refusal *why)
+{
+    zm_tunings alone = *tunings;
+    for (size_t i = 0; i < ZM_MAX_GPU_TILES; i++)
+        if (i != tile)
+            alone.gpu_matmul.tiles[i].efficiency = 0;
+    zm_status status = zm_tunings_set(b->device, &alone);
+    for (size_t i = 0; i < zm_sample_op_count && status == ZM_OK; i++) {
+        const zm_sample_op *sample = &zm_sample_ops[i];
+        if (strcmp(sample->tuned_as, "matmul") == 0)
+            status = check_op(b, sample, ZM_FAMILY_GPU, sample->large, sample->large + 1, why);
+    }
+    return status;
+}
+
+/* Which tile runs is a matter of shapes: those that are not built in are checked one by one. */
+static zm_status check_new_tiles(bench *b, const zm_tunings *tunings, zm_refusal *why)
+{
+    const zm_gpu_tile_tuning *known = zm_gpu_tile_tuning_default();
+    zm_status status = ZM_OK;
+    for (size_t i = 0; i < ZM_MAX_GPU_TILES && status == ZM_OK; i++) {
+        const zm_gpu_tile *tile = &tunings->gpu_matmul.tiles[i];
+        bool is_new = !known->tiles[i].efficiency || !zm_gpu_tile_same(&known->tiles[i], tile);
+        if (tile->efficiency && is_new)
+            status = check_tile(b, tunings, i, why);
+    }
     return status;
 }
 
@@ -295,6 +365,8 @@ zm_status zm_self_check(const zm_device *device, const char *op, zm_kernel_famil
         status = cut_as_large(&b, tunings);
     if (status == ZM_OK)
         status = check_ops(&b, op, family, why);
+    if (status == ZM_OK && family == ZM_FAMILY_GPU && strcmp(op, "matmul") == 0)
+        status = check_new_tiles(&b, tunings, why);
     if (status == ZM_OK && b.ran == 0)
         status = zm_refuse(why, ZM_ERROR_UNSUPPORTED, "no kernel of %s could be checked", op);
     else if (status != ZM_OK && status != ZM_ERROR_MISMATCH)

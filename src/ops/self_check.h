@@ -28,6 +28,7 @@ typedef struct zm_sample {
     zm_device *device;
     zm_stream *stream;
     uint64_t random;
+    zm_dtype type;    /* of activations; as it begins F32 */
     zm_status status; /* the first failure; everything after it does nothing */
     size_t buffer_count;
     zm_buffer *buffers[ZM_SAMPLE_BUFFERS];
@@ -38,6 +39,7 @@ typedef struct zm_sample_op {
     const char *op;
     const char *tuned_as; /* zm_parameter.op */
     size_t variants;
+    size_t large; /* the variant with the most rows: a tile that is new is checked by it alone */
     /* Builds tensors, says which one is the result, and calls the op. */
     void (*run)(zm_sample *sample, size_t variant);
 } zm_sample_op;
@@ -45,10 +47,13 @@ typedef struct zm_sample_op {
 extern const zm_sample_op zm_sample_ops[];
 extern const size_t zm_sample_op_count;
 
-/* Rows of random values in -1 .. 1; of NaN, for results; a weight in the device's layout. */
+/* Random values in -1 .. 1: activations, what is F32 whatever they are, a vector of that. NaN, for
+ * results: activations, F32. Below, a weight in the device's layout. */
 zm_tensor zm_sample_random(zm_sample *sample, uint32_t rows, uint32_t cols);
+zm_tensor zm_sample_reals(zm_sample *sample, uint32_t rows, uint32_t cols);
 zm_tensor zm_sample_vector(zm_sample *sample, uint32_t n);
 zm_tensor zm_sample_result(zm_sample *sample, uint32_t rows, uint32_t cols);
+zm_tensor zm_sample_statistics(zm_sample *sample, uint32_t rows, uint32_t cols);
 /* The same, of indices; a vector if there is one row. */
 zm_tensor zm_sample_places(zm_sample *sample, uint32_t rows, uint32_t cols);
 /* Whole numbers from least on, under most. */

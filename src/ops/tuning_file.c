@@ -205,7 +205,17 @@ bool zm_tuning_entry_matches(const zm_tuning_entry *entry, const zm_device_info 
            fits(entry->vendor, info->vendor) && fits(entry->driver, info->driver);
 }
 
-bool zm_tuning_entry_apply(const zm_tuning_entry *entry, zm_tunings *tunings, zm_refusal *refusal)
+bool zm_tuning_entry_is_at(const zm_tuning_entry *entry, const zm_tuning_entry *place,
+                           zm_kernel_family family)
+{
+    return zm_tuning_entry_family(entry) == family && strcmp(entry->op, place->op) == 0 &&
+           strcmp(entry->device, place->device) == 0 &&
+           strcmp(entry->platform, place->platform) == 0 &&
+           strcmp(entry->driver, place->driver) == 0 && strcmp(entry->vendor, place->vendor) == 0;
+}
+
+bool zm_tuning_entry_apply(const zm_tuning_entry *entry, const zm_device *device,
+                           zm_tunings *tunings, zm_refusal *refusal)
 {
     zm_tunings changed = *tunings;
     for (size_t i = 0; i < entry->count; i++) {
@@ -215,6 +225,11 @@ bool zm_tuning_entry_apply(const zm_tuning_entry *entry, zm_tunings *tunings, zm
             zm_refuse(refusal, ZM_ERROR_BAD_FORMAT, "%s has no parameter '%s'", entry->op, v->name);
             return false;
         }
+        if (parameter->family != zm_tuning_entry_family(entry)) {
+            zm_refuse(refusal, ZM_ERROR_BAD_FORMAT,
+                      "it mixes parameters of two families of kernels");
+            return false;
+        }
         if (!zm_parameter_set(parameter, &changed, v->value)) {
             zm_refuse(refusal, ZM_ERROR_BAD_FORMAT, "%s %u is out of range (%u to %u%s)", v->name,
                       v->value, parameter->least, parameter->most,
@@ -222,6 +237,8 @@ bool zm_tuning_entry_apply(const zm_tuning_entry *entry, zm_tunings *tunings, zm
             return false;
         }
     }
+    if (!zm_gpu_tiles_valid(device, &tunings->gpu_matmul, &changed.gpu_matmul, refusal))
+        return false;
     *tunings = changed;
     return true;
 }
@@ -233,8 +250,8 @@ static void hash_text(zm_sha256 *hash, const char *text)
     zm_sha256_update(hash, text, strlen(text) + 1);
 }
 
-zm_tuning_key zm_tuning_key_get(const zm_tuning_entry *entry, const zm_device_info *info,
-                                const char *sources)
+zm_tuning_key zm_tuning_key_get(const zm_tuning_entry *entry, const zm_tunings *tunings,
+                                const zm_device_info *info, const char *sources)
 {
     zm_sha256 hash;
     zm_tuning_key key;
@@ -246,9 +263,14 @@ zm_tuning_key zm_tuning_key_get(const zm_tuning_entry *entry, const zm_device_in
     hash_text(&hash, info->platform);
     hash_text(&hash, info->driver);
     hash_text(&hash, entry->op);
-    for (size_t i = 0; i < entry->count; i++) {
-        snprintf(number, sizeof(number), "%u", entry->values[i].value);
-        hash_text(&hash, entry->values[i].name);
+    size_t count;
+    const zm_parameter *list = zm_parameter_list(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (list[i].family != zm_tuning_entry_family(entry))
+            continue;
+        snprintf(number, sizeof(number), "%u", zm_parameter_get(&list[i], tunings));
+        hash_text(&hash, list[i].op);
+        hash_text(&hash, list[i].name);
         hash_text(&hash, number);
     }
     zm_sha256_finish(&hash, key.hex);

@@ -8,13 +8,14 @@
  *                   "parameters": {"block_rows": 96}}]}
  *
  * device, platform, vendor and driver are those of zm_device_info; one that is left out fits all.
- * Later entries win over earlier ones. */
+ * Later entries win over earlier ones. Tile N of the gpu family, of ZM_MAX_GPU_TILES, is
+ * gpu_tile_N_rows, _slots, _depth, _item_rows and _efficiency; what is left out stays as it is. */
 #ifndef ZM_SRC_OPS_TUNING_FILE_H
 #define ZM_SRC_OPS_TUNING_FILE_H
 
 #include "ops/tunings.h"
 
-#define ZM_TUNING_MAX_PARAMETERS 32
+#define ZM_TUNING_MAX_PARAMETERS 80
 
 typedef struct zm_tuning_value {
     char name[40];
@@ -47,19 +48,24 @@ void zm_tuning_list_finish(zm_tuning_list *list);
  */
 zm_kernel_family zm_tuning_entry_family(const zm_tuning_entry *entry);
 bool zm_tuning_entry_matches(const zm_tuning_entry *entry, const zm_device_info *info);
-/* False: a parameter that the op doesn't have, or a value out of range; tunings are then as they
- * were. */
-bool zm_tuning_entry_apply(const zm_tuning_entry *entry, zm_tunings *tunings, zm_refusal *refusal);
+/* Is it of this family, and for the same op and device as `place`? */
+bool zm_tuning_entry_is_at(const zm_tuning_entry *entry, const zm_tuning_entry *place,
+                           zm_kernel_family family);
+/* False: a parameter that the op doesn't have, of another family than the first, a value out of
+ * range, or a tile that the device can't have; tunings are then as they were. */
+bool zm_tuning_entry_apply(const zm_tuning_entry *entry, const zm_device *device,
+                           zm_tunings *tunings, zm_refusal *refusal);
 
 /* ---- what was checked ---- */
 
-/* Hexadecimal SHA-256 of all that a check depends on: the entry's op and values, the device, its
- * driver and platform, the version of the library, and the kernels' sources (zm_shader_hash). */
+/* Hexadecimal SHA-256 of all that a check depends on: the op, all numbers of the family as the
+ * entry and those before it make them, the device, its driver and platform, the version of the
+ * library, and the kernels' sources (zm_shader_hash). */
 typedef struct zm_tuning_key {
     char hex[65];
 } zm_tuning_key;
-zm_tuning_key zm_tuning_key_get(const zm_tuning_entry *entry, const zm_device_info *info,
-                                const char *sources);
+zm_tuning_key zm_tuning_key_get(const zm_tuning_entry *entry, const zm_tunings *tunings,
+                                const zm_device_info *info, const char *sources);
 
 /* False: it was never checked. reason: "" = it was right. */
 bool zm_tuning_checked_get(const char *cache_dir, const zm_tuning_key *key, zm_refusal *reason);

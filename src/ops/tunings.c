@@ -62,22 +62,12 @@ static tuned *create(const zm_tunings *tunings)
 
 /* ---- the file ---- */
 
-static bool one_family(const zm_tuning_entry *entry, zm_kernel_family family)
-{
-    for (size_t i = 0; i < entry->count; i++) {
-        const zm_parameter *parameter = zm_parameter_find(entry->op, entry->values[i].name);
-        if (!parameter || parameter->family != family)
-            return false;
-    }
-    return true;
-}
-
 /* Was the entry right on this device, now or when it was checked the first time? Nothing is noted
  * about kernels from a folder, which may be others the next time. */
 static bool is_trusted(const zm_device *device, const zm_tuning_entry *entry,
                        const zm_tunings *changed, zm_refusal *why)
 {
-    const zm_tuning_key key = zm_tuning_key_get(entry, &device->info, zm_shader_hash);
+    const zm_tuning_key key = zm_tuning_key_get(entry, changed, &device->info, zm_shader_hash);
     bool noted = !device->shader_dir;
     if (noted && zm_tuning_checked_get(device->cache_dir, &key, why))
         return why->reason[0] == '\0';
@@ -94,12 +84,8 @@ static void apply(const zm_device *device, const zm_tuning_entry *entry, zm_tuni
 {
     zm_refusal why = {""};
     zm_tunings changed = *tunings;
-    bool good = zm_tuning_entry_apply(entry, &changed, &why);
-    if (good && !one_family(entry, zm_tuning_entry_family(entry))) {
-        zm_refuse(&why, ZM_ERROR_BAD_FORMAT, "it mixes parameters of two families of kernels");
-        good = false;
-    }
-    if (good && is_trusted(device, entry, &changed, &why)) {
+    if (zm_tuning_entry_apply(entry, device, &changed, &why) &&
+        is_trusted(device, entry, &changed, &why)) {
         *tunings = changed;
         zm_logf(&device->log, ZM_LOG_INFO, "tuning of %s for %s is in use", entry->op,
                 device->info.name);
@@ -109,27 +95,37 @@ static void apply(const zm_device *device, const zm_tuning_entry *entry, zm_tuni
     }
 }
 
-static void load(const zm_device *device, zm_tunings *tunings)
+/* place NULL: all entries. */
+static void load(const zm_device *device, const zm_tuning_entry *place, zm_kernel_family family,
+                 zm_tunings *tunings)
 {
     zm_tuning_list list;
+    *tunings = *zm_tunings_default(device);
     if (!device->cache_dir)
         return;
     /* A file that can't be read is no reason not to work: its own line says what is wrong. */
     if (zm_tuning_file_read(device->cache_dir, &device->log, &list) == ZM_OK)
         for (size_t i = 0; i < list.count; i++)
-            if (zm_tuning_entry_matches(&list.entries[i], &device->info))
+            if (zm_tuning_entry_matches(&list.entries[i], &device->info) &&
+                !(place && zm_tuning_entry_is_at(&list.entries[i], place, family)))
                 apply(device, &list.entries[i], tunings);
     zm_tuning_list_finish(&list);
+}
+
+void zm_tunings_without(const zm_device *device, const zm_tuning_entry *place,
+                        zm_kernel_family family, zm_tunings *out)
+{
+    load(device, place, family, out);
 }
 
 /* The self-check works on a handle of its own, so it may run while this one's mutex is held. */
 static tuned *make(zm_device *device)
 {
-    zm_tunings tunings = *zm_tunings_default(device);
+    zm_tunings tunings;
     zm_mutex_lock(&device->mutex);
     tuned *t = (tuned *)atomic_load(&device->tunings);
     if (!t) {
-        load(device, &tunings);
+        load(device, NULL, ZM_FAMILY_REF, &tunings);
         t = create(&tunings);
         atomic_store(&device->tunings, (zm_attachment *)t);
     }

@@ -19,6 +19,11 @@ typedef struct zm_tunings {
  * zm_tunings_set or until the device is closed. */
 const zm_tunings *zm_tunings_get(const zm_device *device);
 
+/* What the file makes of the built-in numbers, less its entries of this family at that place. */
+struct zm_tuning_entry;
+void zm_tunings_without(const zm_device *device, const struct zm_tuning_entry *place,
+                        zm_kernel_family family, zm_tunings *out);
+
 /* Before anything was tuned: what the capabilities of the device suggest. Static storage. */
 const zm_tunings *zm_tunings_default(const zm_device *device);
 

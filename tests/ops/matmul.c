@@ -103,7 +103,7 @@ static void reference(const op_run *r, void *const *buffers)
     const zm_matmul_params *p = &r->reference.matmul;
     const zm_ref_op *matmul = zm_ref_find("matmul"), *statistics = zm_ref_find("row_statistics");
     struct zm_matmul_args args = matmul_args(p);
-    matmul->f64(&args, buffers, 0, matmul->items(&args));
+    op_run_items(r, matmul, &args, buffers);
     if (p->statistics.rank) {
         struct zm_row_statistics_args of_dst =
             op_statistics_args(&p->dst, &p->statistics, r->group);

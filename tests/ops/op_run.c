@@ -12,7 +12,6 @@
 #include "device/device.h"
 #include "fill.h"
 #include "pack.h"
-#include "ref/ref.h"
 
 const double *op_run_input(const op_run *run, size_t operand)
 {
@@ -283,6 +282,33 @@ zm_status op_run_download(op_run *run, zm_stream *stream)
     return status;
 }
 
+void op_run_items(const op_run *run, const zm_ref_op *ref, const void *args, void *const *buffers)
+{
+    size_t items = ref->items(args);
+    size_t count = run->part > 0 ? (size_t)(run->part * (double)items) + 1 : 1;
+    if (run->part <= 0 || count >= items) {
+        ref->f64(args, buffers, 0, items);
+        return;
+    }
+    for (size_t i = 0; i < count; ++i) {
+        size_t item = (size_t)((double)i * (double)items / (double)count);
+        ref->f64(args, buffers, item, item + 1);
+    }
+    ref->f64(args, buffers, items - 1, items);
+}
+
+/* What came back, in place of what the reference would give. */
+static void take_result(op_memory *memory)
+{
+    for (size_t i = 0; i < memory->count; ++i) {
+        if (memory->dtype == ZM_I32) {
+            ((int32_t *)memory->result)[i] = ((const int32_t *)memory->after)[i];
+        } else {
+            ((double *)memory->result)[i] = zm_load_real(memory->after, memory->dtype, i);
+        }
+    }
+}
+
 void op_run_reference(op_run *run)
 {
     void *buffers[OP_MAX_OPERANDS] = {NULL};
@@ -290,6 +316,8 @@ void op_run_reference(op_run *run)
         op_memory *memory = &run->memory[i];
         if (memory->buffer) {
             memcpy(memory->result, memory->input, memory->reference_size);
+            if (run->part > 0 && run->op->operands[i].role != OP_INPUT)
+                take_result(memory);
         }
         buffers[i] = run->memory[run->owner[i]].result;
     }
@@ -301,7 +329,7 @@ void op_run_reference(op_run *run)
     op_args args;
     memset(&args, 0, sizeof(args));
     run->op->args(run, &args);
-    ref->f64(&args, buffers, 0, ref->items(&args));
+    op_run_items(run, ref, &args, buffers);
 }
 
 /* Keeps what came back the first time; later: is it the same? */

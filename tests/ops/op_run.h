@@ -4,6 +4,7 @@
 #define ZM_TESTS_OPS_OP_RUN_H
 
 #include "op_case.h"
+#include "ref/ref.h"
 
 /* The memory of one operand and of those that are the same view. */
 typedef struct op_memory {
@@ -30,6 +31,8 @@ struct op_run {
     size_t repeats;                /* of op_run_verify; >= 2 */
     uint32_t repeat_units;         /* compute units that the device has but for the first time;
                                       0 = as many as it has */
+    double part; /* of the items that the reference computes, spread evenly; 0 = all. What came back
+                    last stands for the rest. */
 };
 
 typedef struct op_verdict {
@@ -56,6 +59,8 @@ zm_status op_run_call(op_run *run, zm_stream *stream);
 zm_status op_run_download(op_run *run, zm_stream *stream);
 
 void op_run_reference(op_run *run);
+/* A reference over the items that the run asks for. */
+void op_run_items(const op_run *run, const zm_ref_op *ref, const void *args, void *const *buffers);
 /* After download and reference: outputs within the tolerance, everything else untouched. */
 op_verdict op_run_check(const op_run *run, zm_dtype real);
 
