@@ -142,7 +142,25 @@ ZM_API zm_status zm_buffer_unmap(zm_stream *stream, zm_buffer *buffer, void *poi
 
 typedef struct zm_stream_params {
     bool timestamps; /* events of this stream carry device times (limits.timestamps) */
+    /* Launches whose times are kept for zm_stream_take_records, a quarter of a KiB each and an
+     * event of the driver; implies timestamps. 0 = none, and then they cost nothing. */
+    uint32_t records;
 } zm_stream_params;
+
+/* One launch of an operation, in nanoseconds of the device's clock. */
+typedef struct zm_record {
+    char op[32];        /* "matmul" */
+    char candidate[32]; /* that was chosen for it */
+    char kernel[32];    /* an operation may take several */
+    char node[64]; /* of a graph: the tensor that it writes, cut off where it is long; else "" */
+    uint64_t queued_ns, start_ns, end_ns;
+} zm_record;
+
+typedef struct zm_records {
+    const zm_record *records; /* in the order in which they were enqueued */
+    size_t count;
+    uint64_t lost; /* launches that found no room after those */
+} zm_records;
 
 /* params may be NULL. */
 ZM_API zm_status zm_stream_create(zm_device *device, const zm_stream_params *params,
@@ -154,6 +172,9 @@ ZM_API zm_device *zm_stream_get_device(const zm_stream *stream);
 ZM_API zm_status zm_stream_flush(zm_stream *stream);
 /* Returns when everything enqueued so far is done; an error of any of it comes back here. */
 ZM_API zm_status zm_stream_wait(zm_stream *stream);
+/* Waits, then gives the records since the last call; they stay until the next launch, which begins
+ * a new list. ZM_ERROR_UNSUPPORTED where the stream was created to keep none. */
+ZM_API zm_status zm_stream_take_records(zm_stream *stream, zm_records *out);
 
 ZM_API zm_status zm_event_create(zm_device *device, zm_event **out);
 ZM_API void zm_event_destroy(zm_event **event);

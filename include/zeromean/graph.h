@@ -143,7 +143,9 @@ typedef struct zm_run_params {
  * operation can't be done with these sizes. The first run with new sizes or bindings chooses
  * kernels for the operations that they are for (and builds those that are new to the device); the
  * others only enqueue. Runs of one executable in several streams must not overlap: they share the
- * inner tensors' memory. params may be NULL. */
+ * inner tensors' memory. The records of a stream that
+ * keeps them name the operation as it is after the passes, and what it writes. params may be NULL.
+ */
 ZM_API zm_status zm_executable_run(zm_executable *executable, zm_stream *stream,
                                    const zm_run_params *params);
 

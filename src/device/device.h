@@ -49,6 +49,11 @@ typedef struct zm_dispatch {
     } args;
 } zm_dispatch;
 
+/* When a marked command was enqueued, began and ended, on the device's clock. */
+typedef struct zm_event_span {
+    uint64_t queued_ns, start_ns, end_ns;
+} zm_event_span;
+
 typedef struct zm_device_fns {
     /* all required; status functions log their reason */
     void (*close)(zm_device *device); /* also after a failed open */
@@ -76,7 +81,7 @@ typedef struct zm_device_fns {
     void (*event_destroy)(zm_event *event);
     zm_status (*event_mark)(zm_event *event, zm_stream *stream);
     zm_status (*event_wait)(zm_event *event);
-    zm_status (*event_times)(zm_event *event, uint64_t *start_ns, uint64_t *end_ns);
+    zm_status (*event_times)(zm_event *event, zm_event_span *out);
 
     /* Takes memory from the program cache or builds. out's desc strings are the caller's. */
     zm_status (*kernel_create)(zm_device *device, const zm_kernel_desc *desc, zm_kernel **out);
@@ -101,7 +106,8 @@ struct zm_buffer {
 struct zm_stream {
     zm_device *device;
     bool timestamps;
-    zm_buffer *scratch; /* of zm_stream_scratch; NULL = none so far */
+    zm_buffer *scratch;           /* of zm_stream_scratch; NULL = none so far */
+    struct zm_recorder *recorder; /* NULL = keeps no records */
 };
 
 struct zm_event {
@@ -172,8 +178,15 @@ void zm_kernel_destroy_all(zm_device *device);
  * in it holds until the stream's next op. Waits for the stream where it has to grow. */
 zm_status zm_stream_scratch(zm_stream *stream, uint64_t size, zm_buffer **out);
 
-/* Enqueues one launch. */
+/* Enqueues one launch. With an event of the caller's it is not among the stream's records. */
 zm_status zm_device_dispatch(zm_stream *stream, const zm_dispatch *dispatch, zm_event *event);
+
+/* What the next launches are for. */
+typedef struct zm_label {
+    const char *op, *candidate, *node; /* NULL = unknown */
+} zm_label;
+/* Costs nothing where the stream keeps no records. */
+void zm_stream_label(zm_stream *stream, const zm_label *label);
 
 /* Reads kernel sources from DIR/<family>/<name>.cl instead of the embedded ones; NULL = embedded.
  * Before the first kernel is built. */

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "common/alloc.h"
-#include "device/device.h"
+#include "device/recorder.h"
 
 static bool same(const zm_kernel_desc *a, const zm_kernel_desc *b)
 {
@@ -136,5 +136,7 @@ zm_status zm_device_dispatch(zm_stream *stream, const zm_dispatch *dispatch, zm_
     if (foreign)
         return zm_fail(&device->log, ZM_ERROR_INVALID_ARGUMENT,
                        "kernel %s: a buffer or the event belongs to another device", desc->name);
+    if (stream->recorder && !event)
+        return zm_recorder_dispatch(stream, dispatch);
     return device->fns->dispatch(stream, dispatch, event);
 }

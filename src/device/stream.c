@@ -1,16 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Streams and events. */
-#include "device/device.h"
+#include "device/recorder.h"
 
 zm_status zm_stream_create(zm_device *device, const zm_stream_params *params, zm_stream **out)
 {
     if (!device || !out)
         return ZM_ERROR_INVALID_ARGUMENT;
     zm_stream_params given = params ? *params : (zm_stream_params){0};
+    given.timestamps |= given.records > 0;
     if (given.timestamps && !device->info.limits.timestamps)
         return zm_fail(&device->log, ZM_ERROR_UNSUPPORTED, "%s has no timestamps",
                        device->info.spec);
-    return device->fns->stream_create(device, &given, out);
+    zm_stream *stream = NULL;
+    zm_status status = device->fns->stream_create(device, &given, &stream);
+    if (status == ZM_OK && given.records)
+        status = zm_recorder_create(stream, given.records);
+    if (status == ZM_OK)
+        *out = stream;
+    else
+        zm_stream_destroy(&stream);
+    return status;
 }
 
 void zm_stream_destroy(zm_stream **stream)
@@ -18,7 +27,9 @@ void zm_stream_destroy(zm_stream **stream)
     if (!stream || !*stream)
         return;
     zm_buffer *scratch = (*stream)->scratch;
+    zm_recorder *recorder = (*stream)->recorder;
     (*stream)->device->fns->stream_destroy(*stream);
+    zm_recorder_destroy(recorder);
     zm_buffer_destroy(&scratch);
     *stream = NULL;
 }
@@ -112,5 +123,11 @@ zm_status zm_event_times(zm_event *event, uint64_t *start_ns, uint64_t *end_ns)
     if (!event->timestamps)
         return zm_fail(&event->device->log, ZM_ERROR_UNSUPPORTED,
                        "zm_event_times: the stream was created without timestamps");
-    return event->device->fns->event_times(event, start_ns, end_ns);
+    zm_event_span span;
+    status = event->device->fns->event_times(event, &span);
+    if (status == ZM_OK) {
+        *start_ns = span.start_ns;
+        *end_ns = span.end_ns;
+    }
+    return status;
 }

@@ -131,6 +131,8 @@ zm_status zm_graph_clone(const zm_graph *graph, zm_graph **out);
 void zm_size_print(const zm_graph *graph, zm_size size, char *text, size_t capacity);
 /* "x", "%3". */
 void zm_value_print(const zm_value *value, char *text, size_t capacity);
+/* The first tensor that a node writes: "y"; "" = none. */
+void zm_node_output_print(const zm_graph *graph, size_t node, char *text, size_t capacity);
 /* "node 3 (matmul -> y)". */
 void zm_node_print(const zm_graph *graph, size_t node, char *text, size_t capacity);
 

@@ -208,12 +208,19 @@ void zm_executable_print(const zm_executable *executable, zm_graph_format format
         zm_graph_print(executable->graph, format, write, user);
 }
 
+void zm_node_output_print(const zm_graph *graph, size_t n, char *text, size_t capacity)
+{
+    const zm_node *node = &graph->nodes[n];
+    text[0] = '\0';
+    for (size_t i = 0; !text[0] && i < node->op->operand_count; i++)
+        if (node->value[i] && (node->op->operands[i].use & ZM_OPERAND_OUTPUT))
+            zm_value_print(zm_node_root(graph, node, i), text, capacity);
+}
+
 void zm_node_print(const zm_graph *graph, size_t n, char *text, size_t capacity)
 {
-    char name[64] = "";
-    const zm_node *node = &graph->nodes[n];
-    for (size_t i = 0; !name[0] && i < node->op->operand_count; i++)
-        if (node->value[i] && (node->op->operands[i].use & ZM_OPERAND_OUTPUT))
-            zm_value_print(zm_node_root(graph, node, i), name, sizeof(name));
-    snprintf(text, capacity, "node %zu (%s%s%s)", n, node->op->name, name[0] ? " -> " : "", name);
+    char name[64];
+    zm_node_output_print(graph, n, name, sizeof(name));
+    snprintf(text, capacity, "node %zu (%s%s%s)", n, graph->nodes[n].op->name,
+             name[0] ? " -> " : "", name);
 }

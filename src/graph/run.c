@@ -158,21 +158,28 @@ static zm_status show(zm_executable *exe, size_t n, const zm_run_params *params)
                : status;
 }
 
+static zm_status node_run(zm_executable *exe, zm_stream *stream, size_t n)
+{
+    char name[sizeof(((zm_record *)NULL)->node)] = "";
+    if (stream->recorder)
+        zm_node_output_print(exe->graph, n, name, sizeof(name));
+    exe->info.launches += (uint32_t)exe->commands[n].plan.count;
+    return zm_plan_run(stream, &exe->commands[n].plan, name);
+}
+
 static zm_status enqueue(zm_executable *exe, zm_stream *stream, const zm_run_params *params)
 {
     zm_status status = ZM_OK;
     uint64_t work = 0;
     exe->info.launches = exe->info.submits = 0;
     for (size_t n = 0; status == ZM_OK && n < exe->graph->node_count; n++) {
-        zm_plan *plan = &exe->commands[n].plan;
         if (exe->graph->nodes[n].op == &zm_op_observe) {
             status = show(exe, n, params);
             continue;
         }
         if (params->go_on && !params->go_on(params->user))
             return ZM_ERROR_CANCELLED;
-        status = zm_plan_run(stream, plan);
-        exe->info.launches += (uint32_t)plan->count;
+        status = node_run(exe, stream, n);
         work += exe->commands[n].work;
         if (status == ZM_OK && work >= exe->submit_work) {
             status = zm_stream_flush(stream);

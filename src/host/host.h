@@ -21,7 +21,7 @@ typedef struct zm_host_buffer {
 
 typedef struct zm_host_event {
     zm_event base;
-    uint64_t start_ns, end_ns;
+    zm_event_span span;
 } zm_host_event;
 
 typedef struct zm_host_kernel {
@@ -53,7 +53,7 @@ zm_status zm_host_event_create(zm_device *device, zm_event **out);
 void zm_host_event_destroy(zm_event *event);
 zm_status zm_host_event_mark(zm_event *event, zm_stream *stream);
 zm_status zm_host_event_wait(zm_event *event);
-zm_status zm_host_event_times(zm_event *event, uint64_t *start_ns, uint64_t *end_ns);
+zm_status zm_host_event_times(zm_event *event, zm_event_span *out);
 
 zm_status zm_host_kernel_create(zm_device *device, const zm_kernel_desc *desc, zm_kernel **out);
 void zm_host_kernel_destroy(zm_device *device, zm_kernel *kernel);

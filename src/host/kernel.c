@@ -61,8 +61,7 @@ zm_status zm_host_dispatch(zm_stream *stream, const zm_dispatch *dispatch, zm_ev
                      &job);
     if (event) {
         zm_host_event *host = (zm_host_event *)event;
-        host->start_ns = start;
-        host->end_ns = zm_clock_ns();
+        host->span = (zm_event_span){start, start, zm_clock_ns()};
         event->marked = true;
         event->timestamps = stream->timestamps;
     }

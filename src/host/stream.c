@@ -53,7 +53,8 @@ void zm_host_event_destroy(zm_event *event)
 zm_status zm_host_event_mark(zm_event *event, zm_stream *stream)
 {
     zm_host_event *host = (zm_host_event *)event;
-    host->start_ns = host->end_ns = zm_clock_ns();
+    uint64_t now = zm_clock_ns();
+    host->span = (zm_event_span){now, now, now};
     event->marked = true;
     event->timestamps = stream->timestamps;
     return ZM_OK;
@@ -65,10 +66,8 @@ zm_status zm_host_event_wait(zm_event *event)
     return ZM_OK;
 }
 
-zm_status zm_host_event_times(zm_event *event, uint64_t *start_ns, uint64_t *end_ns)
+zm_status zm_host_event_times(zm_event *event, zm_event_span *out)
 {
-    const zm_host_event *host = (const zm_host_event *)event;
-    *start_ns = host->start_ns;
-    *end_ns = host->end_ns;
+    *out = ((const zm_host_event *)event)->span;
     return ZM_OK;
 }

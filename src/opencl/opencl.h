@@ -94,7 +94,7 @@ zm_status zm_opencl_event_create(zm_device *device, zm_event **out);
 void zm_opencl_event_destroy(zm_event *event);
 zm_status zm_opencl_event_mark(zm_event *event, zm_stream *stream);
 zm_status zm_opencl_event_wait(zm_event *event);
-zm_status zm_opencl_event_times(zm_event *event, uint64_t *start_ns, uint64_t *end_ns);
+zm_status zm_opencl_event_times(zm_event *event, zm_event_span *out);
 
 zm_status zm_opencl_kernel_create(zm_device *device, const zm_kernel_desc *desc, zm_kernel **out);
 void zm_opencl_kernel_destroy(zm_device *device, zm_kernel *kernel);

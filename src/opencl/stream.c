@@ -137,25 +137,30 @@ zm_status zm_opencl_event_wait(zm_event *event)
     return zm_opencl_check(event->device, error, "clWaitForEvents");
 }
 
-zm_status zm_opencl_event_times(zm_event *event, uint64_t *start_ns, uint64_t *end_ns)
+static cl_int profile(const zm_device *device, cl_event command, cl_profiling_info what,
+                      uint64_t *out)
+{
+    cl_ulong time = 0;
+    cl_int error =
+        functions(device)->clGetEventProfilingInfo(command, what, sizeof(time), &time, NULL);
+    *out = time;
+    return error;
+}
+
+zm_status zm_opencl_event_times(zm_event *event, zm_event_span *out)
 {
     zm_status status = zm_opencl_event_wait(event);
     if (status != ZM_OK)
         return status;
-    const zm_opencl_fns *cl = functions(event->device);
-    cl_event command = ((zm_opencl_event *)event)->event;
+    cl_event last = ((zm_opencl_event *)event)->event;
     cl_event before = ((zm_opencl_event *)event)->before;
-    cl_ulong start = 0, end = 0;
-    cl_int error = cl->clGetEventProfilingInfo(
-        before ? before : command, before ? CL_PROFILING_COMMAND_END : CL_PROFILING_COMMAND_START,
-        sizeof(start), &start, NULL);
+    cl_event first = before ? before : last;
+    cl_int error = profile(event->device, first, CL_PROFILING_COMMAND_QUEUED, &out->queued_ns);
     if (error == CL_SUCCESS)
         error =
-            cl->clGetEventProfilingInfo(command, CL_PROFILING_COMMAND_END, sizeof(end), &end, NULL);
-    status = zm_opencl_check(event->device, error, "clGetEventProfilingInfo");
-    if (status == ZM_OK) {
-        *start_ns = start;
-        *end_ns = end;
-    }
-    return status;
+            profile(event->device, first,
+                    before ? CL_PROFILING_COMMAND_END : CL_PROFILING_COMMAND_START, &out->start_ns);
+    if (error == CL_SUCCESS)
+        error = profile(event->device, last, CL_PROFILING_COMMAND_END, &out->end_ns);
+    return zm_opencl_check(event->device, error, "clGetEventProfilingInfo");
 }

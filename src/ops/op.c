@@ -160,6 +160,7 @@ zm_status zm_op_choose(zm_device *device, const zm_op *op, const void *params, z
     const char *forced = zm_device_forced_kernel(device, op->name);
     plan_clear(plan);
     zm_status status = forced ? plan_forced(&call, forced, plan) : plan_first(&call, plan);
+    plan->op = op;
     plan->candidate = call.candidate;
     return status;
 }
@@ -188,9 +189,10 @@ static zm_status bind_scratch(zm_stream *stream, zm_plan *plan)
     return status;
 }
 
-zm_status zm_plan_run(zm_stream *stream, zm_plan *plan)
+zm_status zm_plan_run(zm_stream *stream, zm_plan *plan, const char *node)
 {
     zm_status status = bind_scratch(stream, plan);
+    zm_stream_label(stream, &(zm_label){plan->op->name, plan->candidate->name, node});
     for (size_t i = 0; status == ZM_OK && i < plan->count; i++)
         status = zm_device_dispatch(stream, &plan->launch[i], NULL);
     return status;
@@ -202,7 +204,7 @@ zm_status zm_op_run(zm_stream *stream, const zm_op *op, const void *params)
         return ZM_ERROR_INVALID_ARGUMENT;
     zm_plan plan;
     zm_status status = zm_op_plan(stream->device, op, params, &plan);
-    return status == ZM_OK ? zm_plan_run(stream, &plan) : status;
+    return status == ZM_OK ? zm_plan_run(stream, &plan, NULL) : status;
 }
 
 zm_status zm_plan_add(const zm_call *call, const zm_launch *launch, zm_plan *plan)

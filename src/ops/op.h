@@ -13,6 +13,7 @@
 /* The launches of one op call: plain data that a graph can keep. */
 #define ZM_MAX_LAUNCHES 4
 typedef struct zm_plan {
+    const struct zm_op *op;
     const struct zm_candidate *candidate; /* that was chosen */
     size_t count;
     zm_dispatch launch[ZM_MAX_LAUNCHES];
@@ -102,8 +103,9 @@ struct zm_op {
 zm_status zm_op_choose(zm_device *device, const zm_op *op, const void *params, zm_plan *plan);
 /* Checks, chooses and plans without enqueueing. */
 zm_status zm_op_plan(zm_device *device, const zm_op *op, const void *params, zm_plan *plan);
-/* Enqueues what was planned. */
-zm_status zm_plan_run(zm_stream *stream, zm_plan *plan);
+/* Enqueues what was planned. node: what it is in a graph, for the stream's records; NULL = in none.
+ */
+zm_status zm_plan_run(zm_stream *stream, zm_plan *plan, const char *node);
 /* Plans and enqueues. */
 zm_status zm_op_run(zm_stream *stream, const zm_op *op, const void *params);
 
