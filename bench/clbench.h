@@ -5,6 +5,7 @@
 
 #include "cli/options.h"
 
-extern const zm_cli_command clbench_peak, clbench_op, clbench_compare, clbench_report, clbench_tune;
+extern const zm_cli_command clbench_peak, clbench_op, clbench_compare, clbench_report, clbench_tune,
+    clbench_trace;
 
 #endif

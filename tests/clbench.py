@@ -20,11 +20,12 @@ import time
 
 import program
 import tap
+import tiny_model
 from bench_results import result, row
 
 HOST = ("--device", "host")
 OPENCL = ("--device", "opencl")
-COMMANDS = ("devices", "peak", "op", "compare", "report", "tune")
+COMMANDS = ("devices", "peak", "op", "compare", "report", "tune", "trace")
 QUICK = ("--time", "0.01")
 SUMMARY = {"median", "low", "high", "least", "spread", "samples"}
 
@@ -77,7 +78,9 @@ class Usage(Clbench):
                           ["compare", "a", "b", "--threshold", "-1"],
                           ["report", "a"], ["report", "-o", "b"], ["report", "a", "--output="],
                           ["tune", "no_such_op"], ["tune", "rms_norm", "--kernel", "no_*"],
-                          ["tune", "rms_norm", "--kernel", "matmul=gpu"], ["tune", "matmul", "x"], ["devices", "x"]):
+                          ["tune", "rms_norm", "--kernel", "matmul=gpu"], ["tune", "matmul", "x"],
+                          ["devices", "x"], ["trace"], ["trace", "-o"],
+                          ["trace", "x", "-o", "y"], ["trace", "-o", "y", "--runs", "0"]):
             with self.subTest(arguments=arguments):
                 self.assertIn("--help'", self.line(2, *arguments))
 
@@ -494,6 +497,62 @@ class Tune(Clbench):
     def test_nowhere_to_write(self):
         self.assertIn("ZEROMEAN_CACHE_DIR", self.line(1, "tune", "rms_norm", *OPENCL,
                                                       env={"ZEROMEAN_CACHE_DIR": ""}))
+
+
+class Trace(Clbench):
+    """The nodes are those of the block in bench/trace_block.c."""
+    BLOCK = [("layer_norm", "norm1"), ("matmul", "qkv"), ("kv_store", None),
+             ("attention", "attended"), ("matmul", "middle"), ("layer_norm", "norm2"),
+             ("matmul", "up"), ("matmul", None)]
+
+    def trace(self, *arguments):
+        """The launches of a trace, whose times are those of an in-order queue."""
+        path = self.scratch / "trace.json"
+        text = self.ok("trace", "-o", path, *arguments)
+        written = json.loads(path.read_text(encoding="utf-8"))
+        self.assertEqual(written["otherData"]["lost"], 0)
+        events = written["traceEvents"]
+        self.assertEqual({event["ph"] for event in events}, {"M", "X"})
+        self.assertEqual({(event["pid"], event["tid"]) for event in events}, {(0, 0)})
+        launches = [event for event in events if event["ph"] == "X"]
+        end = 0
+        for event in launches:
+            self.assertLessEqual(0, event["args"]["queued"])
+            self.assertLessEqual(event["args"]["queued"], event["ts"] + 1e-3)
+            self.assertLessEqual(end, event["ts"] + 1e-3)  # rounded once
+            end = event["ts"] + event["dur"]
+        self.assertGreater(end, 0)
+        said = {line.split()[0]: int(line.split()[1]) for line in text.splitlines()[1:]}
+        self.assertEqual(said.pop("all"), len(launches))
+        names = [event["name"] for event in launches]
+        self.assertEqual(said, {name: names.count(name) for name in names})
+        return launches
+
+    def test_block(self):
+        for device, tokens in ((OPENCL, "4"), (HOST, "1")):
+            launches = self.trace("--tokens", tokens, "--runs", "2", *device)
+            for event, (op, node) in zip(launches, self.BLOCK * 2, strict=True):
+                self.assertEqual(event["name"], op)
+                self.assertTrue(event["args"]["kernel"] and event["args"]["candidate"], event)
+                if node:
+                    self.assertEqual(event["args"]["node"], node)
+
+    def test_model(self):
+        model = tiny_model.write(self.scratch / "model")
+        launches = self.trace("--model", model, "--tokens", "2", *HOST)
+        names = [event["name"] for event in launches]
+        self.assertEqual(names[0], "conv1d")
+        self.assertEqual(names.count("embedding"), 3)  # the prompt and two tokens
+        self.assertEqual(names[-1], "matmul")
+
+    def test_failures(self):
+        out = self.scratch / "out.json"
+        out.write_text("old", encoding="utf-8")
+        self.assertIn("no such model", self.line(1, "trace", "-o", out, "--model",
+                                                 self.scratch / "none", *HOST))
+        self.assertEqual(out.read_text(encoding="utf-8"), "old")
+        self.assertEqual([path.name for path in self.scratch.iterdir()], ["out.json"])
+        self.line(1, "trace", "-o", self.scratch / "no/such/folder.json", *HOST)
 
 
 if __name__ == "__main__":

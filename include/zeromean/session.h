@@ -36,6 +36,7 @@ typedef struct zm_session_params {
      * true. False: they give ZM_ERROR_CANCELLED. */
     bool (*go_on)(void *user);
     void *go_on_user;
+    uint32_t records; /* launches that are kept for zm_session_take_records; 0 = none */
 } zm_session_params;
 
 /* Packs the weights for the device. The device must outlive the session; the model need not.
@@ -57,6 +58,9 @@ ZM_API zm_status zm_session_decode(zm_session *session, const int32_t *tokens, u
 
 /* Forgets the decoder's tokens from position on. */
 ZM_API zm_status zm_session_rewind(zm_session *session, uint32_t position);
+
+/* zm_stream_take_records of the stream that the session runs in. */
+ZM_API zm_status zm_session_take_records(zm_session *session, zm_records *out);
 
 #ifdef __cplusplus
 }

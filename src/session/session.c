@@ -52,7 +52,8 @@ static zm_status network_create(zm_device *device, const zm_model *model,
     network->go_on = params->go_on;
     network->go_on_user = params->go_on_user;
     zm_storage_init(&network->storage, device, params->log);
-    zm_status status = zm_stream_create(device, NULL, &network->stream);
+    const zm_stream_params stream = {.records = params->records};
+    zm_status status = zm_stream_create(device, &stream, &network->stream);
     if (status == ZM_OK)
         status = fns->create(network, model, params);
     if (status == ZM_OK)
@@ -120,4 +121,10 @@ zm_status zm_session_rewind(zm_session *session, uint32_t position)
     if (!session)
         return ZM_ERROR_INVALID_ARGUMENT;
     return session->network->fns->rewind(session->network, position);
+}
+
+zm_status zm_session_take_records(zm_session *session, zm_records *out)
+{
+    return session ? zm_stream_take_records(session->network->stream, out)
+                   : ZM_ERROR_INVALID_ARGUMENT;
 }

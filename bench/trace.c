@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* clbench trace: what a device does when, launch by launch, for the viewers of Chrome traces. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zeromean/session.h>
+
+#include "clbench.h"
+#include "cli/device.h"
+#include "cli/output.h"
+#include "common/alloc.h"
+#include "common/file.h"
+#include "session.h"
+#include "trace_block.h"
+
+#define MOST_RECORDS (1u << 16)
+#define MOST_OPS 32
+#define PROMPT 4 /* tokens */
+
+typedef struct options {
+    const char *device, *model, *output;
+    uint32_t tokens, runs;
+} options;
+
+typedef struct op_total {
+    char op[sizeof(((zm_record *)NULL)->op)];
+    uint64_t launches, ns;
+} op_total;
+
+typedef struct trace {
+    json_t *root;
+    size_t count;
+    uint64_t lost, busy_ns, span_ns;
+    op_total totals[MOST_OPS];
+    size_t total_count;
+} trace;
+
+/* ---- records to JSON ---- */
+
+static json_t *launch_json(const zm_record *r, uint64_t origin)
+{
+    const zm_cli_field args[] = {
+        {"node", zm_cli_json_text(r->node)},
+        {"kernel", json_string(r->kernel)},
+        {"candidate", json_string(r->candidate)},
+        {"queued", json_real((double)(r->queued_ns - origin) / 1000.0)},
+    };
+    const zm_cli_field fields[] = {
+        {"name", json_string(r->op)},
+        {"cat", json_string("launch")},
+        {"ph", json_string("X")},
+        {"ts", json_real((double)(r->start_ns - origin) / 1000.0)},
+        {"dur", json_real((double)(r->end_ns - r->start_ns) / 1000.0)},
+        {"pid", json_integer(0)},
+        {"tid", json_integer(0)},
+        {"args", zm_cli_json_object(args, sizeof(args) / sizeof(args[0]))},
+    };
+    return zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0]));
+}
+
+static json_t *name_json(const char *what, const char *name)
+{
+    const zm_cli_field args[] = {{"name", zm_cli_json_text(name)}};
+    const zm_cli_field fields[] = {
+        {"name", json_string(what)},
+        {"ph", json_string("M")},
+        {"pid", json_integer(0)},
+        {"tid", json_integer(0)},
+        {"args", zm_cli_json_object(args, 1)},
+    };
+    return zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0]));
+}
+
+static void total_add(trace *t, const zm_record *r)
+{
+    size_t i = 0;
+    while (i < t->total_count && strcmp(t->totals[i].op, r->op) != 0)
+        i++;
+    if (i == MOST_OPS)
+        return; /* more than there are */
+    if (i == t->total_count)
+        memcpy(t->totals[t->total_count++].op, r->op, sizeof(r->op));
+    t->totals[i].launches++;
+    t->totals[i].ns += r->end_ns - r->start_ns;
+    t->busy_ns += r->end_ns - r->start_ns;
+}
+
+static zm_status trace_make(trace *t, const zm_device_info *info, const zm_records *records)
+{
+    json_t *events = json_array();
+    uint64_t origin = records->count ? records->records[0].queued_ns : 0;
+    int failed = json_array_append_new(events, name_json("process_name", info->name));
+    failed |= json_array_append_new(events, name_json("thread_name", "stream"));
+    for (size_t i = 0; !failed && i < records->count; i++) {
+        failed = json_array_append_new(events, launch_json(&records->records[i], origin));
+        total_add(t, &records->records[i]);
+    }
+    const zm_cli_field about[] = {
+        {"program", json_string("clbench")},
+        {"version", json_string(zm_version())},
+        {"device", zm_cli_json_text(info->name)},
+        {"driver", zm_cli_json_text(info->driver)},
+        {"lost", json_integer((json_int_t)records->lost)},
+    };
+    const zm_cli_field fields[] = {
+        {"traceEvents", events},
+        {"displayTimeUnit", json_string("ms")},
+        {"otherData", zm_cli_json_object(about, sizeof(about) / sizeof(about[0]))},
+    };
+    t->root = zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0]));
+    t->count = records->count;
+    t->lost = records->lost;
+    if (records->count)
+        t->span_ns = records->records[records->count - 1].end_ns - records->records[0].start_ns;
+    return t->root && !failed ? ZM_OK : ZM_ERROR_OUT_OF_MEMORY;
+}
+
+/* ---- what is run ---- */
+
+/* Once to build kernels, which nobody wants to look at, then the runs that count. */
+static zm_status trace_block_runs(session *s, const options *o, trace *t)
+{
+    const zm_stream_params kept = {.records = MOST_RECORDS};
+    zm_stream *stream = NULL;
+    trace_block block = {0};
+    zm_records records;
+    zm_status status = zm_stream_create(s->device, &kept, &stream);
+    if (status == ZM_OK)
+        status = trace_block_create(s->device, stream, zm_cli_log(), o->tokens, &block);
+    if (status == ZM_OK)
+        status = zm_executable_run(block.executable, stream, NULL);
+    if (status == ZM_OK)
+        status = zm_stream_take_records(stream, &records);
+    for (uint32_t i = 0; status == ZM_OK && i < o->runs; i++)
+        status = zm_executable_run(block.executable, stream, NULL);
+    if (status == ZM_OK)
+        status = zm_stream_take_records(stream, &records);
+    if (status == ZM_OK)
+        status = trace_make(t, s->info, &records);
+    zm_stream_destroy(&stream);
+    trace_block_finish(&block);
+    return status;
+}
+
+/* Silence, a prompt, and then tokens one by one: which ones does not matter. */
+static zm_status model_run(zm_session *run, const zm_whisper_info *info, const float *mel,
+                           float *logits, uint32_t tokens)
+{
+    int32_t token[PROMPT];
+    for (size_t i = 0; i < PROMPT; i++)
+        token[i] = info->start_token;
+    zm_status status = zm_session_encode(run, mel);
+    if (status == ZM_OK)
+        status = zm_session_decode(run, token, PROMPT, logits);
+    for (uint32_t i = 0; status == ZM_OK && i < tokens; i++)
+        status = zm_session_decode(run, token, 1, logits);
+    return status;
+}
+
+static zm_status model_runs(session *s, const options *o, const zm_model *model, trace *t)
+{
+    const zm_whisper_info *info = &zm_model_get_info(model)->whisper;
+    const zm_session_params params = {.log = zm_cli_log(), .records = MOST_RECORDS};
+    float *mel = zm_calloc(2 * (size_t)info->encoder_positions * info->mel_bins, sizeof(float));
+    float *logits = zm_calloc(info->vocabulary, sizeof(float));
+    zm_session *run = NULL;
+    zm_records records;
+    zm_status status =
+        mel && logits ? zm_session_create(s->device, model, &params, &run) : ZM_ERROR_OUT_OF_MEMORY;
+    if (status == ZM_OK)
+        status = model_run(run, info, mel, logits, 1);
+    if (status == ZM_OK)
+        status = zm_session_take_records(run, &records);
+    for (uint32_t i = 0; status == ZM_OK && i < o->runs; i++)
+        status = model_run(run, info, mel, logits, o->tokens);
+    if (status == ZM_OK)
+        status = zm_session_take_records(run, &records);
+    if (status == ZM_OK)
+        status = trace_make(t, s->info, &records);
+    zm_session_destroy(&run);
+    free(mel);
+    free(logits);
+    return status;
+}
+
+static zm_status trace_model_runs(session *s, const options *o, trace *t)
+{
+    zm_model *model = NULL;
+    zm_status status = zm_model_open(o->model, zm_cli_log(), &model);
+    if (status == ZM_OK)
+        status = model_runs(s, o, model, t);
+    zm_model_close(&model);
+    return status;
+}
+
+/* ---- the file, and what it says in short ---- */
+
+static int write_piece(const char *text, size_t size, void *user)
+{
+    return zm_writer_write(user, text, size) == ZM_OK ? 0 : -1;
+}
+
+static int by_time(const void *a, const void *b)
+{
+    uint64_t x = ((const op_total *)a)->ns, y = ((const op_total *)b)->ns;
+    return (x < y) - (x > y);
+}
+
+static void print_totals(trace *t)
+{
+    qsort(t->totals, t->total_count, sizeof(t->totals[0]), by_time);
+    printf("%-18s %9s %12s %7s\n", "op", "launches", "ms", "share");
+    for (size_t i = 0; i < t->total_count; i++)
+        printf("%-18s %9llu %12.3f %5.1f %%\n", t->totals[i].op,
+               (unsigned long long)t->totals[i].launches, (double)t->totals[i].ns * 1e-6,
+               100.0 * (double)t->totals[i].ns / (double)t->busy_ns);
+    printf("%-18s %9zu %12.3f of %.3f ms\n", "all", t->count, (double)t->busy_ns * 1e-6,
+           (double)t->span_ns * 1e-6);
+    if (t->lost)
+        zm_cli_note("the last %llu launches found no room in the trace",
+                    (unsigned long long)t->lost);
+}
+
+/* Whether the file can be written is known before anything is run. */
+static zm_status make(session *s, const options *o, trace *t)
+{
+    zm_writer writer;
+    zm_status status = zm_writer_open(&writer, o->output, zm_cli_log());
+    if (status != ZM_OK)
+        return status;
+    status = o->model ? trace_model_runs(s, o, t) : trace_block_runs(s, o, t);
+    if (status == ZM_OK && json_dump_callback(t->root, write_piece, &writer, JSON_COMPACT) != 0)
+        status = ZM_ERROR_IO;
+    if (status == ZM_OK)
+        status = zm_writer_commit(&writer);
+    zm_writer_discard(&writer);
+    return status;
+}
+
+static zm_cli_exit run(int argc, char **argv)
+{
+    options o = {.tokens = 0, .runs = 1};
+    const zm_cli_option list[] = {
+        {"device", 'd', "SPEC", "the device", ZM_CLI_TEXT, &o.device},
+        {"model", 'm', "MODEL", "a model's directory; default: a block", ZM_CLI_TEXT, &o.model},
+        {"output", 'o', "FILE", "the trace; it replaces a file of that name", ZM_CLI_TEXT,
+         &o.output},
+        {"runs", 'n', "COUNT", "one after the other; default 1", ZM_CLI_COUNT, &o.runs},
+        {"tokens", 0, "COUNT", "of a block, default 128; that a model decodes, default 8",
+         ZM_CLI_COUNT, &o.tokens},
+    };
+    zm_cli_arguments arguments;
+    zm_cli_exit code;
+    if (!zm_cli_parse(&clbench_trace, list, sizeof(list) / sizeof(list[0]), argc, argv, &arguments,
+                      &code))
+        return code;
+    if (!o.output) {
+        zm_cli_error("trace: option --output is missing (see 'clbench trace --help')");
+        return ZM_CLI_USAGE;
+    }
+    if (!o.tokens)
+        o.tokens = o.model ? 8 : 128;
+    session s;
+    trace t = {0};
+    code = session_open(&s, o.device);
+    if (code != ZM_CLI_OK)
+        return code;
+    zm_status status = make(&s, &o, &t);
+    if (status == ZM_OK)
+        print_totals(&t);
+    else if (s.message[0])
+        zm_cli_error("%s", session_reason(&s, status));
+    code = s.message[0] && status != ZM_OK ? ZM_CLI_FAILED : zm_cli_result(status);
+    json_decref(t.root);
+    session_close(&s);
+    return code;
+}
+
+const zm_cli_command clbench_trace = {
+    .name = "trace",
+    .synopsis = "-o TRACE.json",
+    .summary = "Show when a device does what, launch by launch",
+    .details = "Runs a model, which encodes silence and decodes tokens, or a Pre-LN block of\n"
+               "GPT-2's smallest size, and writes when each launch began and ended on the clock\n"
+               "of the device, as a Chrome trace: chrome://tracing, ui.perfetto.dev. Prints the\n"
+               "time that each op took.\n\n" ZM_CLI_DEVICE_HELP,
+    .run = run,
+};
