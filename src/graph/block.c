@@ -1,6 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <zeromean/block.h>
 
+#include <inttypes.h>
+
+#include "graph/graph.h"
+
+/* ---- what is wrong, in words of the block ---- */
+
+static bool is_matrix(const zm_tensor *tensor)
+{
+    return tensor->buffer && tensor->rank == 2 && !(tensor->shape[1] & ZM_SIZE_FORMULA);
+}
+
+/* n 0 = any. A graph that has failed keeps its first reason. */
+static void linear_check(zm_graph *graph, const char *part, const zm_linear *linear, uint64_t n,
+                         uint64_t k)
+{
+    const zm_tensor *weight = &linear->weight;
+    if (!is_matrix(weight))
+        zm_graph_fail(graph, ZM_ERROR_INVALID_ARGUMENT, "block: %s has no weight [n][k]", part);
+    else if (n && weight->shape[0] != n)
+        zm_graph_fail(graph, ZM_ERROR_INVALID_ARGUMENT,
+                      "block: %s has a weight of %" PRIu32 " rows, but needs %" PRIu64, part,
+                      weight->shape[0], n);
+    else if (weight->shape[1] != k)
+        zm_graph_fail(graph, ZM_ERROR_INVALID_ARGUMENT,
+                      "block: %s has a weight of %" PRIu32 " columns, but needs %" PRIu64, part,
+                      weight->shape[1], k);
+}
+
+static void cache_check(zm_graph *graph, const char *part, const zm_kv_cache *cache)
+{
+    if (!cache->k.buffer || !cache->v.buffer || !cache->layout.heads || !cache->layout.head_dim)
+        zm_graph_fail(graph, ZM_ERROR_INVALID_ARGUMENT,
+                      "block: %s needs keys, values and their layout (zm_kv_layout_get)", part);
+}
+
 /* An inner matrix of x's type and rows. */
 static zm_tensor matrix_like(zm_graph *graph, const char *name, zm_tensor x, uint32_t cols)
 {
@@ -8,11 +43,9 @@ static zm_tensor matrix_like(zm_graph *graph, const char *name, zm_tensor x, uin
     return zm_graph_tensor(graph, name, x.dtype, 2, shape);
 }
 
-zm_tensor zm_graph_block_norm(zm_graph *graph, const zm_block *block,
-                              const zm_norm_weights *weights, zm_tensor x)
+static zm_tensor norm(zm_graph *graph, const zm_block *block, const zm_norm_weights *weights,
+                      zm_tensor x)
 {
-    if (!block || !weights || block->norm == ZM_BLOCK_NO_NORM)
-        return x;
     const zm_norm_params params = {.x = x,
                                    .weight = weights->weight,
                                    .bias = weights->bias,
@@ -27,8 +60,22 @@ zm_tensor zm_graph_block_norm(zm_graph *graph, const zm_block *block,
     return params.dst;
 }
 
+zm_tensor zm_graph_block_norm(zm_graph *graph, const zm_block *block,
+                              const zm_norm_weights *weights, zm_tensor x)
+{
+    if (!graph)
+        return x;
+    if (!block || !weights || block->norm > ZM_BLOCK_NO_NORM || !is_matrix(&x))
+        zm_graph_fail(graph, ZM_ERROR_INVALID_ARGUMENT,
+                      "block: a norm needs its kind, its weights and x [rows][d]");
+    else if (block->norm != ZM_BLOCK_NO_NORM)
+        return norm(graph, block, weights, x);
+    return x;
+}
+
 /* ---- products ---- */
 
+/* The weight fits x. */
 static zm_tensor product(zm_graph *graph, const char *name, const zm_linear *linear, zm_tensor x,
                          zm_activation activation, bool gated)
 {
@@ -48,6 +95,15 @@ static zm_tensor product(zm_graph *graph, const char *name, const zm_linear *lin
 zm_tensor zm_graph_linear(zm_graph *graph, const char *name, const zm_linear *linear,
                           zm_activation activation, zm_tensor x)
 {
+    if (!graph)
+        return x;
+    if (!linear || !is_matrix(&x))
+        zm_graph_fail(graph, ZM_ERROR_INVALID_ARGUMENT, "block: %s needs a weight and x [rows][k]",
+                      name ? name : "a linear");
+    else
+        linear_check(graph, name ? name : "a linear", linear, 0, x.shape[1]);
+    if (zm_graph_status(graph) != ZM_OK)
+        return x;
     return product(graph, name, linear, x, activation, false);
 }
 
@@ -75,6 +131,15 @@ static void store(zm_graph *graph, const zm_kv_cache *cache, zm_tensor kv, zm_si
 void zm_graph_cross_store(zm_graph *graph, const zm_kv_cache *cache, const zm_linear *kv,
                           zm_tensor source)
 {
+    static const zm_kv_cache no_cache;
+    static const zm_linear no_linear;
+    if (!graph)
+        return;
+    cache = cache ? cache : &no_cache;
+    kv = kv ? kv : &no_linear;
+    cache_check(graph, "cross: the cache", cache);
+    linear_check(graph, "cross: kv", kv, (uint64_t)2 * cache->layout.heads * cache->layout.head_dim,
+                 source.shape[1]);
     store(graph, cache, zm_graph_linear(graph, "kv", kv, ZM_ACTIVATION_NONE, source), 0);
 }
 
@@ -159,19 +224,65 @@ static zm_tensor parallel_branches(zm_graph *graph, const zm_block *block, zm_te
     return sum(graph, sums, mlp(graph, &block->mlp, other));
 }
 
+static void attention_check(zm_graph *graph, const zm_block_attention *attention, bool self,
+                            uint32_t d)
+{
+    const zm_kv_layout *layout = &attention->cache.layout;
+    uint64_t q = (uint64_t)heads_of(attention) * layout->head_dim;
+    uint64_t kv = self ? (uint64_t)2 * layout->heads * layout->head_dim : 0;
+    cache_check(graph, self ? "self: the cache" : "cross: the cache", &attention->cache);
+    linear_check(graph, self ? "self: in" : "cross: in", &attention->in, q + kv, d);
+    linear_check(graph, self ? "self: out" : "cross: out", &attention->out, d, q);
+}
+
+static void mlp_check(zm_graph *graph, const zm_block_mlp *part, uint32_t d)
+{
+    uint32_t n = part->up.weight.shape[0];
+    linear_check(graph, "mlp: up", &part->up, part->gated ? (uint64_t)n + n % 2 : 0, d);
+    linear_check(graph, "mlp: down", &part->down, d, part->gated ? n / 2 : n);
+}
+
+static bool is_there(const zm_linear *linear)
+{
+    return linear->weight.buffer;
+}
+
+static void block_check(zm_graph *graph, const zm_block *block, const zm_tensor *x)
+{
+    bool attends = is_there(&block->self.in), crosses = is_there(&block->cross.in);
+    if (!is_matrix(x))
+        zm_graph_fail(graph, ZM_ERROR_INVALID_ARGUMENT, "block: x needs to be a matrix [rows][d]");
+    else if (!attends && !crosses && !is_there(&block->mlp.up))
+        zm_graph_fail(graph, ZM_ERROR_INVALID_ARGUMENT, "block: nothing is in it");
+    else if (block->parallel && crosses)
+        zm_graph_fail(graph, ZM_ERROR_INVALID_ARGUMENT,
+                      "block: parallel is not for one with cross-attention");
+    if (attends)
+        attention_check(graph, &block->self, true, x->shape[1]);
+    if (crosses)
+        attention_check(graph, &block->cross, false, x->shape[1]);
+    if (is_there(&block->mlp.up))
+        mlp_check(graph, &block->mlp, x->shape[1]);
+}
+
 zm_tensor zm_graph_block(zm_graph *graph, const zm_block *block, zm_tensor x)
 {
-    if (!block)
+    if (!graph)
         return x;
-    bool attends = block->self.in.weight.buffer, crosses = block->cross.in.weight.buffer;
-    bool feeds = block->mlp.up.weight.buffer;
-    if (block->parallel && attends && feeds && !crosses)
+    if (block)
+        block_check(graph, block, &x);
+    else
+        zm_graph_fail(graph, ZM_ERROR_INVALID_ARGUMENT, "block: there is none");
+    if (zm_graph_status(graph) != ZM_OK)
+        return x;
+    bool attends = is_there(&block->self.in), feeds = is_there(&block->mlp.up);
+    if (block->parallel && attends && feeds)
         return parallel_branches(graph, block, x);
     if (attends)
         x = sum(graph, x,
                 self_attention(graph, &block->self,
                                zm_graph_block_norm(graph, block, &block->self.norm, x)));
-    if (crosses)
+    if (is_there(&block->cross.in))
         x = sum(graph, x,
                 cross_attention(graph, &block->cross,
                                 zm_graph_block_norm(graph, block, &block->cross.norm, x)));
