@@ -92,6 +92,49 @@ void print_table_row(const result_row *row)
         print_versus(row);
 }
 
+/* ---- graphs ---- */
+
+const char *print_fired(const row_graph *graph, char out[PRINT_FIRED])
+{
+    size_t length = 0;
+    out[0] = '\0';
+    for (int i = 0; i < ZM_PASS_COUNT; i++)
+        if (graph->fired[i])
+            length +=
+                (size_t)snprintf(out + length, PRINT_FIRED - length, "%s%s=%u", length ? " " : "",
+                                 zm_pass_name((zm_pass)i), graph->fired[i]);
+    return out;
+}
+
+void print_graph_head(void)
+{
+    printf("%-14s %9s %8s %25s %9s %8s %-16s %9s %9s %9s %8s  %s\n", "form", "median", "spread",
+           "times as fast as the first", "GFLOP/s", "GB/s", "of the ceiling", "launches", "memory",
+           "at least", "error", "passes");
+}
+
+void print_graph_row(const result_row *row)
+{
+    char time[PRINT_DURATION], memory[PRINT_DURATION], least[PRINT_DURATION], ratio[40] = "";
+    char fired[PRINT_FIRED], ceiling[32] = "unknown";
+    const stats_summary *s = &row->time.seconds, *r = &row->versus.ratio;
+    printf("%-14s ", row->kernel);
+    if (row->status != ROW_OK) {
+        printf("%s: %s\n", row_status_name(row->status), row->reason);
+        return;
+    }
+    if (row->versus.there)
+        snprintf(ratio, sizeof(ratio), "%.3f [%.3f, %.3f]", r->median, r->low, r->high);
+    if (row->ceiling.bound != BOUND_UNKNOWN)
+        snprintf(ceiling, sizeof(ceiling), "%.1f %% %s", row->ceiling.percent,
+                 ceiling_bound_name(row->ceiling.bound));
+    printf("%9s +-%4.1f %% %26s %9.1f %8.1f %-16s %8u %9s %9s %8.1e  %s%s\n",
+           print_duration(s->median, time), s->spread * 50, ratio, row_gflops(row), row_gbps(row),
+           ceiling, row->graph.launches, print_bytes(row->graph.memory_bytes, memory),
+           print_bytes(row->graph.least_bytes, least), row->graph.error,
+           print_fired(&row->graph, fired), row->time.noisy ? "  (noisy)" : "");
+}
+
 /* ---- CSV (RFC 4180) ---- */
 
 static void print_field(const char *text, char end)
@@ -118,7 +161,7 @@ void print_csv_head(void)
 {
     printf("op,shape,type,weight_type,kernel,status,reason,flops,bytes,seconds,low,high,spread,"
            "samples,dropped,noisy,gflops,gbps,ceiling,percent,versus,versus_seconds,ratio,"
-           "ratio_low,ratio_high\n");
+           "ratio_low,ratio_high,operations,launches,memory_bytes,least_bytes,error,fired\n");
 }
 
 static void print_csv_time(const result_row *row)
@@ -140,6 +183,17 @@ static void print_csv_time(const result_row *row)
     print_number(known ? row->ceiling.percent : NAN, ',');
 }
 
+static void print_csv_graph(const row_graph *graph)
+{
+    char fired[PRINT_FIRED] = "";
+    print_number(graph->there ? graph->operations : NAN, ',');
+    print_number(graph->there ? graph->launches : NAN, ',');
+    print_number(graph->there ? graph->memory_bytes : NAN, ',');
+    print_number(graph->there ? graph->least_bytes : NAN, ',');
+    print_number(graph->there ? graph->error : NAN, ',');
+    print_field(print_fired(graph, fired), '\n');
+}
+
 void print_csv_row(const result_row *row)
 {
     const row_versus *v = &row->versus;
@@ -154,7 +208,7 @@ void print_csv_row(const result_row *row)
     if (row->status != ROW_OK) {
         for (int i = 0; i < 17; i++)
             putchar(',');
-        putchar('\n');
+        print_csv_graph(&row->graph);
         return;
     }
     print_csv_time(row);
@@ -164,5 +218,6 @@ void print_csv_row(const result_row *row)
     print_number(v->there ? v->time.seconds.median : NAN, ',');
     print_number(v->there ? v->ratio.median : NAN, ',');
     print_number(v->there ? v->ratio.low : NAN, ',');
-    print_number(v->there ? v->ratio.high : NAN, '\n');
+    print_number(v->there ? v->ratio.high : NAN, ',');
+    print_csv_graph(&row->graph);
 }

@@ -16,6 +16,13 @@ void print_peak(const result_peak *peak);
 void print_table_head(void);
 void print_table_row(const result_row *row);
 
+/* Rows that are graphs; their kernel is the form. */
+#define PRINT_FIRED 256
+/* "epilogue=2 in-place=7" */
+const char *print_fired(const row_graph *graph, char out[PRINT_FIRED]);
+void print_graph_head(void);
+void print_graph_row(const result_row *row);
+
 void print_csv_head(void);
 void print_csv_row(const result_row *row);
 

@@ -6,7 +6,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <zeromean/device.h>
+#include <zeromean/graph.h>
 #include <zeromean/log.h>
 
 #include "stats.h"
@@ -52,6 +52,15 @@ typedef struct row_versus {
     stats_summary ratio; /* its time / the row's time: how many times as fast the row is */
 } row_versus;
 
+/* Of a row that is a graph. */
+typedef struct row_graph {
+    bool there;
+    uint32_t operations, launches;
+    double memory_bytes, least_bytes; /* of the inner tensors: planned, and the lower bound */
+    uint32_t fired[ZM_PASS_COUNT];
+    double error; /* relative L2 error against what the row has to compute */
+} row_graph;
+
 typedef struct result_row {
     char op[32], shape[96], type[8], weight_type[8], kernel[32];
     row_status status;
@@ -60,6 +69,7 @@ typedef struct result_row {
     row_time time;
     row_ceiling ceiling;
     row_versus versus;
+    row_graph graph;
 } result_row;
 
 typedef struct peak_fma {
@@ -87,7 +97,7 @@ typedef struct result_peak {
 } result_peak;
 
 typedef struct result {
-    char command[16]; /* "peak", "op" */
+    char command[16]; /* "peak", "op", "block", "model", "paper" */
     char date[24];    /* UTC, ISO 8601 */
     char version[24];
     char device_spec[32], device_name[128], device_platform[128], device_driver[128];

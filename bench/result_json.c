@@ -55,6 +55,16 @@ static json_t *versus_json(const row_versus *v)
                      time_json(&v->time), "ratio", summary_json(&v->ratio));
 }
 
+static json_t *graph_json(const row_graph *g)
+{
+    json_t *fired = json_object();
+    for (int i = 0; i < ZM_PASS_COUNT; i++)
+        json_object_set_new(fired, zm_pass_name((zm_pass)i), json_integer(g->fired[i]));
+    return json_pack("{sI sI so so so so}", "operations", (json_int_t)g->operations, "launches",
+                     (json_int_t)g->launches, "memory_bytes", real(g->memory_bytes), "least_bytes",
+                     real(g->least_bytes), "error", real(g->error), "fired", fired);
+}
+
 static json_t *row_json(const result_row *row)
 {
     json_t *object =
@@ -69,6 +79,8 @@ static json_t *row_json(const result_row *row)
     json_object_set_new(object, "ceiling", ok ? ceiling_json(&row->ceiling) : json_null());
     if (row->versus.there)
         json_object_set_new(object, "versus", versus_json(&row->versus));
+    if (row->graph.there)
+        json_object_set_new(object, "graph", graph_json(&row->graph));
     return object;
 }
 

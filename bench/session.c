@@ -22,10 +22,10 @@ zm_cli_exit session_open(session *s, const char *spec)
     memset(s, 0, sizeof(*s));
     zm_environment environment;
     zm_environment_read(&environment);
-    const zm_log log = {keep_message, s, zm_cli_log()->level};
+    s->log = (zm_log){keep_message, s, zm_cli_log()->level};
     zm_device_params params = {
         .spec = spec ? spec : environment.device,
-        .log = &log,
+        .log = &s->log,
         .cache_dir = environment.cache_dir,
     };
     zm_status status = zm_device_open(&params, &s->device);

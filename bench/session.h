@@ -11,6 +11,7 @@ typedef struct session {
     zm_device *device;
     zm_stream *stream;
     const zm_device_info *info;
+    zm_log log;        /* of what is made on the device */
     char message[256]; /* the first error of the library since session_forget */
 } session;
 

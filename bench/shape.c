@@ -51,7 +51,7 @@ static bool is_there_before(const shape *s, size_t index)
     return false;
 }
 
-static zm_status parse(const char *text, shape *s, shape_reason *reason)
+zm_status shape_parse(const char *text, shape *s, shape_reason *reason)
 {
     while (*text) {
         size_t length = strcspn(text, ",");
@@ -92,7 +92,7 @@ zm_status shape_to_case(const char *op, const char *text, zm_dtype type, zm_dtyp
         snprintf(reason->text, sizeof(reason->text), "no shapes are known for %s", op);
         return ZM_ERROR_UNSUPPORTED;
     }
-    zm_status status = parse(text, &s, reason);
+    zm_status status = shape_parse(text, &s, reason);
     if (status != ZM_OK)
         return status;
     memset(out, 0, sizeof(*out));

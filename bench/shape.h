@@ -35,7 +35,7 @@ size_t shape_list(const char *op, const char *const **texts);
 /* The keys that an op knows, for help; NULL when nothing is known about its shapes. */
 const char *shape_keys(const char *op);
 
-/* ---- for the builders of shape_matrix.c and shape_rows.c ---- */
+/* ---- for those that build something of a shape ---- */
 
 typedef struct shape_op {
     const char *name, *keys;
@@ -46,6 +46,8 @@ typedef struct shape_op {
 extern const shape_op shape_matrix_ops[], shape_row_ops[];
 extern const size_t shape_matrix_op_count, shape_row_op_count;
 
+/* The items of a text; s begins zeroed. */
+zm_status shape_parse(const char *text, shape *s, shape_reason *reason);
 uint32_t shape_get(shape *s, const char *key, uint32_t otherwise);
 bool shape_flag(shape *s, const char *key);
 
