@@ -82,6 +82,10 @@ ZM_API void zm_graph_argmax(zm_graph *graph, const zm_argmax_params *params);
  * calculates them from the weight as it is stored. */
 ZM_API void zm_graph_column_sums(zm_graph *graph, zm_tensor weight, zm_tensor sums);
 
+/* Operations added from here on are for the index-th of the devices that a pipeline is compiled for
+ * (pipeline.h); 0 before. zm_graph_compile takes no notice. */
+ZM_API void zm_graph_device(zm_graph *graph, uint32_t index);
+
 /* Shows the tensor, as it is at this point, to the observer of a run that has one. */
 ZM_API void zm_graph_observe(zm_graph *graph, const char *what, uint32_t index, zm_tensor tensor);
 

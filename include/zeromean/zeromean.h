@@ -13,6 +13,7 @@
 #include <zeromean/log.h>
 #include <zeromean/model.h>
 #include <zeromean/ops.h>
+#include <zeromean/pipeline.h>
 #include <zeromean/session.h>
 #include <zeromean/text.h>
 #include <zeromean/transcribe.h>

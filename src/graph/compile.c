@@ -109,14 +109,21 @@ static zm_status nodes_check(zm_executable *exe)
     return status;
 }
 
-/* Room for the graph as it is now, and its checks. */
-static zm_status executable_prepare(zm_executable *exe)
+/* Room for the graph as it is now. */
+static zm_status room_make(zm_executable *exe)
 {
     arrays_free(exe);
     zm_status status = executable_allocate(exe);
-    if (status == ZM_OK)
-        status = executable_begin(exe);
-    return status == ZM_OK ? nodes_check(exe) : status;
+    return status == ZM_OK ? executable_begin(exe) : status;
+}
+
+zm_status zm_executable_open(zm_executable *exe, const zm_graph *graph)
+{
+    zm_status status = zm_graph_clone(graph, &exe->graph);
+    if (status != ZM_OK)
+        return status;
+    types_settle(exe->graph, exe->device->info.real_type);
+    return room_make(exe);
 }
 
 static zm_status arenas_create(zm_executable *exe, const zm_memory *memory)
@@ -159,16 +166,16 @@ static zm_status memory_create(zm_executable *exe, bool in_place)
 static zm_status executable_make(zm_executable *exe, const zm_graph *graph,
                                  const zm_compile_params *params)
 {
-    zm_status status = zm_graph_clone(graph, &exe->graph);
-    if (status != ZM_OK)
-        return status;
-    types_settle(exe->graph, exe->device->info.real_type);
+    zm_status status = zm_executable_open(exe, graph);
     /* What is wrong is said in terms of the graph as it was built. */
-    status = executable_prepare(exe);
+    if (status == ZM_OK)
+        status = nodes_check(exe);
     if (status == ZM_OK)
         status = zm_passes_run(exe->graph, exe->device, params->off, exe->info.fired);
     if (status == ZM_OK)
-        status = executable_prepare(exe);
+        status = room_make(exe);
+    if (status == ZM_OK)
+        status = nodes_check(exe);
     if (status == ZM_OK)
         status = memory_create(exe, !params->off[ZM_PASS_IN_PLACE]);
     if (status == ZM_OK)

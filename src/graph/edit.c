@@ -32,7 +32,7 @@ bool zm_roots_meet(const zm_value *a, const zm_value *b)
 {
     if (a == b)
         return true;
-    bool inner = a->kind == ZM_VALUE_INNER || b->kind == ZM_VALUE_INNER;
+    bool inner = a->kind == ZM_VALUE_INNER || b->kind == ZM_VALUE_INNER || a->apart || b->apart;
     bool known = a->kind == ZM_VALUE_BUFFER && b->kind == ZM_VALUE_BUFFER;
     return !inner && !known;
 }

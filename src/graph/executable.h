@@ -31,8 +31,21 @@ struct zm_executable {
     zm_executable_info info;
 };
 
-/* The params of a node with all tensors and sizes as they are now, checked, in executable->params.
- */
+/* A copy of the graph for executable->device, with room for its runs, symbols at their most and no
+ * places yet. */
+zm_status zm_executable_open(zm_executable *executable, const zm_graph *graph);
+
+/* May the tensor be bound to an extern that is wanted so on this device? */
+zm_status zm_binding_check(const zm_graph *graph, const zm_device *device, const zm_tensor *wanted,
+                           const zm_tensor *tensor, zm_refusal *refusal);
+/* NULL = there is none of that name. */
+zm_value *zm_extern_find(const zm_graph *graph, const char *name);
+/* What a run does before it enqueues anything. */
+zm_status zm_executable_plan(zm_executable *executable);
+
+/* The params of a node with all tensors and sizes as they are now, in executable->params. */
+zm_status zm_executable_fill(zm_executable *executable, size_t node, zm_refusal *refusal);
+/* The same, checked. */
 zm_status zm_executable_resolve(zm_executable *executable, size_t node);
 
 /* Of params with real tensors. */

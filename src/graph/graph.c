@@ -198,12 +198,19 @@ void zm_graph_add_node(zm_graph *graph, const zm_op *op, const void *params, con
         zm_graph_fail(graph, ZM_ERROR_OUT_OF_MEMORY, "out of memory");
         return;
     }
+    node.device = graph->device;
     zm_node_take(graph, &node);
     order_check(graph, &node);
     if (graph->status == ZM_OK)
         graph->nodes[graph->node_count++] = node;
     else
         node_free(&node);
+}
+
+void zm_graph_device(zm_graph *graph, uint32_t index)
+{
+    if (graph)
+        graph->device = index;
 }
 
 /* ---- column sums ---- */
@@ -301,6 +308,7 @@ static zm_status nodes_clone(const zm_graph *graph, zm_graph *copy)
             return status;
         memcpy(to->value, from->value, sizeof(to->value));
         to->symbols = from->symbols;
+        to->device = from->device;
         for (size_t i = 0; i < to->op->operand_count; i++)
             if (to->value[i])
                 tensor_follow(copy, zm_node_tensor(to, i));

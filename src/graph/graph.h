@@ -39,7 +39,8 @@ typedef struct zm_value {
     uint32_t root;    /* its own index; of ROWS: that of the memory behind it */
     uint32_t base;    /* of ROWS: what the matrix is a view of */
     zm_size first;    /* of ROWS */
-    bool written;     /* INNER: by some node */
+    bool written;     /* by some node */
+    bool apart;       /* BUFFER: no extern is bound to it */
 } zm_value;
 
 /* An operation as it was asked for. Tensors in params have the buffers of their values, which are
@@ -50,6 +51,7 @@ typedef struct zm_node {
     uint32_t value[ZM_MAX_OPERANDS]; /* 1 + the index; 0 = absent */
     uint64_t symbols;                /* that it depends on */
     char *what;                      /* of zm_op_observe */
+    uint32_t device;                 /* of a pipeline, that it is for */
 } zm_node;
 
 /* What zm_graph_column_sums was told. */
@@ -64,6 +66,7 @@ struct zm_graph {
     zm_value **values; /* which stay where they are, since tensors point to them */
     zm_node *nodes;
     zm_column_sums *sums;
+    uint32_t device; /* of the nodes to come */
     size_t formula_count, formula_capacity;
     size_t value_count, value_capacity;
     size_t node_count, node_capacity;

@@ -65,7 +65,7 @@ static zm_status tensor_resolve(const zm_executable *exe, const zm_node *node, s
     zm_status status = ZM_OK;
     shape_resolve(exe, tensor);
     tensor->offset += rows_offset(exe, exe->graph->values[node->value[i] - 1]);
-    if (root->kind != ZM_VALUE_BUFFER && !stays_within(exe, tensor, root))
+    if (root->tensor.rank > 0 && !stays_within(exe, tensor, root))
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "%s: reaches outside its tensor",
                          name);
     if (place->panel)
@@ -85,19 +85,26 @@ static void size_resolve(const zm_executable *exe, const zm_operand *operand)
     memcpy((char *)exe->params + operand->offset, &size, sizeof(size));
 }
 
-zm_status zm_executable_resolve(zm_executable *exe, size_t n)
+zm_status zm_executable_fill(zm_executable *exe, size_t n, zm_refusal *refusal)
 {
     const zm_node *node = &exe->graph->nodes[n];
-    char name[96];
-    zm_refusal refusal;
     zm_status status = ZM_OK;
     memcpy(exe->params, node->params, node->op->params_size);
     for (size_t i = 0; status == ZM_OK && i < node->op->operand_count; i++) {
         if (node->op->operands[i].type == ZM_OPERAND_SIZE)
             size_resolve(exe, &node->op->operands[i]);
         else if (node->value[i])
-            status = tensor_resolve(exe, node, i, &refusal);
+            status = tensor_resolve(exe, node, i, refusal);
     }
+    return status;
+}
+
+zm_status zm_executable_resolve(zm_executable *exe, size_t n)
+{
+    const zm_node *node = &exe->graph->nodes[n];
+    char name[96];
+    zm_refusal refusal;
+    zm_status status = zm_executable_fill(exe, n, &refusal);
     if (status == ZM_OK)
         status = node->op->check(exe->device, exe->params, &refusal);
     if (status == ZM_OK)

@@ -8,10 +8,10 @@
 
 /* ---- bindings ---- */
 
-static zm_value *extern_find(const zm_executable *exe, const char *name)
+zm_value *zm_extern_find(const zm_graph *graph, const char *name)
 {
-    for (size_t i = 0; i < exe->graph->value_count; i++) {
-        zm_value *value = exe->graph->values[i];
+    for (size_t i = 0; i < graph->value_count; i++) {
+        zm_value *value = graph->values[i];
         if (value->kind == ZM_VALUE_EXTERN && strcmp(value->name, name) == 0)
             return value;
     }
@@ -19,19 +19,18 @@ static zm_value *extern_find(const zm_executable *exe, const char *name)
 }
 
 /* A number has to be met, the most of a symbol at least. */
-static zm_status binding_check(const zm_executable *exe, const zm_value *value,
-                               const zm_tensor *tensor, zm_refusal *refusal)
+zm_status zm_binding_check(const zm_graph *graph, const zm_device *device, const zm_tensor *wanted,
+                           const zm_tensor *tensor, zm_refusal *refusal)
 {
-    const zm_tensor *wanted = &value->tensor;
     zm_view view;
-    if (tensor->buffer->device != exe->device)
+    if (tensor->buffer->device != device)
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "its buffer is of another device");
     if (tensor->dtype != wanted->dtype || tensor->rank != wanted->rank)
         return zm_refuse(
             refusal, ZM_ERROR_INVALID_ARGUMENT, "%s of rank %" PRIu32 ", not %s of rank %" PRIu32,
             zm_dtype_name(tensor->dtype), tensor->rank, zm_dtype_name(wanted->dtype), wanted->rank);
     for (uint32_t i = 0; i < wanted->rank; i++) {
-        uint32_t most = zm_size_most(exe->graph, wanted->shape[i]);
+        uint32_t most = zm_size_most(graph, wanted->shape[i]);
         bool symbolic = wanted->shape[i] & ZM_SIZE_FORMULA;
         if (symbolic ? tensor->shape[i] < most : tensor->shape[i] != most)
             return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
@@ -57,11 +56,11 @@ zm_status zm_executable_bind(zm_executable *exe, const char *name, const zm_tens
     const zm_log *log = &exe->graph->log;
     if (!name || !tensor || !tensor->buffer)
         return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "graph: binding needs a name and a tensor");
-    const zm_value *value = extern_find(exe, name);
+    const zm_value *value = zm_extern_find(exe->graph, name);
     if (!value)
         return zm_fail(log, ZM_ERROR_NOT_FOUND, "graph: there is no extern %s", name);
     zm_refusal refusal;
-    zm_status status = binding_check(exe, value, tensor, &refusal);
+    zm_status status = zm_binding_check(exe->graph, exe->device, &value->tensor, tensor, &refusal);
     if (status != ZM_OK)
         return zm_fail(log, status, "graph: extern %s: %s", name, refusal.reason);
     zm_tensor *place = &exe->places[value->index];
@@ -190,6 +189,18 @@ static zm_status enqueue(zm_executable *exe, zm_stream *stream, const zm_run_par
     return status;
 }
 
+zm_status zm_executable_plan(zm_executable *exe)
+{
+    zm_status status = bindings_check(exe);
+    if (status == ZM_OK)
+        status = symbols_take(exe);
+    if (status == ZM_OK) {
+        orders_take(exe);
+        status = plan_stale(exe);
+    }
+    return status;
+}
+
 zm_status zm_executable_run(zm_executable *exe, zm_stream *stream, const zm_run_params *params)
 {
     static const zm_run_params defaults;
@@ -198,13 +209,7 @@ zm_status zm_executable_run(zm_executable *exe, zm_stream *stream, const zm_run_
     if (!stream || stream->device != exe->device)
         return zm_fail(&exe->graph->log, ZM_ERROR_INVALID_ARGUMENT,
                        "graph: a run needs a stream of the device that it was compiled for");
-    zm_status status = bindings_check(exe);
-    if (status == ZM_OK)
-        status = symbols_take(exe);
-    if (status == ZM_OK) {
-        orders_take(exe);
-        status = plan_stale(exe);
-    }
+    zm_status status = zm_executable_plan(exe);
     return status == ZM_OK ? enqueue(exe, stream, params ? params : &defaults) : status;
 }
 

@@ -165,6 +165,33 @@ zm_status zm_op_choose(zm_device *device, const zm_op *op, const void *params, z
     return status;
 }
 
+/* The forced one, or any of ours. */
+static bool may_choose(const zm_call *call)
+{
+    const char *forced = zm_device_forced_kernel(call->device, call->op->name);
+    return forced ? strcmp(forced, call->candidate->name) == 0 : !is_library(call->candidate);
+}
+
+zm_status zm_op_accepts(zm_device *device, const zm_op *op, const void *params, zm_refusal *refusal)
+{
+    zm_call call = {.device = device, .op = op, .params = params};
+    size_t used = 0;
+    refusal->reason[0] = '\0';
+    for (size_t i = 0; i < op->candidate_count; i++) {
+        zm_refusal one;
+        call.candidate = &op->candidates[i];
+        if (!may_choose(&call))
+            continue;
+        if (candidate_accepts(&call, &one) == ZM_OK)
+            return ZM_OK;
+        if (used < sizeof(refusal->reason))
+            used +=
+                (size_t)snprintf(refusal->reason + used, sizeof(refusal->reason) - used, "%s%s: %s",
+                                 used ? "; " : "", call.candidate->name, one.reason);
+    }
+    return ZM_ERROR_UNSUPPORTED;
+}
+
 zm_status zm_op_plan(zm_device *device, const zm_op *op, const void *params, zm_plan *plan)
 {
     zm_refusal refusal;

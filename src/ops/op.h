@@ -101,6 +101,10 @@ struct zm_op {
 
 /* Chooses a candidate and plans, for params that have passed the op's check. */
 zm_status zm_op_choose(zm_device *device, const zm_op *op, const void *params, zm_plan *plan);
+/* Is there a candidate that takes params which have passed the op's check, as far as is known
+ * without building one? The reason has those of all candidates. */
+zm_status zm_op_accepts(zm_device *device, const zm_op *op, const void *params,
+                        zm_refusal *refusal);
 /* Checks, chooses and plans without enqueueing. */
 zm_status zm_op_plan(zm_device *device, const zm_op *op, const void *params, zm_plan *plan);
 /* Enqueues what was planned. node: what it is in a graph, for the stream's records; NULL = in none.
