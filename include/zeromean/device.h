@@ -119,6 +119,7 @@ ZM_API zm_status zm_buffer_create(zm_device *device, const zm_buffer_params *par
 /* Pending work that uses the buffer must have finished (zm_stream_wait). */
 ZM_API void zm_buffer_destroy(zm_buffer **buffer);
 ZM_API uint64_t zm_buffer_size(const zm_buffer *buffer);
+ZM_API zm_device *zm_buffer_get_device(const zm_buffer *buffer);
 
 /* Offsets and sizes in bytes; a range outside the buffer is ZM_ERROR_INVALID_ARGUMENT.
  * write: src may be reused on return. read: waits for the work before it in the stream; dst is

@@ -59,6 +59,11 @@ uint64_t zm_buffer_size(const zm_buffer *buffer)
     return buffer ? buffer->size : 0;
 }
 
+zm_device *zm_buffer_get_device(const zm_buffer *buffer)
+{
+    return buffer ? buffer->device : NULL;
+}
+
 zm_status zm_buffer_write(zm_stream *stream, zm_buffer *buffer, uint64_t offset, const void *src,
                           uint64_t size)
 {
