@@ -170,11 +170,11 @@ static zm_status model_runs(session *s, const options *o, const zm_model *model,
     if (status == ZM_OK)
         status = model_run(run, info, mel, logits, 1);
     if (status == ZM_OK)
-        status = zm_session_take_records(run, &records);
+        status = zm_session_take_records(run, 0, &records);
     for (uint32_t i = 0; status == ZM_OK && i < o->runs; i++)
         status = model_run(run, info, mel, logits, o->tokens);
     if (status == ZM_OK)
-        status = zm_session_take_records(run, &records);
+        status = zm_session_take_records(run, 0, &records);
     if (status == ZM_OK)
         status = trace_make(t, s->info, &records);
     zm_session_destroy(&run);

@@ -26,8 +26,19 @@ typedef struct zm_observation {
 
 typedef void (*zm_observe_fn)(void *user, const zm_observation *observation);
 
+/* Layers on more devices than one: the first ones on the first device, and so on, by shares. What
+ * comes before and after the layers is on the first and on the last device; what passes from layer
+ * to layer moves in between. What a device can't do is done by another one, as in pipeline.h. All
+ * zero: one device. */
+typedef struct zm_split {
+    zm_device *const *more; /* in this order behind the session's device; no device twice */
+    uint32_t count;         /* of them, at most 7 */
+    const uint32_t *shares; /* [1 + count], each at least 1; NULL = equal ones */
+} zm_split;
+
 typedef struct zm_session_params {
     const zm_log *log;
+    zm_split split;
     zm_observe_fn observe; /* NULL = none; waits for the device after every layer when set */
     void *observe_user;
     zm_progress_fn progress; /* while weights are packed; unit: bytes */
@@ -39,8 +50,9 @@ typedef struct zm_session_params {
     uint32_t records; /* launches that are kept for zm_session_take_records; 0 = none */
 } zm_session_params;
 
-/* Packs the weights for the device. The device must outlive the session; the model need not.
- * params may be NULL. */
+/* Packs the weights for the device. The devices must outlive the session; the model need not.
+ * params may be NULL. ZM_ERROR_INVALID_ARGUMENT: a split that makes no sense, or of more devices
+ * than encoder or decoder have layers. */
 ZM_API zm_status zm_session_create(zm_device *device, const zm_model *model,
                                    const zm_session_params *params, zm_session **out);
 ZM_API void zm_session_destroy(zm_session **session);
@@ -59,8 +71,9 @@ ZM_API zm_status zm_session_decode(zm_session *session, const int32_t *tokens, u
 /* Forgets the decoder's tokens from position on. */
 ZM_API zm_status zm_session_rewind(zm_session *session, uint32_t position);
 
-/* zm_stream_take_records of the stream that the session runs in. */
-ZM_API zm_status zm_session_take_records(zm_session *session, zm_records *out);
+/* zm_stream_take_records of the session's stream on a device: 0 = the one it was created for, i =
+ * the i-th of the split. */
+ZM_API zm_status zm_session_take_records(zm_session *session, uint32_t device, zm_records *out);
 
 #ifdef __cplusplus
 }

@@ -8,7 +8,7 @@
 
 zm_status zm_network_reserve_staging(zm_network *network, uint64_t elements)
 {
-    size_t size = zm_dtype_size(network->storage.real_type);
+    size_t size = sizeof(double); /* of the widest device */
     network->staging = zm_calloc(elements, size);
     if (network->observe)
         network->observed = zm_calloc(elements, sizeof(double));
@@ -26,6 +26,15 @@ static uint64_t element_count(const zm_tensor *tensor)
     return count;
 }
 
+static zm_stream *stream_of(const zm_network *network, const zm_tensor *tensor)
+{
+    const zm_device *device = zm_buffer_get_device(tensor->buffer);
+    uint32_t i = 0;
+    while (i + 1 < network->device_count && network->devices[i] != device)
+        i++;
+    return network->streams[i];
+}
+
 /* Moves a tensor through the staging memory unless its numbers are those of the caller. */
 zm_status zm_network_write(zm_network *network, const zm_tensor *dst, const float *values)
 {
@@ -37,13 +46,14 @@ zm_status zm_network_write(zm_network *network, const zm_tensor *dst, const floa
         zm_convert_reals(network->staging, dst->dtype, values, ZM_F32, count);
         source = network->staging;
     }
-    return zm_buffer_write(network->stream, dst->buffer, dst->offset * size, source, count * size);
+    return zm_buffer_write(stream_of(network, dst), dst->buffer, dst->offset * size, source,
+                           count * size);
 }
 
 static zm_status read_raw(zm_network *network, const zm_tensor *src, void *values)
 {
     uint64_t size = zm_dtype_size(src->dtype);
-    return zm_buffer_read(network->stream, src->buffer, src->offset * size, values,
+    return zm_buffer_read(stream_of(network, src), src->buffer, src->offset * size, values,
                           element_count(src) * size);
 }
 
@@ -85,10 +95,59 @@ static bool go_on(void *user)
     return network->go_on(network->go_on_user);
 }
 
-zm_status zm_network_run(zm_network *network, zm_executable *executable)
+zm_status zm_network_run(zm_network *network, zm_pipeline *pipeline)
 {
     const zm_run_params params = {.go_on = network->go_on ? go_on : NULL,
                                   .observe = network->observe ? observe : NULL,
                                   .user = network};
-    return zm_executable_run(executable, network->stream, &params);
+    return zm_pipeline_run(pipeline, network->streams, &params);
+}
+
+zm_status zm_network_flush(zm_network *network)
+{
+    zm_status status = ZM_OK;
+    for (uint32_t i = 0; status == ZM_OK && i < network->device_count; i++)
+        status = zm_stream_flush(network->streams[i]);
+    return status;
+}
+
+zm_status zm_network_wait(zm_network *network)
+{
+    zm_status status = ZM_OK;
+    for (uint32_t i = 0; status == ZM_OK && i < network->device_count; i++)
+        status = zm_stream_wait(network->streams[i]);
+    return status;
+}
+
+/* ---- layers ---- */
+
+zm_status zm_network_check_layers(const zm_network *network, const char *what, uint32_t layers)
+{
+    if (layers >= network->device_count)
+        return ZM_OK;
+    return zm_fail(&network->log, ZM_ERROR_INVALID_ARGUMENT,
+                   "session: the %u layers of the %s cannot be split over %u devices", layers, what,
+                   network->device_count);
+}
+
+/* Where the layers of a device end: its part of all shares, rounded; none ends up without one. */
+static uint32_t end_of(const zm_network *network, uint32_t device, uint32_t layers)
+{
+    uint64_t sum = 0, part = 0;
+    uint32_t behind = network->device_count - 1 - device;
+    for (uint32_t i = 0; i < network->device_count; i++) {
+        sum += network->shares[i];
+        part += i <= device ? network->shares[i] : 0;
+    }
+    uint32_t end = (uint32_t)((part * layers + sum / 2) / sum);
+    uint32_t least = device + 1, most = layers - behind;
+    return end < least ? least : end > most ? most : end;
+}
+
+uint32_t zm_network_device(const zm_network *network, uint32_t layer, uint32_t layers)
+{
+    uint32_t device = 0;
+    while (device + 1 < network->device_count && layer >= end_of(network, device, layers))
+        device++;
+    return device;
 }

@@ -4,7 +4,7 @@
 #ifndef ZM_SRC_SESSION_NETWORK_H
 #define ZM_SRC_SESSION_NETWORK_H
 
-#include <zeromean/graph.h>
+#include <zeromean/pipeline.h>
 #include <zeromean/session.h>
 
 #include "session/storage.h"
@@ -28,8 +28,11 @@ typedef struct zm_network_fns {
 struct zm_network {
     const zm_network_fns *fns;
     zm_log log;
-    zm_stream *stream;
-    zm_storage storage;
+    zm_device *devices[ZM_PIPELINE_DEVICES];
+    zm_stream *streams[ZM_PIPELINE_DEVICES]; /* one per device, as the storages */
+    zm_storage storages[ZM_PIPELINE_DEVICES];
+    uint32_t shares[ZM_PIPELINE_DEVICES];
+    uint32_t device_count;
     zm_observe_fn observe; /* NULL = none */
     void *observe_user;
     bool (*go_on)(void *user); /* NULL = always */
@@ -45,8 +48,16 @@ extern const zm_network_fns zm_network_whisper;
 /* Room for the largest tensor that is written, read or observed, in elements. */
 zm_status zm_network_reserve_staging(zm_network *network, uint64_t elements);
 
+/* Fails where there are fewer layers than devices. what: whose they are. */
+zm_status zm_network_check_layers(const zm_network *network, const char *what, uint32_t layers);
+/* The device of a layer: as the shares say, but at least one for each device. */
+uint32_t zm_network_device(const zm_network *network, uint32_t layer, uint32_t layers);
+
 /* Runs it for the caller of the session: asks whether to go on, shows what is observed. */
-zm_status zm_network_run(zm_network *network, zm_executable *executable);
+zm_status zm_network_run(zm_network *network, zm_pipeline *pipeline);
+/* Starts, or waits for, the work on all devices. */
+zm_status zm_network_flush(zm_network *network);
+zm_status zm_network_wait(zm_network *network);
 
 /* Packed tensors only. From float32 to the real type and back. write may return before the device
  * is done; read waits. */

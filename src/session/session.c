@@ -25,13 +25,50 @@ static void network_destroy(zm_network *network)
 {
     if (!network)
         return;
-    zm_stream_destroy(&network->stream); /* waits for the work on the buffers */
+    for (uint32_t i = 0; i < network->device_count; i++)
+        zm_stream_destroy(&network->streams[i]); /* waits for the work on the buffers */
     if (network->fns->destroy)
         network->fns->destroy(network);
-    zm_storage_finish(&network->storage);
+    for (uint32_t i = 0; i < network->device_count; i++)
+        zm_storage_finish(&network->storages[i]);
     free(network->staging);
     free(network->observed);
     free(network);
+}
+
+static zm_status device_add(zm_network *network, zm_device *device, uint32_t share,
+                            const zm_session_params *params)
+{
+    const zm_stream_params stream = {.records = params->records};
+    uint32_t place = network->device_count;
+    for (uint32_t i = 0; i < place; i++)
+        if (network->devices[i] == device)
+            return zm_fail(&network->log, ZM_ERROR_INVALID_ARGUMENT,
+                           "session: device %s is in the split twice",
+                           zm_device_get_info(device)->spec);
+    if (!device || share == 0)
+        return zm_fail(&network->log, ZM_ERROR_INVALID_ARGUMENT,
+                       "session: device %u of the split is %s", place + 1,
+                       device ? "to have a share of 0" : "missing");
+    network->devices[place] = device;
+    network->shares[place] = share;
+    zm_storage_init(&network->storages[place], device, &network->log);
+    network->device_count++;
+    return zm_stream_create(device, &stream, &network->streams[place]);
+}
+
+static zm_status devices_take(zm_network *network, zm_device *device,
+                              const zm_session_params *params)
+{
+    const zm_split *split = &params->split;
+    if (split->count >= ZM_PIPELINE_DEVICES || (split->count && !split->more))
+        return zm_fail(&network->log, ZM_ERROR_INVALID_ARGUMENT,
+                       "session: a split is over at most %d devices", ZM_PIPELINE_DEVICES);
+    zm_status status = device_add(network, device, split->shares ? split->shares[0] : 1, params);
+    for (uint32_t i = 0; status == ZM_OK && i < split->count; i++)
+        status =
+            device_add(network, split->more[i], split->shares ? split->shares[i + 1] : 1, params);
+    return status;
 }
 
 static zm_status network_create(zm_device *device, const zm_model *model,
@@ -51,9 +88,7 @@ static zm_status network_create(zm_device *device, const zm_model *model,
     network->observe_user = params->observe_user;
     network->go_on = params->go_on;
     network->go_on_user = params->go_on_user;
-    zm_storage_init(&network->storage, device, params->log);
-    const zm_stream_params stream = {.records = params->records};
-    zm_status status = zm_stream_create(device, &stream, &network->stream);
+    zm_status status = devices_take(network, device, params);
     if (status == ZM_OK)
         status = fns->create(network, model, params);
     if (status == ZM_OK)
@@ -123,8 +158,9 @@ zm_status zm_session_rewind(zm_session *session, uint32_t position)
     return session->network->fns->rewind(session->network, position);
 }
 
-zm_status zm_session_take_records(zm_session *session, zm_records *out)
+zm_status zm_session_take_records(zm_session *session, uint32_t device, zm_records *out)
 {
-    return session ? zm_stream_take_records(session->network->stream, out)
-                   : ZM_ERROR_INVALID_ARGUMENT;
+    if (!session || device >= session->network->device_count)
+        return ZM_ERROR_INVALID_ARGUMENT;
+    return zm_stream_take_records(session->network->streams[device], out);
 }

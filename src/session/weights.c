@@ -177,7 +177,7 @@ static zm_status store(zm_weight_loader *loader, const weight_source *source,
                                           type, (uint32_t)rows, (uint32_t)source->k);
         if (status != ZM_OK)
             return status;
-        loader->done += rows * source->k * size;
+        loader->done += loader->again ? 0 : rows * source->k * size;
         if (!report(loader))
             return ZM_ERROR_CANCELLED;
     }

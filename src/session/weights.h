@@ -21,11 +21,13 @@ typedef struct zm_weight_loader {
     zm_progress_fn progress;
     void *progress_user;
     uint64_t done;    /* bytes of the file */
+    bool again;       /* what is loaded has been counted */
     char prefix[96];  /* of the names given to the functions below */
     void *raw, *real; /* a piece as it is in the file, and converted */
 } zm_weight_loader;
 
-/* Set storage, stream, model and progress; the pair of zm_weight_loader_finish. */
+/* Set storage and stream, which may change from tensor to tensor, model and progress; the pair of
+ * zm_weight_loader_finish. */
 zm_status zm_weight_loader_init(zm_weight_loader *loader);
 void zm_weight_loader_finish(zm_weight_loader *loader);
 

@@ -10,25 +10,45 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+uint32_t zm_whisper_encoder_device(const zm_whisper *whisper, uint32_t layer)
+{
+    return zm_network_device(&whisper->base, layer, whisper->info.encoder_layers);
+}
+
+uint32_t zm_whisper_decoder_device(const zm_whisper *whisper, uint32_t layer)
+{
+    return zm_network_device(&whisper->base, layer, whisper->info.decoder_layers);
+}
+
+static zm_status create_cache(zm_whisper *whisper, uint32_t device, uint32_t heads,
+                              uint32_t positions, zm_kv_cache *out)
+{
+    zm_network *network = &whisper->base;
+    return zm_kv_cache_create(&network->storages[device], network->streams[device], heads,
+                              whisper->info.d / heads, positions, out);
+}
+
+/* The encoder needs what is in a cache for one layer only: one for all layers of a device. */
 static zm_status create_caches(zm_whisper *whisper)
 {
     const zm_whisper_info *info = &whisper->info;
-    zm_storage *storage = &whisper->base.storage;
-    zm_stream *stream = whisper->base.stream;
-    uint32_t heads = info->decoder_heads, head_dim = info->d / heads;
-    zm_kv_cache encoder;
-    zm_status status =
-        zm_kv_cache_create(storage, stream, info->encoder_heads, info->d / info->encoder_heads,
-                           info->encoder_positions, &encoder);
-    for (uint32_t i = 0; i < info->encoder_layers && status == ZM_OK; i++)
-        whisper->weights.encoder[i].self.cache = encoder;
+    zm_block *encoder = whisper->weights.encoder, *decoder = whisper->weights.decoder;
+    zm_status status = ZM_OK;
+    for (uint32_t i = 0; i < info->encoder_layers && status == ZM_OK; i++) {
+        uint32_t device = zm_whisper_encoder_device(whisper, i);
+        if (i > 0 && device == zm_whisper_encoder_device(whisper, i - 1))
+            encoder[i].self.cache = encoder[i - 1].self.cache;
+        else
+            status = create_cache(whisper, device, info->encoder_heads, info->encoder_positions,
+                                  &encoder[i].self.cache);
+    }
     for (uint32_t i = 0; i < info->decoder_layers && status == ZM_OK; i++) {
-        zm_block *block = &whisper->weights.decoder[i];
-        status = zm_kv_cache_create(storage, stream, heads, head_dim, info->decoder_positions,
-                                    &block->self.cache);
+        uint32_t device = zm_whisper_decoder_device(whisper, i), heads = info->decoder_heads;
+        status =
+            create_cache(whisper, device, heads, info->decoder_positions, &decoder[i].self.cache);
         if (status == ZM_OK)
-            status = zm_kv_cache_create(storage, stream, heads, head_dim, info->encoder_positions,
-                                        &block->cross.cache);
+            status = create_cache(whisper, device, heads, info->encoder_positions,
+                                  &decoder[i].cross.cache);
     }
     return status;
 }
@@ -37,15 +57,16 @@ static zm_status create_state(zm_whisper *whisper)
 {
     const zm_whisper_info *info = &whisper->info;
     zm_whisper_state *state = &whisper->state;
-    zm_storage *storage = &whisper->base.storage;
+    zm_storage *first = &whisper->base.storages[0];
+    zm_storage *last = &whisper->base.storages[whisper->base.device_count - 1];
     uint64_t frames = 2 * (uint64_t)info->encoder_positions;
     uint64_t rows = larger(info->encoder_positions, info->decoder_positions);
     zm_buffer *tokens = NULL;
-    zm_status status = zm_storage_matrix(storage, frames, info->mel_bins, &state->mel);
+    zm_status status = zm_storage_matrix(first, frames, info->mel_bins, &state->mel);
     if (status == ZM_OK)
-        status = zm_storage_buffer(storage, info->decoder_positions, ZM_I32, &tokens);
+        status = zm_storage_buffer(first, info->decoder_positions, ZM_I32, &tokens);
     if (status == ZM_OK)
-        status = zm_storage_matrix(storage, 1, info->vocabulary, &state->logits);
+        status = zm_storage_matrix(last, 1, info->vocabulary, &state->logits);
     if (status == ZM_OK)
         status = create_caches(whisper);
     if (status == ZM_OK)
@@ -74,14 +95,15 @@ static void settle_blocks(zm_whisper *whisper)
 }
 
 static zm_status compile(zm_whisper *whisper, void (*build)(zm_whisper *whisper, zm_graph *graph),
-                         zm_executable **out)
+                         zm_pipeline **out)
 {
     zm_graph *graph = NULL;
     zm_status status = zm_graph_create(&whisper->base.log, &graph);
     if (status != ZM_OK)
         return status;
     build(whisper, graph);
-    status = zm_graph_compile(graph, whisper->base.storage.device, NULL, out);
+    status =
+        zm_pipeline_compile(graph, whisper->base.devices, whisper->base.device_count, NULL, out);
     zm_graph_destroy(&graph);
     return status;
 }
@@ -96,25 +118,32 @@ static zm_status whisper_create(zm_network *network, const zm_model *model,
     whisper->info.suppress_count = whisper->info.begin_suppress_count = 0;
     whisper->norm = info->norm;
     whisper->eps = info->eps;
-    zm_status status = zm_whisper_load_weights(whisper, model, params);
+    zm_status status = zm_network_check_layers(network, "encoder", whisper->info.encoder_layers);
+    if (status == ZM_OK)
+        status = zm_network_check_layers(network, "decoder", whisper->info.decoder_layers);
+    if (status == ZM_OK)
+        status = zm_whisper_load_weights(whisper, model, params);
     if (status == ZM_OK)
         status = create_state(whisper);
     if (status == ZM_OK)
         settle_blocks(whisper);
+    /* Where a device takes over what another one can't do, it copies weights. */
+    if (status == ZM_OK && network->device_count > 1)
+        status = zm_network_wait(network);
     if (status == ZM_OK)
         status = compile(whisper, zm_whisper_build_encoder, &whisper->encoder);
     if (status == ZM_OK)
         status = compile(whisper, zm_whisper_build_decoder, &whisper->decoder);
     if (status == ZM_OK)
-        status = zm_stream_wait(network->stream);
+        status = zm_network_wait(network);
     return status;
 }
 
 static void whisper_destroy(zm_network *network)
 {
     zm_whisper *whisper = (zm_whisper *)network;
-    zm_executable_destroy(&whisper->encoder);
-    zm_executable_destroy(&whisper->decoder);
+    zm_pipeline_destroy(&whisper->encoder);
+    zm_pipeline_destroy(&whisper->decoder);
     free(whisper->weights.encoder);
     free(whisper->weights.decoder);
     free(whisper->weights.cross_kv);

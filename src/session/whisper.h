@@ -15,6 +15,7 @@ typedef struct zm_whisper_weights {
     zm_block *encoder;           /* encoder_layers, with one cache for all of them */
     zm_norm_weights encoder_norm;
     zm_tensor table; /* [vocabulary][d]: embedding and, tied to it, the head */
+    zm_tensor head;  /* the same on the last device */
     zm_tensor decoder_positions;
     zm_block *decoder;   /* decoder_layers; cross caches are kept from encode on */
     zm_linear *cross_kv; /* decoder_layers: keys and values from the encoder's output */
@@ -35,7 +36,7 @@ typedef struct zm_whisper {
     float eps;
     zm_whisper_weights weights;
     zm_whisper_state state;
-    zm_executable *encoder, *decoder;
+    zm_pipeline *encoder, *decoder;
     zm_size tokens, length; /* of the decoder: new ones, and all of them */
     bool encoded;
     uint32_t position; /* tokens in the decoder */
@@ -46,6 +47,10 @@ zm_status zm_whisper_load_weights(zm_whisper *whisper, const zm_model *model,
 zm_status zm_whisper_encode(zm_network *network, const float *mel);
 zm_status zm_whisper_decode(zm_network *network, const int32_t *tokens, uint32_t count,
                             float *logits);
+
+/* Of a layer, or of what is before and behind them. */
+uint32_t zm_whisper_encoder_device(const zm_whisper *whisper, uint32_t layer);
+uint32_t zm_whisper_decoder_device(const zm_whisper *whisper, uint32_t layer);
 
 /* Puts the model's halves into graphs, whose errors stick. */
 void zm_whisper_build_encoder(zm_whisper *whisper, zm_graph *graph);

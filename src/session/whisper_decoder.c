@@ -45,7 +45,7 @@ static void predict(const zm_whisper *whisper, zm_graph *graph, zm_tensor x)
     zm_tensor row = zm_graph_rows(graph, x, last, 1);
     const zm_matmul_params head = {
         .x = zm_graph_block_norm(graph, &weights->decoder[0], &weights->decoder_norm, row),
-        .weight = weights->table,
+        .weight = weights->head,
         .dst = whisper->state.logits};
     zm_graph_matmul(graph, &head);
     zm_graph_observe(graph, "logits", 0, head.dst);
@@ -62,6 +62,7 @@ void zm_whisper_build_decoder(zm_whisper *whisper, zm_graph *graph)
         zm_block block = whisper->weights.decoder[i];
         block.self.position = position;
         block.self.length = whisper->length;
+        zm_graph_device(graph, zm_whisper_decoder_device(whisper, i));
         x = zm_graph_block(graph, &block, x);
         zm_graph_observe(graph, "decoder.layer", i, x);
     }
@@ -75,12 +76,12 @@ zm_status zm_whisper_decode(zm_network *network, const int32_t *tokens, uint32_t
     const zm_whisper_state *state = &whisper->state;
     zm_status status = check_tokens(whisper, tokens, count);
     if (status == ZM_OK)
-        status = zm_buffer_write(network->stream, state->tokens.buffer, 0, tokens,
+        status = zm_buffer_write(network->streams[0], state->tokens.buffer, 0, tokens,
                                  count * sizeof(*tokens));
     if (status == ZM_OK)
-        status = zm_executable_set(whisper->decoder, whisper->tokens, count);
+        status = zm_pipeline_set(whisper->decoder, whisper->tokens, count);
     if (status == ZM_OK)
-        status = zm_executable_set(whisper->decoder, whisper->length, whisper->position + count);
+        status = zm_pipeline_set(whisper->decoder, whisper->length, whisper->position + count);
     if (status == ZM_OK)
         status = zm_network_run(network, whisper->decoder);
     if (status == ZM_OK)

@@ -45,14 +45,17 @@ void zm_whisper_build_encoder(zm_whisper *whisper, zm_graph *graph)
     const zm_whisper_weights *weights = &whisper->weights;
     zm_tensor x = enter(whisper, graph);
     for (uint32_t i = 0; i < whisper->info.encoder_layers; i++) {
+        zm_graph_device(graph, zm_whisper_encoder_device(whisper, i));
         x = zm_graph_block(graph, &weights->encoder[i], x);
         zm_graph_observe(graph, "encoder.layer", i, x);
     }
     zm_tensor output = zm_graph_block_norm(graph, &weights->encoder[0], &weights->encoder_norm, x);
     zm_graph_observe(graph, "encoder.output", 0, output);
-    for (uint32_t i = 0; i < whisper->info.decoder_layers; i++)
+    for (uint32_t i = 0; i < whisper->info.decoder_layers; i++) {
+        zm_graph_device(graph, zm_whisper_decoder_device(whisper, i));
         zm_graph_cross_store(graph, &weights->decoder[i].cross.cache, &weights->cross_kv[i],
                              output);
+    }
 }
 
 zm_status zm_whisper_encode(zm_network *network, const float *mel)
@@ -64,7 +67,7 @@ zm_status zm_whisper_encode(zm_network *network, const float *mel)
     if (status == ZM_OK)
         status = zm_network_run(network, whisper->encoder);
     if (status == ZM_OK)
-        status = zm_stream_flush(network->stream);
+        status = zm_network_flush(network);
     whisper->encoded = status == ZM_OK;
     return status;
 }

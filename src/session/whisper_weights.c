@@ -45,26 +45,48 @@ static zm_status load_mlp(zm_weight_loader *loader, uint32_t d, uint32_t ff, zm_
     return status;
 }
 
-/* cross_kv: of each layer; NULL = there is no cross-attention. */
-static zm_status load_blocks(zm_weight_loader *loader, const char *side, uint32_t layers,
-                             uint32_t d, uint32_t ff, zm_block *blocks, zm_linear *cross_kv)
+/* What comes next is for this device. */
+static void go_to(zm_weight_loader *loader, zm_whisper *whisper, uint32_t device)
+{
+    loader->storage = &whisper->base.storages[device];
+    loader->stream = whisper->base.streams[device];
+}
+
+/* One side's layers. cross_kv: of each; NULL = there is no cross-attention. */
+typedef struct layers {
+    const char *name;
+    uint32_t count, ff;
+    uint32_t (*device)(const zm_whisper *whisper, uint32_t layer);
+    zm_block *blocks;
+    zm_linear *cross_kv;
+} layers;
+
+static zm_status load_blocks(zm_weight_loader *loader, zm_whisper *whisper, const layers *side)
 {
     zm_status status = ZM_OK;
-    for (uint32_t i = 0; i < layers && status == ZM_OK; i++) {
-        zm_block *block = &blocks[i];
-        zm_weight_loader_prefix(loader, "model.%s.layers.%u.", side, i);
+    uint32_t d = whisper->info.d;
+    for (uint32_t i = 0; i < side->count && status == ZM_OK; i++) {
+        zm_block *block = &side->blocks[i];
+        go_to(loader, whisper, side->device(whisper, i));
+        zm_weight_loader_prefix(loader, "model.%s.layers.%u.", side->name, i);
         status = load_self_attention(loader, d, &block->self);
-        if (status == ZM_OK && cross_kv)
-            status = load_cross_attention(loader, d, &block->cross, &cross_kv[i]);
+        if (status == ZM_OK && side->cross_kv)
+            status = load_cross_attention(loader, d, &block->cross, &side->cross_kv[i]);
         if (status == ZM_OK)
-            status = load_mlp(loader, d, ff, &block->mlp);
+            status = load_mlp(loader, d, side->ff, &block->mlp);
     }
     return status;
 }
 
-static zm_status load_encoder(zm_weight_loader *loader, const zm_whisper_info *info,
-                              zm_whisper_weights *weights)
+/* Behind the blocks comes what is on the last device. */
+static zm_status load_encoder(zm_weight_loader *loader, zm_whisper *whisper)
 {
+    const zm_whisper_info *info = &whisper->info;
+    zm_whisper_weights *weights = &whisper->weights;
+    const layers side = {"encoder",        info->encoder_layers,
+                         info->encoder_ff, zm_whisper_encoder_device,
+                         weights->encoder, NULL};
+    go_to(loader, whisper, 0);
     zm_weight_loader_prefix(loader, "model.encoder.");
     zm_status status = zm_load_conv1d(loader, "conv1", info->d, info->mel_bins, ZM_WHISPER_KERNEL,
                                       &weights->conv1);
@@ -75,16 +97,35 @@ static zm_status load_encoder(zm_weight_loader *loader, const zm_whisper_info *i
         status = zm_load_rows(loader, "embed_positions.weight", info->encoder_positions, info->d,
                               &weights->encoder_positions);
     if (status == ZM_OK)
-        status = zm_load_norm(loader, "layer_norm", info->d, &weights->encoder_norm);
+        status = load_blocks(loader, whisper, &side);
+    zm_weight_loader_prefix(loader, "model.encoder.");
     if (status == ZM_OK)
-        status = load_blocks(loader, "encoder", info->encoder_layers, info->d, info->encoder_ff,
-                             weights->encoder, NULL);
+        status = zm_load_norm(loader, "layer_norm", info->d, &weights->encoder_norm);
     return status;
 }
 
-static zm_status load_decoder(zm_weight_loader *loader, const zm_whisper_info *info,
-                              zm_whisper_weights *weights)
+/* The head is the table once more where it is on another device. */
+static zm_status load_head(zm_weight_loader *loader, const zm_whisper *whisper,
+                           zm_whisper_weights *weights)
 {
+    weights->head = weights->table;
+    if (whisper->base.device_count == 1)
+        return ZM_OK;
+    loader->again = true;
+    zm_status status = zm_load_table(loader, "embed_tokens.weight", whisper->info.vocabulary,
+                                     whisper->info.d, &weights->head);
+    loader->again = false;
+    return status;
+}
+
+static zm_status load_decoder(zm_weight_loader *loader, zm_whisper *whisper)
+{
+    const zm_whisper_info *info = &whisper->info;
+    zm_whisper_weights *weights = &whisper->weights;
+    const layers side = {"decoder",        info->decoder_layers,
+                         info->decoder_ff, zm_whisper_decoder_device,
+                         weights->decoder, weights->cross_kv};
+    go_to(loader, whisper, 0);
     zm_weight_loader_prefix(loader, "model.decoder.");
     zm_status status =
         zm_load_table(loader, "embed_tokens.weight", info->vocabulary, info->d, &weights->table);
@@ -92,18 +133,20 @@ static zm_status load_decoder(zm_weight_loader *loader, const zm_whisper_info *i
         status = zm_load_rows(loader, "embed_positions.weight", info->decoder_positions, info->d,
                               &weights->decoder_positions);
     if (status == ZM_OK)
+        status = load_blocks(loader, whisper, &side);
+    zm_weight_loader_prefix(loader, "model.decoder.");
+    if (status == ZM_OK)
         status = zm_load_norm(loader, "layer_norm", info->d, &weights->decoder_norm);
     if (status == ZM_OK)
-        status = load_blocks(loader, "decoder", info->decoder_layers, info->d, info->decoder_ff,
-                             weights->decoder, weights->cross_kv);
+        status = load_head(loader, whisper, weights);
     return status;
 }
 
 zm_status zm_whisper_load_weights(zm_whisper *whisper, const zm_model *model,
                                   const zm_session_params *params)
 {
-    zm_weight_loader loader = {.storage = &whisper->base.storage,
-                               .stream = whisper->base.stream,
+    zm_weight_loader loader = {.storage = &whisper->base.storages[0],
+                               .stream = whisper->base.streams[0],
                                .model = model,
                                .progress = params->progress,
                                .progress_user = params->progress_user};
@@ -115,9 +158,9 @@ zm_status zm_whisper_load_weights(zm_whisper *whisper, const zm_model *model,
         return zm_fail(&whisper->base.log, ZM_ERROR_OUT_OF_MEMORY, "session: out of memory");
     zm_status status = zm_weight_loader_init(&loader);
     if (status == ZM_OK)
-        status = load_encoder(&loader, &whisper->info, &whisper->weights);
+        status = load_encoder(&loader, whisper);
     if (status == ZM_OK)
-        status = load_decoder(&loader, &whisper->info, &whisper->weights);
+        status = load_decoder(&loader, whisper);
     zm_weight_loader_finish(&loader);
     return status;
 }
