@@ -5,8 +5,7 @@
 #ifndef ZEROMEAN_CHECK_H
 #define ZEROMEAN_CHECK_H
 
-#include <zeromean/device.h>
-#include <zeromean/model.h>
+#include <zeromean/session.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -20,10 +19,11 @@ typedef struct zm_check_row {
 } zm_check_row;
 
 typedef struct zm_check_params {
-    const zm_model *a, *b; /* same architecture and hyper-parameters; a is the truth */
-    zm_device *device_a;   /* where a runs */
-    zm_device *device_b;   /* where b runs; NULL = device_a */
-    const float *mel;      /* [2 * encoder_positions][mel_bins]; NULL = a fixed synthetic input */
+    const zm_model *a, *b;     /* same architecture and hyper-parameters; a is the truth */
+    zm_device *device_a;       /* where a runs */
+    zm_device *device_b;       /* where b runs; NULL = where a does */
+    zm_split split_a, split_b; /* on more devices than these */
+    const float *mel; /* [2 * encoder_positions][mel_bins]; NULL = a fixed synthetic input */
     uint32_t tokens;  /* greedy tokens to compare; 0 = 32; as many as the decoder has room for */
     double tolerance; /* relative L2 of the final outputs; 0 = 1e-5 */
     const zm_log *log;

@@ -147,8 +147,10 @@ static zm_status create_sessions(checker *self)
                                  .observe_user = &self->compare,
                                  .go_on = goes_on,
                                  .go_on_user = self};
+    session.split = params->split_a;
     zm_status status = zm_session_create(params->device_a, params->a, &session, &self->a);
     session.observe = zm_compare_match;
+    session.split = params->device_b ? params->split_b : params->split_a;
     if (status == ZM_OK)
         status = zm_session_create(params->device_b ? params->device_b : params->device_a,
                                    params->b, &session, &self->b);

@@ -10,28 +10,31 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/progress.h"
+#include "cli/split.h"
 
 typedef struct check {
-    const char *device_spec, *device_b_spec, *kernels, *audio;
+    const char *device_specs, *device_b_specs, *split, *kernels, *audio;
     uint32_t tokens;
     double tolerance;
     bool truth, json;
     zm_model *a, *b;
-    zm_device *device_a, *device_b; /* device_b NULL: the same as device_a */
+    zm_cli_split devices_a, devices_b; /* b of none: those of a */
     float *mel;
     zm_check_report *report;
 } check;
 
 static zm_cli_exit open_devices(check *c)
 {
-    const char *spec_a = c->device_spec, *spec_b = c->device_b_spec;
+    const char *b = c->device_b_specs;
     if (c->truth) {
-        spec_a = "host:f64";
-        spec_b = c->device_b_spec ? c->device_b_spec : c->device_spec;
+        zm_cli_exit code = zm_cli_split_open("host:f64", NULL, NULL, &c->devices_a);
+        return code != ZM_CLI_OK ? code
+                                 : zm_cli_split_open(b ? b : c->device_specs, c->split, c->kernels,
+                                                     &c->devices_b);
     }
-    zm_cli_exit code = zm_cli_device_open(spec_a, c->truth ? NULL : c->kernels, &c->device_a);
-    if (code == ZM_CLI_OK && (c->truth || spec_b))
-        code = zm_cli_device_open(spec_b, c->kernels, &c->device_b);
+    zm_cli_exit code = zm_cli_split_open(c->device_specs, c->split, c->kernels, &c->devices_a);
+    if (code == ZM_CLI_OK && b)
+        code = zm_cli_split_open(b, NULL, c->kernels, &c->devices_b);
     return code;
 }
 
@@ -51,8 +54,8 @@ static void close_all(check *c)
 {
     zm_check_report_destroy(&c->report);
     free(c->mel);
-    zm_device_close(&c->device_b);
-    zm_device_close(&c->device_a);
+    zm_cli_split_close(&c->devices_b);
+    zm_cli_split_close(&c->devices_a);
     zm_model_close(&c->b);
     zm_model_close(&c->a);
 }
@@ -76,14 +79,14 @@ static json_t *rows_json(const zm_check_report *report)
 static json_t *check_json(const check *c)
 {
     const zm_check_report *report = c->report;
-    const zm_device *b = c->device_b ? c->device_b : c->device_a;
+    const zm_cli_split *b = c->devices_b.count ? &c->devices_b : &c->devices_a;
     const zm_cli_field fields[] = {
         {"schema", json_string("zeromean.check/1")},
         {"version", json_string(zm_version())},
         {"a", zm_cli_model_json(c->a)},
         {"b", zm_cli_model_json(c->b)},
-        {"device_a", zm_cli_device_json(zm_device_get_info(c->device_a))},
-        {"device_b", zm_cli_device_json(zm_device_get_info(b))},
+        {"device_a", zm_cli_device_json(zm_device_get_info(c->devices_a.all[0]))},
+        {"device_b", zm_cli_device_json(zm_device_get_info(b->all[0]))},
         {"rows", rows_json(report)},
         {"final_relative_l2", zm_cli_json_real(report->final_relative_l2)},
         {"tolerance", zm_cli_json_real(c->tolerance)},
@@ -91,7 +94,10 @@ static json_t *check_json(const check *c)
         {"tokens_equal", json_integer(report->tokens_equal)},
         {"equal", json_boolean(report->equal)},
     };
-    return zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0]));
+    json_t *object = zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0]));
+    zm_cli_split_add_json(&c->devices_a, "split_a", object);
+    zm_cli_split_add_json(b, "split_b", object);
+    return object;
 }
 
 static void print_table(const check *c)
@@ -114,14 +120,17 @@ static zm_cli_exit compare(check *c)
     zm_check_params params = {
         .a = c->a,
         .b = c->b,
-        .device_a = c->device_a,
-        .device_b = c->device_b,
+        .device_a = c->devices_a.all[0],
+        .device_b = c->devices_b.all[0],
+        .split_a = zm_cli_split_get(&c->devices_a),
         .mel = c->mel,
         .tokens = c->tokens,
         .tolerance = c->tolerance,
         .log = zm_cli_log(),
         .progress = zm_cli_progress,
     };
+    if (params.device_b)
+        params.split_b = zm_cli_split_get(&c->devices_b);
     zm_cli_exit code = zm_cli_result(zm_check(&params, &c->report));
     if (code != ZM_CLI_OK)
         return code;
@@ -142,9 +151,10 @@ static zm_cli_exit run(int argc, char **argv)
 {
     check c = {.tokens = 32, .tolerance = 1e-5};
     const zm_cli_option options[] = {
-        {"device", 'd', "DEVICE", "run both on this device", ZM_CLI_TEXT, &c.device_spec},
+        {"device", 'd', "DEVICE", "run both on this device", ZM_CLI_TEXT, &c.device_specs},
+        ZM_CLI_SPLIT_OPTION(&c.split),
         ZM_CLI_KERNEL_OPTION(&c.kernels),
-        {"device-b", 0, "DEVICE", "run B on this one", ZM_CLI_TEXT, &c.device_b_spec},
+        {"device-b", 0, "DEVICE", "run B on this one", ZM_CLI_TEXT, &c.device_b_specs},
         {"truth", 0, NULL, "run A in float64 on the host, slowly", ZM_CLI_FLAG, &c.truth},
         {"audio", 0, "FILE", "input: its first 30 s (default: synthetic)", ZM_CLI_TEXT, &c.audio},
         {"tokens", 0, "N", "greedy tokens to compare (default: 32)", ZM_CLI_COUNT, &c.tokens},
@@ -160,9 +170,8 @@ static zm_cli_exit run(int argc, char **argv)
     zm_cli_progress_start();
     code = open_all(&c, arguments.values);
     if (code == ZM_CLI_OK && !c.json) {
-        zm_cli_device_announce(c.device_a);
-        if (c.device_b)
-            zm_cli_device_announce(c.device_b);
+        zm_cli_split_announce(&c.devices_a);
+        zm_cli_split_announce(&c.devices_b);
     }
     if (code == ZM_CLI_OK)
         code = compare(&c);
@@ -176,7 +185,7 @@ const zm_cli_command zm_cli_check = {
     .summary = "Compare two models layer by layer on the same input",
     .details = "A is taken as the truth. The main branch is compared up to its mean, which a "
                "Pre-LN model\nnever reads. Exits with 1 when the outputs differ by more than the "
-               "tolerance or a greedy\ntoken differs.\n\n" ZM_CLI_DEVICE_HELP,
+               "tolerance or a greedy\ntoken differs.\n\n" ZM_CLI_DEVICE_HELP ZM_CLI_SPLIT_HELP,
     .min_arguments = 2,
     .max_arguments = 2,
     .run = run,

@@ -13,16 +13,17 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/progress.h"
+#include "cli/split.h"
 #include "common/clock.h"
 #include "common/file.h"
 
 typedef struct job {
-    const char *device_spec, *kernels, *language;
+    const char *device_specs, *split, *kernels, *language;
     bool translate, timestamps, json;
     uint32_t repeat;
     zm_model *model;
     zm_tokenizer *tokenizer;
-    zm_device *device;
+    zm_cli_split devices;
     zm_session *session;
     double load_seconds;
     json_t *files; /* with json: one object per file that was read */
@@ -203,18 +204,19 @@ static bool goes_on(void *user)
 static zm_cli_exit load_session(job *j)
 {
     zm_session_params params = {.log = zm_cli_log(), .progress = zm_cli_progress, .go_on = goes_on};
-    zm_cli_exit code = zm_cli_device_open(j->device_spec, j->kernels, &j->device);
+    zm_cli_exit code = zm_cli_split_open(j->device_specs, j->split, j->kernels, &j->devices);
     if (code != ZM_CLI_OK)
         return code;
     if (!j->json)
-        zm_cli_device_announce(j->device);
-    return zm_cli_result(zm_session_create(j->device, j->model, &params, &j->session));
+        zm_cli_split_announce(&j->devices);
+    params.split = zm_cli_split_get(&j->devices);
+    return zm_cli_result(zm_session_create(j->devices.all[0], j->model, &params, &j->session));
 }
 
 static void unload(job *j)
 {
     zm_session_destroy(&j->session);
-    zm_device_close(&j->device);
+    zm_cli_split_close(&j->devices);
     zm_tokenizer_close(&j->tokenizer);
     zm_model_close(&j->model);
     json_decref(j->files);
@@ -225,7 +227,7 @@ static zm_cli_exit print_job(const job *j, double total)
     const zm_cli_field fields[] = {
         {"schema", json_string("zeromean.transcribe/1")},
         {"version", json_string(zm_version())},
-        {"device", zm_cli_device_json(zm_device_get_info(j->device))},
+        {"device", zm_cli_device_json(zm_device_get_info(j->devices.all[0]))},
         {"model", zm_cli_model_json(j->model)},
         {"norm", json_string(zm_norm_name(zm_model_get_info(j->model)->norm))},
         {"load_seconds", zm_cli_json_real(j->load_seconds)},
@@ -233,7 +235,9 @@ static zm_cli_exit print_job(const job *j, double total)
         {"peak_rss_bytes", json_integer((json_int_t)zm_cli_peak_memory())},
         {"files", json_incref(j->files)},
     };
-    return zm_cli_json_print(zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0])));
+    json_t *object = zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0]));
+    zm_cli_split_add_json(&j->devices, "split", object);
+    return zm_cli_json_print(object);
 }
 
 /* The first file is read before the model is packed, so that a wrong name fails at once. A file
@@ -270,7 +274,8 @@ static zm_cli_exit run(int argc, char **argv)
 {
     job j = {.repeat = 1};
     const zm_cli_option options[] = {
-        {"device", 'd', "DEVICE", "where to compute", ZM_CLI_TEXT, &j.device_spec},
+        {"device", 'd', "DEVICE", "where to compute", ZM_CLI_TEXT, &j.device_specs},
+        ZM_CLI_SPLIT_OPTION(&j.split),
         ZM_CLI_KERNEL_OPTION(&j.kernels),
         {"language", 'l', "L", "what is spoken: en, de, ... or auto (default: en)", ZM_CLI_TEXT,
          &j.language},
@@ -298,7 +303,7 @@ const zm_cli_command zm_cli_transcribe = {
     .summary = "Write down what is said in audio files",
     .details = "MODEL is a Whisper model directory, AUDIO a WAV, FLAC or OGG file of any rate and "
                "number of\nchannels. The text goes to stdout as it is decoded, everything else to "
-               "stderr.\n\n" ZM_CLI_DEVICE_HELP,
+               "stderr.\n\n" ZM_CLI_DEVICE_HELP ZM_CLI_SPLIT_HELP,
     .min_arguments = 2,
     .max_arguments = SIZE_MAX,
     .run = run,
