@@ -299,6 +299,41 @@ class Models(Program):
         for spec in ("cuda", ":", "opencl:", "x" * 400):
             self.line(2, "transcribe", self.model, self.wav, "--device", spec)
 
+    def test_devices_in_a_split(self):
+        run = ("transcribe", self.model, self.wav, "--device")
+        self.assertEqual(self.ok(*run, "host,host", "--split", "2,1"), self.ok(*run, "host"))
+        said = self.json(*run, "opencl,host", "--split", "1,1")
+        self.assertEqual([part["share"] for part in said["split"]], [1, 1])
+        self.assertEqual([part["device"]["backend"] for part in said["split"]], ["opencl", "host"])
+        self.assertNotIn("split", self.json(*run, "host"))
+        report = self.json("check", self.model, self.model, "--device", "host,opencl", "--truth",
+                           "--tokens", "2")
+        self.assertNotIn("split_a", report)
+        self.assertEqual(len(report["split_b"]), 2)
+        self.ok("check", self.model, self.model, "--device", "host,host", "--device-b", "host",
+                "--split", "1,1", "--tokens", "2")
+
+    def test_splits_that_make_no_sense(self):
+        run = ("transcribe", self.model, self.wav, "--device")
+        for devices, split in (("host,host", "1"), ("host,host", "1,0"), ("host,host", "1,x"),
+                               ("host,host", "1,1,1"), ("host,host", "1,,1"), ("host,host", "1,-1"),
+                               ("host", "1,1"), ("host,host", "1," + "9" * 40)):
+            self.assertIn("--split: ", self.line(2, *run, devices, "--split", split))
+        for devices in ("host,", ",host", "host,,host", ",".join(["host"] * 9)):
+            self.assertIn("--device: ", self.line(2, *run, devices))
+        self.failure(*run, "host,opencl:99")
+        done = self.run_program(*run, "host,host,host")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"layers of the encoder cannot be split over 3 devices", done.stderr)
+
+    def test_what_a_device_refuses_goes_to_the_next(self):
+        run = ("transcribe", self.model, self.wav, "--device")
+        done = self.run_program(*run, "opencl,host", "--kernel", "attention=ref")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr.decode(), r"warning: .*\(attention -> heads\) goes from device "
+                                               r"opencl:\d+ to host: ref: the reference runs on")
+        self.assertEqual(done.stdout.decode(), self.ok(*run, "host"))
+
     def test_forced_kernels(self):
         run = ("transcribe", self.model, self.wav, *HOST, "--kernel")
         for wrong in ("matmul", "matmul=", "no_such_op=ref", "matmul=ref,add=no_such_kernel", "=ref"):

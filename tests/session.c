@@ -31,7 +31,8 @@ static scratch_log test_log;
 typedef struct fixture {
     char *path;
     zm_model *model;
-    zm_device *device;
+    zm_device *device, *more[3]; /* more: behind it in a split */
+    uint32_t more_count;
     zm_session *session;
     double output[OUTPUT]; /* the encoder's, as observed */
     uint32_t encoder_layers, decoder_layers, inputs, logits;
@@ -67,13 +68,26 @@ static void open_device(const char *spec, zm_device **device)
         fail_msg("no device %s: %s", spec, test_log.error);
 }
 
+/* "A,B": layers are split over both. */
+static void open_devices(fixture *self, const char *specs)
+{
+    char *text = test_format("%s", specs), *rest = NULL;
+    open_device(strtok_r(text, ",", &rest), &self->device);
+    for (char *next; (next = strtok_r(NULL, ",", &rest));)
+        open_device(next, &self->more[self->more_count++]);
+    free(text);
+}
+
 static zm_status try_session(fixture *self, const test_whisper *params, const char *spec)
 {
     self->path = test_make_whisper(params);
     if (zm_model_open(self->path, &test_log.log, &self->model) != ZM_OK)
         fail_msg("%s", test_log.error);
-    open_device(spec, &self->device);
-    zm_session_params session = {.log = &test_log.log, .observe = observe, .observe_user = self};
+    open_devices(self, spec);
+    zm_session_params session = {.log = &test_log.log,
+                                 .split = {.more = self->more, .count = self->more_count},
+                                 .observe = observe,
+                                 .observe_user = self};
     return zm_session_create(self->device, self->model, &session, &self->session);
 }
 
@@ -90,6 +104,8 @@ static void stop(fixture *self)
 {
     zm_session_destroy(&self->session);
     zm_device_close(&self->device);
+    for (uint32_t i = 0; i < self->more_count; i++)
+        zm_device_close(&self->more[i]);
     zm_model_close(&self->model);
     test_folder_remove(self->path);
     free(self);
@@ -215,6 +231,69 @@ static void test_opencl_is_the_function(void **state)
     check_types("opencl", F32_BUDGET);
 }
 
+static void test_split_is_the_function(void **state)
+{
+    (void)state;
+    check_types("opencl,host", F32_BUDGET);
+    check_types("host:f64,host:f64", F64_BUDGET);
+    check_against_loops(&(test_whisper){.seed = SEED}, "host,opencl", F32_BUDGET);
+    check_against_loops(&(test_whisper){.seed = SEED}, "host:f64,opencl", F32_BUDGET);
+}
+
+/* A prompt and three tokens on these devices. */
+static void run_on(const char *spec, float *logits)
+{
+    fixture *self = start(&(test_whisper){.seed = SEED}, spec);
+    encode(self);
+    decode(self, tokens, 4, logits);
+    for (int i = 4; i < 7; i++)
+        decode(self, &tokens[i], 1, logits);
+    stop(self);
+}
+
+static void test_split_has_the_same_bits(void **state)
+{
+    (void)state;
+    float one[TEST_VOCABULARY], two[TEST_VOCABULARY];
+    run_on("host", one);
+    run_on("host,host", two);
+    assert_memory_equal(one, two, sizeof(one));
+    run_on("opencl", one);
+    run_on("opencl,opencl", two);
+    assert_memory_equal(one, two, sizeof(one));
+}
+
+static void check_split(fixture *self, zm_split split, zm_status wanted, const char *reason)
+{
+    zm_session *session = NULL;
+    const zm_session_params params = {.log = &test_log.log, .split = split};
+    test_log.error[0] = '\0';
+    assert_int_equal(zm_session_create(self->device, self->model, &params, &session), wanted);
+    if (!strstr(test_log.error, reason))
+        fail_msg("%s", test_log.error);
+    zm_session_destroy(&session);
+}
+
+static void test_splits_that_make_no_sense(void **state)
+{
+    (void)state;
+    fixture *self = start(&(test_whisper){.seed = SEED}, "host,host");
+    open_device("host", &self->more[self->more_count++]);
+    zm_device *const twice[] = {self->device}, *const missing[] = {NULL};
+    static const uint32_t none[] = {1, 0}, most[] = {1, 1000000};
+    const zm_status wrong = ZM_ERROR_INVALID_ARGUMENT;
+    check_split(self, (zm_split){.more = twice, .count = 1}, wrong, "twice");
+    check_split(self, (zm_split){.more = missing, .count = 1}, wrong, "missing");
+    check_split(self, (zm_split){.count = 1}, wrong, "at most 8");
+    check_split(self, (zm_split){.more = self->more, .count = 8}, wrong, "at most 8");
+    check_split(self, (zm_split){self->more, 1, none}, wrong, "share of 0");
+    check_split(self, (zm_split){self->more, 2, NULL}, wrong,
+                "the 2 layers of the encoder cannot be split over 3 devices");
+    /* Whatever the shares, each has a layer. */
+    check_split(self, (zm_split){self->more, 1, most}, ZM_OK, "");
+    stop(self);
+}
+
 /* ---- the cache ---- */
 
 static void check_cached(const char *spec)
@@ -258,6 +337,7 @@ static void test_cached_decoding(void **state)
     check_cached("host");
     check_cached("host:f64");
     check_cached("opencl");
+    check_cached("opencl,host");
 }
 
 /* ---- refusals ---- */
@@ -423,7 +503,19 @@ static void test_progress(void **state)
     assert_int_equal(seen.last, seen.total);
     assert_int_equal(seen.total, zm_model_get_info(self->model)->bytes);
 
+    /* A table that is on two devices counts once. */
+    seen = (watch){0};
+    zm_device *const twice[] = {self->device};
+    session.split = (zm_split){.more = twice, .count = 1};
     zm_session_destroy(&self->session);
+    zm_device *other = NULL;
+    open_device("host", &other);
+    assert_int_equal(zm_session_create(other, self->model, &session, &self->session), ZM_OK);
+    assert_int_equal(seen.last, seen.total);
+    zm_session_destroy(&self->session);
+    zm_device_close(&other);
+    session.split = (zm_split){0};
+
     seen.last = seen.calls = 0;
     seen.stop_after = 9;
     assert_int_equal(zm_session_create(self->device, self->model, &session, &self->session),
@@ -441,6 +533,9 @@ int main(void)
         cmocka_unit_test(test_host_is_the_function),
         cmocka_unit_test(test_host_f64_is_the_function),
         cmocka_unit_test(test_opencl_is_the_function),
+        cmocka_unit_test(test_split_is_the_function),
+        cmocka_unit_test(test_split_has_the_same_bits),
+        cmocka_unit_test(test_splits_that_make_no_sense),
         cmocka_unit_test(test_cached_decoding),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_failing_device),

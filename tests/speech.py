@@ -80,6 +80,11 @@ class Speech(Program):
         self.assertEqual(said["device"]["backend"], "opencl")
         self.check_memory(said)
 
+    def test_split(self):
+        said = self.check_transcript(self.model, "layer_norm", "--device", "opencl,host", "--split",
+                                     "3,1")
+        self.assertEqual([part["share"] for part in said["split"]], [3, 1])
+
     def test_streamed_text(self):
         self.assertEqual(self.ok("transcribe", self.model, self.wav), EXPECTED[self.name][0] + "\n")
 

@@ -214,7 +214,7 @@ zm_status zm_pipeline_place(zm_pipeline *pipeline)
         zm_executable_destroy(&p.probes[i]);
     if (status == ZM_OK && pipeline->info.fallen > 0)
         zm_logf(&graph->log, ZM_LOG_WARNING,
-                "graph: %" PRIu32 " operations are not done where they were meant to be; %s",
+                "graph: operations that are not done where they were meant to be: %" PRIu32 "; %s",
                 pipeline->info.fallen, p.first);
     return status;
 }
