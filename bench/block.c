@@ -6,7 +6,6 @@
 #include "clbench.h"
 #include "cli/device.h"
 #include "cli/output.h"
-#include "cli/progress.h"
 #include "net_measure.h"
 #include "peak.h"
 #include "print.h"
@@ -65,7 +64,7 @@ static void show(const options *o, const result *r)
     if (o->csv)
         print_csv_head();
     else if (!o->json && r->row_count)
-        printf("%s %s, %s/%s\n", r->rows[0].op, r->rows[0].shape, r->rows[0].type,
+        printf("%s %s  %s/%s\n", r->rows[0].op, r->rows[0].shape, r->rows[0].type,
                r->rows[0].weight_type);
     if (!o->csv && !o->json)
         print_graph_head();
@@ -141,8 +140,8 @@ static zm_cli_exit run(const zm_cli_command *command, bool model, int argc, char
     if (o.csv && o.json)
         return usage(&o, "csv", "not with --json");
     n.layers = o.layers ? o.layers : model ? n.layers : 1;
-    if (o.decode) {
-        n.past = n.tokens - 1;
+    if (o.decode) { /* the last of the tokens */
+        n.past += n.tokens - 1;
         n.tokens = 1;
     }
     code = session_open(&s, o.device);

@@ -60,6 +60,7 @@ static void take_items(shape *s, bool preset, net *n)
     n->kv_heads = shape_get(s, "kv", other ? n->heads : n->kv_heads);
     n->ff = shape_get(s, "ff", ff);
     n->tokens = shape_get(s, "tokens", n->tokens);
+    n->past = shape_get(s, "past", n->past);
     n->layers = shape_get(s, "layers", n->layers);
     n->causal |= shape_flag(s, "causal");
     n->rotary |= shape_flag(s, "rotary");
@@ -101,13 +102,16 @@ zm_status net_read(const char *text, net *out, shape_reason *reason)
 
 void net_print(const net *n, char *text, size_t size)
 {
-    char sizes[64] = "";
+    char sizes[64] = "", past[20] = "";
+    if (n->past)
+        snprintf(past, sizeof(past), ",past=%u", n->past);
     if (!n->name[0])
         snprintf(sizes, sizeof(sizes), "d=%u,heads=%u,kv=%u,ff=%u", n->d, n->heads, n->kv_heads,
                  n->ff);
-    snprintf(text, size, "%s%s,tokens=%u,layers=%u%s%s%s%s", n->name, sizes, n->tokens, n->layers,
-             !n->name[0] && n->causal ? ",causal" : "", !n->name[0] && n->gated ? ",gated" : "",
-             !n->name[0] && n->rotary ? ",rotary" : "", !n->name[0] && !n->biases ? ",bare" : "");
+    snprintf(text, size, "%s%s,tokens=%u%s,layers=%u%s%s%s%s", n->name, sizes, n->tokens, past,
+             n->layers, !n->name[0] && n->causal ? ",causal" : "",
+             !n->name[0] && n->gated ? ",gated" : "", !n->name[0] && n->rotary ? ",rotary" : "",
+             !n->name[0] && !n->biases ? ",bare" : "");
 }
 
 uint32_t net_head_dim(const net *n)

@@ -18,10 +18,10 @@ typedef struct net {
     bool biases; /* also of the norms */
 } net;
 
-#define NET_KEYS "d, heads, kv, ff, tokens, layers, causal, gated, rotary, bare"
+#define NET_KEYS "d, heads, kv, ff, tokens, past, layers, causal, gated, rotary, bare"
 
 /* A preset, "KEY=NUMBER,FLAG", or a preset and what is different: "gpt2-small,tokens=64".
- * ZM_ERROR_INVALID_ARGUMENT with a reason. */
+ * past: tokens of the cache. ZM_ERROR_INVALID_ARGUMENT with a reason. */
 zm_status net_read(const char *text, net *out, shape_reason *reason);
 /* The i-th preset; NULL = there are no more. */
 const net *net_preset(size_t i);
