@@ -206,7 +206,7 @@ void print_csv_row(const result_row *row)
     print_field(row_status_name(row->status), ',');
     print_field(row->reason, ',');
     if (row->status != ROW_OK) {
-        for (int i = 0; i < 17; i++)
+        for (int i = 0; i < 18; i++)
             putchar(',');
         print_csv_graph(&row->graph);
         return;

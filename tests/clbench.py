@@ -25,7 +25,8 @@ from bench_results import result, row
 
 HOST = ("--device", "host")
 OPENCL = ("--device", "opencl")
-COMMANDS = ("devices", "peak", "op", "compare", "report", "tune", "trace")
+COMMANDS = ("devices", "peak", "op", "block", "model", "paper", "compare", "report", "tune",
+            "trace")
 QUICK = ("--time", "0.01")
 SUMMARY = {"median", "low", "high", "least", "spread", "samples"}
 
@@ -77,6 +78,11 @@ class Usage(Clbench):
                           ["compare"], ["compare", "a"], ["compare", "a", "b", "c"],
                           ["compare", "a", "b", "--threshold", "-1"],
                           ["report", "a"], ["report", "-o", "b"], ["report", "a", "--output="],
+                          ["block", "--shape", "gpt5"], ["block", "--shape", "heads=5,d=64"],
+                          ["block", "--norm", "ln,ln"], ["block", "--norm", "x"],
+                          ["block", "--decode"], ["block", "--type", "f31"], ["block", "x"],
+                          ["model", "--csv", "--json"], ["model", "--layers", "0"],
+                          ["paper", "--models", "gpt5"], ["paper", "--csv", "--json"],
                           ["tune", "no_such_op"], ["tune", "rms_norm", "--kernel", "no_*"],
                           ["tune", "rms_norm", "--kernel", "matmul=gpu"], ["tune", "matmul", "x"],
                           ["devices", "x"], ["trace"], ["trace", "-o"],
@@ -245,6 +251,79 @@ class Results(Clbench):
             done = subprocess.run(command, input=words, stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE, timeout=60, check=False)
             self.assertEqual(done.returncode, 1, words)
+
+
+TINY = ("--shape", "d=32,heads=2,ff=48,tokens=6,causal", "--time", "0.002")
+
+
+class Nets(Clbench):
+    def check_form(self, row, launches, **fired):
+        self.assertEqual((row["status"], row["reason"]), ("ok", ""))
+        graph = row["graph"]
+        self.assertEqual(graph["launches"], launches, row["kernel"])
+        self.assertLess(graph["error"], 1e-5)
+        self.assertLessEqual(graph["least_bytes"], graph["memory_bytes"])
+        for name, times in fired.items():
+            self.assertEqual(graph["fired"][name.replace("_", "-")], times, row["kernel"])
+
+    def test_block(self):
+        result = self.json("block", *TINY, "--norm", "ln,ln-fused,rms-deferred,none", *OPENCL)
+        self.assertEqual((result["schema"], result["command"]), ("clbench.result/1", "block"))
+        ln, fused, deferred, none = result["rows"]
+        self.check_form(ln, 8, epilogue=2, deferred_norm=0)
+        self.check_form(fused, 9, epilogue=0, residual_norm=1)
+        self.check_form(deferred, 7, epilogue=2, deferred_norm=2, writer_statistic=1)
+        self.check_form(none, 6, epilogue=2)
+        self.assertNotIn("versus", ln)
+        self.assertEqual(set(none["versus"]["ratio"]), SUMMARY)
+        self.assertIn(none["ceiling"]["kind"], ("fma", "bandwidth"))
+        self.assertEqual(none["bytes"], 4 * (4 * 32 * 32 + 2 * 32 * 48))
+
+    def test_model_and_decode(self):
+        rows = self.json("model", *TINY, "--layers", "2", "--norm", "ln,crms", *HOST)["rows"]
+        self.assertEqual([row["op"] for row in rows], ["model", "model"])
+        self.assertRegex(rows[0]["shape"], "layers=2")
+        self.check_form(rows[1], 16, epilogue=4)
+        rows = self.json("model", *TINY, "--layers", "2", "--norm", "ln-deferred", "--decode",
+                         *HOST)["rows"]
+        self.assertRegex(rows[0]["shape"], "tokens=1,past=5,layers=2")
+        self.check_form(rows[0], 13, deferred_norm=4, writer_statistic=3)
+        self.assertEqual(rows[0]["op"], "decode")
+
+    def test_narrow_types(self):
+        row, = self.json("block", *TINY, "--norm", "rms", "--type", "f16", "--weight-type", "bf16",
+                         *HOST)["rows"]
+        self.assertEqual((row["status"], row["type"], row["weight_type"]), ("ok", "f16", "bf16"))
+        self.assertLess(row["graph"]["error"], 3e-2)
+
+    def test_text_and_csv(self):
+        text = self.ok("block", *TINY, *HOST)
+        self.assertEqual(len(text.splitlines()), 2 + 10)
+        self.assertRegex(text, r"(?m)^rms-deferred .* writer-statistic=1")
+        head, row = csv.reader(io.StringIO(self.ok("block", *TINY, "--norm", "ln", "--csv", *HOST)))
+        self.assertEqual(len(head), len(row))
+        self.assertEqual(row[head.index("launches")], "8")
+        self.assertIn("epilogue=2", row[head.index("fired")])
+        self.assertIn("gpt2-small", self.ok("model", "--list"))
+
+    def test_what_does_not_fit_is_skipped(self):
+        rows = self.json("block", "--shape", "d=200000,heads=2,tokens=1", "--no-peak", *HOST)["rows"]
+        self.assertEqual({row["status"] for row in rows}, {"skipped"})
+        self.assertIn("memory", rows[0]["reason"])
+
+    def test_paper(self):
+        tiny = ("--layers", "1", "--tokens", "2", "--time", "0.001", *HOST)
+        result = self.json("paper", "--models", "vit-ti,gpt3-large", "--budget", "5", *tiny)
+        vit, gpt = result["paper"]["models"]
+        self.assertEqual(vit["ln"]["ratio"], 1)
+        self.assertGreater(vit["rms"]["ratio"], 0)
+        self.assertIsNone(gpt["ln"])
+        self.assertEqual({row["status"] for row in result["rows"][9:]}, {"skipped"})
+        self.assertIn("--budget", result["rows"][-1]["reason"])
+        self.assertIn(0.886, [row["crms"] for row in result["paper"]["cited"]])
+        text = self.ok("paper", "--models", "vit-ti", *tiny)
+        self.assertRegex(text, r"(?m)^vit-ti,tokens=2,layers=1 +ln")
+        self.assertIn("2305.14858", text)
 
 
 class Compare(Clbench):
