@@ -16,7 +16,7 @@
 #define MAX_OPS 8
 
 typedef struct options {
-    const char *glob, *kernel, *device;
+    const char *glob, *shape, *kernel, *device;
     double seconds;
     bool json, dry_run;
 } options;
@@ -185,6 +185,8 @@ static zm_cli_exit run(int argc, char **argv)
     const char *ops[MAX_OPS];
     const zm_cli_option table[] = {
         {"device", 'd', "SPEC", "the device", ZM_CLI_TEXT, &o.device},
+        {"shape", 's', "SHAPE", "for this one; else for those of 'clbench op --list'", ZM_CLI_TEXT,
+         &o.shape},
         {"kernel", 'k', "[OP=]GLOB", "the numbers of these kernels; else of the ones in use",
          ZM_CLI_TEXT, &o.kernel},
         {"time", 't', "SECONDS", "for each op, with all that it takes; default 30", ZM_CLI_REAL,
@@ -194,7 +196,7 @@ static zm_cli_exit run(int argc, char **argv)
     };
     zm_cli_arguments arguments;
     zm_cli_exit code;
-    if (!zm_cli_parse(&clbench_tune, table, 5, argc, argv, &arguments, &code))
+    if (!zm_cli_parse(&clbench_tune, table, 6, argc, argv, &arguments, &code))
         return code;
     o.glob = arguments.count ? arguments.values[0] : "*";
     size_t count = find_ops(o.glob, ops);
@@ -203,7 +205,7 @@ static zm_cli_exit run(int argc, char **argv)
                      o.glob);
         return ZM_CLI_USAGE;
     }
-    const plan_options wanted = {.op = o.glob, .kernel = o.kernel};
+    const plan_options wanted = {.op = o.glob, .shape = o.shape, .kernel = o.kernel};
     plan p;
     code = plan_make(&wanted, NULL, &p);
     if (code == ZM_CLI_OK)

@@ -8,30 +8,31 @@
 #define CPU(field) ZM_FAMILY_CPU, offsetof(zm_tunings, cpu.field)
 #define GPU(field) ZM_FAMILY_GPU, offsetof(zm_tunings, field)
 
-/* Ranges keep what is silly away from the kernels: every value in them has to work. */
+/* Ranges keep what is silly away from the kernels: every value in them has to work. The tuner takes
+ * them in this order: what needs no other kernels comes first. */
 static const zm_parameter fixed[] = {
     {"rms_norm", "row_items_per_unit", CPU(row_items_per_unit), 1, 64, false},
     {"rms_norm", "row_elements_per_item", CPU(row_elements_per_item), 256, 1u << 20, false},
+    {"rms_norm", "gpu_groups_per_unit", GPU(gpu.groups_per_unit), 1, 256, false},
+    {"rms_norm", "gpu_argmax_chunk", GPU(gpu.argmax_chunk), 64, 1u << 20, false},
     {"rms_norm", "gpu_small_items", GPU(gpu.small_items), 64, 1024, true},
     {"rms_norm", "gpu_large_items", GPU(gpu.large_items), 64, 1024, true},
     {"rms_norm", "gpu_small_row", GPU(gpu.small_row), 16, 1u << 16, false},
-    {"rms_norm", "gpu_groups_per_unit", GPU(gpu.groups_per_unit), 1, 256, false},
-    {"rms_norm", "gpu_argmax_chunk", GPU(gpu.argmax_chunk), 64, 1u << 20, false},
     {"matmul", "block_rows", CPU(product.rows), 1, 352, false},
     {"matmul", "block_elements", CPU(product.elements), 1u << 12, 1u << 24, false},
     {"matmul", "block_items_per_unit", CPU(product.items_per_unit), 1, 64, false},
-    {"matmul", "tile_rows", CPU(product.tile_rows), 1, 12, false},
     {"matmul", "matvec_items_per_unit", CPU(matvec_items_per_unit), 1, 256, false},
+    {"matmul", "tile_rows", CPU(product.tile_rows), 1, 12, false},
     {"matmul", "gpu_local_memory", GPU(gpu_matmul.local_memory), 0, ZM_GPU_LOCAL_MEMORY_NEVER,
      false},
     {"matmul", "gpu_matvec_rows", GPU(gpu_matmul.matvec_rows), 1, 8, false},
     {"matmul", "gpu_matvec_items", GPU(gpu_matmul.matvec_items), 64, 1024, true},
     {"matmul", "gpu_matvec_bytes", GPU(gpu_matmul.matvec_local_bytes), 4096, 1u << 16, true},
     {"matmul", "gpu_matvec_groups", GPU(gpu_matmul.matvec_groups), 1, 4096, false},
+    {"attention", "few_rows", CPU(attention_few_rows), 1, 64, false},
     {"attention", "block_rows", CPU(attention.rows), 1, 4096, false},
     {"attention", "block_items_per_unit", CPU(attention.items_per_unit), 1, 64, false},
     {"attention", "tile_rows", CPU(attention.tile_rows), 1, 12, false},
-    {"attention", "few_rows", CPU(attention_few_rows), 1, 64, false},
     {"attention", "gpu_items", GPU(gpu.attention_items), 64, 256, true},
     {"attention", "gpu_rows_each", GPU(gpu.attention_rows_each), 1, 8, true},
     {"attention", "gpu_keys", GPU(gpu.attention_keys), 16, 128, true},

@@ -280,7 +280,7 @@ static zm_status check_op(bench *b, const zm_sample_op *sample, zm_kernel_family
     return status == ZM_OK ? zm_device_force_kernel(b->device, sample->op, NULL) : status;
 }
 
-static zm_status bench_open(bench *b, const zm_device *device, const zm_tunings *tunings)
+static zm_status bench_open(bench *b, const zm_device *device)
 {
     const zm_log log = {keep_message, b, ZM_LOG_ERROR};
     const zm_device_params params = {
@@ -289,8 +289,6 @@ static zm_status bench_open(bench *b, const zm_device *device, const zm_tunings 
     zm_status status = zm_device_open(&params, &b->device);
     if (status == ZM_OK)
         status = zm_device_set_shader_dir(b->device, device->shader_dir);
-    if (status == ZM_OK)
-        status = zm_tunings_set(b->device, tunings);
     if (status == ZM_OK)
         status = zm_stream_create(b->device, NULL, &b->stream);
     if (status == ZM_OK)
@@ -358,15 +356,17 @@ zm_status zm_self_check(const zm_device *device, const char *op, zm_kernel_famil
                         const zm_tunings *tunings, const zm_check_limit *limit, zm_refusal *why)
 {
     bench b = {.limit = limit ? *limit : (zm_check_limit){NULL, NULL}};
-    zm_status status = bench_open(&b, device, tunings);
+    zm_status status = bench_open(&b, device);
+    if (status == ZM_OK && family == ZM_FAMILY_GPU && strcmp(op, "matmul") == 0)
+        status = check_new_tiles(&b, tunings, why);
+    if (status == ZM_OK)
+        status = zm_tunings_set(b.device, tunings);
     if (status == ZM_OK)
         status = check_ops(&b, op, family, why);
     if (status == ZM_OK)
         status = cut_as_large(&b, tunings);
     if (status == ZM_OK)
         status = check_ops(&b, op, family, why);
-    if (status == ZM_OK && family == ZM_FAMILY_GPU && strcmp(op, "matmul") == 0)
-        status = check_new_tiles(&b, tunings, why);
     if (status == ZM_OK && b.ran == 0)
         status = zm_refuse(why, ZM_ERROR_UNSUPPORTED, "no kernel of %s could be checked", op);
     else if (status != ZM_OK && status != ZM_ERROR_MISMATCH)
