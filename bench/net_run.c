@@ -42,7 +42,7 @@ static zm_status build(net_run *run, net_weights *w, const zm_log *log)
 
 zm_status net_run_create(net_weights *w, const net_form *form, const zm_log *log, net_run *out)
 {
-    zm_compile_params passes = {{false}};
+    zm_compile_params passes = {.off = {false}};
     *out = (net_run){.n = w->n, .form = form, .device = w->device, .stream = w->stream};
     for (int i = 0; i < ZM_PASS_COUNT; i++)
         passes.off[i] = form->off[i];

@@ -198,7 +198,8 @@ static void build(fixture *f)
 
 /* ---- runs ---- */
 
-static const zm_compile_params all, none = {{true, true, true, true, true, true, true, true, true}};
+static const zm_compile_params all,
+    none = {.off = {true, true, true, true, true, true, true, true, true}};
 
 /* The rows in pieces, one run after the other. */
 static zm_executable_info run(fixture *f, const zm_compile_params *passes, const uint32_t *pieces,

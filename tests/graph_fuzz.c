@@ -306,7 +306,7 @@ typedef enum passes { ALL = 0, ONE, IN_PLACE, NONE, PASSES_COUNT } passes;
 
 static zm_compile_params with_passes(passes which, uint64_t seed)
 {
-    zm_compile_params params = {{0}};
+    zm_compile_params params = {.off = {false}};
     int only = which == ONE ? (int)(seed % ZM_PASS_COUNT) : ZM_PASS_IN_PLACE;
     for (int i = 0; i < ZM_PASS_COUNT; i++)
         params.off[i] = which == NONE || (which != ALL && i != only);

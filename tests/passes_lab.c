@@ -143,8 +143,9 @@ typedef struct outcome {
     zm_executable_info info;
 } outcome;
 
-static const zm_compile_params all, none = {
-                                        {true, true, true, true, true, true, true, true, true},
+static const zm_compile_params all,
+    none = {
+        .off = {true, true, true, true, true, true, true, true, true},
 };
 
 static outcome run(fixture *f, const zm_compile_params *passes, uint32_t rows)

@@ -112,8 +112,17 @@ typedef enum zm_pass {
 /* "dead-code", ... Static storage; NULL = there is no such pass. */
 ZM_API const char *zm_pass_name(zm_pass pass);
 
+/* Where limits.command_buffer is true, the driver can keep the launches of operations that have not
+ * changed for some runs, and enqueue them at once. */
+typedef enum zm_replay {
+    ZM_REPLAY_MEASURED = 0, /* if a few runs in turns take the host a quarter less time so */
+    ZM_REPLAY_NEVER,
+    ZM_REPLAY_ALWAYS
+} zm_replay;
+
 typedef struct zm_compile_params {
     bool off[ZM_PASS_COUNT]; /* passes that are left out */
+    zm_replay replay;
 } zm_compile_params;
 
 /* Checks every operation with all symbols at their most, which must be possible together, and
@@ -134,8 +143,8 @@ ZM_API zm_status zm_executable_bind(zm_executable *executable, const char *name,
 ZM_API zm_status zm_executable_set(zm_executable *executable, zm_size symbol, uint32_t value);
 
 typedef struct zm_run_params {
-    /* Asked before each operation; false: the rest is left out and the run gives
-     * ZM_ERROR_CANCELLED. NULL = true. */
+    /* Asked before each operation, and for those that are replayed together before all of them;
+     * false: the rest is left out and the run gives ZM_ERROR_CANCELLED. NULL = true. */
     bool (*go_on)(void *user);
     /* Called for each zm_graph_observe when everything before it is enqueued, with the tensor's
      * place; anything but ZM_OK ends the run. NULL = none. */
@@ -156,9 +165,14 @@ ZM_API zm_status zm_executable_run(zm_executable *executable, zm_stream *stream,
 typedef struct zm_executable_info {
     uint32_t operations;           /* without those that only observe */
     uint32_t launches;             /* of the last run */
+    uint32_t replayed;             /* of those, that the driver had kept */
     uint32_t planned;              /* operations that the last run had to plan */
     uint32_t submits;              /* of the last run: handed over early, before too much work had
                                       come together for a driver that limits its time */
+    bool replay_pays;              /* was measured; false also where it has not been yet */
+    uint64_t enqueue_ns;           /* which the host took for what is replayed, one by one; 0 = it
+                                      was not measured */
+    uint64_t replay_ns;            /* and at once */
     uint32_t fired[ZM_PASS_COUNT]; /* how often each pass changed something */
     uint64_t memory_bytes;         /* of all inner tensors, as they are laid out */
     uint64_t least_bytes;          /* of those that are needed at the same time, at most: no

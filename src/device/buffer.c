@@ -43,7 +43,10 @@ zm_status zm_buffer_create(zm_device *device, const zm_buffer_params *params, zm
         return zm_fail(&device->log, ZM_ERROR_INVALID_ARGUMENT,
                        "zm_buffer_create: host memory must be aligned to %u bytes on %s", alignment,
                        info->spec);
-    return device->fns->buffer_create(device, params, out);
+    zm_status status = device->fns->buffer_create(device, params, out);
+    if (status == ZM_OK)
+        (*out)->serial = atomic_fetch_add(&device->buffers, 1) + 1;
+    return status;
 }
 
 void zm_buffer_destroy(zm_buffer **buffer)

@@ -88,6 +88,13 @@ typedef struct zm_device_fns {
     void (*kernel_destroy)(zm_device *device, zm_kernel *kernel);
     /* event may be NULL; else it is marked by this dispatch. Thread-safe for one kernel. */
     zm_status (*dispatch)(zm_stream *stream, const zm_dispatch *dispatch, zm_event *event);
+
+    /* zm_list_create, _destroy and _enqueue; record NULL = the backend has none. What record can't
+     * do it logs for debugging only. */
+    zm_status (*record)(zm_stream *stream, const zm_dispatch *const *launches, size_t count,
+                        void **out);
+    void (*recording_destroy)(zm_device *device, void *recording);
+    zm_status (*replay)(zm_stream *stream, void *recording, bool *done);
 } zm_device_fns;
 
 /* Bases: the first member of the backend's own structs. */
@@ -100,6 +107,7 @@ struct zm_kernel {
 struct zm_buffer {
     zm_device *device;
     uint64_t size;
+    uint64_t serial; /* of the device's buffers: another one may get the same address later */
     _Atomic(void *) mapping; /* NULL = not mapped; kept by the public functions */
 };
 
@@ -108,6 +116,7 @@ struct zm_stream {
     bool timestamps;
     zm_buffer *scratch;           /* of zm_stream_scratch; NULL = none so far */
     struct zm_recorder *recorder; /* NULL = keeps no records */
+    struct zm_list *lists;
 };
 
 struct zm_event {
@@ -134,9 +143,10 @@ struct zm_device {
     char *cache_dir;      /* NULL = off */
     uint64_t cache_limit; /* bytes of files in it */
     char *shader_dir;     /* NULL = the embedded sources */
-    zm_mutex mutex;       /* guards kernels, and the making of tunings */
+    zm_mutex mutex;       /* guards kernels, lists of streams, and the making of tunings */
     zm_kernel *kernels;
     _Atomic(zm_attachment *) tunings; /* of src/ops; NULL until they are asked for */
+    atomic_ullong buffers;            /* created so far */
     atomic_uint built_kernels;        /* compiled from source */
     atomic_uint cached_kernels;       /* taken from the program cache */
     uint32_t forced_changes;          /* calls of zm_device_force_kernel */
@@ -180,6 +190,22 @@ zm_status zm_stream_scratch(zm_stream *stream, uint64_t size, zm_buffer **out);
 
 /* Enqueues one launch. With an event of the caller's it is not among the stream's records. */
 zm_status zm_device_dispatch(zm_stream *stream, const zm_dispatch *dispatch, zm_event *event);
+
+/* Launches that the driver keeps for a stream, to be enqueued at once. */
+typedef struct zm_list zm_list;
+bool zm_list_is_possible(const zm_device *device);
+/* Kernels and buffers must live as long as it is enqueued. A failure is no error: the launches can
+ * still be enqueued one by one. */
+zm_status zm_list_create(zm_stream *stream, const zm_dispatch *const *launches, size_t count,
+                         zm_list **out);
+/* Waits while it is on its way. */
+void zm_list_destroy(zm_list **list);
+/* False also if its stream is gone. */
+bool zm_list_is_of(const zm_list *list, const zm_stream *stream);
+/* done false: it is still on its way since the last time, and nothing was enqueued. */
+zm_status zm_list_enqueue(zm_list *list, bool *done);
+/* Before the stream goes. */
+void zm_stream_forget_lists(zm_stream *stream);
 
 /* What the next launches are for. */
 typedef struct zm_label {

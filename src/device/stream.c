@@ -28,6 +28,7 @@ void zm_stream_destroy(zm_stream **stream)
         return;
     zm_buffer *scratch = (*stream)->scratch;
     zm_recorder *recorder = (*stream)->recorder;
+    zm_stream_forget_lists(*stream);
     (*stream)->device->fns->stream_destroy(*stream);
     zm_recorder_destroy(recorder);
     zm_buffer_destroy(&scratch);

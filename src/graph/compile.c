@@ -11,10 +11,12 @@ static void arrays_free(zm_executable *exe)
 {
     free(exe->numbers);
     free(exe->places);
+    free(exe->serials);
     free(exe->commands);
     free(exe->params);
     exe->numbers = NULL;
     exe->places = NULL;
+    exe->serials = NULL;
     exe->commands = NULL;
     exe->params = NULL;
 }
@@ -24,6 +26,7 @@ void zm_executable_destroy(zm_executable **out)
     if (!out || !*out)
         return;
     zm_executable *exe = *out;
+    zm_replay_finish(exe);
     for (size_t i = 0; i < exe->arena_count; i++)
         zm_buffer_destroy(&exe->arenas[i]);
     zm_graph_destroy(&exe->graph);
@@ -66,9 +69,12 @@ static zm_status executable_allocate(zm_executable *exe)
             params = graph->nodes[n].op->params_size;
     exe->numbers = zm_calloc(graph->formula_count + 1, sizeof(*exe->numbers));
     exe->places = zm_calloc(graph->value_count + 1, sizeof(*exe->places));
+    exe->serials = zm_calloc(graph->value_count + 1, sizeof(*exe->serials));
     exe->commands = zm_calloc(graph->node_count + 1, sizeof(*exe->commands));
     exe->params = zm_calloc(1, params);
-    return exe->numbers && exe->places && exe->commands && exe->params ? ZM_OK : fail_memory(graph);
+    return exe->numbers && exe->places && exe->serials && exe->commands && exe->params
+               ? ZM_OK
+               : fail_memory(graph);
 }
 
 /* Symbols at their most, and every node to be planned. */
@@ -167,6 +173,9 @@ static zm_status executable_make(zm_executable *exe, const zm_graph *graph,
                                  const zm_compile_params *params)
 {
     zm_status status = zm_executable_open(exe, graph);
+    if (status != ZM_OK)
+        return status;
+    exe->replay = (zm_replay_state){.mode = params->replay, .look_at = UINT64_MAX};
     /* What is wrong is said in terms of the graph as it was built. */
     if (status == ZM_OK)
         status = nodes_check(exe);

@@ -5,6 +5,7 @@
 
 #include "graph/graph.h"
 #include "graph/memory.h"
+#include "graph/replay.h"
 
 /* Work (zm_op_work) that is handed to the device at a time: a fraction of a second of a slow GPU,
  * whose driver gives up on what takes seconds and can't show a picture meanwhile. */
@@ -13,7 +14,9 @@
 typedef struct zm_command {
     zm_plan plan;
     uint64_t work;
-    bool stale; /* a size or a binding that it depends on has changed */
+    bool stale;          /* a size or a binding that it depends on has changed */
+    uint32_t stretch;    /* 1 + the slot of the one that it is recorded in; 0 = none */
+    uint64_t planned_at; /* a run */
 } zm_command;
 
 struct zm_executable {
@@ -23,11 +26,13 @@ struct zm_executable {
     uint64_t changed;        /* symbols that were set since the last run */
     uint32_t forced_changes; /* of the device, that the plans know of */
     zm_tensor *places;       /* per value: what is bound, planned or given; buffer NULL = unbound */
+    uint64_t *serials;       /* of the buffers that are bound */
     zm_command *commands;
     void *params; /* of the node at hand */
     zm_buffer **arenas;
     size_t arena_count;
     uint64_t submit_work; /* ZM_SUBMIT_WORK */
+    zm_replay_state replay;
     zm_executable_info info;
 };
 

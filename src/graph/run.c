@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "graph/executable.h"
 #include "ops/view.h"
@@ -65,8 +66,10 @@ zm_status zm_executable_bind(zm_executable *exe, const char *name, const zm_tens
         return zm_fail(log, status, "graph: extern %s: %s", name, refusal.reason);
     zm_tensor *place = &exe->places[value->index];
     bool same = place->buffer == tensor->buffer && place->offset == tensor->offset &&
-                place->panel == tensor->panel;
+                place->panel == tensor->panel &&
+                exe->serials[value->index] == tensor->buffer->serial;
     *place = *tensor;
+    exe->serials[value->index] = tensor->buffer->serial;
     if (!same)
         mark_stale(exe, value);
     return ZM_OK;
@@ -136,6 +139,7 @@ static zm_status plan_stale(zm_executable *exe)
         const zm_op *op = exe->graph->nodes[n].op;
         if (!command->stale || op == &zm_op_observe)
             continue;
+        zm_replay_forget(exe, n);
         status = zm_executable_resolve(exe, n);
         if (status == ZM_OK)
             status = zm_op_choose(exe->device, op, exe->params, &command->plan);
@@ -166,20 +170,65 @@ static zm_status node_run(zm_executable *exe, zm_stream *stream, size_t n)
     return zm_plan_run(stream, &exe->commands[n].plan, name);
 }
 
+static bool is_operation(const zm_executable *exe, size_t n)
+{
+    return exe->graph->nodes[n].op != &zm_op_observe;
+}
+
+static bool goes_on(const zm_run_params *params)
+{
+    return !params->go_on || params->go_on(params->user);
+}
+
+static zm_status nodes_run(zm_executable *exe, zm_stream *stream, const zm_stretch *stretch)
+{
+    zm_status status = ZM_OK;
+    for (size_t n = stretch->first; status == ZM_OK && n < stretch->last; n++)
+        if (is_operation(exe, n))
+            status = node_run(exe, stream, n);
+    return status;
+}
+
+/* All operations of a stretch at once; those that only observe have no observer. */
+static zm_status stretch_run(zm_executable *exe, zm_stream *stream, const zm_stretch *stretch,
+                             const zm_run_params *params)
+{
+    zm_status status = ZM_OK;
+    bool replayed = false;
+    for (size_t n = stretch->first; n < stretch->last; n++)
+        if (is_operation(exe, n) && !goes_on(params))
+            return ZM_ERROR_CANCELLED;
+    uint64_t start = zm_clock_ns();
+    if (exe->replay.use == ZM_STRETCH_LIST) {
+        status = zm_list_enqueue(stretch->list, &replayed);
+        exe->replay.spoilt |= !replayed;
+    }
+    if (replayed) {
+        exe->info.launches += stretch->launches;
+        exe->info.replayed += stretch->launches;
+    } else if (status == ZM_OK) {
+        status = nodes_run(exe, stream, stretch);
+    }
+    exe->replay.elapsed += zm_clock_ns() - start;
+    return status;
+}
+
 static zm_status enqueue(zm_executable *exe, zm_stream *stream, const zm_run_params *params)
 {
     zm_status status = ZM_OK;
     uint64_t work = 0;
-    exe->info.launches = exe->info.submits = 0;
-    for (size_t n = 0; status == ZM_OK && n < exe->graph->node_count; n++) {
-        if (exe->graph->nodes[n].op == &zm_op_observe) {
+    exe->info.launches = exe->info.replayed = exe->info.submits = 0;
+    for (size_t n = 0; status == ZM_OK && n < exe->graph->node_count;) {
+        const zm_stretch *stretch = zm_replay_at(exe, n);
+        size_t next = stretch ? stretch->last : n + 1;
+        if (stretch)
+            status = stretch_run(exe, stream, stretch, params);
+        else if (!is_operation(exe, n))
             status = show(exe, n, params);
-            continue;
-        }
-        if (params->go_on && !params->go_on(params->user))
-            return ZM_ERROR_CANCELLED;
-        status = node_run(exe, stream, n);
-        work += exe->commands[n].work;
+        else
+            status = goes_on(params) ? node_run(exe, stream, n) : ZM_ERROR_CANCELLED;
+        for (; n < next; n++)
+            work += exe->commands[n].work;
         if (status == ZM_OK && work >= exe->submit_work) {
             status = zm_stream_flush(stream);
             exe->info.submits++;
@@ -209,8 +258,18 @@ zm_status zm_executable_run(zm_executable *exe, zm_stream *stream, const zm_run_
     if (!stream || stream->device != exe->device)
         return zm_fail(&exe->graph->log, ZM_ERROR_INVALID_ARGUMENT,
                        "graph: a run needs a stream of the device that it was compiled for");
+    exe->replay.run++;
     zm_status status = zm_executable_plan(exe);
-    return status == ZM_OK ? enqueue(exe, stream, params ? params : &defaults) : status;
+    if (status != ZM_OK)
+        return status;
+    if (!params)
+        params = &defaults;
+    /* What is recorded has no place for an observer, and a list no times of its launches. */
+    zm_replay_begin(exe, stream, params->observe || stream->recorder);
+    status = enqueue(exe, stream, params);
+    if (status == ZM_OK)
+        zm_replay_end(exe);
+    return status;
 }
 
 zm_executable_info zm_executable_get_info(const zm_executable *exe)

@@ -449,6 +449,8 @@ static zm_status opencl_open(const zm_device_info *info, const zm_device_params 
     find_language(device);
     if (info->limits.spirv)
         find_create_il(device);
+    if (info->limits.command_buffer)
+        device->base.info.limits.command_buffer = zm_opencl_commands_find(device);
     *out = &device->base;
     return ZM_OK;
 fail:
@@ -478,6 +480,9 @@ static const zm_device_fns opencl_fns = {
     .kernel_create = zm_opencl_kernel_create,
     .kernel_destroy = zm_opencl_kernel_destroy,
     .dispatch = zm_opencl_dispatch,
+    .record = zm_opencl_record,
+    .recording_destroy = zm_opencl_recording_destroy,
+    .replay = zm_opencl_replay,
 };
 
 const zm_backend_fns zm_backend_opencl = {"opencl", opencl_enumerate, opencl_open};

@@ -68,8 +68,8 @@ void zm_opencl_kernel_destroy(zm_device *device, zm_kernel *kernel)
         destroy(device, kernel);
 }
 
-/* Buffers in the order of the desc, then the argument struct by value. */
-static cl_int set_arguments(const zm_opencl_fns *cl, cl_kernel kernel, const zm_dispatch *dispatch)
+cl_int zm_opencl_set_arguments(const zm_opencl_fns *cl, cl_kernel kernel,
+                               const zm_dispatch *dispatch)
 {
     const zm_kernel_desc *desc = &dispatch->kernel->desc;
     for (cl_uint i = 0; i < desc->buffer_count; i++) {
@@ -84,6 +84,14 @@ static cl_int set_arguments(const zm_opencl_fns *cl, cl_kernel kernel, const zm_
     return cl->clSetKernelArg(kernel, desc->buffer_count, desc->args_size, dispatch->args.bytes);
 }
 
+void zm_opencl_dispatch_sizes(const zm_dispatch *dispatch, size_t global[3], size_t local[3])
+{
+    for (int i = 0; i < 3; i++) {
+        local[i] = dispatch->kernel->desc.local[i];
+        global[i] = (size_t)dispatch->groups[i] * local[i];
+    }
+}
+
 zm_status zm_opencl_dispatch(zm_stream *stream, const zm_dispatch *dispatch, zm_event *event)
 {
     if (dispatch->kernel->desc.family == ZM_FAMILY_LIBRARY)
@@ -91,14 +99,11 @@ zm_status zm_opencl_dispatch(zm_stream *stream, const zm_dispatch *dispatch, zm_
     const zm_opencl_fns *cl = &((const zm_opencl_device *)stream->device)->cl;
     zm_opencl_kernel *kernel = (zm_opencl_kernel *)dispatch->kernel;
     size_t global[3], local[3];
-    for (int i = 0; i < 3; i++) {
-        local[i] = kernel->base.desc.local[i];
-        global[i] = (size_t)dispatch->groups[i] * local[i];
-    }
+    zm_opencl_dispatch_sizes(dispatch, global, local);
     cl_event command = NULL;
     const char *call = "clSetKernelArg";
     zm_mutex_lock(&kernel->mutex);
-    cl_int error = set_arguments(cl, kernel->kernel, dispatch);
+    cl_int error = zm_opencl_set_arguments(cl, kernel->kernel, dispatch);
     if (error == CL_SUCCESS) {
         call = "clEnqueueNDRangeKernel";
         error = cl->clEnqueueNDRangeKernel(((zm_opencl_stream *)stream)->queue, kernel->kernel, 3,

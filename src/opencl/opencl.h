@@ -7,6 +7,23 @@
 #include "device/device.h"
 #include "opencl/loader.h"
 
+/* cl_khr_command_buffer, which headers have in several versions, or only where it is asked for. */
+typedef struct zm_opencl_command_buffer_object *zm_opencl_command_buffer;
+typedef struct zm_opencl_command_fns {
+    zm_opencl_command_buffer(CL_API_CALL *create)(cl_uint count, const cl_command_queue *queues,
+                                                  const cl_ulong *properties, cl_int *error);
+    cl_int(CL_API_CALL *release)(zm_opencl_command_buffer buffer);
+    cl_int(CL_API_CALL *launch)(zm_opencl_command_buffer buffer, cl_command_queue queue,
+                                const cl_ulong *properties, cl_kernel kernel, cl_uint dimensions,
+                                const size_t *offset, const size_t *global, const size_t *local,
+                                cl_uint wait_count, const cl_uint *wait, cl_uint *point,
+                                void *handle);
+    cl_int(CL_API_CALL *finalize)(zm_opencl_command_buffer buffer);
+    cl_int(CL_API_CALL *enqueue)(cl_uint count, cl_command_queue *queues,
+                                 zm_opencl_command_buffer buffer, cl_uint wait_count,
+                                 const cl_event *wait, cl_event *event);
+} zm_opencl_command_fns;
+
 typedef struct zm_opencl_device {
     zm_device base;
     zm_opencl_fns cl;
@@ -15,6 +32,7 @@ typedef struct zm_opencl_device {
     cl_context context;
     const char *sub_group_language;   /* -cl-std with sub-group functions; NULL = none */
     zm_opencl_create_il_fn create_il; /* NULL = takes no SPIR-V */
+    zm_opencl_command_fns commands;   /* where limits.command_buffer is true */
 } zm_opencl_device;
 
 typedef struct zm_opencl_buffer {
@@ -99,5 +117,16 @@ zm_status zm_opencl_event_times(zm_event *event, zm_event_span *out);
 zm_status zm_opencl_kernel_create(zm_device *device, const zm_kernel_desc *desc, zm_kernel **out);
 void zm_opencl_kernel_destroy(zm_device *device, zm_kernel *kernel);
 zm_status zm_opencl_dispatch(zm_stream *stream, const zm_dispatch *dispatch, zm_event *event);
+/* Buffers in the order of the desc, then the argument struct by value. */
+cl_int zm_opencl_set_arguments(const zm_opencl_fns *cl, cl_kernel kernel,
+                               const zm_dispatch *dispatch);
+void zm_opencl_dispatch_sizes(const zm_dispatch *dispatch, size_t global[3], size_t local[3]);
+
+/* False: the driver lacks some function, or wants other queues than ours. */
+bool zm_opencl_commands_find(zm_opencl_device *device);
+zm_status zm_opencl_record(zm_stream *stream, const zm_dispatch *const *launches, size_t count,
+                           void **out);
+void zm_opencl_recording_destroy(zm_device *device, void *recording);
+zm_status zm_opencl_replay(zm_stream *stream, void *recording, bool *done);
 
 #endif
