@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Random graphs against the same operations called one by one, each tensor in a buffer of its own:
  * the same bits, whatever the memory plan; the same up to rounding with all passes, each of which
- * has to fire. On the host device. */
+ * has to fire. On the host device, and on two of them with each operation on any of both. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,9 +12,10 @@
 
 #include <cmocka.h>
 
-#include <zeromean/graph.h>
+#include <zeromean/pipeline.h>
 
 #include "device/device.h"
+#include "graph/graph.h"
 #include "support/random.h"
 
 #define GRAPHS 200
@@ -47,7 +48,7 @@ typedef struct record {
     size_t count;    /* of tensors written */
     size_t compared; /* in a run of the graph */
     bool exact;      /* to the bit */
-    zm_stream *stream;
+    zm_stream *streams[2];
 } record;
 
 static record direct;
@@ -281,10 +282,11 @@ static zm_status compare(void *user, const char *what, uint32_t index, const zm_
     (void)what;
     (void)index;
     size_t bytes = (size_t)tensor->shape[0] * tensor->shape[1] * sizeof(float);
+    bool second = tensor->buffer->device != zm_stream_get_device(r->streams[0]);
     assert_true(r->compared < r->count);
-    assert_int_equal(
-        zm_buffer_read(r->stream, tensor->buffer, tensor->offset * sizeof(float), got, bytes),
-        ZM_OK);
+    assert_int_equal(zm_buffer_read(r->streams[second], tensor->buffer,
+                                    tensor->offset * sizeof(float), got, bytes),
+                     ZM_OK);
     const float *wanted = r->values[r->compared++];
     if (memcmp(got, wanted, bytes) == 0)
         return ZM_OK;
@@ -299,6 +301,7 @@ static zm_status compare(void *user, const char *what, uint32_t index, const zm_
 typedef struct totals {
     uint64_t memory, least;
     uint32_t fired[ZM_PASS_COUNT];
+    uint32_t stages, moves, copied; /* on two devices */
 } totals;
 
 /* Which passes a graph is compiled with. */
@@ -313,7 +316,7 @@ static zm_compile_params with_passes(passes which, uint64_t seed)
     return params;
 }
 
-static void run_and_compare(sink *s, zm_executable *exe, zm_size rows, const zm_tensor *real,
+static void run_and_compare(sink *s, zm_pipeline *pipeline, zm_size rows, const zm_tensor *real,
                             const zm_tensor *weights, uint64_t seed, bool exact)
 {
     direct.exact = exact;
@@ -322,32 +325,55 @@ static void run_and_compare(sink *s, zm_executable *exe, zm_size rows, const zm_
         sink one = {.device = s->device, .stream = s->stream, .rows = now};
         zm_tensor input = zm_tensor_rows(*real, 0, now);
         direct.count = direct.compared = 0;
-        direct.stream = s->stream;
         put_all(&one, seed, &input, weights);
         const zm_run_params params = {.observe = compare, .user = &direct};
-        assert_int_equal(zm_executable_set(exe, rows, now), ZM_OK);
-        assert_int_equal(zm_executable_run(exe, s->stream, &params), ZM_OK);
+        assert_int_equal(zm_pipeline_set(pipeline, rows, now), ZM_OK);
+        assert_int_equal(zm_pipeline_run(pipeline, direct.streams, &params), ZM_OK);
         assert_int_equal(direct.compared, direct.count);
         for (size_t i = 0; i < MOST_TENSORS; i++)
             zm_buffer_destroy(&one.owned[i]);
     }
 }
 
-static void check_graph(zm_device *device, zm_stream *stream, uint64_t seed, const zm_tensor *real,
-                        const zm_tensor *weights, totals *sum)
+static zm_pipeline *compile(const zm_graph *graph, uint32_t count, const zm_tensor *input,
+                            const zm_compile_params *params)
 {
-    sink s = {.device = device, .stream = stream};
+    zm_pipeline *pipeline = NULL;
+    zm_device *const devices[] = {zm_stream_get_device(direct.streams[0]),
+                                  zm_stream_get_device(direct.streams[1])};
+    assert_int_equal(zm_pipeline_compile(graph, devices, count, params, &pipeline), ZM_OK);
+    assert_int_equal(zm_pipeline_bind(pipeline, "input", input), ZM_OK);
+    return pipeline;
+}
+
+/* The same with its operations here and there. */
+static void check_on_two(sink *s, const zm_compile_params *params, uint64_t seed,
+                         const zm_tensor *real, const zm_tensor *weights, bool exact, totals *sum)
+{
+    uint64_t random = seed + 7;
+    for (size_t n = 0; n < s->graph->node_count; n++)
+        s->graph->nodes[n].device = test_random_below(&random, 3) == 0;
+    zm_pipeline *pipeline = compile(s->graph, 2, real, params);
+    run_and_compare(s, pipeline, s->rows, real, weights, seed, exact);
+    const zm_pipeline_info info = zm_pipeline_get_info(pipeline);
+    sum->stages += info.stages;
+    sum->moves += info.moves;
+    sum->copied += info.copied_bytes > 0;
+    zm_pipeline_destroy(&pipeline);
+}
+
+static void check_graph(uint64_t seed, const zm_tensor *real, const zm_tensor *weights, totals *sum)
+{
+    sink s = {.device = zm_stream_get_device(direct.streams[0]), .stream = direct.streams[0]};
     assert_int_equal(zm_graph_create(NULL, &s.graph), ZM_OK);
     s.rows = zm_graph_symbol(s.graph, "rows", 1, MOST_ROWS);
     zm_tensor input = zm_graph_extern(s.graph, "input", ZM_F32, 2, (zm_size[]){s.rows, COLS});
     put_all(&s, seed, &input, weights);
     assert_int_equal(zm_graph_status(s.graph), ZM_OK);
     for (int which = 0; which < PASSES_COUNT; which++) {
-        zm_executable *exe = NULL;
         const zm_compile_params params = with_passes((passes)which, seed);
-        assert_int_equal(zm_graph_compile(s.graph, device, &params, &exe), ZM_OK);
-        assert_int_equal(zm_executable_bind(exe, "input", real), ZM_OK);
-        const zm_executable_info info = zm_executable_get_info(exe);
+        zm_pipeline *pipeline = compile(s.graph, 1, real, &params);
+        const zm_executable_info info = zm_pipeline_get_info(pipeline).work;
         assert_true(info.least_bytes <= info.memory_bytes);
         sum->memory += info.memory_bytes;
         sum->least += info.least_bytes;
@@ -355,8 +381,9 @@ static void check_graph(zm_device *device, zm_stream *stream, uint64_t seed, con
             assert_true(!params.off[i] || info.fired[i] == 0);
             sum->fired[i] += info.fired[i];
         }
-        run_and_compare(&s, exe, s.rows, real, weights, seed, which >= IN_PLACE);
-        zm_executable_destroy(&exe);
+        run_and_compare(&s, pipeline, s.rows, real, weights, seed, which >= IN_PLACE);
+        zm_pipeline_destroy(&pipeline);
+        check_on_two(&s, &params, seed, real, weights, which >= IN_PLACE, sum);
     }
     zm_graph_destroy(&s.graph);
 }
@@ -365,7 +392,7 @@ static void test_random_graphs(void **state)
 {
     (void)state;
     const zm_device_params params = {.spec = "host", .host_threads = 1};
-    zm_device *device = NULL;
+    zm_device *device = NULL, *second = NULL;
     zm_stream *stream = NULL;
     static float values[(MOST_ROWS + 2 * WIDE) * COLS];
     const zm_buffer_params size = {.size = sizeof(values)};
@@ -375,7 +402,10 @@ static void test_random_graphs(void **state)
     for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
         values[i] = (float)test_random_between(&random, -1, 1);
     assert_int_equal(zm_device_open(&params, &device), ZM_OK);
+    assert_int_equal(zm_device_open(&params, &second), ZM_OK);
     assert_int_equal(zm_stream_create(device, NULL, &stream), ZM_OK);
+    assert_int_equal(zm_stream_create(second, NULL, &direct.streams[1]), ZM_OK);
+    direct.streams[0] = stream;
     assert_int_equal(zm_buffer_create(device, &size, &buffer), ZM_OK);
     assert_int_equal(zm_buffer_write(stream, buffer, 0, values, sizeof(values)), ZM_OK);
     zm_tensor real = zm_tensor_2d(buffer, ZM_F32, MOST_ROWS, COLS);
@@ -389,12 +419,15 @@ static void test_random_graphs(void **state)
         bool split = seed % 3 == 0;
         device->info.limits.max_buffer_bytes =
             split ? MOST_ROWS * (WIDE + COLS) * sizeof(float) : most;
-        check_graph(device, stream, seed, &real, weights, &sums[split]);
+        check_graph(seed, &real, weights, &sums[split]);
     }
     for (int i = 0; i < 2; i++) {
         double ratio = (double)sums[i].memory / (double)sums[i].least;
         print_message("%.3f of the least memory\n", ratio);
         assert_true(ratio < (i ? 1.3 : 1.05));
+        print_message("on two devices %u stages, %u moves, %u with copied weights\n",
+                      sums[i].stages, sums[i].moves, sums[i].copied);
+        assert_true(sums[i].stages > GRAPHS && sums[i].moves > GRAPHS && sums[i].copied > 10);
     }
     for (int pass = 0; pass < ZM_PASS_COUNT; pass++) {
         uint32_t fired = sums[0].fired[pass] + sums[1].fired[pass];
@@ -402,7 +435,9 @@ static void test_random_graphs(void **state)
         assert_true(fired > GRAPHS / 10);
     }
     zm_buffer_destroy(&buffer);
-    zm_stream_destroy(&stream);
+    for (int i = 0; i < 2; i++)
+        zm_stream_destroy(&direct.streams[i]);
+    zm_device_close(&second);
     zm_device_close(&device);
 }
 

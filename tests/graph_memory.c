@@ -9,9 +9,10 @@
 
 #include <cmocka.h>
 
-#include <zeromean/graph.h>
+#include <zeromean/pipeline.h>
 
 #include "common/alloc.h"
+#include "graph/graph.h"
 #include "passes_lab.h"
 
 void *__real_zm_calloc(size_t count, size_t size);
@@ -62,6 +63,38 @@ static void put_all(fixture *f)
     put_copy(f, last.dst, f->t[Y]);
 }
 
+/* The operations in turns on two devices. */
+typedef struct pair {
+    zm_device *devices[2];
+    zm_stream *streams[2];
+    zm_pipeline *pipeline;
+} pair;
+
+static void pair_open(fixture *f, pair *p)
+{
+    const zm_device_params params = {.spec = "host", .log = &f->log.log, .host_threads = 1};
+    *p = (pair){.devices = {f->device}, .streams = {f->stream}};
+    assert_int_equal(zm_device_open(&params, &p->devices[1]), ZM_OK);
+    assert_int_equal(zm_stream_create(p->devices[1], NULL, &p->streams[1]), ZM_OK);
+}
+
+static void pair_close(pair *p)
+{
+    zm_pipeline_destroy(&p->pipeline);
+    zm_stream_destroy(&p->streams[1]);
+    zm_device_close(&p->devices[1]);
+}
+
+static zm_status pair_compile_and_run(fixture *f, pair *p)
+{
+    for (size_t n = 0; n < f->graph->node_count; n++)
+        f->graph->nodes[n].device = n % 3 == 1;
+    zm_status status = zm_pipeline_compile(f->graph, p->devices, 2, NULL, &p->pipeline);
+    for (int i = 0; status == ZM_OK && i < EXTERNS; i++)
+        status = lab_bind_pipeline(f, p->pipeline, i);
+    return status == ZM_OK ? zm_pipeline_run(p->pipeline, p->streams, NULL) : status;
+}
+
 static zm_status compile_and_run(fixture *f, zm_executable **exe)
 {
     zm_status status = zm_graph_compile(f->graph, f->device, NULL, exe);
@@ -71,7 +104,7 @@ static zm_status compile_and_run(fixture *f, zm_executable **exe)
 }
 
 /* The first allocation that fails has to be the last thing that is tried. */
-static void test_out_of_memory(void **state)
+static void check_out_of_memory(bool on_two)
 {
     size_t failures = 0;
     for (size_t i = 0;; i++) {
@@ -79,13 +112,16 @@ static void test_out_of_memory(void **state)
         zm_executable *exe = NULL;
         assert_int_equal(lab_open(&lab), 0);
         fixture *f = lab;
+        pair p;
+        pair_open(f, &p);
         asked = 0;
         fails_at = i;
         put_all(f);
-        zm_status status = compile_and_run(f, &exe);
+        zm_status status = on_two ? pair_compile_and_run(f, &p) : compile_and_run(f, &exe);
         bool failed = asked > i;
         fails_at = SIZE_MAX;
         zm_executable_destroy(&exe);
+        pair_close(&p);
         lab_close(&lab);
         if (!failed) {
             assert_int_equal(status, ZM_OK);
@@ -95,8 +131,31 @@ static void test_out_of_memory(void **state)
         failures++;
     }
     print_message("%zu allocations failed one after the other\n", failures);
-    assert_true(failures > 100);
+    assert_true(failures > (on_two ? 300 : 100));
+}
+
+static void test_out_of_memory(void **state)
+{
     (void)state;
+    check_out_of_memory(false);
+    check_out_of_memory(true);
+}
+
+static void test_pipelines_run_without_allocation(void **state)
+{
+    fixture *f = *state;
+    pair p;
+    pair_open(f, &p);
+    put_all(f);
+    assert_int_equal(pair_compile_and_run(f, &p), ZM_OK);
+    asked = 0;
+    for (uint32_t rows = 1; rows <= ROWS; rows++) {
+        assert_int_equal(zm_pipeline_set(p.pipeline, f->rows, rows), ZM_OK);
+        assert_int_equal(zm_pipeline_run(p.pipeline, p.streams, NULL), ZM_OK);
+        assert_true(zm_pipeline_get_info(p.pipeline).moves > 0);
+    }
+    assert_int_equal(asked, 0);
+    pair_close(&p);
 }
 
 static void test_runs_without_allocation(void **state)
@@ -120,6 +179,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_out_of_memory),
         TEST(test_runs_without_allocation),
+        TEST(test_pipelines_run_without_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

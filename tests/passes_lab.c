@@ -75,11 +75,22 @@ int lab_close(void **state)
     return 0;
 }
 
-zm_status lab_bind(fixture *f, zm_executable *exe, int i)
+static zm_status fill_extern(fixture *f, int i)
 {
     const uint64_t size = externs[i].rows * externs[i].cols * sizeof(float);
-    zm_status status = zm_buffer_write(f->stream, f->buffers[i], 0, f->values[i], size);
+    return zm_buffer_write(f->stream, f->buffers[i], 0, f->values[i], size);
+}
+
+zm_status lab_bind(fixture *f, zm_executable *exe, int i)
+{
+    zm_status status = fill_extern(f, i);
     return status == ZM_OK ? zm_executable_bind(exe, externs[i].name, &f->real[i]) : status;
+}
+
+zm_status lab_bind_pipeline(fixture *f, zm_pipeline *pipeline, int i)
+{
+    zm_status status = fill_extern(f, i);
+    return status == ZM_OK ? zm_pipeline_bind(pipeline, externs[i].name, &f->real[i]) : status;
 }
 
 /* ---- parts of graphs ---- */

@@ -3,7 +3,7 @@
 #ifndef ZM_TESTS_PASSES_LAB_H
 #define ZM_TESTS_PASSES_LAB_H
 
-#include <zeromean/graph.h>
+#include <zeromean/pipeline.h>
 
 #include "scratch.h"
 
@@ -31,6 +31,7 @@ int lab_close(void **state);
 
 /* Fills the i-th extern with its numbers and binds it. */
 zm_status lab_bind(fixture *f, zm_executable *exe, int i);
+zm_status lab_bind_pipeline(fixture *f, zm_pipeline *pipeline, int i);
 
 /* ---- parts of graphs ---- */
 

@@ -364,6 +364,115 @@ static void test_one_device_twice(void **state)
     close_all(f);
 }
 
+/* ---- what is bound ---- */
+
+/* y = w (w x + b) + b and z = z + x + x, each half on another device. */
+static void build_externs(fixture *f)
+{
+    zm_graph *g = NULL;
+    assert_int_equal(zm_graph_create(&f->log.log, &g), ZM_OK);
+    const zm_size all[] = {LENGTH, D}, square[] = {D, D}, vector[] = {D};
+    zm_tensor x = zm_graph_extern(g, "x", ZM_F32, 2, all),
+              y = zm_graph_extern(g, "y", ZM_F32, 2, all);
+    zm_tensor z = zm_graph_extern(g, "z", ZM_F32, 2, all);
+    zm_tensor w = zm_graph_extern(g, "w", ZM_F32, 2, square);
+    zm_tensor b = zm_graph_extern(g, "b", ZM_F32, 1, vector);
+    zm_tensor a = zm_graph_tensor(g, "a", ZM_F32, 2, all);
+    zm_graph_matmul(g, &(zm_matmul_params){.x = x, .weight = w, .bias = b, .dst = a});
+    zm_graph_add(g, &(zm_add_params){z, x, z});
+    zm_graph_device(g, 1);
+    zm_graph_matmul(g, &(zm_matmul_params){.x = a, .weight = w, .bias = b, .dst = y});
+    zm_graph_add(g, &(zm_add_params){z, x, z});
+    assert_int_equal(zm_graph_status(g), ZM_OK);
+    zm_graph_destroy(&f->graph);
+    f->graph = g;
+}
+
+/* What the externs are bound to lies on these devices. */
+typedef struct homes {
+    uint32_t x, y, z, w;
+    bool both; /* weights on the other one, too */
+} homes;
+
+static void bind_to(fixture *f, const char *name, zm_tensor tensor)
+{
+    if (zm_pipeline_bind(f->pipeline, name, &tensor) != ZM_OK)
+        fail_msg("%s", f->log.error);
+}
+
+/* y and z after three runs, the last one with other weights. */
+static void run_externs(fixture *f, homes at, double *y, double *z)
+{
+    build_externs(f);
+    assert_int_equal(zm_pipeline_compile(f->graph, f->devices, f->count, NULL, &f->pipeline),
+                     ZM_OK);
+    zm_tensor out = make(f, at.y, LENGTH, D, 5), sum = make(f, at.z, LENGTH, D, 6);
+    bind_to(f, "x", make(f, at.x, LENGTH, D, 7));
+    bind_to(f, "y", out);
+    assert_int_equal(zm_pipeline_run(f->pipeline, f->streams, NULL), ZM_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(f->log.error, "extern z is not bound"));
+    bind_to(f, "z", sum);
+    bind_to(f, "b", make_vector(f, at.w, D, 8));
+    for (uint64_t seed = 10; seed < 12; seed++) {
+        bind_to(f, "w", make_weight(f, at.w, D, D, seed));
+        if (at.both) {
+            bind_to(f, "w", make_weight(f, 1 - at.w, D, D, seed));
+            bind_to(f, "b", make_vector(f, 1 - at.w, D, 8));
+        }
+        for (uint64_t i = seed; i < 12; i++)
+            if (zm_pipeline_run(f->pipeline, f->streams, NULL) != ZM_OK)
+                fail_msg("%s", f->log.error);
+    }
+    read_reals(f, &out, LENGTH - 1, y);
+    read_reals(f, &sum, LENGTH - 1, z);
+}
+
+/* With both halves on the only device. */
+static void run_externs_alone(fixture *f, double *y, double *z)
+{
+    f->devices[1] = f->devices[0];
+    f->streams[1] = f->streams[0];
+    f->count = 2;
+    run_externs(f, (homes){0}, y, z);
+    assert_int_equal(zm_pipeline_get_info(f->pipeline).stages, 1);
+    f->devices[1] = NULL;
+    f->streams[1] = NULL;
+    f->count = 1;
+}
+
+static void check_externs(const char *a, const char *b, homes at, double budget)
+{
+    const char *const specs[] = {a, b};
+    static const uint32_t all[LAYERS];
+    double y[2][LENGTH * D], z[2][LENGTH * D];
+    fixture *one = open_all(specs, 1, all), *two = open_all(specs, 2, all);
+    /* On one device all of it is done there. */
+    run_externs_alone(one, y[0], z[0]);
+    run_externs(two, at, y[1], z[1]);
+    zm_pipeline_info info = zm_pipeline_get_info(two->pipeline);
+    assert_true(difference(y[0], y[1]) <= budget);
+    assert_true(difference(z[0], z[1]) <= budget);
+    assert_int_equal(info.stages, 2);
+    if (at.both)
+        assert_int_equal(info.copied_bytes, 0);
+    else
+        assert_true(info.copied_bytes >= (D * D + D) * sizeof(float));
+    close_all(one);
+    close_all(two);
+}
+
+static void test_externs(void **state)
+{
+    (void)state;
+    check_externs("host", "host", (homes){0, 1, 0, 0, false}, 0);
+    check_externs("host", "host", (homes){1, 0, 1, 1, false}, 0);
+    check_externs("host", "host", (homes){1, 1, 0, 1, true}, 0);
+#ifdef TEST_OPENCL
+    check_externs("host", "opencl", (homes){1, 0, 1, 0, false}, BUDGET);
+    check_externs("host", "opencl", (homes){0, 0, 0, 1, false}, BUDGET);
+#endif
+}
+
 /* ---- what a device can't do ---- */
 
 /* All of an op's nodes go to the other device, and come back. */
@@ -548,9 +657,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_bits),        cmocka_unit_test(test_unlike_devices),
-        cmocka_unit_test(test_one_device_twice), cmocka_unit_test(test_fallback),
-        cmocka_unit_test(test_nobody_can),       cmocka_unit_test(test_failing_device),
-        cmocka_unit_test(test_stopping),         cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_one_device_twice), cmocka_unit_test(test_externs),
+        cmocka_unit_test(test_fallback),         cmocka_unit_test(test_nobody_can),
+        cmocka_unit_test(test_failing_device),   cmocka_unit_test(test_stopping),
+        cmocka_unit_test(test_misuse),
     };
     return cmocka_run_group_tests_name("pipeline", tests, NULL, NULL);
 }

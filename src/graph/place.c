@@ -134,9 +134,7 @@ static zm_status node_try(placing *p, uint32_t device, size_t n, zm_refusal *ref
     zm_status status = ZM_OK;
     if (!p->probes[device])
         status = probe_open(p->pipeline->graph, p->pipeline->devices[device], &p->probes[device]);
-    if (status != ZM_OK)
-        return zm_refuse(refusal, status, "out of memory");
-    return probe_try(p->probes[device], n, refusal);
+    return status == ZM_OK ? probe_try(p->probes[device], n, refusal) : status;
 }
 
 static void fallen(placing *p, size_t n, uint32_t wanted, uint32_t taken, const char *reason)
@@ -162,6 +160,8 @@ static zm_status node_place(placing *p, size_t n, uint32_t wanted)
         uint32_t device = (wanted + i) % pipeline->device_count;
         zm_refusal refusal;
         zm_status status = node_try(p, device, n, &refusal);
+        if (status == ZM_ERROR_OUT_OF_MEMORY)
+            return status;
         if (status == ZM_OK) {
             pipeline->device_of[n] = device;
             if (i > 0)
