@@ -38,8 +38,9 @@ void block_put(fixture *f);
 zm_executable_info block_run(fixture *f, const zm_compile_params *passes, float *out);
 /* Are they what the naive block makes of it? */
 void block_compare(const fixture *f, const float *got);
-/* Makes the block up and holds it against the naive one, with all passes, without any, and a
- * causal one in several runs; returns what all passes made of it. */
+/* Makes the block up and holds it against the naive one, with all passes; on the host without any
+ * as well (which takes other kernels), and a causal one in several runs. Returns what all passes
+ * made of it. */
 zm_executable_info block_expect(fixture *f, naive_block naive);
 
 #endif
