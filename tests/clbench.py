@@ -10,44 +10,19 @@ import csv
 import html.parser
 import io
 import json
-import os
 import pathlib
 import re
-import signal
 import subprocess
 import sys
-import time
 
 import program
 import tap
-import tiny_model
 from bench_results import result, row
+from clbench_program import Clbench, HOST, OPENCL, QUICK
 
-HOST = ("--device", "host")
-OPENCL = ("--device", "opencl")
 COMMANDS = ("devices", "peak", "op", "block", "model", "paper", "compare", "report", "tune",
             "trace")
-QUICK = ("--time", "0.01")
 SUMMARY = {"median", "low", "high", "least", "spread", "samples"}
-
-
-class Clbench(program.Program):
-    def line(self, code, *arguments, **options):
-        """Fails with this code and one line of its own; the device may be named before it."""
-        done = self.run_program(*arguments, **options)
-        lines = done.stderr.decode().splitlines()
-        self.assertEqual(done.returncode, code, f"{arguments}: {lines}")
-        said = [line for line in lines if not re.match("clbench: device [a-z]", line)]
-        self.assertEqual(len(said), 1, f"{arguments}: not one line: {lines}")
-        self.assertTrue(said[0].startswith("clbench: "), said)
-        return said[0]
-
-    def result(self, *arguments):
-        """The parsed result, written to a file as well."""
-        result = self.json(*arguments)
-        path = self.scratch / f"{len(list(self.scratch.iterdir()))}.json"
-        path.write_text(json.dumps(result), encoding="utf-8")
-        return result, path
 
 
 class Usage(Clbench):
@@ -256,76 +231,6 @@ class Results(Clbench):
 TINY = ("--shape", "d=32,heads=2,ff=48,tokens=6,causal", "--time", "0.002")
 
 
-class Nets(Clbench):
-    def check_form(self, row, launches, **fired):
-        self.assertEqual((row["status"], row["reason"]), ("ok", ""))
-        graph = row["graph"]
-        self.assertEqual(graph["launches"], launches, row["kernel"])
-        self.assertLess(graph["error"], 1e-5)
-        self.assertLessEqual(graph["least_bytes"], graph["memory_bytes"])
-        for name, times in fired.items():
-            self.assertEqual(graph["fired"][name.replace("_", "-")], times, row["kernel"])
-
-    def test_block(self):
-        result = self.json("block", *TINY, "--norm", "ln,ln-fused,rms-deferred,none", *OPENCL)
-        self.assertEqual((result["schema"], result["command"]), ("clbench.result/1", "block"))
-        ln, fused, deferred, none = result["rows"]
-        self.check_form(ln, 8, epilogue=2, deferred_norm=0)
-        self.check_form(fused, 9, epilogue=0, residual_norm=1)
-        self.check_form(deferred, 7, epilogue=2, deferred_norm=2, writer_statistic=1)
-        self.check_form(none, 6, epilogue=2)
-        self.assertNotIn("versus", ln)
-        self.assertEqual(set(none["versus"]["ratio"]), SUMMARY)
-        self.assertIn(none["ceiling"]["kind"], ("fma", "bandwidth"))
-        self.assertEqual(none["bytes"], 4 * (4 * 32 * 32 + 2 * 32 * 48))
-
-    def test_model_and_decode(self):
-        rows = self.json("model", *TINY, "--layers", "2", "--norm", "ln,crms", *HOST)["rows"]
-        self.assertEqual([row["op"] for row in rows], ["model", "model"])
-        self.assertRegex(rows[0]["shape"], "layers=2")
-        self.check_form(rows[1], 16, epilogue=4)
-        rows = self.json("model", *TINY, "--layers", "2", "--norm", "ln-deferred", "--decode",
-                         *HOST)["rows"]
-        self.assertRegex(rows[0]["shape"], "tokens=1,past=5,layers=2")
-        self.check_form(rows[0], 13, deferred_norm=4, writer_statistic=3)
-        self.assertEqual(rows[0]["op"], "decode")
-
-    def test_narrow_types(self):
-        row, = self.json("block", *TINY, "--norm", "rms", "--type", "f16", "--weight-type", "bf16",
-                         *HOST)["rows"]
-        self.assertEqual((row["status"], row["type"], row["weight_type"]), ("ok", "f16", "bf16"))
-        self.assertLess(row["graph"]["error"], 3e-2)
-
-    def test_text_and_csv(self):
-        text = self.ok("block", *TINY, *HOST)
-        self.assertEqual(len(text.splitlines()), 2 + 10)
-        self.assertRegex(text, r"(?m)^rms-deferred .* writer-statistic=1")
-        head, row = csv.reader(io.StringIO(self.ok("block", *TINY, "--norm", "ln", "--csv", *HOST)))
-        self.assertEqual(len(head), len(row))
-        self.assertEqual(row[head.index("launches")], "8")
-        self.assertIn("epilogue=2", row[head.index("fired")])
-        self.assertIn("gpt2-small", self.ok("model", "--list"))
-
-    def test_what_does_not_fit_is_skipped(self):
-        rows = self.json("block", "--shape", "d=200000,heads=2,tokens=1", "--no-peak", *HOST)["rows"]
-        self.assertEqual({row["status"] for row in rows}, {"skipped"})
-        self.assertIn("memory", rows[0]["reason"])
-
-    def test_paper(self):
-        tiny = ("--layers", "1", "--tokens", "2", "--time", "0.001", *HOST)
-        result = self.json("paper", "--models", "vit-ti,gpt3-large", "--budget", "5", *tiny)
-        vit, gpt = result["paper"]["models"]
-        self.assertEqual(vit["ln"]["ratio"], 1)
-        self.assertGreater(vit["rms"]["ratio"], 0)
-        self.assertIsNone(gpt["ln"])
-        self.assertEqual({row["status"] for row in result["rows"][9:]}, {"skipped"})
-        self.assertIn("--budget", result["rows"][-1]["reason"])
-        self.assertIn(0.886, [row["crms"] for row in result["paper"]["cited"]])
-        text = self.ok("paper", "--models", "vit-ti", *tiny)
-        self.assertRegex(text, r"(?m)^vit-ti,tokens=2,layers=1 +ln")
-        self.assertIn("2305.14858", text)
-
-
 class Compare(Clbench):
     def files(self, *results):
         paths = []
@@ -471,164 +376,6 @@ class Report(Clbench):
         path.write_text(json.dumps(result()), encoding="utf-8")
         self.line(1, "report", path, "-o", self.scratch / "no/such/folder.html")
         self.line(2, "report", *[path] * 7, "-o", out)
-
-
-class Tune(Clbench):
-    def test_dry_run_writes_nothing(self):
-        cache = self.scratch / "cache"
-        start = time.monotonic()
-        said = self.json("tune", "rms_norm", "--time", "3", "--dry-run", *OPENCL,
-                         env={"ZEROMEAN_CACHE_DIR": str(cache)})
-        self.assertLess(time.monotonic() - start, 3 + 7)  # a kernel that is built may be slow
-        self.assertEqual(said["schema"], "clbench.tune/1")
-        op, = said["ops"]
-        self.assertEqual((op["op"], op["refused"], op["written"]), ("rms_norm", 0, False))
-        self.assertGreater(op["tunable"], 0)
-        self.assertGreater(op["samples"] + op["tunable"] - op["tried"], 0)
-        self.assertFalse((cache / "tuning.json").exists())
-
-    def test_kernels_that_the_device_does_not_choose(self):
-        cache = self.scratch / "cache"
-        kept = {**self.device(), "op": "matmul", "parameters": {"tile_rows": 1000}}
-        self.write(cache, kept, {**self.device(), "op": "matmul",
-                                 "parameters": {"gpu_matvec_rows": 1000}})
-        said, = self.json("tune", "matmul", "--kernel", "gpu", "--shape", "m=8,n=64,k=64", *QUICK,
-                          *OPENCL, env={"ZEROMEAN_CACHE_DIR": str(cache)})["ops"]
-        self.assertEqual((said["family"], said["refused"]), ("gpu", 0), said)
-        left = json.loads((cache / "tuning.json").read_text(encoding="utf-8"))["entries"]
-        self.assertEqual(left, [kept])  # the other family's numbers are not its business
-        self.assertIn("families", self.line(1, "tune", "matmul", "--kernel", "*", "--dry-run",
-                                            *OPENCL))
-
-    def test_what_there_was_no_time_for_is_said(self):
-        text = self.ok("tune", "rms_norm", "--time", "0.01", "--dry-run", *OPENCL,
-                       env={"ZEROMEAN_CACHE_DIR": ""})
-        self.assertRegex(text, r"^rms_norm +0 samples, no time for (\d+) of \1 numbers; ")
-
-    def device(self):
-        """What an entry for the default OpenCL device names."""
-        device = self.json("op", "add", "--shape", "rows=1,d=8", *QUICK, "--no-peak",
-                           *OPENCL)["device"]
-        return {"device": device["name"], "platform": device["platform"],
-                "driver": device["driver"]}
-
-    def write(self, folder, *entries):
-        folder.mkdir(exist_ok=True)
-        (folder / "tuning.json").write_text(json.dumps(
-            {"schema": "zeromean.tuning/1", "entries": entries}), encoding="utf-8")
-
-    def test_numbers_that_are_worse_than_the_built_in_ones_go(self):
-        cache = self.scratch / "cache"
-        slow = {**self.device(), "op": "attention", "parameters": {"few_rows": 64}}
-        other = {"device": "another", "op": "attention", "parameters": {"few_rows": 2}}
-        self.write(cache, other, slow)
-        self.json("tune", "attention", "--shape", "rows=64,kv=256", "--time", "2", *OPENCL,
-                  env={"ZEROMEAN_CACHE_DIR": str(cache)})
-        left = json.loads((cache / "tuning.json").read_text(encoding="utf-8"))["entries"]
-        self.assertIn(other, left)
-        self.assertNotIn(slow, left)
-        self.assertEqual([path.name for path in cache.glob("tuning.json*")], ["tuning.json"])
-
-    def test_a_file_is_loaded_and_checked_once(self):
-        cache = self.scratch / "cache"
-        self.write(cache, {**self.device(), "op": "attention",
-                           "parameters": {"block_items_per_unit": 3}})
-        for first in (True, False):
-            done = self.run_program("op", "attention", "--shape", "rows=5,kv=5", "-v", *QUICK,
-                                    *OPENCL, env={"ZEROMEAN_CACHE_DIR": str(cache)})
-            said = done.stderr.decode()
-            self.assertIn("tuning of attention for ", said)
-            self.assertIn(" is in use", said)
-            self.assertEqual("checking it for the first time" in said, first, said)
-
-    def test_where_nothing_can_be_written_nothing_is_searched(self):
-        cache = self.scratch / "cache"
-        cache.mkdir()
-        (cache / "tuning.json").write_text("{", encoding="utf-8")
-        file = self.scratch / "file"
-        file.write_text("", encoding="utf-8")
-        for folder in (cache, file, file / "below"):
-            start = time.monotonic()
-            self.line(1, "tune", "rms_norm", "--time", "60", *OPENCL,
-                      env={"ZEROMEAN_CACHE_DIR": str(folder)})
-            self.assertLess(time.monotonic() - start, 30)
-
-    def test_interrupted(self):
-        cache = self.scratch / "cache"
-        process = subprocess.Popen(
-            [self.path, "tune", "rms_norm", "--time", "100", *OPENCL], stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "ZEROMEAN_CACHE_DIR": str(cache)})
-        self.assertIn("device", process.stderr.readline())
-        time.sleep(1)  # signals are caught from about here on, and the search takes 100 s
-        process.send_signal(signal.SIGINT)
-        out, error = process.communicate(timeout=60)
-        self.assertEqual((process.returncode, out), (1, ""), error)
-        self.assertEqual(error, "clbench: interrupted; nothing was written for rms_norm\n")
-        self.assertEqual(list(cache.glob("tuning.json*")), [])
-
-    def test_the_host_has_nothing_to_tune(self):
-        self.line(1, "tune", "rms_norm", "--dry-run", *HOST)
-
-    def test_nowhere_to_write(self):
-        self.assertIn("ZEROMEAN_CACHE_DIR", self.line(1, "tune", "rms_norm", *OPENCL,
-                                                      env={"ZEROMEAN_CACHE_DIR": ""}))
-
-
-class Trace(Clbench):
-    """The nodes are those of the block in bench/trace_block.c."""
-    BLOCK = [("layer_norm", "norm1"), ("matmul", "qkv"), ("kv_store", None),
-             ("attention", "attended"), ("matmul", "middle"), ("layer_norm", "norm2"),
-             ("matmul", "up"), ("matmul", None)]
-
-    def trace(self, *arguments):
-        """The launches of a trace, whose times are those of an in-order queue."""
-        path = self.scratch / "trace.json"
-        text = self.ok("trace", "-o", path, *arguments)
-        written = json.loads(path.read_text(encoding="utf-8"))
-        self.assertEqual(written["otherData"]["lost"], 0)
-        events = written["traceEvents"]
-        self.assertEqual({event["ph"] for event in events}, {"M", "X"})
-        self.assertEqual({(event["pid"], event["tid"]) for event in events}, {(0, 0)})
-        launches = [event for event in events if event["ph"] == "X"]
-        end = 0
-        for event in launches:
-            self.assertLessEqual(0, event["args"]["queued"])
-            self.assertLessEqual(event["args"]["queued"], event["ts"] + 1e-3)
-            self.assertLessEqual(end, event["ts"] + 1e-3)  # rounded once
-            end = event["ts"] + event["dur"]
-        self.assertGreater(end, 0)
-        said = {line.split()[0]: int(line.split()[1]) for line in text.splitlines()[1:]}
-        self.assertEqual(said.pop("all"), len(launches))
-        names = [event["name"] for event in launches]
-        self.assertEqual(said, {name: names.count(name) for name in names})
-        return launches
-
-    def test_block(self):
-        for device, tokens in ((OPENCL, "4"), (HOST, "1")):
-            launches = self.trace("--tokens", tokens, "--runs", "2", *device)
-            for event, (op, node) in zip(launches, self.BLOCK * 2, strict=True):
-                self.assertEqual(event["name"], op)
-                self.assertTrue(event["args"]["kernel"] and event["args"]["candidate"], event)
-                if node:
-                    self.assertEqual(event["args"]["node"], node)
-
-    def test_model(self):
-        model = tiny_model.write(self.scratch / "model")
-        launches = self.trace("--model", model, "--tokens", "2", *HOST)
-        names = [event["name"] for event in launches]
-        self.assertEqual(names[0], "conv1d")
-        self.assertEqual(names.count("embedding"), 3)  # the prompt and two tokens
-        self.assertEqual(names[-1], "matmul")
-
-    def test_failures(self):
-        out = self.scratch / "out.json"
-        out.write_text("old", encoding="utf-8")
-        self.assertIn("no such model", self.line(1, "trace", "-o", out, "--model",
-                                                 self.scratch / "none", *HOST))
-        self.assertEqual(out.read_text(encoding="utf-8"), "old")
-        self.assertEqual([path.name for path in self.scratch.iterdir()], ["out.json"])
-        self.line(1, "trace", "-o", self.scratch / "no/such/folder.json", *HOST)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ typedef struct usage {
     size_t first_stage; /* 1 + its index; 0 = unused */
     bool stages;        /* more than one */
     bool foreign;       /* a given buffer, on another device than its own */
-    bool weight;        /* read as one */
+    bool weight, real;  /* read as one */
     bool varies;        /* read as something else than a weight or vector, or written */
 } usage;
 
@@ -67,7 +67,8 @@ static void usage_add(const zm_pipeline *pipeline, usage *all, size_t s, const z
     u->first_stage = u->first_stage ? u->first_stage : s + 1;
     u->foreign |= foreign;
     u->weight |= type == ZM_OPERAND_WEIGHT;
-    u->varies |= root->written || (type != ZM_OPERAND_WEIGHT && type != ZM_OPERAND_REAL);
+    u->real |= type == ZM_OPERAND_REAL;
+    u->varies |= root->written || !zm_type_is_constant(type);
 }
 
 /* Column sums may be read wherever their weight is. */
@@ -133,7 +134,9 @@ static zm_status crossing_add(zm_pipeline *pipeline, const zm_value *root, const
     zm_crossing *crossing = &pipeline->crossings[pipeline->crossing_count++];
     *crossing = (zm_crossing){.root = root->index,
                               .constant = root->kind != ZM_VALUE_INNER && !u->varies && u->users,
-                              .type = u->weight ? ZM_OPERAND_WEIGHT : ZM_OPERAND_REAL,
+                              .type = u->weight ? ZM_OPERAND_WEIGHT
+                                      : u->real ? ZM_OPERAND_REAL
+                                                : ZM_OPERAND_PARAM,
                               .users = u->users};
     pipeline->crossing_of[root->index] = (uint32_t)pipeline->crossing_count;
     if (root->kind == ZM_VALUE_EXTERN)

@@ -12,9 +12,9 @@
 /* More than any tensor: what has no place yet lies in a buffer of its own. */
 #define ANY_SIZE (UINT64_C(1) << 62)
 
-static bool is_constant_type(zm_operand_type type)
+bool zm_type_is_constant(zm_operand_type type)
 {
-    return type == ZM_OPERAND_WEIGHT || type == ZM_OPERAND_REAL;
+    return type == ZM_OPERAND_WEIGHT || type == ZM_OPERAND_PARAM || type == ZM_OPERAND_REAL;
 }
 
 bool zm_operand_is_constant(const zm_graph *graph, const zm_node *node, size_t i)
@@ -22,7 +22,7 @@ bool zm_operand_is_constant(const zm_graph *graph, const zm_node *node, size_t i
     const zm_value *value = node->value[i] ? graph->values[node->value[i] - 1] : NULL;
     const zm_tensor *tensor = zm_node_tensor(node, i);
     if (!value || value->kind != ZM_VALUE_BUFFER || value->written || tensor->rank > 2 ||
-        !is_constant_type(node->op->operands[i].type) ||
+        !zm_type_is_constant(node->op->operands[i].type) ||
         (node->op->operands[i].use & ZM_OPERAND_OUTPUT))
         return false;
     for (uint32_t k = 0; k < tensor->rank; k++)
@@ -33,7 +33,7 @@ bool zm_operand_is_constant(const zm_graph *graph, const zm_node *node, size_t i
 
 zm_dtype zm_constant_type(const zm_device *device, zm_operand_type type, zm_dtype dtype)
 {
-    bool stays = type == ZM_OPERAND_WEIGHT && zm_type_is_stored(device, dtype);
+    bool stays = type != ZM_OPERAND_REAL && zm_type_is_stored(device, dtype);
     return stays || dtype == ZM_I32 ? dtype : device->info.real_type;
 }
 
