@@ -32,6 +32,7 @@ struct zm_executable {
     zm_buffer **arenas;
     size_t arena_count;
     uint64_t submit_work; /* ZM_SUBMIT_WORK */
+    uint64_t work;        /* of this run, that the device was not told to begin with yet */
     zm_replay_state replay;
     zm_executable_info info;
 };

@@ -9,7 +9,7 @@
 
 #define STEADY_RUNS 3     /* with the same launches before they are recorded */
 #define LEAST_LAUNCHES 3  /* of a stretch */
-#define MOST_LAUNCHES 128 /* work that is handed over at once has an end */
+#define MOST_LAUNCHES 128 /* of a stretch */
 #define TRIALS 16         /* in turns */
 
 static void stretch_drop(zm_executable *exe, zm_stretch *stretch)
@@ -70,8 +70,11 @@ static zm_stretch stretch_from(const zm_executable *exe, size_t n)
 {
     zm_stretch stretch = {.first = n, .last = n};
     while (stretch.last < exe->graph->node_count && is_steady(exe, stretch.last) &&
-           stretch.launches + ZM_MAX_LAUNCHES <= MOST_LAUNCHES)
-        stretch.launches += (uint32_t)exe->commands[stretch.last++].plan.count;
+           stretch.launches + ZM_MAX_LAUNCHES <= MOST_LAUNCHES && stretch.work < exe->submit_work) {
+        const zm_command *command = &exe->commands[stretch.last++];
+        stretch.launches += (uint32_t)command->plan.count;
+        stretch.work += command->work;
+    }
     return stretch;
 }
 

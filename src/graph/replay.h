@@ -11,6 +11,7 @@ typedef struct zm_stretch {
     zm_list *list; /* NULL = the slot is free */
     size_t first, last;
     uint32_t launches;
+    uint64_t work;
 } zm_stretch;
 
 typedef enum zm_stretch_use {

@@ -161,13 +161,27 @@ static zm_status show(zm_executable *exe, size_t n, const zm_run_params *params)
                : status;
 }
 
+/* What was enqueued, as the device counts it; it begins when that is enough. */
+static zm_status enqueued(zm_executable *exe, zm_stream *stream, uint32_t launches, uint64_t work)
+{
+    exe->info.launches += launches;
+    exe->work += work;
+    if (exe->work < exe->submit_work)
+        return ZM_OK;
+    exe->work = 0;
+    exe->info.submits++;
+    return zm_stream_flush(stream);
+}
+
 static zm_status node_run(zm_executable *exe, zm_stream *stream, size_t n)
 {
     char name[sizeof(((zm_record *)NULL)->node)] = "";
     if (stream->recorder)
         zm_node_output_print(exe->graph, n, name, sizeof(name));
-    exe->info.launches += (uint32_t)exe->commands[n].plan.count;
-    return zm_plan_run(stream, &exe->commands[n].plan, name);
+    zm_command *command = &exe->commands[n];
+    zm_status status = zm_plan_run(stream, &command->plan, name);
+    return status == ZM_OK ? enqueued(exe, stream, (uint32_t)command->plan.count, command->work)
+                           : status;
 }
 
 static bool is_operation(const zm_executable *exe, size_t n)
@@ -204,8 +218,8 @@ static zm_status stretch_run(zm_executable *exe, zm_stream *stream, const zm_str
         exe->replay.spoilt |= !replayed;
     }
     if (replayed) {
-        exe->info.launches += stretch->launches;
         exe->info.replayed += stretch->launches;
+        status = enqueued(exe, stream, stretch->launches, stretch->work);
     } else if (status == ZM_OK) {
         status = nodes_run(exe, stream, stretch);
     }
@@ -216,24 +230,20 @@ static zm_status stretch_run(zm_executable *exe, zm_stream *stream, const zm_str
 static zm_status enqueue(zm_executable *exe, zm_stream *stream, const zm_run_params *params)
 {
     zm_status status = ZM_OK;
-    uint64_t work = 0;
     exe->info.launches = exe->info.replayed = exe->info.submits = 0;
+    exe->work = 0;
     for (size_t n = 0; status == ZM_OK && n < exe->graph->node_count;) {
         const zm_stretch *stretch = zm_replay_at(exe, n);
-        size_t next = stretch ? stretch->last : n + 1;
-        if (stretch)
+        if (stretch) {
             status = stretch_run(exe, stream, stretch, params);
-        else if (!is_operation(exe, n))
+            n = stretch->last;
+            continue;
+        }
+        if (!is_operation(exe, n))
             status = show(exe, n, params);
         else
             status = goes_on(params) ? node_run(exe, stream, n) : ZM_ERROR_CANCELLED;
-        for (; n < next; n++)
-            work += exe->commands[n].work;
-        if (status == ZM_OK && work >= exe->submit_work) {
-            status = zm_stream_flush(stream);
-            exe->info.submits++;
-            work = 0;
-        }
+        n++;
     }
     return status;
 }
