@@ -38,6 +38,9 @@ static void test_same_bits(void **state)
     lab_run(f, two, &watch);
     assert_int_equal(watch.count, STEPS * LAYERS);
     assert_true(watch.sum == sum);
+    assert_true(zm_pipeline_get_info(f->pipeline).work.planned > 0);
+    assert_int_equal(zm_pipeline_run(f->pipeline, f->streams, NULL), ZM_OK);
+    assert_int_equal(zm_pipeline_get_info(f->pipeline).work.planned, 0);
     assert_int_equal(f->log.errors + f->log.warnings, 0);
     uint32_t device = 7;
     assert_non_null(zm_pipeline_stage(f->pipeline, 1, &device));
@@ -375,6 +378,8 @@ static void test_misuse(void **state)
     assert_int_equal(zm_pipeline_compile(f->graph, f->devices, 2, NULL, &none),
                      ZM_ERROR_INVALID_ARGUMENT);
     assert_non_null(strstr(f->log.error, "device 2 of 2"));
+    assert_int_equal(zm_pipeline_compile(f->graph, f->devices, 1, NULL, &none),
+                     ZM_ERROR_INVALID_ARGUMENT);
     assert_null(none);
     assert_int_equal(zm_pipeline_get_info(NULL).stages, 0);
     zm_pipeline_destroy(NULL);

@@ -4,8 +4,9 @@
  * - zm_graph_device says which operations are for which device. What is consecutive on one device
  *   is a stage; tensors that a later stage on another device needs move there in between, through
  *   the host's memory and only as far as the symbols say that they are in use.
- * - An operation that its device can't do goes to the next one in the list that can, and the log
- *   says why (ZM_LOG_INFO for each, a warning for all). It may cost much time: its tensors move.
+ * - An operation that its device can't do, or not with the kernel that is forced there, goes to
+ *   the next one in the list that can, and the log says why (ZM_LOG_INFO for each, a warning for
+ * all). It may cost much time: its tensors move.
  * - Weights and vectors that only such an operation needs elsewhere are copied once: those of a
  *   given buffer when the graph is compiled, those of an extern when it is bound. So what the graph
  *   was given must have its contents by then, and externs of this kind are bound anew when they

@@ -151,7 +151,8 @@ static zm_cli_exit run(int argc, char **argv)
 {
     check c = {.tokens = 32, .tolerance = 1e-5};
     const zm_cli_option options[] = {
-        {"device", 'd', "DEVICE", "run both on this device", ZM_CLI_TEXT, &c.device_specs},
+        {"device", 'd', "DEVICE", "run both on this device, or these, with commas", ZM_CLI_TEXT,
+         &c.device_specs},
         ZM_CLI_SPLIT_OPTION(&c.split),
         ZM_CLI_KERNEL_OPTION(&c.kernels),
         {"device-b", 0, "DEVICE", "run B on this one", ZM_CLI_TEXT, &c.device_b_specs},

@@ -274,7 +274,8 @@ static zm_cli_exit run(int argc, char **argv)
 {
     job j = {.repeat = 1};
     const zm_cli_option options[] = {
-        {"device", 'd', "DEVICE", "where to compute", ZM_CLI_TEXT, &j.device_specs},
+        {"device", 'd', "DEVICE", "where to compute, or these, with commas", ZM_CLI_TEXT,
+         &j.device_specs},
         ZM_CLI_SPLIT_OPTION(&j.split),
         ZM_CLI_KERNEL_OPTION(&j.kernels),
         {"language", 'l', "L", "what is spoken: en, de, ... or auto (default: en)", ZM_CLI_TEXT,

@@ -26,9 +26,15 @@ static zm_status devices_check(const zm_graph *graph, zm_device *const *devices,
     bool sound = devices && count >= 1 && count <= ZM_PIPELINE_DEVICES;
     for (uint32_t i = 0; sound && i < count; i++)
         sound = devices[i] != NULL;
-    return sound ? ZM_OK
-                 : zm_fail(&graph->log, ZM_ERROR_INVALID_ARGUMENT,
-                           "graph: a pipeline needs 1 to %d devices", ZM_PIPELINE_DEVICES);
+    if (!sound)
+        return zm_fail(&graph->log, ZM_ERROR_INVALID_ARGUMENT,
+                       "graph: a pipeline needs 1 to %d devices", ZM_PIPELINE_DEVICES);
+    for (size_t n = 0; n < graph->node_count; n++)
+        if (graph->nodes[n].device >= count)
+            return zm_fail(&graph->log, ZM_ERROR_INVALID_ARGUMENT,
+                           "graph: an operation is for device %" PRIu32 " of %" PRIu32,
+                           graph->nodes[n].device, count);
+    return ZM_OK;
 }
 
 /* One executable for the graph as it is. */
@@ -272,8 +278,12 @@ static zm_status run_prepare(zm_pipeline *pipeline, zm_stream *const *streams)
         status = zm_sizes_evaluate(pipeline->graph, pipeline->numbers);
         pipeline->changed = status != ZM_OK;
     }
-    for (size_t s = 0; status == ZM_OK && s < pipeline->stage_count; s++)
-        status = zm_executable_plan(pipeline->stages[s].executable);
+    pipeline->info.work.planned = 0;
+    for (size_t s = 0; status == ZM_OK && s < pipeline->stage_count; s++) {
+        zm_executable *executable = pipeline->stages[s].executable;
+        status = zm_executable_plan(executable);
+        pipeline->info.work.planned += executable->info.planned;
+    }
     return status;
 }
 
@@ -319,7 +329,6 @@ static void info_add(zm_executable_info *sum, const zm_executable_info *part)
 {
     sum->operations += part->operations;
     sum->launches += part->launches;
-    sum->planned += part->planned;
     sum->submits += part->submits;
     for (size_t i = 0; i < ZM_PASS_COUNT; i++)
         sum->fired[i] += part->fired[i];
@@ -336,6 +345,8 @@ zm_pipeline_info zm_pipeline_get_info(const zm_pipeline *pipeline)
     info.stages = (uint32_t)pipeline->stage_count;
     for (size_t s = 0; s < pipeline->stage_count; s++)
         info_add(&info.work, &pipeline->stages[s].executable->info);
+    if (!pipeline->graph)
+        info.work.planned = pipeline->stages[0].executable->info.planned;
     return info;
 }
 

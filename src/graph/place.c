@@ -189,10 +189,6 @@ static zm_status nodes_place(placing *p)
     zm_status status = ZM_OK;
     for (size_t n = 0; status == ZM_OK && n < graph->node_count; n++) {
         const zm_node *node = &graph->nodes[n];
-        if (node->device >= pipeline->named_count)
-            return zm_fail(&graph->log, ZM_ERROR_INVALID_ARGUMENT,
-                           "graph: an operation is for device %" PRIu32 " of %" PRIu32,
-                           node->device, pipeline->named_count);
         uint32_t wanted = pipeline->place_of[node->device];
         if (node->op != &zm_op_observe)
             status = node_place(p, n, wanted);
