@@ -372,6 +372,8 @@ static void check_graph(uint64_t seed, const zm_tensor *real, const zm_tensor *w
     assert_int_equal(zm_graph_status(s.graph), ZM_OK);
     for (int which = 0; which < PASSES_COUNT; which++) {
         const zm_compile_params params = with_passes((passes)which, seed);
+        for (size_t n = 0; n < s.graph->node_count; n++)
+            s.graph->nodes[n].device = 0;
         zm_pipeline *pipeline = compile(s.graph, 1, real, &params);
         const zm_executable_info info = zm_pipeline_get_info(pipeline).work;
         assert_true(info.least_bytes <= info.memory_bytes);

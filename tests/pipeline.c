@@ -204,6 +204,33 @@ static void test_externs(void **state)
 #endif
 }
 
+/* What crosses a border can't be what an extern is bound to: a copy of it is read where it is, in
+ * spite of the output that is written in between. */
+static void test_borders_are_no_externs(void **state)
+{
+    (void)state;
+    static const char *const specs[] = {"host", "host"};
+    static const uint32_t all[LAYERS];
+    fixture *f = lab_open(specs, 2, all);
+    zm_graph *g = NULL;
+    assert_int_equal(zm_graph_create(&f->log.log, &g), ZM_OK);
+    const zm_size shape[] = {LENGTH, D};
+    zm_tensor x = zm_graph_extern(g, "x", ZM_F32, 2, shape);
+    zm_tensor y = zm_graph_extern(g, "y", ZM_F32, 2, shape);
+    zm_tensor z = zm_graph_extern(g, "z", ZM_F32, 2, shape);
+    zm_tensor t = zm_graph_tensor(g, "t", ZM_F32, 2, shape);
+    zm_tensor copy = zm_graph_tensor(g, "copy", ZM_F32, 2, shape);
+    zm_graph_add(g, &(zm_add_params){x, x, t});
+    zm_graph_device(g, 1);
+    zm_graph_copy(g, &(zm_copy_params){.x = t, .dst = copy});
+    zm_graph_add(g, &(zm_add_params){t, t, y});
+    zm_graph_add(g, &(zm_add_params){copy, copy, z});
+    assert_int_equal(zm_pipeline_compile(g, f->devices, 2, NULL, &f->pipeline), ZM_OK);
+    assert_int_equal(zm_pipeline_get_info(f->pipeline).work.fired[ZM_PASS_VIEW], 1);
+    zm_graph_destroy(&g);
+    lab_close(f);
+}
+
 /* ---- what a device can't do ---- */
 
 /* All of an op's nodes go to the other device, and come back. */
@@ -389,10 +416,15 @@ static void test_misuse(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_bits),        cmocka_unit_test(test_unlike_devices),
-        cmocka_unit_test(test_one_device_twice), cmocka_unit_test(test_externs),
-        cmocka_unit_test(test_fallback),         cmocka_unit_test(test_nobody_can),
-        cmocka_unit_test(test_failing_device),   cmocka_unit_test(test_stopping),
+        cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_unlike_devices),
+        cmocka_unit_test(test_one_device_twice),
+        cmocka_unit_test(test_externs),
+        cmocka_unit_test(test_borders_are_no_externs),
+        cmocka_unit_test(test_fallback),
+        cmocka_unit_test(test_nobody_can),
+        cmocka_unit_test(test_failing_device),
+        cmocka_unit_test(test_stopping),
         cmocka_unit_test(test_misuse),
     };
     return cmocka_run_group_tests_name("pipeline", tests, NULL, NULL);
