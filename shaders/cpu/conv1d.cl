@@ -13,23 +13,25 @@
 
 TILE_PRODUCT(product, tile_x_t, __global const weight_t, LOAD_WEIGHT16)
 
-/* One row of dst that reaches over an end. The zeros there count: times an infinite weight they are
- * NaN. */
+/* One row of dst that reaches over an end, summed as a tile sums it. The zeros there count: times an
+ * infinite weight they are NaN. */
 static void edge_row(__global const act_t *x, __global const weight_t *weight, uint row,
                      const struct zm_conv1d_args *a, float *sums)
 {
-    int begin = (int)(row * a->stride) - (int)a->padding;
-    float16 low = (float16)(0.0f), high = (float16)(0.0f);
-    for (int time = begin; time < begin + (int)a->kernel_size; time++) {
-        bool there = time >= 0 && time < (int)a->rows;
-        for (uint c = 0; c < a->channels; c++, weight += PANEL) {
+    uint length = a->kernel_size * a->channels, c = 0;
+    int time = (int)(row * a->stride) - (int)a->padding;
+    for (uint k0 = 0; k0 < length; k0 += K_BLOCK) {
+        float16 acc[2] = {(float16)(0.0f), (float16)(0.0f)};
+        for (uint k = k0; k < min(k0 + K_BLOCK, length); k++, weight += PANEL) {
+            bool there = time >= 0 && time < (int)a->rows;
             float v = there ? LOAD_ACT(x, (size_t)time * a->channels + c) : 0.0f;
-            low = fma((float16)(v), LOAD_WEIGHT16(weight, 0), low);
-            high = fma((float16)(v), LOAD_WEIGHT16(weight, 16), high);
+            acc[0] = fma((float16)(v), LOAD_WEIGHT16(weight, 0), acc[0]);
+            acc[1] = fma((float16)(v), LOAD_WEIGHT16(weight, 16), acc[1]);
+            c = c + 1 < a->channels ? c + 1 : 0;
+            time += c == 0;
         }
+        keep_row(acc, k0 == 0, sums);
     }
-    KEEP16(low, sums, 0);
-    KEEP16(high, sums, 16);
 }
 
 /* ROWS rows of dst from row on, all within x. */

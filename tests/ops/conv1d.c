@@ -97,9 +97,11 @@ static bool cases(op_list *list)
         }
     }
     for (size_t i = 0; i < shape_count * 2; ++i) {
-        if (!add_case(list, shapes[i / 2], i)) {
+        op_case *c = add_case(list, shapes[i / 2], i);
+        if (!c) {
             return false;
         }
+        c->small = i == 0; /* long sums, of rows that tiles and edges share in many ways */
     }
     for (size_t i = 0; i < sizeof(fills) / sizeof(fills[0]) * 3; ++i) {
         op_case *c = add_case(list, shapes[i % 3], i);
