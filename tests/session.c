@@ -234,8 +234,9 @@ static void test_opencl_is_the_function(void **state)
 static void test_split_is_the_function(void **state)
 {
     (void)state;
-    check_types("opencl,host", F32_BUDGET);
+    const test_whisper half = {.seed = SEED, .type = ZM_F16, .norm = "rms_norm"};
     check_types("host:f64,host:f64", F64_BUDGET);
+    check_against_loops(&half, "opencl,host", F32_BUDGET);
     check_against_loops(&(test_whisper){.seed = SEED}, "host,opencl", F32_BUDGET);
     check_against_loops(&(test_whisper){.seed = SEED}, "host:f64,opencl", F32_BUDGET);
 }

@@ -46,8 +46,11 @@ zm_status zm_binding_check(const zm_graph *graph, const zm_device *device, const
                            const zm_tensor *tensor, zm_refusal *refusal);
 /* NULL = there is none of that name. */
 zm_value *zm_extern_find(const zm_graph *graph, const char *name);
-/* What a run does before it enqueues anything. */
+/* A run in its two parts: all that can be refused; and the work, which takes a stream of the
+ * device. */
 zm_status zm_executable_plan(zm_executable *executable);
+zm_status zm_executable_enqueue(zm_executable *executable, zm_stream *stream,
+                                const zm_run_params *params);
 
 /* The params of a node with all tensors and sizes as they are now, in executable->params. */
 zm_status zm_executable_fill(zm_executable *executable, size_t node, zm_refusal *refusal);

@@ -278,12 +278,8 @@ static zm_status run_prepare(zm_pipeline *pipeline, zm_stream *const *streams)
         status = zm_sizes_evaluate(pipeline->graph, pipeline->numbers);
         pipeline->changed = status != ZM_OK;
     }
-    pipeline->info.work.planned = 0;
-    for (size_t s = 0; status == ZM_OK && s < pipeline->stage_count; s++) {
-        zm_executable *executable = pipeline->stages[s].executable;
-        status = zm_executable_plan(executable);
-        pipeline->info.work.planned += executable->info.planned;
-    }
+    for (size_t s = 0; status == ZM_OK && s < pipeline->stage_count; s++)
+        status = zm_executable_plan(pipeline->stages[s].executable);
     return status;
 }
 
@@ -301,7 +297,7 @@ static zm_status run_stages(zm_pipeline *pipeline, zm_stream *const *streams,
         const zm_stage *stage = &pipeline->stages[s];
         status = zm_moves_before(pipeline, stage, streams);
         if (status == ZM_OK)
-            status = zm_executable_run(stage->executable, streams[stage->device], params);
+            status = zm_executable_enqueue(stage->executable, streams[stage->device], params);
         if (status == ZM_OK)
             status = zm_moves_after(pipeline, stage, streams);
     }
@@ -329,6 +325,7 @@ static void info_add(zm_executable_info *sum, const zm_executable_info *part)
 {
     sum->operations += part->operations;
     sum->launches += part->launches;
+    sum->planned += part->planned;
     sum->submits += part->submits;
     for (size_t i = 0; i < ZM_PASS_COUNT; i++)
         sum->fired[i] += part->fired[i];
@@ -345,8 +342,6 @@ zm_pipeline_info zm_pipeline_get_info(const zm_pipeline *pipeline)
     info.stages = (uint32_t)pipeline->stage_count;
     for (size_t s = 0; s < pipeline->stage_count; s++)
         info_add(&info.work, &pipeline->stages[s].executable->info);
-    if (!pipeline->graph)
-        info.work.planned = pipeline->stages[0].executable->info.planned;
     return info;
 }
 

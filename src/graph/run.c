@@ -250,6 +250,7 @@ static zm_status enqueue(zm_executable *exe, zm_stream *stream, const zm_run_par
 
 zm_status zm_executable_plan(zm_executable *exe)
 {
+    exe->replay.run++;
     zm_status status = bindings_check(exe);
     if (status == ZM_OK)
         status = symbols_take(exe);
@@ -260,26 +261,28 @@ zm_status zm_executable_plan(zm_executable *exe)
     return status;
 }
 
-zm_status zm_executable_run(zm_executable *exe, zm_stream *stream, const zm_run_params *params)
+zm_status zm_executable_enqueue(zm_executable *exe, zm_stream *stream, const zm_run_params *params)
 {
     static const zm_run_params defaults;
+    if (!params)
+        params = &defaults;
+    /* What is recorded has no place for an observer, and a list no times of its launches. */
+    zm_replay_begin(exe, stream, params->observe || stream->recorder);
+    zm_status status = enqueue(exe, stream, params);
+    if (status == ZM_OK)
+        zm_replay_end(exe);
+    return status;
+}
+
+zm_status zm_executable_run(zm_executable *exe, zm_stream *stream, const zm_run_params *params)
+{
     if (!exe)
         return ZM_ERROR_INVALID_ARGUMENT;
     if (!stream || stream->device != exe->device)
         return zm_fail(&exe->graph->log, ZM_ERROR_INVALID_ARGUMENT,
                        "graph: a run needs a stream of the device that it was compiled for");
-    exe->replay.run++;
     zm_status status = zm_executable_plan(exe);
-    if (status != ZM_OK)
-        return status;
-    if (!params)
-        params = &defaults;
-    /* What is recorded has no place for an observer, and a list no times of its launches. */
-    zm_replay_begin(exe, stream, params->observe || stream->recorder);
-    status = enqueue(exe, stream, params);
-    if (status == ZM_OK)
-        zm_replay_end(exe);
-    return status;
+    return status == ZM_OK ? zm_executable_enqueue(exe, stream, params) : status;
 }
 
 zm_executable_info zm_executable_get_info(const zm_executable *exe)
