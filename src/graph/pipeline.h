@@ -65,8 +65,8 @@ struct zm_pipeline {
 /* Fills device_of. */
 zm_status zm_pipeline_place(zm_pipeline *pipeline);
 /* Is what such operands hold the same in all runs, mostly: weights and vectors? */
-/* Is the operand all by itself something that can be copied to another device once? */
 bool zm_type_is_constant(zm_operand_type type);
+/* Is the operand all by itself something that can be copied to another device once? */
 bool zm_operand_is_constant(const zm_graph *graph, const zm_node *node, size_t operand);
 /* The type of the copy there. */
 zm_dtype zm_constant_type(const zm_device *device, zm_operand_type type, zm_dtype dtype);
