@@ -18,7 +18,7 @@ typedef struct options {
     const char *shape, *norms, *device;
     uint32_t layers, type, weight_type; /* types: words of TYPES, from 1 */
     double seconds;
-    bool model, decode, json, csv, no_peak, list;
+    bool model, decode, json, csv, no_peak, list, serve;
 } options;
 
 #define TYPES "f32|f16|bf16"
@@ -79,14 +79,22 @@ static void show(const options *o, const result *r)
 static zm_cli_exit measure(const options *o, session *s, const net *n, net_options *how)
 {
     result r;
+    zm_cli_exit code = ZM_CLI_FAILED;
     const peak_options quick = {.seconds = PEAK_SECONDS, .first = 28, .last = 28, .step = 4};
     result_init(&r, o->command->name, s->info);
-    if (!o->no_peak && peak_measure(s, &quick, &r.peak) != ZM_OK)
+    if (!o->no_peak && !o->serve && peak_measure(s, &quick, &r.peak) != ZM_OK)
         zm_cli_note("warning: no ceilings: %s", r.peak.reason);
     how->peak = &r.peak;
+    how->serve = o->serve ? &code : NULL;
     zm_status status = net_measure(s, n, how, &r);
-    show(o, &r);
-    zm_cli_exit code = status == ZM_OK ? finish(o, s, &r) : zm_cli_result(status);
+    if (!o->serve)
+        show(o, &r);
+    else if (r.row_count && r.rows[0].status == ROW_SKIPPED)
+        zm_cli_error("%s", r.rows[0].reason);
+    if (status != ZM_OK)
+        code = zm_cli_result(status);
+    else if (!o->serve)
+        code = finish(o, s, &r);
     result_finish(&r);
     return code;
 }
@@ -107,6 +115,8 @@ static bool parse(options *o, int argc, char **argv, zm_cli_exit *code)
         {"list", 0, NULL, "list presets and forms; time nothing", ZM_CLI_FLAG, &o->list},
         {"csv", 0, NULL, "print CSV", ZM_CLI_FLAG, &o->csv},
         {"json", 0, NULL, "print JSON (schema " RESULT_SCHEMA ")", ZM_CLI_FLAG, &o->json},
+        {"serve", 0, NULL, "set up, then time on request (docs/clbench.md)", ZM_CLI_FLAG,
+         &o->serve},
         {"decode", 0, NULL, "one token, with a cache of the others", ZM_CLI_FLAG, &o->decode},
     };
     zm_cli_arguments arguments;
@@ -137,8 +147,8 @@ static zm_cli_exit run(const zm_cli_command *command, bool model, int argc, char
     how.form_count = net_forms_read(o.norms, how.forms);
     if (!how.form_count)
         return usage(&o, "norm", "a word is no form, or is there twice");
-    if (o.csv && o.json)
-        return usage(&o, "csv", "not with --json");
+    if (o.csv + o.json + o.serve > 1)
+        return usage(&o, o.serve ? "serve" : "csv", "not with --json or --csv");
     n.layers = o.layers ? o.layers : model ? n.layers : 1;
     if (o.decode) { /* the last of the tokens */
         n.past += n.tokens - 1;

@@ -11,6 +11,7 @@
 #include "common/alloc.h"
 #include "measure.h"
 #include "net_run.h"
+#include "net_serve.h"
 
 #define READ_BYTES ((uint64_t)256 << 20) /* no cache holds so much */
 #define HOST_ROWS 3                      /* that the host calculates, too */
@@ -69,6 +70,12 @@ zm_status net_skip(const session *s, const net *n, const net_options *options, c
         snprintf(row->reason, sizeof(row->reason), "%s", reason);
     }
     return ZM_OK;
+}
+
+/* That a run has to read. */
+static double weights_bytes(const turns *t)
+{
+    return (double)zm_dtype_size(t->weights.weight_type) * t->n->layers * net_layer_weights(t->n);
 }
 
 /* ---- the same function? ---- */
@@ -191,19 +198,47 @@ static zm_status add_run(turns *t, size_t i)
     return status;
 }
 
+static void add_ceiling(turns *t, size_t i)
+{
+    t->place[i] = t->count;
+    t->things[t->count++] = ceiling_timed(&t->ceilings[i], 0.01);
+}
+
 static zm_status add_ceilings(turns *t)
 {
     const result_peak *peak = t->options->peak;
     const peak_fma *fma = &peak->fma[peak->best_fma];
-    zm_status status = ceiling_fma_create(t->s->device, fma->width, fma->chains, &t->ceilings[FMA]);
-    if (status == ZM_OK)
+    zm_status status = ZM_OK;
+    if (peak->status == ROW_OK) {
+        status = ceiling_fma_create(t->s->device, fma->width, fma->chains, &t->ceilings[FMA]);
+        if (status == ZM_OK)
+            add_ceiling(t, FMA);
+    }
+    if (status == ZM_OK && (peak->status == ROW_OK || t->options->serve)) {
         status = ceiling_stream_create(t->s->device, t->s->stream, CEILING_READ, READ_BYTES,
                                        &t->ceilings[READ]);
-    for (size_t i = FMA; i <= READ; i++) {
-        t->place[i] = t->count;
-        t->things[t->count++] = ceiling_timed(&t->ceilings[i], 0.01);
+        if (status == ZM_OK)
+            add_ceiling(t, READ);
     }
     return status;
+}
+
+/* The forms, and a read of memory that no cache holds. */
+static zm_cli_exit serve_all(turns *t)
+{
+    net_seat seats[NET_MAX_FORMS + 1] = {{0}};
+    size_t count = t->options->form_count;
+    for (size_t i = 0; i <= count; i++) {
+        size_t place = t->place[i < count ? i : READ];
+        seats[i].thing = place < THINGS ? &t->things[place] : NULL;
+        if (i == count)
+            continue;
+        seats[i].row = &t->rows[i];
+        seats[i].run = &t->runs[i];
+        seats[i].bytes = weights_bytes(t);
+    }
+    seats[count].bytes = t->ceilings[READ].bytes;
+    return net_serve(t->s, t->n, seats, count + 1);
 }
 
 /* ---- results ---- */
@@ -261,9 +296,8 @@ static zm_status summarize(const turns *t, size_t i, result_row *row)
 {
     const zm_executable_info info = zm_executable_get_info(t->runs[i].exe);
     row_graph *graph = &row->graph;
-    double size = zm_dtype_size(t->weights.weight_type);
     row->flops = net_flops(t->n);
-    row->bytes = size * t->n->layers * net_layer_weights(t->n);
+    row->bytes = weights_bytes(t);
     graph->operations = info.operations;
     graph->launches = info.launches;
     graph->memory_bytes = (double)info.memory_bytes;
@@ -289,8 +323,12 @@ static void measure_all(turns *t)
             give_up(t->s, one, &t->rows[i]);
     }
     size_t forms = t->count;
-    if (forms && o->peak->status == ROW_OK)
+    if (forms)
         status = add_ceilings(t);
+    if (o->serve) {
+        *o->serve = serve_all(t);
+        return;
+    }
     if (forms && status == ZM_OK)
         status = timing_run(t->s->stream, t->things, t->count, &timing, &t->report);
     for (size_t i = 0; i < o->form_count; i++) {

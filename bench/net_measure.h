@@ -15,6 +15,7 @@ typedef struct net_options {
     size_t form_count;
     double seconds;          /* of quiet time for each form */
     const result_peak *peak; /* not ok = no ceilings */
+    zm_cli_exit *serve;      /* what came of timing on request, which is done instead; NULL = no */
 } net_options;
 
 /* Adds one row for each form. What goes wrong is the status and the reason of the rows; the call

@@ -54,43 +54,60 @@ static zm_cli_exit print_seats(const session *s, const seat *seats, size_t count
     return code;
 }
 
-static zm_cli_exit answer(session *s, seat *it, size_t index, double seconds)
+zm_cli_exit serve_time(session *s, timed *thing, size_t index, double seconds, double *call)
 {
-    timed thing = subject_timed(&it->subject, 0);
-    double calls = seconds / it->seconds;
+    double calls = seconds / *call;
     uint32_t count = calls < 1 ? 1 : calls > 1e6 ? 1000000 : (uint32_t)calls;
     session_forget(s);
     /* the first call wakes threads and brings what another program drove out of the caches */
-    zm_status status = timing_batch(s->stream, &thing, 1, &seconds);
+    zm_status status = timing_batch(s->stream, thing, 1, &seconds);
     if (status == ZM_OK)
-        status = timing_batch(s->stream, &thing, count, &seconds);
+        status = timing_batch(s->stream, thing, count, &seconds);
     if (status != ZM_OK) {
         zm_cli_error("%s", session_reason(s, status));
         return ZM_CLI_FAILED;
     }
-    it->seconds = seconds / count;
-    return zm_cli_json_print(json_pack("{sI sf sI}", "index", (json_int_t)index, "seconds",
-                                       it->seconds, "calls", (json_int_t)count));
+    *call = seconds / count;
+    return zm_cli_json_print(json_pack("{sI sf sI}", "index", (json_int_t)index, "seconds", *call,
+                                       "calls", (json_int_t)count));
 }
 
-static zm_cli_exit answer_lines(session *s, seat *seats, size_t count)
+zm_cli_exit serve_lines(size_t count, serve_answer answer, void *user)
 {
     char line[128];
     zm_cli_exit code = ZM_CLI_OK;
     while (code == ZM_CLI_OK && fgets(line, sizeof(line), stdin)) {
-        char *end;
+        char *end, word[16] = "";
         unsigned long index = strtoul(line, &end, 10);
-        bool good = end != line && index < count && seats[index].row.status == ROW_OK;
-        double seconds = strtod(end, NULL);
+        bool good = end != line && index < count;
+        double seconds = strtod(end, &end);
+        sscanf(end, "%15s", word);
         if (!(seconds > 0 && seconds <= MAX_SECONDS))
             seconds = DEFAULT_SECONDS;
         if (!good) {
-            zm_cli_error("serve: no row that can be timed: %.*s", 40, line);
+            zm_cli_error("serve: there is no such row: %.*s", 40, line);
             return ZM_CLI_FAILED;
         }
-        code = answer(s, &seats[index], index, seconds);
+        code = answer(user, index, seconds, word);
     }
     return code;
+}
+
+typedef struct serving {
+    session *s;
+    seat *seats;
+} serving;
+
+static zm_cli_exit answer(void *user, size_t index, double seconds, const char *word)
+{
+    const serving *to = user;
+    seat *it = &to->seats[index];
+    if (it->row.status != ROW_OK || word[0]) {
+        zm_cli_error("serve: row %zu can't be timed: %s", index, word[0] ? word : it->row.reason);
+        return ZM_CLI_FAILED;
+    }
+    timed thing = subject_timed(&it->subject, 0);
+    return serve_time(to->s, &thing, index, seconds, &it->seconds);
 }
 
 zm_cli_exit serve(session *s, const plan *p)
@@ -102,7 +119,7 @@ zm_cli_exit serve(session *s, const plan *p)
         take_seat(s, &p->variants[i], &seats[i]);
     zm_cli_exit code = print_seats(s, seats, p->count);
     if (code == ZM_CLI_OK)
-        code = answer_lines(s, seats, p->count);
+        code = serve_lines(p->count, answer, &(serving){s, seats});
     for (size_t i = 0; i < p->count; i++)
         subject_finish(&seats[i].subject);
     free(seats);

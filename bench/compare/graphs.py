@@ -27,6 +27,11 @@ class Graph:
         self._infos.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
         return name
 
+    def feed(self, name, values):
+        self.inputs[name] = np.ascontiguousarray(values, np.float32)
+        self._infos.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, values.shape))
+        return name
+
     def integers(self, name, values, shape):
         self.inputs[name] = np.array(values, np.int32).reshape(shape)
         self._infos.append(helper.make_tensor_value_info(name, TensorProto.INT32, shape))
@@ -42,27 +47,36 @@ class Graph:
         self._constants.append(numpy_helper.from_array(array, name))
         return name
 
-    def node(self, kind, operands, **attributes):
+    def lengths(self, *values):
         name = self._name()
-        self._nodes.append(helper.make_node(kind, operands, [name], **attributes))
+        self._constants.append(numpy_helper.from_array(np.array(values, np.int64), name))
         return name
+
+    def node(self, kind, operands, **attributes):
+        return self.nodes(kind, operands, 1, **attributes)[0]
+
+    def nodes(self, kind, operands, used, contrib=False, **attributes):
+        """used: how many outputs, or a flag for each: is it read?"""
+        used = [True] * used if isinstance(used, int) else used
+        names = [self._name() if one else "" for one in used]
+        domain = {"domain": "com.microsoft"} if contrib else {}
+        self._contrib = self._contrib or contrib
+        self._nodes.append(helper.make_node(kind, operands, names, **domain, **attributes))
+        return names
 
     def output(self, kind, operands, *shape, contrib=False, **attributes):
         return self.outputs(kind, operands, [shape], contrib, **attributes)[0]
 
     def outputs(self, kind, operands, shapes, contrib=False, **attributes):
         """None among the shapes: an output that nobody reads."""
-        names = [self._name() if shape else "" for shape in shapes]
-        domain = {"domain": "com.microsoft"} if contrib else {}
-        self._contrib = self._contrib or contrib
-        self._nodes.append(helper.make_node(kind, operands, names, **domain, **attributes))
+        names = self.nodes(kind, operands, [bool(shape) for shape in shapes], contrib, **attributes)
         self._outputs += [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
                           for name, shape in zip(names, shapes) if shape]
         return names
 
     def _default_opset(self):
         kinds = {node.op_type for node in self._nodes}
-        return 23 if kinds & {"RMSNormalization", "Attention"} else 17
+        return 23 if kinds & {"RMSNormalization", "Attention"} else 20 if "Gelu" in kinds else 17
 
     def model(self):
         """Serialised."""

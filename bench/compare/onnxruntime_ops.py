@@ -19,17 +19,17 @@ from graphs import Graph, causal_mask  # noqa: E402
 import quiet  # noqa: E402
 
 
-def session(graph, optimise=True):
-    """A callable that runs the graph once."""
+def bound(model, inputs, optimise=True):
+    """Callables: one runs a serialised model once, one gives its first output then."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = quiet.CORES
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     if not optimise:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    made = onnxruntime.InferenceSession(graph.model(), options, providers=["CPUExecutionProvider"])
+    made = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     binding = made.io_binding()
-    for name, values in graph.inputs.items():
+    for name, values in inputs.items():
         binding.bind_cpu_input(name, values)
     for output in made.get_outputs():
         binding.bind_output(output.name, "cpu")
@@ -37,7 +37,12 @@ def session(graph, optimise=True):
     def run():
         made.run_with_iobinding(binding)
     run()
-    return run
+    return run, lambda: binding.copy_outputs_to_cpu()[0]
+
+
+def session(graph, optimise=True):
+    """A callable that runs the graph once."""
+    return bound(graph.model(), graph.inputs, optimise)[0]
 
 
 def variants(graphs, optimise=True):

@@ -26,14 +26,24 @@ def values(*shape):
     return RANDOM.standard_normal(shape, dtype=np.float32)
 
 
+def bound(model, inputs):
+    """Callables: one runs a model once, one gives its first output then. inputs: by their order."""
+    request = openvino.Core().compile_model(model, "CPU", CONFIG).create_infer_request()
+    for i, one in enumerate(inputs):
+        request.set_input_tensor(i, openvino.Tensor(one))
+    request.infer()
+    return request.infer, lambda: request.get_output_tensor(0).data
+
+
+def read(model, inputs):
+    """The same of a serialised ONNX model."""
+    return bound(openvino.Core().read_model(model), inputs.values())
+
+
 def compiled(result, parameters):
     """A callable that runs the model once on values of its own."""
     model = openvino.Model([result], parameters, "m")
-    request = openvino.Core().compile_model(model, "CPU", CONFIG).create_infer_request()
-    for i, parameter in enumerate(parameters):
-        request.set_input_tensor(i, openvino.Tensor(values(*parameter.shape)))
-    request.infer()
-    return request.infer
+    return bound(model, [values(*parameter.shape) for parameter in parameters])[0]
 
 
 def matmul(shape):

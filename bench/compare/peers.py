@@ -44,29 +44,43 @@ class Case:
         self.weight_type, self.note = weight_type, note
 
 
-class Clbench:
-    """A clbench that waits to be asked (op --serve), one process for one row."""
+class Served:
+    """A clbench that waits to be asked (--serve)."""
 
-    def __init__(self, op, shape, weight_type="f32", device=None):
-        command = [PROGRAM, "op", op, "--shape", shape, "--weight-type", weight_type,
-                   "--serve"] + (["--device", device] if device else [])
+    def __init__(self, *arguments, device=None):
+        command = [PROGRAM, *arguments, "--serve"] + (["--device", device] if device else [])
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL, text=True)
         atexit.register(self.close)
-        head = json.loads(self.process.stdout.readline() or "{}")
-        if not head.get("rows"):
-            sys.exit(f"{PROGRAM} can't be asked for {op} {shape}")
-        self.device, self.row = head["device"]["name"], head["rows"][0]
+        self.head = json.loads(self.process.stdout.readline() or "{}")
+        if not self.head.get("rows"):
+            sys.exit(f"{PROGRAM} can't be asked for {' '.join(arguments)}")
+        self.device = self.head["device"]["name"]
 
-    def run(self):
-        """Seconds of a call."""
-        print(0, BLOCK, file=self.process.stdin, flush=True)
-        return json.loads(self.process.stdout.readline())["seconds"]
+    def ask(self, index, word=""):
+        print(index, BLOCK, word, file=self.process.stdin, flush=True)
+        answer = self.process.stdout.readline()
+        if not answer:
+            sys.exit(f"{' '.join(map(str, self.process.args))} can't tell {word or 'the time'} of "
+                     f"row {index}")
+        return json.loads(answer)
 
     def close(self):
         if self.process.poll() is None:
             self.process.stdin.close()
             self.process.wait()
+
+
+class Clbench(Served):
+    """One process for one row."""
+
+    def __init__(self, op, shape, weight_type="f32", device=None):
+        super().__init__("op", op, "--shape", shape, "--weight-type", weight_type, device=device)
+        self.row = self.head["rows"][0]
+
+    def run(self):
+        """Seconds of a call."""
+        return self.ask(0)["seconds"]
 
 
 def block(call):
