@@ -56,7 +56,7 @@ class Usage(Clbench):
                           ["block", "--shape", "gpt5"], ["block", "--shape", "heads=5,d=64"],
                           ["block", "--norm", "ln,ln"], ["block", "--norm", "x"],
                           ["block", "--decode"], ["block", "--type", "f31"], ["block", "x"],
-                          ["model", "--csv", "--json"], ["model", "--layers", "0"],
+                          ["model", "--csv", "--json"], ["model", "--serve", "--json"], ["model", "--layers", "0"],
                           ["paper", "--models", "gpt5"], ["paper", "--csv", "--json"],
                           ["tune", "no_such_op"], ["tune", "rms_norm", "--kernel", "no_*"],
                           ["tune", "rms_norm", "--kernel", "matmul=gpu"], ["tune", "matmul", "x"],

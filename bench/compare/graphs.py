@@ -76,7 +76,7 @@ class Graph:
 
     def _default_opset(self):
         kinds = {node.op_type for node in self._nodes}
-        return 23 if kinds & {"RMSNormalization", "Attention"} else 20 if "Gelu" in kinds else 17
+        return 23 if kinds & {"RMSNormalization", "Attention"} else 17
 
     def model(self):
         """Serialised."""

@@ -37,7 +37,7 @@ def between(low, high, shape, what, layer=0, part=0):
 
 @functools.cache
 def linear(layers, layer, role, n, k):
-    """[k][n] and [n]. Readers of a norm are made up as [n][k]."""
+    """Weight [k][n] and bias [n]. Readers of a norm are made up as [n][k]."""
     reach = (3 / k) ** 0.5
     if role in (IN, UP):
         weight = between(-reach, reach, (n, k), WEIGHT, layer, role).T
@@ -62,7 +62,7 @@ class Network:
         self.approximate = "tanh" if s["activation"] == "gelu_tanh" else "none"
         self.contrib = spelling == "MultiHeadAttention"
         self.batch = () if spelling.endswith("rows") else (1,)  # rows without a batch: Gemm
-        self.graph = Graph()
+        self.graph = Graph(opset=23 if spelling == "Attention" else 20)
         self.inputs = self.graph.inputs
         self._build()
 
@@ -73,6 +73,15 @@ class Network:
         weight, bias = linear(self.layers, layer, role, n, k)
         product = self.graph.node("MatMul", [x, self.graph.value(weight)])
         return self.graph.node("Add", [product, self.graph.value(bias)])
+
+    def _up(self, x, layer):
+        if not self.contrib:
+            return self.graph.node("Gelu", [self._linear(x, layer, UP, self.ff, self.d)],
+                                   approximate=self.approximate)
+        weight, bias = linear(self.layers, layer, UP, self.ff, self.d)
+        product = self.graph.node("MatMul", [x, self.graph.value(weight)])
+        return self.graph.node("FastGelu" if self.approximate == "tanh" else "BiasGelu",
+                               [product, self.graph.value(bias)], contrib=True)
 
     def _norm_weights(self, layer, which):
         return [self.graph.value(between(low, high, (self.d,), NORM, layer, 2 * which + i))
@@ -85,7 +94,7 @@ class Network:
     def _add_norm(self, x, y, layer, which):
         """x + y and its norm."""
         if self.contrib:
-            normed, total = self.graph.nodes(
+            normed, _, _, total = self.graph.nodes(
                 "SkipLayerNormalization", [x, y, *self._norm_weights(layer, which)],
                 [True, False, False, True], contrib=True, epsilon=EPS)
             return total, normed
@@ -135,9 +144,7 @@ class Network:
                           num_outputs=3)
             y = self._linear(self._attention(*qkv, layer), layer, OUT, d, d)
             x, normed = self._add_norm(x, y, layer, 1)
-            up = g.node("Gelu", [self._linear(normed, layer, UP, self.ff, d)],
-                        approximate=self.approximate)
-            y = self._linear(up, layer, DOWN, d, self.ff)
+            y = self._linear(self._up(normed, layer), layer, DOWN, d, self.ff)
             if layer + 1 < self.layers:
                 x, normed = self._add_norm(x, y, layer + 1, 0)
         g.output("Add", [x, y], *shape)
