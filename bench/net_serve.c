@@ -145,8 +145,8 @@ static zm_cli_exit answer(void *user, size_t index, double seconds, const char *
         return answer_ops(to->s, it, index, seconds);
     if (it->thing && it->run && !strcmp(word, "output"))
         return answer_output(to->s, it, index);
-    zm_cli_error("serve: row %zu can't be asked for that: %s", index,
-                 word[0] || !it->row ? word : it->row->reason);
+    const char *reason = it->row ? it->row->reason : "a device without kernels reads nothing";
+    zm_cli_error("serve: row %zu can't be asked for that: %s", index, word[0] ? word : reason);
     return ZM_CLI_FAILED;
 }
 

@@ -228,9 +228,6 @@ class Results(Clbench):
             self.assertEqual(done.returncode, 1, words)
 
 
-TINY = ("--shape", "d=32,heads=2,ff=48,tokens=6,causal", "--time", "0.002")
-
-
 class Compare(Clbench):
     def files(self, *results):
         paths = []

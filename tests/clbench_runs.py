@@ -59,6 +59,30 @@ class Nets(Clbench):
         self.check_form(rows[0], 13, deferred_norm=4, writer_statistic=3)
         self.assertEqual(rows[0]["op"], "decode")
 
+    def serve(self, code, words):
+        done = subprocess.run([self.path, "model", *TINY, "--layers", "2", "--norm",
+                               "ln,rms-deferred", "--serve", *OPENCL], input=words,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
+                              check=False)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def test_serve(self):
+        head, first, second, host, ops, *outputs, read = self.serve(
+            0, b"0\n1 0.01\n1 0.01 host\n1 0.01 ops\n0 0 output\n1 0 output\n2 0.01\n")
+        self.assertEqual([row["form"] for row in head["rows"]], ["ln", "rms-deferred", "read"])
+        self.assertEqual((head["sizes"]["d"], head["sizes"]["layers"]), (32, 2))
+        for answer in (first, second, host, read):
+            self.assertGreater(answer["seconds"], 0)
+        self.assertEqual({op: one["launches"] for op, one in ops["ops"].items()},
+                         {"row_statistics": 1, "matmul": 8, "kv_store": 2, "attention": 2})
+        self.assertEqual(host["operations"], 13)
+        self.assertEqual(len(outputs[0]["values"]), 6 * 32)
+        for a, b in zip(*(one["values"] for one in outputs)):
+            self.assertAlmostEqual(a, b, 5)
+        self.serve(1, b"0 1 frob\n")
+        self.serve(1, b"2 1 host\n")
+
     def test_narrow_types(self):
         row, = self.json("block", *TINY, "--norm", "rms", "--type", "f16", "--weight-type", "bf16",
                          *HOST)["rows"]

@@ -166,8 +166,8 @@ def ask_model(line, options, decode=False, asked=None, rounds=60):
     figures.append(Figure("Pre-RMS to Pre-LN", f"{rms} to {ln}", *run.ratio(ln, rms)))
     if decode:
         scale = 100 * ours.rows[best]["bytes"] / ours.rows["read"]["bytes"]
-        figures.append(Figure("other", "of DRAM read", *(scale * x for x in run.ratio("read", best)),
-                              unit=" %", asked=asked.get("read")))
+        rate = [scale * x for x in run.ratio("read", best)]
+        figures.append(Figure("other", "of DRAM read", *rate, unit=" %", asked=asked.get("read")))
     return run.median(best), best, figures, run.note, ours.device
 
 
@@ -181,20 +181,19 @@ def ask_norms(line, options):
     ours = Models(line.shape, forms, options)
     kinds = {"norms": is_norm, "products": lambda op: op == "matmul"}
     engines = {f"{kind} {form}": lambda form=form, is_kind=is_kind: ours.ops_seconds(form, is_kind)
-               for kind, is_kind in kinds.items() for form in forms if (kind, form) != ("norms", "none")}
+               for kind, is_kind in kinds.items() for form in forms}
     run = peers.Race(engines, options.rounds, [ours.process.pid])
     ours.close()
-    norms = f"norms {FUSED}", f"norms {DEFERRED}"
-    whole = [[a + b - c for a, b, c in zip(run.times[f"norms {form}"], run.times[f"products {form}"],
-                                           run.times["products none"])]
-             for form in (FUSED, DEFERRED)]
-    shares = [b / a for a, b in zip(*whole)]
-    figures = [Figure("other", f"of {FUSED}", *(100 * x for x in run.ratio(*reversed(norms))),
-                      unit=" %", asked=20, at_most=True),
+    norms = f"norms {DEFERRED}", f"norms {FUSED}"
+    more = [np.array(run.times[f"norms {form}"]) + run.times[f"products {form}"]
+            - run.times["products none"] for form in (DEFERRED, FUSED)]
+    shares = list(more[0] / more[1])
+    figures = [Figure("other", f"of {FUSED}", *(100 * x for x in run.ratio(*norms)), unit=" %",
+                      asked=20, at_most=True),
                Figure("other", "with what products take longer than without norms",
                       *(100 * x for x in (statistics.median(shares), *peers.interval(shares))),
                       unit=" %")]
-    return run.median(norms[1]), DEFERRED, figures, run.note, ours.device
+    return run.median(norms[0]), DEFERRED, figures, run.note, ours.device
 
 
 def ask_host(line, options):
