@@ -37,6 +37,10 @@ TINY = "d=64,heads=1,ff=64,tokens=1,layers=12"  # next to no work: the host is w
 COLUMNS = [*ENGINES, "Pre-RMS to Pre-LN", "other"]
 
 
+def duration(seconds):
+    return f"{seconds * 1e3:.2f} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.2f} us"
+
+
 class Figure:
     """One figure. asked: at least so much, or at most; None: it was only asked how it is."""
 
@@ -106,6 +110,7 @@ def check(name, output, wanted):
     error = np.linalg.norm(got - wanted) / np.linalg.norm(wanted)
     if not error <= TOLERANCE:
         sys.exit(f"{name} computes something else: relative L2 error {error:.2g}")
+    return error
 
 
 def spellings(ours):
@@ -122,11 +127,12 @@ def spellings(ours):
             except Exception as error:  # whatever it may be: the next spelling may do
                 print(f"{engine}: {spelling}: {str(error).splitlines()[0][:200]}", file=sys.stderr)
                 continue
-            check(f"{engine}: {spelling}", read(), wanted)
+            error = check(f"{engine}: {spelling}", read(), wanted)
             quiet.settle()
             seconds = min(peers.block(run) for _ in range(2))
             made[engine][spelling] = seconds, run
-            print(f"{engine}: {spelling}: {seconds * 1e3:.2f} ms", file=sys.stderr, flush=True)
+            print(f"{engine}: {spelling}: {duration(seconds)}, relative L2 error {error:.1e}",
+                  file=sys.stderr, flush=True)
     for engine, runs in made.items():
         if not runs:
             sys.exit(f"{engine} takes no spelling")
@@ -235,10 +241,6 @@ def verdict(figures):
              + (" (within noise)" if f.verdict() == "within noise" else "")
              for f in asked if f.verdict() != "met"]
     return "; ".join(short) or ("met" if asked else "")
-
-
-def duration(seconds):
-    return f"{seconds * 1e3:.2f} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.2f} us"
 
 
 def print_head():

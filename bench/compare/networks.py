@@ -116,8 +116,10 @@ class Network:
         g, past = self.graph, self._cache(layer) if self.past else []
         if self.contrib:
             optional = ["", "", "", *past] if past else []
-            return g.node("MultiHeadAttention", [q, k, v, *optional], contrib=True,
-                          num_heads=self.heads, unidirectional=int(self.causal))
+            # onnxruntime wants the outputs for keys and values; without them it reads garbage
+            return g.nodes("MultiHeadAttention", [q, k, v, *optional], 3 if past else 1,
+                           contrib=True, num_heads=self.heads,
+                           unidirectional=int(self.causal))[0]
         k_order = (0, 2, 1, 3) if past or self.spelling == "Attention" else (0, 2, 3, 1)
         q, k, v = self._heads(q), self._heads(k, k_order), self._heads(v)
         if past:
