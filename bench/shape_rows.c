@@ -114,7 +114,7 @@ static bool build_attention(shape *s, op_case *c)
     uint32_t rows = shape_get(s, "rows", 1), heads = shape_get(s, "heads", 12);
     uint32_t kv_heads = shape_get(s, "kv_heads", heads), dim = shape_get(s, "head_dim", 64);
     zm_attention_params *p = &c->params.attention;
-    if ((uint64_t)heads * dim > MAX_COLUMNS)
+    if ((uint64_t)heads * dim > MAX_COLUMNS || dim > OP_MAX_HEAD_DIM)
         return false;
     p->q = op_matrix(rows, heads * dim, 0, 0);
     p->k_cache = op_vector(1, 0);

@@ -184,10 +184,11 @@ def cell(results, column, brief):
             f"[{result.low:.2f}, {result.high:.2f}]")
 
 
-def verdict(results):
-    """In words: which of the things asked for were not reached."""
+def verdict(results, least):
+    """In words: which of the things asked for were not reached, or not measured."""
     asked = [r for r in results if r.least is not None]
-    short = []
+    known = {r.against if r.column == "our own" else r.column for r in asked}
+    short = [f"{name} not measured" for name in least if name not in known]
     for r in asked:
         if r.verdict() != "met":
             name = r.against if r.column == "our own" else r.column
@@ -212,9 +213,10 @@ def time_line(line, options):
     results += [reached] if reached else []
     note = "; ".join(text for text in (note, of_ceiling) if text)
     noisy = " **noisy**" if "NOISY" in note else ""
+    short = verdict(results, line.least)
     print(f"| {line.work} | {seconds * 1e3:.3f} ms{noisy} | "
           + " | ".join(cell(results, column, options.brief) for column in COLUMNS)
-          + f" | {verdict(results)}{', but noisy' if noisy and verdict(results) else ''} |",
+          + f" | {short}{', but noisy' if noisy and short else ''} |",
           flush=True)
     print(f"{line.work}: {note}", file=sys.stderr, flush=True)
     return {"work": line.work, "op": line.op, "shape": line.shape, "seconds": seconds, "note": note,

@@ -11,8 +11,6 @@ extern const op_description op_attention;
 
 enum { Q, K_CACHE, V_CACHE, SLOPES, DST, OPERANDS };
 
-#define MAX_DIM 256
-
 typedef struct attention_shape {
     uint32_t rows, heads, kv_heads, head_dim, kv_length;
     bool causal;
@@ -94,8 +92,8 @@ static bool add_sizes(op_list *list)
             return false;
         }
     }
-    attention_shape encoder = {200, 2, 2, 64, 1500, false};
-    return add_case(list, encoder, 0) != NULL;
+    attention_shape encoder = {200, 2, 2, 64, 1500, false}, wide = {4, 2, 1, 512, 33, true};
+    return add_case(list, encoder, 0) && add_case(list, wide, 0);
 }
 
 static bool add_fills(op_list *list)
@@ -158,7 +156,7 @@ static bool add_options(op_list *list)
             p->slopes = op_vector(heads_of(p), (i + 1) % 4);
         }
         c->fill[Q] = i % 7 == 3 ? OP_MEAN_100 : OP_NORMAL;
-        c->small = i % 13 == 0 || i % 13 == 7;
+        c->small = i % 13 == 0 || i % 13 == 7 || i == 2 || i == 4;
     }
     return true;
 }
@@ -219,7 +217,7 @@ static bool fill(const op_run *r, size_t operand, op_fill how, op_random *random
     const zm_attention_params *p = &r->params.attention;
     const zm_kv_layout *layout = &p->layout;
     size_t dim = layout->head_dim;
-    double row[MAX_DIM];
+    double row[OP_MAX_HEAD_DIM];
     for (uint32_t head = 0; operand == SLOPES && head < heads_of(p); ++head) {
         values[head] = exp2(-8.0 * (head + 1) / heads_of(p)); /* Press et al. 2021 */
     }
@@ -320,7 +318,7 @@ static double head_scale(const op_run *r, size_t head, size_t row)
     const zm_kv_layout *layout = &p->layout;
     size_t dim = layout->head_dim, kv_head = head / (heads_of(p) / layout->heads);
     const double *values = op_run_input(r, V_CACHE);
-    double out[MAX_DIM] = {0}, plain[MAX_DIM] = {0};
+    double out[OP_MAX_HEAD_DIM] = {0}, plain[OP_MAX_HEAD_DIM] = {0};
     double total = 0, magnitudes = 0, max = -INFINITY, squares = 0;
     for (size_t j = visible_begin(p, row); j < visible_end(p, row); ++j) {
         head_score s = score_of(r, head, row, j);

@@ -51,6 +51,7 @@ static bool cases(op_list *list)
         }
         c->fill[TABLE] = fills[i / 4];
         c->fill[TOKENS] = i % 4 == 2 ? OP_BAD_TOKENS : OP_NORMAL;
+        c->small = i == 2;
     }
     for (size_t i = 0; i < 36; ++i) {
         op_case *c = add_case(list, 5, i % 2 ? 48 : 29, 70, i);

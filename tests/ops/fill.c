@@ -55,7 +55,7 @@ static double value(op_random *random, op_fill fill, double constant, size_t cou
     case OP_TINY: return normal * 1e-6;
     case OP_ZERO: return 0;
     case OP_CONSTANT: return constant;
-    case OP_TIES: return floor(normal * 2);
+    case OP_TIES: return normal >= 0 && normal < 0.25 ? -0.0 : floor(normal * 2);
     default: return normal;
     }
 }

@@ -262,7 +262,7 @@ static bool add_aligned(op_list *list)
             return false;
         }
         c->activation = op_activations[i / 2 % 3];
-        c->small = i == 0 || i == 4;
+        c->small = i == 0 || i == 2 || i == 4;
         op_case_align(&op_matmul, c);
     }
     return true;

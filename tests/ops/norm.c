@@ -73,6 +73,7 @@ static bool add_fills(op_list *list)
                 return false;
             }
             c->fill[NORM_X] = fills[i / 6];
+            c->small = fills[i / 6] == OP_MEAN_1000 && widths[i % 6] == 129;
         }
     }
     for (size_t i = 0; i < 4; ++i) {
