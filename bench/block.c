@@ -76,7 +76,7 @@ static void show(const options *o, const result *r)
     }
 }
 
-static zm_cli_exit measure(const options *o, session *s, const net *n, net_options *how)
+static zm_cli_exit measure(const options *o, session *s, const net *n, const net_options *how)
 {
     result r;
     zm_cli_exit code = ZM_CLI_FAILED;
@@ -84,9 +84,10 @@ static zm_cli_exit measure(const options *o, session *s, const net *n, net_optio
     result_init(&r, o->command->name, s->info);
     if (!o->no_peak && !o->serve && peak_measure(s, &quick, &r.peak) != ZM_OK)
         zm_cli_note("warning: no ceilings: %s", r.peak.reason);
-    how->peak = &r.peak;
-    how->serve = o->serve ? &code : NULL;
-    zm_status status = net_measure(s, n, how, &r);
+    net_options with = *how;
+    with.peak = &r.peak;
+    with.serve = o->serve ? &code : NULL;
+    zm_status status = net_measure(s, n, &with, &r);
     if (!o->serve)
         show(o, &r);
     else if (r.row_count && r.rows[0].status == ROW_SKIPPED)
