@@ -36,11 +36,6 @@ void zm_executable_destroy(zm_executable **out)
     *out = NULL;
 }
 
-static zm_status fail_memory(const zm_graph *graph)
-{
-    return zm_fail(&graph->log, ZM_ERROR_OUT_OF_MEMORY, "graph: out of memory");
-}
-
 /* ZM_DTYPE_NONE is the type that this device calculates with. */
 static void types_settle(zm_graph *graph, zm_dtype real)
 {
@@ -74,7 +69,7 @@ static zm_status executable_allocate(zm_executable *exe)
     exe->params = zm_calloc(1, params);
     return exe->numbers && exe->places && exe->serials && exe->commands && exe->params
                ? ZM_OK
-               : fail_memory(graph);
+               : zm_graph_fail_memory(graph);
 }
 
 /* Symbols at their most, and every node to be planned. */
@@ -138,7 +133,7 @@ static zm_status arenas_create(zm_executable *exe, const zm_memory *memory)
     zm_buffer_params params = {.host_visible = exe->device->info.limits.unified_memory};
     exe->arenas = zm_calloc(memory->arena_count + 1, sizeof(*exe->arenas));
     if (!exe->arenas)
-        return fail_memory(exe->graph);
+        return zm_graph_fail_memory(exe->graph);
     while (status == ZM_OK && exe->arena_count < memory->arena_count) {
         params.size = memory->arenas[exe->arena_count];
         status = zm_buffer_create(exe->device, &params, &exe->arenas[exe->arena_count]);
@@ -209,7 +204,7 @@ zm_status zm_graph_compile(const zm_graph *graph, zm_device *device,
                        "graph: compiling needs a device and a place for the result");
     zm_executable *exe = zm_calloc(1, sizeof(*exe));
     if (!exe)
-        return fail_memory(graph);
+        return zm_graph_fail_memory(graph);
     exe->device = device;
     exe->submit_work = ZM_SUBMIT_WORK;
     exe->forced_changes = device->forced_changes;

@@ -6,11 +6,6 @@
 #include "common/log.h"
 #include "graph/pipeline.h"
 
-static zm_status fail_memory(const zm_pipeline *pipeline)
-{
-    return zm_fail(&pipeline->graph->log, ZM_ERROR_OUT_OF_MEMORY, "graph: out of memory");
-}
-
 uint32_t zm_pipeline_find(const zm_pipeline *pipeline, const zm_device *device)
 {
     uint32_t i = 0;
@@ -26,7 +21,7 @@ static zm_status stages_find(zm_pipeline *pipeline)
     size_t count = pipeline->graph->node_count;
     pipeline->stages = zm_calloc(count + 1, sizeof(*pipeline->stages));
     if (!pipeline->stages)
-        return fail_memory(pipeline);
+        return zm_graph_fail_memory(pipeline->graph);
     for (size_t n = 0; n < count; n++) {
         uint32_t device = pipeline->device_of[n];
         if (n == 0 || device != pipeline->device_of[n - 1])
@@ -163,7 +158,7 @@ static zm_status crossings_find(zm_pipeline *pipeline, const usage *all)
     pipeline->crossings = zm_calloc(graph->value_count + 1, sizeof(*pipeline->crossings));
     pipeline->crossing_of = zm_calloc(graph->value_count + 1, sizeof(*pipeline->crossing_of));
     if (!pipeline->crossings || !pipeline->crossing_of)
-        return fail_memory(pipeline);
+        return zm_graph_fail_memory(pipeline->graph);
     zm_status status = ZM_OK;
     for (size_t i = 0; status == ZM_OK && i < graph->value_count; i++) {
         const zm_value *value = graph->values[i];
@@ -179,7 +174,7 @@ static zm_status stage_uses_fill(zm_pipeline *pipeline, zm_stage *stage)
     const zm_graph *graph = pipeline->graph;
     stage->uses = zm_calloc(pipeline->crossing_count + 1, sizeof(*stage->uses));
     if (!stage->uses)
-        return fail_memory(pipeline);
+        return zm_graph_fail_memory(pipeline->graph);
     for (size_t n = stage->first; n < stage->last; n++) {
         const zm_node *node = &graph->nodes[n];
         for (size_t i = 0; i < node->op->operand_count; i++) {
@@ -198,7 +193,7 @@ zm_status zm_pipeline_divide(zm_pipeline *pipeline)
     zm_status status = stages_find(pipeline);
     usage *all = zm_calloc(pipeline->graph->value_count + 1, sizeof(*all));
     if (status == ZM_OK && !all)
-        status = fail_memory(pipeline);
+        status = zm_graph_fail_memory(pipeline->graph);
     if (status == ZM_OK) {
         usages_fill(pipeline, all);
         status = crossings_find(pipeline, all);

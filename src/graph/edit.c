@@ -7,22 +7,9 @@
 #include "common/alloc.h"
 #include "ops/view.h"
 
-const zm_value *zm_edit_value(const zm_graph *graph, const zm_tensor *tensor)
-{
-    if (!tensor->buffer)
-        return NULL;
-    if (!tensor->buffer->device)
-        return (const zm_value *)tensor->buffer;
-    for (size_t i = 0; i < graph->value_count; i++)
-        if (graph->values[i]->kind == ZM_VALUE_BUFFER &&
-            graph->values[i]->tensor.buffer == tensor->buffer)
-            return graph->values[i];
-    return NULL;
-}
-
 const zm_value *zm_edit_root(const zm_graph *graph, const zm_tensor *tensor)
 {
-    const zm_value *value = zm_edit_value(graph, tensor);
+    const zm_value *value = zm_value_find(graph, tensor);
     return value ? graph->values[value->root] : NULL;
 }
 
@@ -75,7 +62,7 @@ bool zm_inputs_keep(const zm_graph *graph, const zm_node *node, size_t first, si
 
 bool zm_is_private(const zm_graph *graph, size_t node, const zm_tensor *output)
 {
-    const zm_value *value = zm_edit_value(graph, output);
+    const zm_value *value = zm_value_find(graph, output);
     return value && zm_value_is_whole(value, output) && !zm_nodes_read(graph, 0, node, value) &&
            !zm_nodes_write(graph, 0, node, value) &&
            !zm_nodes_write(graph, node + 1, graph->node_count, value);
@@ -166,7 +153,7 @@ bool zm_can_replace(const zm_graph *graph, const zm_value *value, const zm_tenso
 
 void zm_replace(zm_graph *graph, const zm_value *value, const zm_tensor *by)
 {
-    const zm_value *to = zm_edit_value(graph, by);
+    const zm_value *to = zm_value_find(graph, by);
     zm_tensor view;
     for (size_t n = 0; n < graph->node_count; n++) {
         const zm_node *node = &graph->nodes[n];
@@ -191,6 +178,15 @@ void zm_replace(zm_graph *graph, const zm_value *value, const zm_tensor *by)
 }
 
 /* ---- nodes ---- */
+
+zm_row_scale_kind zm_norm_scale(const zm_op *op)
+{
+    if (op == &zm_op_layer_norm)
+        return ZM_ROW_SCALE_LAYER;
+    if (op == &zm_op_rms_norm)
+        return ZM_ROW_SCALE_RMS;
+    return op == &zm_op_crms_norm ? ZM_ROW_SCALE_CRMS : ZM_ROW_SCALE_NONE;
+}
 
 void zm_node_become(zm_graph *graph, size_t n, const zm_op *op, const void *params)
 {

@@ -7,9 +7,7 @@
 
 #define ZM_NO_NODE SIZE_MAX
 
-/* The value that a tensor of this graph is a view of; NULL = it is absent. */
-const zm_value *zm_edit_value(const zm_graph *graph, const zm_tensor *tensor);
-/* The memory behind it. */
+/* The memory behind a tensor of this graph; NULL = it is absent. */
 const zm_value *zm_edit_root(const zm_graph *graph, const zm_tensor *tensor);
 
 /* Can a write to one be seen in the other? Externs may be bound to one memory. */
@@ -35,6 +33,9 @@ bool zm_same_view(const zm_tensor *a, const zm_tensor *b);
 bool zm_can_replace(const zm_graph *graph, const zm_value *value, const zm_tensor *by);
 /* Makes them so. */
 void zm_replace(zm_graph *graph, const zm_value *value, const zm_tensor *by);
+
+/* The scale of a row that the norm is; ZM_ROW_SCALE_NONE = it is no norm. */
+zm_row_scale_kind zm_norm_scale(const zm_op *op);
 
 /* The node becomes another operation. */
 void zm_node_become(zm_graph *graph, size_t node, const zm_op *op, const void *params);

@@ -44,8 +44,6 @@ zm_status zm_executable_open(zm_executable *executable, const zm_graph *graph);
 /* May the tensor be bound to an extern that is wanted so on this device? */
 zm_status zm_binding_check(const zm_graph *graph, const zm_device *device, const zm_tensor *wanted,
                            const zm_tensor *tensor, zm_refusal *refusal);
-/* NULL = there is none of that name. */
-zm_value *zm_extern_find(const zm_graph *graph, const char *name);
 /* A run in its two parts: all that can be refused; and the work, which takes a stream of the
  * device. */
 zm_status zm_executable_plan(zm_executable *executable);

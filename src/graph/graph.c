@@ -21,6 +21,11 @@ void zm_graph_fail(zm_graph *graph, zm_status status, const char *format, ...)
     graph->status = zm_fail(&graph->log, status, "graph: %s", reason);
 }
 
+zm_status zm_graph_fail_memory(const zm_graph *graph)
+{
+    return zm_fail(&graph->log, ZM_ERROR_OUT_OF_MEMORY, "graph: out of memory");
+}
+
 void *zm_graph_reserve(zm_graph *graph, void *array, size_t *capacity, size_t count, size_t size)
 {
     if (zm_array_reserve(&array, capacity, count + 1, size))

@@ -76,6 +76,8 @@ struct zm_graph {
 /* Logs the first error of the graph and keeps it. */
 ZM_PRINTF(3, 4)
 void zm_graph_fail(zm_graph *graph, zm_status status, const char *format, ...);
+/* The failure of what was to be made from a graph, logged. */
+zm_status zm_graph_fail_memory(const zm_graph *graph);
 /* The array with room for one more; NULL = the graph has failed. */
 void *zm_graph_reserve(zm_graph *graph, void *array, size_t *capacity, size_t count, size_t size);
 
@@ -92,9 +94,12 @@ zm_status zm_sizes_evaluate(const zm_graph *graph, uint32_t *numbers);
 
 /* ---- values ---- */
 
-/* The value that the tensor is a view of; a real buffer becomes one. NULL = the graph has failed,
- * for a tensor of another graph. */
+/* The value that the tensor is a view of; NULL = it is absent, or of no value of this graph. */
+zm_value *zm_value_find(const zm_graph *graph, const zm_tensor *tensor);
+/* The same, but a real buffer becomes a value; NULL also where the graph has failed. */
 zm_value *zm_value_of(zm_graph *graph, const zm_tensor *tensor);
+/* NULL = there is none of that name. */
+zm_value *zm_extern_find(const zm_graph *graph, const char *name);
 zm_status zm_value_copy(const zm_value *value, const zm_graph *graph, zm_value **out);
 void zm_value_destroy(zm_value *value);
 /* Symbols that where and how large the tensor is depends on. */

@@ -280,7 +280,7 @@ zm_status zm_memory_plan(const zm_graph *graph, bool in_place, uint64_t most, zm
     packing p = {.placed = zm_calloc(values, sizeof(*p.placed)), .most = most};
     zm_status status = ZM_OK;
     if (!memory.places || !memory.arenas || !holders || !p.placed)
-        status = zm_fail(&graph->log, ZM_ERROR_OUT_OF_MEMORY, "graph: out of memory");
+        status = zm_graph_fail_memory(graph);
     if (status == ZM_OK)
         status = lifetimes_fill(graph, &memory);
     if (status == ZM_OK)

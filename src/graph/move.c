@@ -77,7 +77,7 @@ static zm_status move(zm_pipeline *pipeline, zm_crossing *crossing, uint32_t fro
     return ZM_OK;
 }
 
-static uint32_t first_of(uint32_t mask)
+uint32_t zm_first_device(uint32_t mask)
 {
     uint32_t i = 0;
     while (!(mask & (1u << i)))
@@ -92,7 +92,8 @@ zm_status zm_moves_before(zm_pipeline *pipeline, const zm_stage *stage, zm_strea
     for (size_t i = 0; status == ZM_OK && i < pipeline->crossing_count; i++) {
         zm_crossing *crossing = &pipeline->crossings[i];
         if (stage->uses[i] && crossing->valid && !(crossing->valid & (1u << stage->device)))
-            status = move(pipeline, crossing, first_of(crossing->valid), stage->device, streams);
+            status =
+                move(pipeline, crossing, zm_first_device(crossing->valid), stage->device, streams);
     }
     return status;
 }
@@ -107,7 +108,7 @@ zm_status zm_moves_after(zm_pipeline *pipeline, const zm_stage *stage, zm_stream
         crossing->valid = 1u << stage->device;
         while (status == ZM_OK && (crossing->bound & ~crossing->valid))
             status = move(pipeline, crossing, stage->device,
-                          first_of(crossing->bound & ~crossing->valid), streams);
+                          zm_first_device(crossing->bound & ~crossing->valid), streams);
     }
     return status;
 }

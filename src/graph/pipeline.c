@@ -43,7 +43,7 @@ static zm_status compile_whole(zm_pipeline *pipeline, const zm_graph *graph,
 {
     pipeline->stages = zm_calloc(1, sizeof(*pipeline->stages));
     if (!pipeline->stages)
-        return zm_fail(&graph->log, ZM_ERROR_OUT_OF_MEMORY, "graph: out of memory");
+        return zm_graph_fail_memory(graph);
     pipeline->stage_count = 1;
     return zm_graph_compile(graph, pipeline->devices[0], params, &pipeline->stages[0].executable);
 }
@@ -53,7 +53,7 @@ static zm_status numbers_create(zm_pipeline *pipeline)
     const zm_graph *graph = pipeline->graph;
     pipeline->numbers = zm_calloc(graph->formula_count + 1, sizeof(*pipeline->numbers));
     if (!pipeline->numbers)
-        return zm_fail(&graph->log, ZM_ERROR_OUT_OF_MEMORY, "graph: out of memory");
+        return zm_graph_fail_memory(graph);
     for (size_t i = 0; i < graph->formula_count; i++)
         pipeline->numbers[i] = graph->formulas[i].most;
     return zm_sizes_evaluate(graph, pipeline->numbers);
@@ -101,7 +101,7 @@ zm_status zm_pipeline_compile(const zm_graph *graph, zm_device *const *devices, 
         return status;
     zm_pipeline *pipeline = zm_calloc(1, sizeof(*pipeline));
     if (!pipeline)
-        return zm_fail(&graph->log, ZM_ERROR_OUT_OF_MEMORY, "graph: out of memory");
+        return zm_graph_fail_memory(graph);
     devices_take(pipeline, devices, count);
     status = count == 1 ? compile_whole(pipeline, graph, params)
                         : compile_stages(pipeline, graph, params);
@@ -198,9 +198,7 @@ static zm_status crossing_complete(zm_pipeline *pipeline, zm_crossing *crossing,
     zm_dtype dtype = pipeline->graph->values[crossing->root]->tensor.dtype;
     if (!crossing->constant)
         return crossing->owned[device] ? ZM_OK : zm_crossing_own(pipeline, crossing, device);
-    uint32_t from = 0;
-    while (!(crossing->bound & (1u << from)))
-        from++;
+    uint32_t from = zm_first_device(crossing->bound);
     bool fresh = !crossing->owned[device];
     zm_status status =
         zm_constant_copy(streams[from], &crossing->place[from], crossing->type, streams[device],

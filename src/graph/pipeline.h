@@ -93,6 +93,8 @@ zm_status zm_constant_copy(zm_stream *from, const zm_tensor *src, zm_operand_typ
 
 /* ---- move.c ---- */
 
+/* Of a mask that is not 0. */
+uint32_t zm_first_device(uint32_t mask);
 zm_status zm_staging_create(zm_pipeline *pipeline);
 /* Before and after the stage is enqueued: what it reads comes, what others want goes. */
 zm_status zm_moves_before(zm_pipeline *pipeline, const zm_stage *stage, zm_stream *const *streams);

@@ -74,7 +74,7 @@ static zm_status probe_open(const zm_graph *graph, zm_device *device, zm_executa
 {
     zm_executable *probe = zm_calloc(1, sizeof(*probe));
     if (!probe)
-        return zm_fail(&graph->log, ZM_ERROR_OUT_OF_MEMORY, "graph: out of memory");
+        return zm_graph_fail_memory(graph);
     *out = probe;
     probe->device = device;
     zm_status status = zm_executable_open(probe, graph);
@@ -204,7 +204,7 @@ zm_status zm_pipeline_place(zm_pipeline *pipeline)
     placing p = {.pipeline = pipeline};
     pipeline->device_of = zm_calloc(graph->node_count + 1, sizeof(*pipeline->device_of));
     if (!pipeline->device_of)
-        return zm_fail(&graph->log, ZM_ERROR_OUT_OF_MEMORY, "graph: out of memory");
+        return zm_graph_fail_memory(graph);
     zm_status status = nodes_place(&p);
     for (size_t i = 0; i < ZM_PIPELINE_DEVICES; i++)
         zm_executable_destroy(&p.probes[i]);

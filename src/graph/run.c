@@ -9,16 +9,6 @@
 
 /* ---- bindings ---- */
 
-zm_value *zm_extern_find(const zm_graph *graph, const char *name)
-{
-    for (size_t i = 0; i < graph->value_count; i++) {
-        zm_value *value = graph->values[i];
-        if (value->kind == ZM_VALUE_EXTERN && strcmp(value->name, name) == 0)
-            return value;
-    }
-    return NULL;
-}
-
 /* A number has to be met, the most of a symbol at least. */
 zm_status zm_binding_check(const zm_graph *graph, const zm_device *device, const zm_tensor *wanted,
                            const zm_tensor *tensor, zm_refusal *refusal)

@@ -52,25 +52,41 @@ zm_status zm_value_copy(const zm_value *value, const zm_graph *graph, zm_value *
     return ZM_OK;
 }
 
-static zm_value *buffer_value(zm_graph *graph, zm_buffer *buffer)
+zm_value *zm_value_find(const zm_graph *graph, const zm_tensor *tensor)
 {
+    if (!tensor->buffer)
+        return NULL;
+    if (!tensor->buffer->device) {
+        zm_value *value = (zm_value *)tensor->buffer;
+        return value->graph == graph ? value : NULL;
+    }
     for (size_t i = 0; i < graph->value_count; i++) {
         zm_value *value = graph->values[i];
-        if (value->kind == ZM_VALUE_BUFFER && value->tensor.buffer == buffer)
+        if (value->kind == ZM_VALUE_BUFFER && value->tensor.buffer == tensor->buffer)
             return value;
     }
-    zm_value *value = value_add(graph, ZM_VALUE_BUFFER, NULL);
-    if (value)
-        value->tensor.buffer = buffer;
-    return value;
+    return NULL;
 }
 
 zm_value *zm_value_of(zm_graph *graph, const zm_tensor *tensor)
 {
-    if (tensor->buffer->device)
-        return buffer_value(graph, tensor->buffer);
-    zm_value *value = (zm_value *)tensor->buffer;
-    return value->graph == graph ? value : NULL;
+    zm_value *value = zm_value_find(graph, tensor);
+    if (value || !tensor->buffer->device)
+        return value;
+    value = value_add(graph, ZM_VALUE_BUFFER, NULL);
+    if (value)
+        value->tensor.buffer = tensor->buffer;
+    return value;
+}
+
+zm_value *zm_extern_find(const zm_graph *graph, const char *name)
+{
+    for (size_t i = 0; i < graph->value_count; i++) {
+        zm_value *value = graph->values[i];
+        if (value->kind == ZM_VALUE_EXTERN && strcmp(value->name, name) == 0)
+            return value;
+    }
+    return NULL;
 }
 
 /* ---- tensors ---- */
@@ -119,11 +135,7 @@ zm_tensor zm_graph_extern(zm_graph *graph, const char *name, zm_dtype dtype, uin
 {
     if (!graph || graph->status != ZM_OK)
         return (zm_tensor){0};
-    bool taken = !name;
-    for (size_t i = 0; !taken && i < graph->value_count; i++)
-        taken =
-            graph->values[i]->kind == ZM_VALUE_EXTERN && strcmp(graph->values[i]->name, name) == 0;
-    if (taken) {
+    if (!name || zm_extern_find(graph, name)) {
         zm_graph_fail(graph, ZM_ERROR_INVALID_ARGUMENT, "extern %s: needs a name of its own",
                       name ? name : "without a name");
         return (zm_tensor){0};

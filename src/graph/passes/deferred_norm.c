@@ -4,15 +4,6 @@
 #include "graph/edit.h"
 #include "graph/passes/passes.h"
 
-static zm_row_scale_kind kind_of(const zm_op *op)
-{
-    if (op == &zm_op_layer_norm)
-        return ZM_ROW_SCALE_LAYER;
-    if (op == &zm_op_rms_norm)
-        return ZM_ROW_SCALE_RMS;
-    return op == &zm_op_crms_norm ? ZM_ROW_SCALE_CRMS : ZM_ROW_SCALE_NONE;
-}
-
 /* Can the reader at m take x instead of its norm? */
 static bool can_scale(const zm_graph *graph, size_t m, const zm_norm_params *norm,
                       zm_row_scale_kind kind)
@@ -31,12 +22,12 @@ static bool can_scale(const zm_graph *graph, size_t m, const zm_norm_params *nor
 static bool can_defer(const zm_graph *graph, size_t n)
 {
     const zm_norm_params *norm = graph->nodes[n].params;
-    zm_row_scale_kind kind = kind_of(graph->nodes[n].op);
+    zm_row_scale_kind kind = zm_norm_scale(graph->nodes[n].op);
     if (kind == ZM_ROW_SCALE_NONE || norm->weight.buffer || norm->bias.buffer ||
         norm->residual.buffer || (norm->x.shape[1] & ZM_SIZE_FORMULA) ||
         !zm_is_private(graph, n, &norm->dst))
         return false;
-    const zm_value *value = zm_edit_value(graph, &norm->dst), *x = zm_edit_root(graph, &norm->x);
+    const zm_value *value = zm_value_find(graph, &norm->dst), *x = zm_edit_root(graph, &norm->x);
     size_t readers = 0;
     for (size_t m = n + 1; m < graph->node_count; m++) {
         const zm_node *node = &graph->nodes[m];
@@ -59,7 +50,7 @@ static void defer(zm_graph *graph, size_t n, const zm_device *device)
     const zm_size shape[] = {norm.x.shape[0], 2 * ((norm.x.shape[1] + group - 1) / group)};
     const zm_row_statistics_params statistics = {
         norm.x, zm_graph_tensor(graph, NULL, device->info.real_type, 2, shape)};
-    const zm_row_scale_kind kind = kind_of(graph->nodes[n].op);
+    const zm_row_scale_kind kind = zm_norm_scale(graph->nodes[n].op);
     const zm_row_scale scale = {.kind = kind,
                                 .statistics = statistics.statistics,
                                 .d = kind == ZM_ROW_SCALE_CRMS ? norm.true_d : 0,

@@ -26,7 +26,7 @@ static bool can_add(const zm_graph *graph, size_t n, size_t m, const zm_tensor *
     const zm_node *node = &graph->nodes[n];
     const zm_matmul_params *p = node->params;
     return !p->residual.buffer && !p->statistics.buffer && zm_is_private(graph, n, &p->dst) &&
-           zm_reader_count(graph, zm_edit_value(graph, &p->dst)) == 1 &&
+           zm_reader_count(graph, zm_value_find(graph, &p->dst)) == 1 &&
            zm_inputs_keep(graph, node, n, m) && can_write(graph, node, residual, dst);
 }
 

@@ -52,8 +52,8 @@ static bool outputs_can_move(const zm_graph *graph, size_t a, size_t b, const zm
     zm_tensor both = *x;
     both.shape[1] += y->shape[1];
     const zm_tensor left = columns_of(both, x, 0), right = columns_of(both, y, x->shape[1]);
-    return zm_can_replace(graph, zm_edit_value(graph, x), &left) &&
-           zm_can_replace(graph, zm_edit_value(graph, y), &right);
+    return zm_can_replace(graph, zm_value_find(graph, x), &left) &&
+           zm_can_replace(graph, zm_value_find(graph, y), &right);
 }
 
 static bool can_merge(const zm_graph *graph, size_t a, size_t b)
@@ -68,8 +68,8 @@ static bool can_merge(const zm_graph *graph, size_t a, size_t b)
 static zm_tensor both_create(zm_graph *graph, const zm_matmul_params *p, const zm_matmul_params *q)
 {
     char x[32], y[32], name[72];
-    zm_value_print(zm_edit_value(graph, &p->dst), x, sizeof(x));
-    zm_value_print(zm_edit_value(graph, &q->dst), y, sizeof(y));
+    zm_value_print(zm_value_find(graph, &p->dst), x, sizeof(x));
+    zm_value_print(zm_value_find(graph, &q->dst), y, sizeof(y));
     snprintf(name, sizeof(name), "%s, %s", x, y);
     const zm_size shape[] = {p->dst.shape[0], p->dst.shape[1] + q->dst.shape[1]};
     return zm_graph_tensor(graph, name, p->dst.dtype, 2, shape);
@@ -79,7 +79,7 @@ static void merge(zm_graph *graph, size_t a, size_t b)
 {
     zm_matmul_params p = *(const zm_matmul_params *)graph->nodes[a].params;
     const zm_matmul_params q = *(const zm_matmul_params *)graph->nodes[b].params;
-    const zm_value *x = zm_edit_value(graph, &p.dst), *y = zm_edit_value(graph, &q.dst);
+    const zm_value *x = zm_value_find(graph, &p.dst), *y = zm_value_find(graph, &q.dst);
     const zm_tensor both = both_create(graph, &p, &q);
     const zm_tensor left = zm_tensor_cols(both, 0, p.dst.shape[1]);
     const zm_tensor right = zm_tensor_cols(both, p.dst.shape[1], q.dst.shape[1]);

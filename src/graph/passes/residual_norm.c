@@ -4,11 +4,6 @@
 #include "graph/edit.h"
 #include "graph/passes/passes.h"
 
-static bool is_norm(const zm_op *op)
-{
-    return op == &zm_op_layer_norm || op == &zm_op_rms_norm || op == &zm_op_crms_norm;
-}
-
 /* The norm at m moves to the sum at n. */
 static bool can_fuse(const zm_graph *graph, size_t n, size_t m)
 {
@@ -37,7 +32,7 @@ uint32_t zm_pass_residual_norm(zm_graph *graph, const zm_device *device)
     uint32_t fired = 0;
     (void)device;
     for (size_t m = 0; graph->status == ZM_OK && m < graph->node_count; m++) {
-        if (!is_norm(graph->nodes[m].op))
+        if (zm_norm_scale(graph->nodes[m].op) == ZM_ROW_SCALE_NONE)
             continue;
         const zm_norm_params *norm = graph->nodes[m].params;
         size_t n = zm_last_writer(graph, m, zm_edit_root(graph, &norm->x));

@@ -11,7 +11,7 @@ static bool is_same(const zm_graph *graph, size_t n, size_t m)
     return graph->nodes[n].op == &zm_op_row_statistics && zm_same_view(&p->x, &q->x) &&
            zm_is_private(graph, n, &p->statistics) && zm_is_private(graph, m, &q->statistics) &&
            !zm_nodes_write(graph, n, m, zm_edit_root(graph, &q->x)) &&
-           zm_can_replace(graph, zm_edit_value(graph, &q->statistics), &p->statistics);
+           zm_can_replace(graph, zm_value_find(graph, &q->statistics), &p->statistics);
 }
 
 static bool share(zm_graph *graph, size_t m)
@@ -23,7 +23,7 @@ static bool share(zm_graph *graph, size_t m)
             p = *(const zm_row_statistics_params *)graph->nodes[n].params,
             q = *(const zm_row_statistics_params *)graph->nodes[m].params;
         zm_node_remove(graph, m);
-        zm_replace(graph, zm_edit_value(graph, &q.statistics), &p.statistics);
+        zm_replace(graph, zm_value_find(graph, &q.statistics), &p.statistics);
         return true;
     }
     return false;

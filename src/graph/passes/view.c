@@ -17,7 +17,7 @@ static bool is_view(const zm_graph *graph, size_t n)
     const zm_copy_params *p = graph->nodes[n].params;
     if (graph->nodes[n].op != &zm_op_copy || !zm_is_private(graph, n, &p->dst))
         return false;
-    const zm_value *copy = zm_edit_value(graph, &p->dst);
+    const zm_value *copy = zm_value_find(graph, &p->dst);
     /* What it is a copy of has to stay as it is for as long as the copy is read. */
     return zm_can_replace(graph, copy, &p->x) &&
            !zm_nodes_write(graph, n + 1, last_reader(graph, copy) + 1, zm_edit_root(graph, &p->x));
@@ -34,7 +34,7 @@ uint32_t zm_pass_view(zm_graph *graph, const zm_device *device)
         }
         const zm_copy_params p = *(const zm_copy_params *)graph->nodes[n].params;
         zm_node_remove(graph, n);
-        zm_replace(graph, zm_edit_value(graph, &p.dst), &p.x);
+        zm_replace(graph, zm_value_find(graph, &p.dst), &p.x);
         fired++;
     }
     return fired;

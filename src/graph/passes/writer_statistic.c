@@ -9,7 +9,7 @@ static bool can_fuse(const zm_graph *graph, size_t n, size_t m)
 {
     const zm_row_statistics_params *p = graph->nodes[m].params;
     const zm_matmul_params *writer = graph->nodes[n].params;
-    const zm_value *x = zm_edit_value(graph, &p->x);
+    const zm_value *x = zm_value_find(graph, &p->x);
     bool rows = x->kind == ZM_VALUE_ROWS && zm_same_view(&x->tensor, &writer->dst) &&
                 p->x.offset == 0 && p->x.shape[1] == writer->dst.shape[1];
     return graph->nodes[n].op == &zm_op_matmul && writer->dst.rank == 2 &&
@@ -20,7 +20,7 @@ static bool can_fuse(const zm_graph *graph, size_t n, size_t m)
 static void fuse(zm_graph *graph, size_t n, size_t m)
 {
     const zm_row_statistics_params p = *(const zm_row_statistics_params *)graph->nodes[m].params;
-    const zm_value *x = zm_edit_value(graph, &p.x);
+    const zm_value *x = zm_value_find(graph, &p.x);
     zm_matmul_params writer = *(const zm_matmul_params *)graph->nodes[n].params;
     writer.statistics = p.statistics;
     if (!zm_same_view(&p.x, &writer.dst)) {
@@ -30,7 +30,7 @@ static void fuse(zm_graph *graph, size_t n, size_t m)
         if (graph->status != ZM_OK)
             return;
         zm_node_remove(graph, m);
-        zm_replace(graph, zm_edit_value(graph, &p.statistics), &rows);
+        zm_replace(graph, zm_value_find(graph, &p.statistics), &rows);
     } else {
         zm_node_remove(graph, m);
     }
