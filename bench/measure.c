@@ -71,13 +71,12 @@ static zm_status add_ceilings(turns *t, const result_peak *peak)
     return status;
 }
 
-static zm_status summarize_time(const turns *t, size_t which, row_time *out)
+zm_status measure_time(const timed *thing, const timing_report *report, row_time *out)
 {
-    const timed *thing = &t->things[t->place[which]];
     out->batch = thing->batch;
-    out->dropped = t->report.dropped;
-    out->noisy = t->report.noisy;
-    return timed_summarize(thing, t->report.rounds, &out->seconds);
+    out->dropped = report->dropped;
+    out->noisy = report->noisy;
+    return timed_summarize(thing, report->rounds, &out->seconds);
 }
 
 /* What binds is the slowest of the three: all the multiply-adds, all the bytes, or the launch.
@@ -122,7 +121,7 @@ static zm_status summarize_versus(const turns *t, row_versus *out)
     snprintf(out->weight_type, sizeof(out->weight_type), "%s",
              weight_type_name(second->v.weight_type));
     snprintf(out->kernel, sizeof(out->kernel), "%s", second->kernel);
-    zm_status status = summarize_time(t, SECOND, &out->time);
+    zm_status status = measure_time(&t->things[t->place[SECOND]], &t->report, &out->time);
     if (status == ZM_OK)
         status = timed_ratio(&t->things[t->place[SECOND]], &t->things[t->place[FIRST]],
                              t->report.rounds, &out->ratio);
@@ -133,7 +132,7 @@ static zm_status summarize(const turns *t, const result_peak *peak, result_row *
 {
     row->flops = t->subjects[FIRST].flops;
     row->bytes = t->subjects[FIRST].bytes;
-    zm_status status = summarize_time(t, FIRST, &row->time);
+    zm_status status = measure_time(&t->things[t->place[FIRST]], &t->report, &row->time);
     if (status == ZM_OK && t->place[FMA] < THINGS)
         status = summarize_ceiling(t, peak, &row->ceiling);
     if (status == ZM_OK && t->place[SECOND] < THINGS)

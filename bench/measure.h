@@ -6,6 +6,7 @@
 #include "result.h"
 #include "session.h"
 #include "subject.h"
+#include "timing.h"
 
 typedef struct measure_options {
     double seconds;          /* of quiet time for a row */
@@ -15,6 +16,9 @@ typedef struct measure_options {
 /* versus may be NULL. What goes wrong is the status and the reason of the row. */
 void measure_row(session *s, const variant *v, const variant *versus,
                  const measure_options *options, result_row *row);
+
+/* What the samples of a thing say. */
+zm_status measure_time(const timed *thing, const timing_report *report, row_time *out);
 
 /* Status and reason of something that went wrong. */
 void measure_fail(const session *s, const shape_reason *reason, zm_status status, result_row *row);

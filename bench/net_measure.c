@@ -267,15 +267,6 @@ static zm_status summarize_ceiling(const turns *t, size_t i, result_row *row)
     return status;
 }
 
-static zm_status summarize_time(const turns *t, size_t i, row_time *out)
-{
-    const timed *thing = &t->things[t->place[i]];
-    out->batch = thing->batch;
-    out->dropped = t->report.dropped;
-    out->noisy = t->report.noisy;
-    return timed_summarize(thing, t->report.rounds, &out->seconds);
-}
-
 /* The other side is the first form. */
 static zm_status summarize_versus(const turns *t, size_t i, row_versus *out)
 {
@@ -285,7 +276,7 @@ static zm_status summarize_versus(const turns *t, size_t i, row_versus *out)
     snprintf(out->type, sizeof(out->type), "%s", first->type);
     snprintf(out->weight_type, sizeof(out->weight_type), "%s", first->weight_type);
     snprintf(out->kernel, sizeof(out->kernel), "%s", first->kernel);
-    zm_status status = summarize_time(t, 0, &out->time);
+    zm_status status = measure_time(&t->things[t->place[0]], &t->report, &out->time);
     if (status == ZM_OK)
         status = timed_ratio(&t->things[t->place[0]], &t->things[t->place[i]], t->report.rounds,
                              &out->ratio);
@@ -303,7 +294,7 @@ static zm_status summarize(const turns *t, size_t i, result_row *row)
     graph->memory_bytes = (double)info.memory_bytes;
     graph->least_bytes = (double)info.least_bytes;
     memcpy(graph->fired, info.fired, sizeof(graph->fired));
-    zm_status status = summarize_time(t, i, &row->time);
+    zm_status status = measure_time(&t->things[t->place[i]], &t->report, &row->time);
     if (status == ZM_OK && t->place[FMA] < THINGS)
         status = summarize_ceiling(t, i, row);
     if (status == ZM_OK && i > 0 && t->place[0] < THINGS)
