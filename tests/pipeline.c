@@ -11,6 +11,7 @@
 
 #include "device/device.h"
 #include "pipeline_lab.h"
+#include "support/patience.h"
 
 /* ---- the same results ---- */
 
@@ -323,16 +324,6 @@ static void test_failing_device(void **state)
     lab_run(f, two, NULL);
     assert_memory_equal(one, two, sizeof(one));
     lab_close(f);
-}
-
-typedef struct patience {
-    unsigned asked, stop;
-} patience;
-
-static bool still_patient(void *user)
-{
-    patience *self = user;
-    return ++self->asked != self->stop;
 }
 
 static void test_stopping(void **state)

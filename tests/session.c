@@ -17,6 +17,7 @@
 #include "naive_whisper.h"
 #include "scratch.h"
 #include "support/folder.h"
+#include "support/patience.h"
 
 #define SEED 4u
 #define OUTPUT (TEST_POSITIONS * TEST_D)
@@ -125,16 +126,6 @@ static void decode(fixture *self, const int32_t *from, uint32_t count, float *lo
 }
 
 /* ---- stopping ---- */
-
-typedef struct patience {
-    unsigned asked, stop; /* false at that question; 0 = never */
-} patience;
-
-static bool still_patient(void *user)
-{
-    patience *self = user;
-    return ++self->asked != self->stop;
-}
 
 /* Stops encode and decode at every place where they ask, and goes on after it. */
 static void test_stopping(void **state)
