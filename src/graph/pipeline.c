@@ -323,6 +323,7 @@ static void info_add(zm_executable_info *sum, const zm_executable_info *part)
 {
     sum->operations += part->operations;
     sum->launches += part->launches;
+    sum->replayed += part->replayed;
     sum->planned += part->planned;
     sum->submits += part->submits;
     for (size_t i = 0; i < ZM_PASS_COUNT; i++)
