@@ -8,10 +8,7 @@
 
 uint32_t zm_pipeline_find(const zm_pipeline *pipeline, const zm_device *device)
 {
-    uint32_t i = 0;
-    while (i < pipeline->device_count && pipeline->devices[i] != device)
-        i++;
-    return i;
+    return zm_device_place(pipeline->devices, pipeline->device_count, device);
 }
 
 /* ---- stages ---- */

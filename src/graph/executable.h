@@ -41,9 +41,13 @@ struct zm_executable {
  * places yet. */
 zm_status zm_executable_open(zm_executable *executable, const zm_graph *graph);
 
-/* May the tensor be bound to an extern that is wanted so on this device? */
-zm_status zm_binding_check(const zm_graph *graph, const zm_device *device, const zm_tensor *wanted,
-                           const zm_tensor *tensor, zm_refusal *refusal);
+/* The place of a device among others; count = it is none of them. */
+uint32_t zm_device_place(zm_device *const *devices, uint32_t count, const zm_device *device);
+/* The extern of that name, and on which of these devices the tensor is that can be bound to it.
+ * What can't is said here, for executables and pipelines. */
+zm_status zm_binding_find(const zm_graph *graph, zm_device *const *devices, uint32_t count,
+                          const char *name, const zm_tensor *tensor, const zm_value **value,
+                          uint32_t *device);
 /* A run in its two parts: all that can be refused; and the work, which takes a stream of the
  * device. */
 zm_status zm_executable_plan(zm_executable *executable);

@@ -141,35 +141,18 @@ void zm_pipeline_destroy(zm_pipeline **out)
 
 /* ---- bindings ---- */
 
-static zm_status bind_check(const zm_pipeline *pipeline, const zm_value *value,
-                            const zm_tensor *tensor, uint32_t *device, zm_refusal *refusal)
-{
-    zm_tensor wanted = value->tensor;
-    *device = zm_pipeline_find(pipeline, tensor->buffer->device);
-    if (*device == pipeline->device_count)
-        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "its buffer is of another device");
-    if (!wanted.dtype)
-        wanted.dtype = pipeline->devices[*device]->info.real_type;
-    return zm_binding_check(pipeline->graph, pipeline->devices[*device], &wanted, tensor, refusal);
-}
-
 zm_status zm_pipeline_bind(zm_pipeline *pipeline, const char *name, const zm_tensor *tensor)
 {
     if (!pipeline)
         return ZM_ERROR_INVALID_ARGUMENT;
     if (!pipeline->graph)
         return zm_executable_bind(pipeline->stages[0].executable, name, tensor);
-    const zm_log *log = &pipeline->graph->log;
-    if (!name || !tensor || !tensor->buffer)
-        return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "graph: binding needs a name and a tensor");
-    const zm_value *value = zm_extern_find(pipeline->graph, name);
-    if (!value)
-        return zm_fail(log, ZM_ERROR_NOT_FOUND, "graph: there is no extern %s", name);
-    uint32_t device;
-    zm_refusal refusal;
-    zm_status status = bind_check(pipeline, value, tensor, &device, &refusal);
+    const zm_value *value = NULL;
+    uint32_t device = 0;
+    zm_status status = zm_binding_find(pipeline->graph, pipeline->devices, pipeline->device_count,
+                                       name, tensor, &value, &device);
     if (status != ZM_OK)
-        return zm_fail(log, status, "graph: extern %s: %s", name, refusal.reason);
+        return status;
     zm_crossing *crossing = &pipeline->crossings[pipeline->crossing_of[value->index] - 1];
     crossing->place[device] = *tensor;
     crossing->bound |= 1u << device;

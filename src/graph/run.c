@@ -9,17 +9,16 @@
 
 /* ---- bindings ---- */
 
-/* A number has to be met, the most of a symbol at least. */
-zm_status zm_binding_check(const zm_graph *graph, const zm_device *device, const zm_tensor *wanted,
-                           const zm_tensor *tensor, zm_refusal *refusal)
+/* A number has to be met, the most of a symbol at least. real: what ZM_DTYPE_NONE stands for. */
+static zm_status binding_check(const zm_graph *graph, const zm_tensor *wanted, zm_dtype real,
+                               const zm_tensor *tensor, zm_refusal *refusal)
 {
     zm_view view;
-    if (tensor->buffer->device != device)
-        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "its buffer is of another device");
-    if (tensor->dtype != wanted->dtype || tensor->rank != wanted->rank)
+    zm_dtype dtype = wanted->dtype ? wanted->dtype : real;
+    if (tensor->dtype != dtype || tensor->rank != wanted->rank)
         return zm_refuse(
             refusal, ZM_ERROR_INVALID_ARGUMENT, "%s of rank %" PRIu32 ", not %s of rank %" PRIu32,
-            zm_dtype_name(tensor->dtype), tensor->rank, zm_dtype_name(wanted->dtype), wanted->rank);
+            zm_dtype_name(tensor->dtype), tensor->rank, zm_dtype_name(dtype), wanted->rank);
     for (uint32_t i = 0; i < wanted->rank; i++) {
         uint32_t most = zm_size_most(graph, wanted->shape[i]);
         bool symbolic = wanted->shape[i] & ZM_SIZE_FORMULA;
@@ -33,6 +32,37 @@ zm_status zm_binding_check(const zm_graph *graph, const zm_device *device, const
     return zm_view_get(tensor, false, &view, refusal);
 }
 
+uint32_t zm_device_place(zm_device *const *devices, uint32_t count, const zm_device *device)
+{
+    uint32_t i = 0;
+    while (i < count && devices[i] != device)
+        i++;
+    return i;
+}
+
+zm_status zm_binding_find(const zm_graph *graph, zm_device *const *devices, uint32_t count,
+                          const char *name, const zm_tensor *tensor, const zm_value **value,
+                          uint32_t *device)
+{
+    zm_refusal refusal;
+    zm_status status;
+    if (!name || !tensor || !tensor->buffer)
+        return zm_fail(&graph->log, ZM_ERROR_INVALID_ARGUMENT,
+                       "graph: binding needs a name and a tensor");
+    *value = zm_extern_find(graph, name);
+    if (!*value)
+        return zm_fail(&graph->log, ZM_ERROR_NOT_FOUND, "graph: there is no extern %s", name);
+    *device = zm_device_place(devices, count, tensor->buffer->device);
+    if (*device == count)
+        status = zm_refuse(&refusal, ZM_ERROR_INVALID_ARGUMENT, "its buffer is of another device");
+    else
+        status = binding_check(graph, &(*value)->tensor, devices[*device]->info.real_type, tensor,
+                               &refusal);
+    return status == ZM_OK
+               ? ZM_OK
+               : zm_fail(&graph->log, status, "graph: extern %s: %s", name, refusal.reason);
+}
+
 static void mark_stale(zm_executable *exe, const zm_value *root)
 {
     for (size_t n = 0; n < exe->graph->node_count; n++)
@@ -44,16 +74,11 @@ zm_status zm_executable_bind(zm_executable *exe, const char *name, const zm_tens
 {
     if (!exe)
         return ZM_ERROR_INVALID_ARGUMENT;
-    const zm_log *log = &exe->graph->log;
-    if (!name || !tensor || !tensor->buffer)
-        return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "graph: binding needs a name and a tensor");
-    const zm_value *value = zm_extern_find(exe->graph, name);
-    if (!value)
-        return zm_fail(log, ZM_ERROR_NOT_FOUND, "graph: there is no extern %s", name);
-    zm_refusal refusal;
-    zm_status status = zm_binding_check(exe->graph, exe->device, &value->tensor, tensor, &refusal);
+    const zm_value *value = NULL;
+    uint32_t device;
+    zm_status status = zm_binding_find(exe->graph, &exe->device, 1, name, tensor, &value, &device);
     if (status != ZM_OK)
-        return zm_fail(log, status, "graph: extern %s: %s", name, refusal.reason);
+        return status;
     zm_tensor *place = &exe->places[value->index];
     bool same = place->buffer == tensor->buffer && place->offset == tensor->offset &&
                 place->panel == tensor->panel &&
