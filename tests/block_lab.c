@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "block_lab.h"
+#include "support/passes.h"
 
 #define TOLERANCE 2e-5
 
@@ -198,8 +199,7 @@ static void build(fixture *f)
 
 /* ---- runs ---- */
 
-static const zm_compile_params all,
-    none = {.off = {true, true, true, true, true, true, true, true, true}};
+static const zm_compile_params all;
 
 /* The rows in pieces, one run after the other. */
 static zm_executable_info run(fixture *f, const zm_compile_params *passes, const uint32_t *pieces,
@@ -254,6 +254,7 @@ zm_executable_info block_expect(fixture *f, naive_block naive)
     block_put(f);
     build(f);
     if (zm_device_get_info(f->device)->backend == ZM_BACKEND_HOST) {
+        const zm_compile_params none = passes_none();
         run(f, &none, whole, got);
         block_compare(f, got);
     }

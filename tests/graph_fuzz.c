@@ -16,6 +16,7 @@
 
 #include "device/device.h"
 #include "graph/graph.h"
+#include "support/passes.h"
 #include "support/random.h"
 
 #define GRAPHS 200
@@ -309,10 +310,12 @@ typedef enum passes { ALL = 0, ONE, IN_PLACE, NONE, PASSES_COUNT } passes;
 
 static zm_compile_params with_passes(passes which, uint64_t seed)
 {
-    zm_compile_params params = {.off = {false}};
-    int only = which == ONE ? (int)(seed % ZM_PASS_COUNT) : ZM_PASS_IN_PLACE;
-    for (int i = 0; i < ZM_PASS_COUNT; i++)
-        params.off[i] = which == NONE || (which != ALL && i != only);
+    const zm_compile_params all = {.off = {false}};
+    zm_compile_params params = which == ALL ? all : passes_none();
+    if (which == ONE)
+        params.off[seed % ZM_PASS_COUNT] = false;
+    if (which == IN_PLACE)
+        params.off[ZM_PASS_IN_PLACE] = false;
     return params;
 }
 

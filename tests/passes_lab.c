@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "passes_lab.h"
+#include "support/passes.h"
 #include "support/random.h"
 
 #define TOLERANCE 1e-5f
@@ -154,10 +155,7 @@ typedef struct outcome {
     zm_executable_info info;
 } outcome;
 
-static const zm_compile_params all,
-    none = {
-        .off = {true, true, true, true, true, true, true, true, true},
-};
+static const zm_compile_params all;
 
 static outcome run(fixture *f, const zm_compile_params *passes, uint32_t rows)
 {
@@ -178,6 +176,7 @@ static outcome run(fixture *f, const zm_compile_params *passes, uint32_t rows)
 
 void expect_with(fixture *f, const zm_compile_params *passes, zm_pass pass, uint32_t times)
 {
+    const zm_compile_params none = passes_none();
     for (uint32_t rows = 1; rows <= ROWS; rows += ROWS - 1) {
         const outcome wanted = run(f, &none, rows), got = run(f, passes, rows);
         assert_int_equal(got.info.fired[pass], times);
