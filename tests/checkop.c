@@ -477,9 +477,10 @@ static int run(const options *opt)
 static bool parse_number(const char *text, uint64_t *out)
 {
     char *end;
+    errno = 0;
     unsigned long long value = strtoull(text, &end, 0);
     *out = value;
-    return *text >= '0' && *text <= '9' && *end == '\0';
+    return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0;
 }
 
 static bool parse_option(int option, options *opt)

@@ -92,6 +92,15 @@ class Checkop(unittest.TestCase):
             self.assertEqual(done.returncode, 2, done.stdout)
             self.assertIn(words, done.stderr)
 
+    def test_numbers_that_will_not_do(self):
+        for option, number in (("--seed", str(2**64)), ("--seed", "-1"), ("--seed", "1x"),
+                               ("--seed", ""), ("--case", str(2**63)), ("--repeat", "0")):
+            done = self.run_it("--op", "add", option, number, device="host")
+            self.assertEqual((done.returncode, done.stdout), (2, ""), number)
+            self.assertIn(f"'{number}' is not a number", done.stderr)
+        self.assertEqual(self.run_it("--op", "add", "--kernel", "ref", "--case", "0", "--seed",
+                                     str(2**64 - 1), device="host").returncode, 0)
+
     def test_a_kernel_that_no_case_reaches_fails(self):
         out = self.fails("cpu/argmax.cl: no case reaches it\n", "--op", "add", "--kernel", "cpu",
                          "--small", "--cover", "cpu/a[dr]*")
