@@ -10,16 +10,21 @@
 #include "cli/output.h"
 #include "common/alloc.h"
 #include "common/file.h"
+#include "net_run.h"
 #include "session.h"
-#include "trace_block.h"
 
 #define MOST_RECORDS (1u << 16)
 #define MOST_OPS 32
 #define PROMPT 4 /* tokens */
 
+#define DEFAULT_SHAPE "gpt2-small"
+#define DEFAULT_TOKENS 8
+
 typedef struct options {
-    const char *device, *model, *output;
+    const char *device, *model, *output, *shape, *norm;
     uint32_t tokens, runs;
+    net n; /* where there is no model */
+    const net_form *form;
 } options;
 
 typedef struct op_total {
@@ -118,27 +123,38 @@ static zm_status trace_make(trace *t, const zm_device_info *info, const zm_recor
 /* ---- what is run ---- */
 
 /* Once to build kernels, which nobody wants to look at, then the runs that count. */
-static zm_status trace_block_runs(session *s, const options *o, trace *t)
+static zm_status net_runs(zm_executable *exe, zm_stream *stream, uint32_t runs, zm_records *out)
+{
+    zm_status status = zm_stream_take_records(stream, out); /* of filling the weights */
+    if (status == ZM_OK)
+        status = zm_executable_run(exe, stream, NULL);
+    if (status == ZM_OK)
+        status = zm_stream_take_records(stream, out);
+    for (uint32_t i = 0; status == ZM_OK && i < runs; i++)
+        status = zm_executable_run(exe, stream, NULL);
+    return status == ZM_OK ? zm_stream_take_records(stream, out) : status;
+}
+
+static zm_status trace_net_runs(session *s, const options *o, trace *t)
 {
     const zm_stream_params kept = {.records = MOST_RECORDS};
     zm_stream *stream = NULL;
-    trace_block block = {0};
+    net_weights weights = {0};
+    net_run run = {0};
     zm_records records;
     zm_status status = zm_stream_create(s->device, &kept, &stream);
     if (status == ZM_OK)
-        status = trace_block_create(s->device, stream, zm_cli_log(), o->tokens, &block);
+        status =
+            net_weights_create(s->device, stream, &o->n, ZM_DTYPE_NONE, ZM_DTYPE_NONE, &weights);
     if (status == ZM_OK)
-        status = zm_executable_run(block.executable, stream, NULL);
+        status = net_run_create(&weights, o->form, &s->log, &run);
     if (status == ZM_OK)
-        status = zm_stream_take_records(stream, &records);
-    for (uint32_t i = 0; status == ZM_OK && i < o->runs; i++)
-        status = zm_executable_run(block.executable, stream, NULL);
-    if (status == ZM_OK)
-        status = zm_stream_take_records(stream, &records);
+        status = net_runs(run.exe, stream, o->runs, &records);
     if (status == ZM_OK)
         status = trace_make(t, s->info, &records);
+    net_run_destroy(&run);
+    net_weights_destroy(&weights);
     zm_stream_destroy(&stream);
-    trace_block_finish(&block);
     return status;
 }
 
@@ -172,7 +188,7 @@ static zm_status model_runs(session *s, const options *o, const zm_model *model,
     if (status == ZM_OK)
         status = zm_session_take_records(run, 0, &records);
     for (uint32_t i = 0; status == ZM_OK && i < o->runs; i++)
-        status = model_run(run, info, mel, logits, o->tokens);
+        status = model_run(run, info, mel, logits, o->tokens ? o->tokens : DEFAULT_TOKENS);
     if (status == ZM_OK)
         status = zm_session_take_records(run, 0, &records);
     if (status == ZM_OK)
@@ -228,7 +244,7 @@ static zm_status make(session *s, const options *o, trace *t)
     zm_status status = zm_writer_open(&writer, o->output, zm_cli_log());
     if (status != ZM_OK)
         return status;
-    status = o->model ? trace_model_runs(s, o, t) : trace_block_runs(s, o, t);
+    status = o->model ? trace_model_runs(s, o, t) : trace_net_runs(s, o, t);
     if (status == ZM_OK && json_dump_callback(t->root, write_piece, &writer, JSON_COMPACT) != 0)
         status = ZM_ERROR_IO;
     if (status == ZM_OK)
@@ -237,29 +253,57 @@ static zm_status make(session *s, const options *o, trace *t)
     return status;
 }
 
+static zm_cli_exit usage(const char *option, const char *what)
+{
+    zm_cli_error("trace: option --%s%s (see 'clbench trace --help')", option, what);
+    return ZM_CLI_USAGE;
+}
+
+/* What is run: a model, or else one block as clbench block has it. */
+static zm_cli_exit settle(options *o)
+{
+    const net_form *forms[NET_MAX_FORMS];
+    shape_reason reason;
+    char text[sizeof(reason.text) + 2];
+    if (!o->output)
+        return usage("output", " is missing");
+    if (o->model)
+        return o->shape || o->norm ? usage("model", ": not with --shape or --norm") : ZM_CLI_OK;
+    if (o->tokens)
+        return usage("tokens", ": only with --model; of a block they are part of --shape");
+    if (net_read(o->shape ? o->shape : DEFAULT_SHAPE, &o->n, &reason) != ZM_OK) {
+        snprintf(text, sizeof(text), ": %s", reason.text);
+        return usage("shape", text);
+    }
+    if (net_forms_read(o->norm ? o->norm : net_form_at(0)->name, forms) != 1)
+        return usage("norm", ": one form, as 'clbench block --list' shows them");
+    o->n.layers = 1;
+    o->form = forms[0];
+    return ZM_CLI_OK;
+}
+
 static zm_cli_exit run(int argc, char **argv)
 {
-    options o = {.tokens = 0, .runs = 1};
+    options o = {.runs = 1};
     const zm_cli_option list[] = {
-        {"device", 'd', "SPEC", "the device", ZM_CLI_TEXT, &o.device},
-        {"model", 'm', "MODEL", "a model's directory; default: a block", ZM_CLI_TEXT, &o.model},
         {"output", 'o', "FILE", "the trace; it replaces a file of that name", ZM_CLI_TEXT,
          &o.output},
+        {"shape", 's', "SHAPE", "of a block, as clbench block has it; default " DEFAULT_SHAPE,
+         ZM_CLI_TEXT, &o.shape},
+        {"norm", 0, "FORM", "of its norms; default ln", ZM_CLI_TEXT, &o.norm},
+        {"model", 'm', "MODEL", "a model's directory, in place of a block", ZM_CLI_TEXT, &o.model},
+        {"tokens", 0, "COUNT", "that a model decodes; default 8", ZM_CLI_COUNT, &o.tokens},
         {"runs", 'n', "COUNT", "one after the other; default 1", ZM_CLI_COUNT, &o.runs},
-        {"tokens", 0, "COUNT", "of a block, default 128; that a model decodes, default 8",
-         ZM_CLI_COUNT, &o.tokens},
+        {"device", 'd', "SPEC", "the device", ZM_CLI_TEXT, &o.device},
     };
     zm_cli_arguments arguments;
     zm_cli_exit code;
     if (!zm_cli_parse(&clbench_trace, list, sizeof(list) / sizeof(list[0]), argc, argv, &arguments,
                       &code))
         return code;
-    if (!o.output) {
-        zm_cli_error("trace: option --output is missing (see 'clbench trace --help')");
-        return ZM_CLI_USAGE;
-    }
-    if (!o.tokens)
-        o.tokens = o.model ? 8 : 128;
+    code = settle(&o);
+    if (code != ZM_CLI_OK)
+        return code;
     session s;
     trace t = {0};
     code = session_open(&s, o.device);
@@ -280,9 +324,9 @@ const zm_cli_command clbench_trace = {
     .name = "trace",
     .synopsis = "-o TRACE.json",
     .summary = "Show when a device does what, launch by launch",
-    .details = "Runs a model, which encodes silence and decodes tokens, or a Pre-LN block of\n"
-               "GPT-2's smallest size, and writes when each launch began and ended on the clock\n"
-               "of the device, as a Chrome trace: chrome://tracing, ui.perfetto.dev. Prints the\n"
-               "time that each op took.\n\n" ZM_CLI_DEVICE_HELP,
+    .details = "Runs a model, which encodes silence and decodes tokens, or a block as 'clbench\n"
+               "block' times it, and writes when each launch began and ended on the clock of the\n"
+               "device, as a Chrome trace: chrome://tracing, ui.perfetto.dev. Prints the time\n"
+               "that each op took.\n\n" ZM_CLI_DEVICE_HELP,
     .run = run,
 };

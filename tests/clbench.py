@@ -61,7 +61,13 @@ class Usage(Clbench):
                           ["tune", "no_such_op"], ["tune", "rms_norm", "--kernel", "no_*"],
                           ["tune", "rms_norm", "--kernel", "matmul=gpu"], ["tune", "matmul", "x"],
                           ["devices", "x"], ["trace"], ["trace", "-o"],
-                          ["trace", "x", "-o", "y"], ["trace", "-o", "y", "--runs", "0"]):
+                          ["trace", "x", "-o", "y"], ["trace", "-o", "y", "--runs", "0"],
+                          ["trace", "-o", "y", "--tokens", "4"],
+                          ["trace", "-o", "y", "--model", "m", "--shape", "gpt2-small"],
+                          ["trace", "-o", "y", "--model", "m", "--norm", "ln"],
+                          ["trace", "-o", "y", "--norm", "ln,rms"],
+                          ["trace", "-o", "y", "--norm", "none such"],
+                          ["trace", "-o", "y", "--shape", "none such"]):
             with self.subTest(arguments=arguments):
                 self.assertIn("--help'", self.line(2, *arguments))
 

@@ -222,10 +222,11 @@ class Tune(Clbench):
 
 
 class Trace(Clbench):
-    """The nodes are those of the block in bench/trace_block.c."""
-    BLOCK = [("layer_norm", "norm1"), ("matmul", "qkv"), ("kv_store", None),
-             ("attention", "attended"), ("matmul", "middle"), ("layer_norm", "norm2"),
-             ("matmul", "up"), ("matmul", None)]
+    """The nodes of a block are those of src/graph/block.c, after the passes; None: has no name."""
+    HEAD = [("matmul", "qkv"), ("kv_store", None), ("attention", "heads")]
+    LN = [("layer_norm", "norm"), *HEAD, ("matmul", "x"), ("layer_norm", "norm"), ("matmul", "ff"),
+          ("matmul", "x")]
+    DEFERRED = [("row_statistics", None), *HEAD, ("matmul", "x"), ("matmul", "ff"), ("matmul", "x")]
 
     def trace(self, *arguments):
         """The launches of a trace, whose times are those of an in-order queue."""
@@ -251,9 +252,11 @@ class Trace(Clbench):
         return launches
 
     def test_block(self):
-        for device, tokens in ((OPENCL, "4"), (HOST, "1")):
-            launches = self.trace("--tokens", tokens, "--runs", "2", *device)
-            for event, (op, node) in zip(launches, self.BLOCK * 2, strict=True):
+        shape = "d=16,heads=2,tokens=3"
+        for device, form, block in ((OPENCL, (), self.LN), (HOST, (), self.LN),
+                                    (HOST, ("--norm", "rms-deferred"), self.DEFERRED)):
+            launches = self.trace("--shape", shape, "--runs", "2", *form, *device)
+            for event, (op, node) in zip(launches, block * 2, strict=True):
                 self.assertEqual(event["name"], op)
                 self.assertTrue(event["args"]["kernel"] and event["args"]["candidate"], event)
                 if node:
