@@ -306,8 +306,10 @@ static void measure_all(turns *t)
 {
     const net_options *o = t->options;
     const timing_options timing = {.seconds = o->seconds * (double)o->form_count};
-    zm_status status =
-        net_weights_create(t->s->device, t->s->stream, t->n, o->type, o->weight_type, &t->weights);
+    zm_status status = session_check_type(t->s, o->type);
+    if (status == ZM_OK)
+        status = net_weights_create(t->s->device, t->s->stream, t->n, o->type, o->weight_type,
+                                    &t->weights);
     for (size_t i = 0; i < o->form_count; i++) {
         zm_status one = status ? status : add_run(t, i);
         if (one != ZM_OK)

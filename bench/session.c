@@ -6,6 +6,7 @@
 
 #include "cli/device.h"
 #include "cli/output.h"
+#include "common/log.h"
 
 static void keep_message(void *user, zm_log_level level, const char *message)
 {
@@ -45,6 +46,15 @@ void session_close(session *s)
 {
     zm_stream_destroy(&s->stream);
     zm_device_close(&s->device);
+}
+
+zm_status session_check_type(session *s, zm_dtype type)
+{
+    zm_dtype real = s->info->real_type;
+    if (!type || type == real || (real != ZM_F64 && type != ZM_F64))
+        return ZM_OK;
+    return zm_fail(&s->log, ZM_ERROR_UNSUPPORTED, "activations are %s on device %s",
+                   zm_dtype_name(real), s->info->spec);
 }
 
 void session_forget(session *s)

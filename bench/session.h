@@ -20,6 +20,9 @@ typedef struct session {
 zm_cli_exit session_open(session *s, const char *spec);
 void session_close(session *s);
 
+/* ZM_ERROR_UNSUPPORTED: the device has no activations of this type. ZM_DTYPE_NONE = its own. */
+zm_status session_check_type(session *s, zm_dtype type);
+
 void session_forget(session *s);
 /* In words, without what a table says anyway. */
 const char *session_reason(const session *s, zm_status status);

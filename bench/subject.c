@@ -166,7 +166,9 @@ zm_status subject_create(session *s, const variant *v, subject *out, shape_reaso
         return ZM_ERROR_INVALID_ARGUMENT;
     }
     size_t real_size = zm_dtype_size(s->info->real_type);
-    status = check_memory(count_elements(op, &c.params), reason);
+    status = session_check_type(s, v->type);
+    if (status == ZM_OK)
+        status = check_memory(count_elements(op, &c.params), reason);
     if (status == ZM_OK)
         status = subject_force(out); /* the layout of weights can depend on it */
     if (status == ZM_OK)

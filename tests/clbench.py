@@ -179,6 +179,12 @@ class Results(Clbench):
                          *QUICK, *OPENCL)["rows"]
         self.assertEqual(row["status"], "skipped")
         self.assertIn("memory", row["reason"])
+        for rows in (self.json("op", "add", "--shape", "rows=2,d=4", "--type", "f16", "--no-peak",
+                               *QUICK, "--device", "host:f64")["rows"],
+                     self.json("block", "--shape", "d=8,heads=2,tokens=2", "--norm", "ln", "--type",
+                               "f32", "--no-peak", *QUICK, "--device", "host:f64")["rows"]):
+            self.assertEqual([row["status"] for row in rows], ["unsupported"])
+            self.assertIn("activations are f64 on device host:f64", rows[0]["reason"])
 
     def test_a_b(self):
         result = self.json("op", "matmul", "--shape", "m=1,n=64,k=32", "--vs", "cpu", "--no-peak",
