@@ -129,6 +129,18 @@ static json_t *comparison_json(const comparison *c, const char *a, const char *b
                      "rows", rows);
 }
 
+/* Where nothing could be compared, nothing was found to be as fast as before. */
+static zm_cli_exit judge(const comparison *c, zm_cli_exit code)
+{
+    size_t worse = c->kinds[MATCH_SLOWER] + c->kinds[MATCH_BROKEN];
+    bool gone = c->a.row_count && c->kinds[MATCH_GONE] == c->a.row_count;
+    if (worse)
+        zm_cli_error("%zu of %zu rows are slower or don't work any more", worse, c->count);
+    else if (gone)
+        zm_cli_error("no row of the first file was timed in the second one");
+    return worse || gone ? ZM_CLI_FAILED : code;
+}
+
 static zm_cli_exit run(int argc, char **argv)
 {
     bool json = false, all = false;
@@ -152,11 +164,7 @@ static zm_cli_exit run(int argc, char **argv)
             code = zm_cli_json_print(comparison_json(&c, a, b, percent / 100));
         else
             print_comparison(&c, all);
-        size_t worse = c.kinds[MATCH_SLOWER] + c.kinds[MATCH_BROKEN];
-        if (worse) {
-            zm_cli_error("%zu of %zu rows are slower or don't work any more", worse, c.count);
-            code = ZM_CLI_FAILED;
-        }
+        code = judge(&c, code);
     }
     comparison_finish(&c);
     return code;
@@ -169,8 +177,8 @@ const zm_cli_command clbench_compare = {
     .details =
         "A and B are what 'clbench op --json' printed. A row is slower when the 95 % confidence\n"
         "intervals of its medians don't touch and the medians differ by more than the threshold,\n"
-        "which stands for what differs from run to run. Exits with 1 when one is, or when one\n"
-        "that worked doesn't any more.\n",
+        "which stands for what differs from run to run. Exits with 1 when one is, when one that\n"
+        "worked doesn't any more, or when none of A was timed in B.\n",
     .min_arguments = 2,
     .max_arguments = 2,
     .run = run,

@@ -271,6 +271,16 @@ class Compare(Clbench):
         self.assertRegex(done.stdout.decode(), r"(?m)^broken .*it broke")
         self.ok("compare", b, a)
 
+    def test_nothing_in_common_exits_with_1(self):
+        a, b, c = self.files(result(row("m=1", 1), row("m=2", 1)), result(row("m=3", 1)),
+                             result(row("m=1", 1)))
+        done = self.run_program("compare", a, b)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("2 gone, 1 new", done.stdout.decode())
+        self.assertIn("no row of the first file", done.stderr.decode())
+        self.assertIn("1 same, 1 gone", self.ok("compare", a, c))
+        self.assertIn("1 same, 1 new", self.ok("compare", c, a))
+
     def test_a_slower_machine_is_said(self):
         a, b = self.files(result(row("m=1", 1)), result(row("m=1", 1), gflops=150))
         done = self.run_program("compare", a, b)
