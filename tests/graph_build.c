@@ -383,21 +383,35 @@ static void put_printable(fixture *f)
     zm_graph_observe(f->graph, "half", 3, f->y);
 }
 
+/* Two of one name. */
+static void put_namesakes(fixture *f)
+{
+    zm_tensor twins[2];
+    for (int i = 0; i < 2; i++)
+        twins[i] = zm_graph_tensor(f->graph, "twin", ZM_F32, 2, (zm_size[]){f->n, 16});
+    zm_graph_copy(f->graph, &(zm_copy_params){f->x, twins[0]});
+    zm_graph_copy(f->graph, &(zm_copy_params){twins[0], twins[1]});
+}
+
 static void test_text(void **state)
 {
     fixture *f = *state;
     printed[0] = '\0';
     put_printable(f);
+    put_namesakes(f);
     zm_graph_print(f->graph, ZM_GRAPH_TEXT, keep, NULL);
     assert_string_equal(printed, "symbol n 1..8\n"
                                  "extern x f32 [n][16]\n"
                                  "extern y f32 [n][16]\n"
                                  "inner h f32 [n][16]\n"
-                                 "inner %3 f32 [n][16]\n"
                                  "extern positions real [8][16]\n"
+                                 "inner twin%6 f32 [n][16]\n"
+                                 "inner twin%7 f32 [n][16]\n"
                                  "0 add x=x y=positions@8 - n[n][16] dst=h\n"
                                  "1 copy x=h[n][8]+8 dst=y[n][8]\n"
-                                 "2 observe x=y as half\n");
+                                 "2 observe x=y as half\n"
+                                 "3 copy x=x dst=twin%6\n"
+                                 "4 copy x=twin%6 dst=twin%7\n");
 }
 
 static void test_dot(void **state)

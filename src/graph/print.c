@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/alloc.h"
+#include "graph/edit.h"
 #include "graph/executable.h"
 
 #define TEXT 512
@@ -53,6 +54,26 @@ static const char *type_name(zm_dtype dtype)
     return dtype == ZM_DTYPE_NONE ? "real" : zm_dtype_name(dtype);
 }
 
+static bool is_shown(const zm_value *value)
+{
+    return value->kind == ZM_VALUE_EXTERN || value->kind == ZM_VALUE_INNER;
+}
+
+/* Names of inner tensors need not be unique: "x", but "x%3" where there is another x. */
+static void put_name(const printer *p, const zm_value *value)
+{
+    char text[96];
+    bool unique = true;
+    for (size_t i = 0; value->name && i < p->graph->value_count; i++) {
+        const zm_value *other = p->graph->values[i];
+        unique &= other == value || !other->name || strcmp(other->name, value->name) != 0;
+    }
+    zm_value_print(value, text, sizeof(text));
+    put_escaped(p, text);
+    if (!unique)
+        put(p, "%%%" PRIu32, value->index);
+}
+
 static const zm_value *operand_value(const zm_graph *graph, const zm_node *node, size_t i)
 {
     return node->value[i] ? graph->values[node->value[i] - 1] : NULL;
@@ -62,12 +83,10 @@ static const zm_value *operand_value(const zm_graph *graph, const zm_node *node,
 static void put_view(const printer *p, const zm_value *value, const zm_tensor *tensor)
 {
     char text[96];
-    bool plain = value->kind == ZM_VALUE_EXTERN || value->kind == ZM_VALUE_INNER;
-    plain = plain && tensor->offset == 0 && tensor->rank == value->tensor.rank;
+    bool plain = is_shown(value) && tensor->offset == 0 && tensor->rank == value->tensor.rank;
     for (uint32_t i = 0; plain && i < tensor->rank; i++)
         plain = tensor->shape[i] == value->tensor.shape[i] && tensor->stride[i] == 0;
-    zm_value_print(p->graph->values[value->root], text, sizeof(text));
-    put_escaped(p, text);
+    put_name(p, p->graph->values[value->root]);
     for (; value->kind == ZM_VALUE_ROWS; value = p->graph->values[value->base]) {
         zm_size_print(p->graph, value->first, text, sizeof(text));
         put(p, "@%s", text);
@@ -90,16 +109,23 @@ static void put_size(const printer *p, const zm_node *node, const zm_operand *op
 
 /* ---- text ---- */
 
+/* What no operation uses, or only one of another stage, is nowhere. Externs are bound all the same.
+ */
+static bool is_there(const zm_graph *graph, const zm_value *value)
+{
+    return value->kind == ZM_VALUE_EXTERN || zm_nodes_read(graph, 0, graph->node_count, value) ||
+           zm_nodes_write(graph, 0, graph->node_count, value);
+}
+
 static void put_values(const printer *p)
 {
-    char name[64];
     for (size_t i = 0; i < p->graph->value_count; i++) {
         const zm_value *value = p->graph->values[i];
-        if (value->kind != ZM_VALUE_EXTERN && value->kind != ZM_VALUE_INNER)
+        if (!is_shown(value) || !is_there(p->graph, value))
             continue;
-        zm_value_print(value, name, sizeof(name));
-        put(p, "%s %s %s ", value->kind == ZM_VALUE_EXTERN ? "extern" : "inner", name,
-            type_name(value->tensor.dtype));
+        put(p, value->kind == ZM_VALUE_EXTERN ? "extern " : "inner ");
+        put_name(p, value);
+        put(p, " %s ", type_name(value->tensor.dtype));
         put_shape(p, &value->tensor);
         put(p, "\n");
     }
@@ -135,10 +161,8 @@ static void put_text(const printer *p)
 
 static void dot_value(const printer *p, const zm_value *value)
 {
-    char name[64];
-    zm_value_print(value, name, sizeof(name));
     put(p, "  v%" PRIu32 " [shape=box label=\"", value->index);
-    put_escaped(p, name);
+    put_name(p, value);
     if (value->kind == ZM_VALUE_EXTERN) {
         put(p, "\\n%s ", type_name(value->tensor.dtype));
         put_shape(p, &value->tensor);
@@ -180,7 +204,9 @@ static void put_dot(const printer *p)
         return;
     put(p, "digraph zeromean {\n");
     for (size_t i = 0; i < graph->value_count; i++)
-        if (graph->values[i]->kind == ZM_VALUE_EXTERN || graph->values[i]->kind == ZM_VALUE_BUFFER)
+        if ((graph->values[i]->kind == ZM_VALUE_EXTERN ||
+             graph->values[i]->kind == ZM_VALUE_BUFFER) &&
+            is_there(graph, graph->values[i]))
             dot_value(p, graph->values[i]);
     for (size_t n = 0; n < graph->node_count; n++) {
         put(p, "  n%zu [label=\"%s\"]\n", n, graph->nodes[n].op->name);
