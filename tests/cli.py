@@ -19,7 +19,7 @@ import tap
 import tiny_model
 from program import ROOT, Program, write_wav
 
-COMMANDS = ("transcribe", "convert", "check", "devices", "inspect")
+COMMANDS = ("transcribe", "convert", "check", "devices", "inspect", "graph")
 HOST = ("--device", "host")
 
 
@@ -51,7 +51,7 @@ class Usage(Program):
 
     def test_number_of_arguments(self):
         for arguments in (["transcribe"], ["transcribe", "m"], ["convert", "m"], ["check", "m"],
-                          ["inspect"], ["inspect", "a", "b"], ["convert", "a", "b", "c"],
+                          ["inspect"], ["inspect", "a", "b"], ["graph"], ["graph", "a", "b"], ["convert", "a", "b", "c"],
                           ["devices", "a"]):
             self.usage(*arguments)
 
@@ -65,6 +65,7 @@ class Usage(Program):
                           ["check", "a", "b", "--tolerance", "nan"],
                           ["check", "a", "b", "--tolerance", "0"],
                           ["check", "a", "b", "--tolerance", "1x"],
+                          ["graph", "a", "--part", "both"], ["graph", "a", "--off", ""],
                           ["transcribe", "a", "b", "--repeat", ""],
                           ["transcribe", "a", "b", "--device"], ["transcribe", "a", "b", "-d"],
                           ["transcribe", "a", "b", "--device="]):
@@ -181,7 +182,7 @@ class Models(Program):
         self.nothing_left()
 
     def test_no_model(self):
-        for command in (["inspect"], ["convert", self.out], ["check", self.model],
+        for command in (["inspect"], ["graph"], ["convert", self.out], ["check", self.model],
                         ["transcribe", self.wav]):
             for wrong in (self.scratch / "none", self.wav, "", "\n", "/proc/self/mem"):
                 arguments = [command[0], wrong, *command[1:]]

@@ -286,6 +286,42 @@ static void test_splits_that_make_no_sense(void **state)
     stop(self);
 }
 
+/* ---- what it runs ---- */
+
+/* Without passes there are more operations, whose launches are known after a run. */
+static void test_pipelines(void **state)
+{
+    (void)state;
+    fixture *self = start(&(test_whisper){.seed = SEED}, "host");
+    zm_session *plain = NULL;
+    zm_session_params params = {.log = &test_log.log};
+    float logits[TEST_VOCABULARY];
+    uint32_t fired = 0;
+    params.compile.off[ZM_PASS_EPILOGUE] = true;
+    assert_int_equal(zm_session_create(self->device, self->model, &params, &plain), ZM_OK);
+    for (int i = 0; i < 2; i++) {
+        zm_part part = i ? ZM_PART_DECODER : ZM_PART_ENCODER;
+        const zm_executable_info
+            with = zm_pipeline_get_info(zm_session_pipeline(self->session, part)).work,
+            without = zm_pipeline_get_info(zm_session_pipeline(plain, part)).work;
+        fired += with.fired[ZM_PASS_EPILOGUE];
+        assert_int_equal(without.fired[ZM_PASS_EPILOGUE], 0);
+        assert_true(without.operations >= with.operations);
+        assert_int_equal(with.launches, 0);
+        assert_non_null(zm_pipeline_stage(zm_session_pipeline(plain, part), 0, NULL));
+    }
+    assert_int_equal(fired, (2 + 3) * TEST_LAYERS);
+    encode(self);
+    decode(self, tokens, 1, logits);
+    const zm_executable_info work =
+        zm_pipeline_get_info(zm_session_pipeline(self->session, ZM_PART_DECODER)).work;
+    assert_int_equal(work.launches, work.operations);
+    assert_null(zm_session_pipeline(self->session, (zm_part)2));
+    assert_null(zm_session_pipeline(NULL, ZM_PART_ENCODER));
+    zm_session_destroy(&plain);
+    stop(self);
+}
+
 /* ---- the cache ---- */
 
 static void check_cached(const char *spec)
@@ -528,6 +564,7 @@ int main(void)
         cmocka_unit_test(test_split_is_the_function),
         cmocka_unit_test(test_split_has_the_same_bits),
         cmocka_unit_test(test_splits_that_make_no_sense),
+        cmocka_unit_test(test_pipelines),
         cmocka_unit_test(test_cached_decoding),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_failing_device),

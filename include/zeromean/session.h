@@ -7,6 +7,7 @@
 
 #include <zeromean/device.h>
 #include <zeromean/model.h>
+#include <zeromean/pipeline.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -47,7 +48,8 @@ typedef struct zm_session_params {
      * true. False: they give ZM_ERROR_CANCELLED. */
     bool (*go_on)(void *user);
     void *go_on_user;
-    uint32_t records; /* launches that are kept for zm_session_take_records; 0 = none */
+    uint32_t records;          /* launches that are kept for zm_session_take_records; 0 = none */
+    zm_compile_params compile; /* of its graphs */
 } zm_session_params;
 
 /* Packs the weights for the device. The devices must outlive the session; the model need not.
@@ -74,6 +76,13 @@ ZM_API zm_status zm_session_rewind(zm_session *session, uint32_t position);
 /* zm_stream_take_records of the session's stream on a device: 0 = the one it was created for, i =
  * the i-th of the split. */
 ZM_API zm_status zm_session_take_records(zm_session *session, uint32_t device, zm_records *out);
+
+/* What a session runs: a graph for each part. */
+typedef enum zm_part { ZM_PART_ENCODER = 0, ZM_PART_DECODER } zm_part;
+
+/* One of them, to look at while the session is there: its stages can be printed, and it says what
+ * the last run took (pipeline.h). NULL: the model has no such part. */
+ZM_API const zm_pipeline *zm_session_pipeline(const zm_session *session, zm_part part);
 
 #ifdef __cplusplus
 }

@@ -4,7 +4,6 @@
 #ifndef ZM_SRC_SESSION_NETWORK_H
 #define ZM_SRC_SESSION_NETWORK_H
 
-#include <zeromean/pipeline.h>
 #include <zeromean/session.h>
 
 #include "session/storage.h"
@@ -23,6 +22,8 @@ typedef struct zm_network_fns {
     zm_status (*encode)(zm_network *network, const float *mel);
     zm_status (*decode)(zm_network *network, const int32_t *tokens, uint32_t count, float *logits);
     zm_status (*rewind)(zm_network *network, uint32_t position);
+    /* NULL = there is no such part. */
+    const zm_pipeline *(*pipeline)(const zm_network *network, zm_part part);
 } zm_network_fns;
 
 struct zm_network {

@@ -164,3 +164,8 @@ zm_status zm_session_take_records(zm_session *session, uint32_t device, zm_recor
         return ZM_ERROR_INVALID_ARGUMENT;
     return zm_stream_take_records(session->network->streams[device], out);
 }
+
+const zm_pipeline *zm_session_pipeline(const zm_session *session, zm_part part)
+{
+    return session ? session->network->fns->pipeline(session->network, part) : NULL;
+}

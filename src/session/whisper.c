@@ -95,7 +95,7 @@ static void settle_blocks(zm_whisper *whisper)
 }
 
 static zm_status compile(zm_whisper *whisper, void (*build)(zm_whisper *whisper, zm_graph *graph),
-                         zm_pipeline **out)
+                         const zm_compile_params *params, zm_pipeline **out)
 {
     zm_graph *graph = NULL;
     zm_status status = zm_graph_create(&whisper->base.log, &graph);
@@ -103,7 +103,7 @@ static zm_status compile(zm_whisper *whisper, void (*build)(zm_whisper *whisper,
         return status;
     build(whisper, graph);
     status =
-        zm_pipeline_compile(graph, whisper->base.devices, whisper->base.device_count, NULL, out);
+        zm_pipeline_compile(graph, whisper->base.devices, whisper->base.device_count, params, out);
     zm_graph_destroy(&graph);
     return status;
 }
@@ -131,9 +131,9 @@ static zm_status whisper_create(zm_network *network, const zm_model *model,
     if (status == ZM_OK && network->device_count > 1)
         status = zm_network_wait(network);
     if (status == ZM_OK)
-        status = compile(whisper, zm_whisper_build_encoder, &whisper->encoder);
+        status = compile(whisper, zm_whisper_build_encoder, &params->compile, &whisper->encoder);
     if (status == ZM_OK)
-        status = compile(whisper, zm_whisper_build_decoder, &whisper->decoder);
+        status = compile(whisper, zm_whisper_build_decoder, &params->compile, &whisper->decoder);
     if (status == ZM_OK)
         status = zm_network_wait(network);
     return status;
@@ -160,10 +160,19 @@ static zm_status whisper_rewind(zm_network *network, uint32_t position)
     return ZM_OK;
 }
 
+static const zm_pipeline *whisper_pipeline(const zm_network *network, zm_part part)
+{
+    const zm_whisper *whisper = (const zm_whisper *)network;
+    return part == ZM_PART_ENCODER   ? whisper->encoder
+           : part == ZM_PART_DECODER ? whisper->decoder
+                                     : NULL;
+}
+
 const zm_network_fns zm_network_whisper = {.architecture = ZM_ARCHITECTURE_WHISPER,
                                            .size = sizeof(zm_whisper),
                                            .create = whisper_create,
                                            .destroy = whisper_destroy,
                                            .encode = zm_whisper_encode,
                                            .decode = zm_whisper_decode,
-                                           .rewind = whisper_rewind};
+                                           .rewind = whisper_rewind,
+                                           .pipeline = whisper_pipeline};
