@@ -139,6 +139,18 @@ pocl_tests() {
     done
 }
 
+# What several threads do, on the host and on PoCL, whose locks are seen as well. Nothing of PoCL is
+# suppressed: where two threads set the arguments of one kernel, it is PoCL that writes. On some
+# systems programs lie where the sanitizer keeps its notes, unless they are told not to.
+thread_tests() {
+    configure "$ROOT/build-tsan" "${features[@]}" -Dspirv=disabled -Db_sanitize=thread \
+        -Db_lundef=false -Dbuildtype=debugoptimized >/dev/null
+    ninja -C "$ROOT/build-tsan" tests/test-{threads,graph,kernel} >/dev/null
+    export ZEROMEAN_TEST_UNDER="setarch -R"
+    tests build-tsan --timeout-multiplier 10 threads-host threads-opencl graph kernel
+    unset ZEROMEAN_TEST_UNDER
+}
+
 fuzz() {
     local name corpus
     CC=clang CXX=clang++ configure "$ROOT/build-fuzz" -Dfuzz=true >/dev/null
@@ -161,6 +173,7 @@ stage "slow tests" tests build --suite slow
 stage "checkop, all cases on OpenCL" check "checkop: all cases on OpenCL" \
     "$ROOT/scripts/test-wrapper" "$ROOT/build/checkop" --device opencl --units 64
 stage "Valgrind" valgrind_tests
+stage "ThreadSanitizer" thread_tests
 stage "Oclgrind" oclgrind_tests
 stage "rusticl" rusticl_tests
 stage "limits and threads of PoCL" pocl_tests
