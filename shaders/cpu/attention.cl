@@ -6,10 +6,10 @@
  *
  * A work-item owns one head (group 0) and row_block query rows (group 1), ROWS at a time. For each
  * KEYS keys that any of them sees it
- *   1. computes ROWS x KEYS scores, two panels (32 keys) at a time in registers,
+ *   1. computes ROWS x KEYS scores, COLUMNS keys (panels of 16) at a time in registers,
  *   2. caps and biases them, and turns them into weights e^(score - max), rescaling what the rows
  *      have gathered so far when their maximum grows,
- *   3. adds weights x values, 32 columns of the head at a time in registers.
+ *   3. adds weights x values, COLUMNS of the head at a time in registers.
  *
  *   rows    keys seen (causal, window)
  *    0      . . x x x X X X X . . .       X: seen by all rows, one product for the whole tile
@@ -25,29 +25,35 @@
 #ifndef ROWS
 #define ROWS 12
 #endif
+#ifndef COLUMNS
+#define COLUMNS 32
+#endif
 
-/* scores[r][0..32) of two neighbouring panels of keys. */
-#define SCORE_PANELS(name, q_t)                                                                   \
-    static void name(const q_t *q, size_t stride, __global const kv_t *panel, float scale,        \
-                     float *scores)                                                               \
-    {                                                                                             \
-        float16 acc[ROWS][2];                                                                     \
-        _Pragma("unroll") for (int r = 0; r < ROWS; r++) acc[r][0] = acc[r][1] = (float16)(0.0f); \
-        for (uint i = 0; i < HEAD_DIM; i++) {                                                     \
-            float16 k0 = LOAD_KV16(panel, i * PANEL);                                             \
-            float16 k1 = LOAD_KV16(panel, (HEAD_DIM + i) * PANEL);                                \
-            _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                      \
-            {                                                                                     \
-                float16 v = (float16)(q[r * stride + i]);                                         \
-                acc[r][0] = fma(v, k0, acc[r][0]);                                                \
-                acc[r][1] = fma(v, k1, acc[r][1]);                                                \
-            }                                                                                     \
-        }                                                                                         \
-        _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                          \
-        {                                                                                         \
-            KEEP16(acc[r][0] * scale, scores, r * KEYS);                                          \
-            KEEP16(acc[r][1] * scale, scores, r * KEYS + 16);                                     \
-        }                                                                                         \
+/* Vectors side by side in registers; see matmul_tile.clh. */
+#define ACROSS (COLUMNS / 16)
+
+/* scores[r][0..COLUMNS) of neighbouring panels of keys. */
+#define SCORE_PANELS(name, q_t)                                                             \
+    static void name(const q_t *q, size_t stride, __global const kv_t *panel, float scale,  \
+                     float *scores)                                                         \
+    {                                                                                       \
+        float16 acc[ROWS][ACROSS];                                                          \
+        _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                    \
+            _Pragma("unroll") for (int c = 0; c < ACROSS; c++) acc[r][c] = (float16)(0.0f); \
+        for (uint i = 0; i < HEAD_DIM; i++) {                                               \
+            float16 k[ACROSS];                                                              \
+            _Pragma("unroll") for (int c = 0; c < ACROSS; c++) k[c] =                       \
+                LOAD_KV16(panel, (c * HEAD_DIM + i) * PANEL);                               \
+            _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                \
+            {                                                                               \
+                float16 v = (float16)(q[r * stride + i]);                                   \
+                _Pragma("unroll") for (int c = 0; c < ACROSS; c++) acc[r][c] =              \
+                    fma(v, k[c], acc[r][c]);                                                \
+            }                                                                               \
+        }                                                                                   \
+        _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                    \
+            _Pragma("unroll") for (int c = 0; c < ACROSS; c++)                              \
+                KEEP16(acc[r][c] * scale, scores, r * KEYS + 16 * c);                       \
     }
 
 SCORE_PANELS(score_copied, float)
@@ -55,35 +61,38 @@ SCORE_PANELS(score_copied, float)
 SCORE_PANELS(score_stored, __global float)
 #endif
 
-/* out[r][0..32) = out * factor[r] + weights x values over the keys. */
+/* out[r][0..COLUMNS) = out * factor[r] + weights x values over the keys. */
 static void gather(const float *weights, __global const kv_t *values, uint keys,
                    const float *factor, float *out)
 {
-    float16 acc[ROWS][2];
+    float16 acc[ROWS][ACROSS];
 #pragma unroll
-    for (int r = 0; r < ROWS; r++) {
-        acc[r][0] = vload16(0, out + r * HEAD_DIM) * factor[r];
-        acc[r][1] = vload16(1, out + r * HEAD_DIM) * factor[r];
-    }
+    for (int r = 0; r < ROWS; r++)
+#pragma unroll
+        for (int c = 0; c < ACROSS; c++)
+            acc[r][c] = vload16(c, out + r * HEAD_DIM) * factor[r];
     for (uint j = 0; j < keys; j++) {
-        float16 v0 = LOAD_KV16(values, 0);
-        float16 v1 = LOAD_KV16(values, 16);
+        float16 v[ACROSS];
+#pragma unroll
+        for (int c = 0; c < ACROSS; c++)
+            v[c] = LOAD_KV16(values, 16 * c);
         values += HEAD_DIM;
 #pragma unroll
         for (int r = 0; r < ROWS; r++) {
             float16 w = (float16)(weights[r * KEYS + j]);
-            acc[r][0] = fma(w, v0, acc[r][0]);
-            acc[r][1] = fma(w, v1, acc[r][1]);
+#pragma unroll
+            for (int c = 0; c < ACROSS; c++)
+                acc[r][c] = fma(w, v[c], acc[r][c]);
         }
     }
 #pragma unroll
-    for (int r = 0; r < ROWS; r++) {
-        KEEP16(acc[r][0], out, r * HEAD_DIM);
-        KEEP16(acc[r][1], out, r * HEAD_DIM + 16);
-    }
+    for (int r = 0; r < ROWS; r++)
+#pragma unroll
+        for (int c = 0; c < ACROSS; c++)
+            KEEP16(acc[r][c], out, r * HEAD_DIM + 16 * c);
 }
 
-/* The last 16 columns where HEAD_DIM is no multiple of 32. */
+/* The last 16 columns where HEAD_DIM is no multiple of COLUMNS. */
 static void gather_rest(const float *weights, __global const kv_t *values, uint keys,
                         const float *factor, float *out)
 {
@@ -99,7 +108,7 @@ static void gather_columns(const float *weights, __global const kv_t *values, ui
                            const float *factor, float *out)
 {
     uint d = 0;
-    for (; d + 32 <= HEAD_DIM; d += 32)
+    for (; d + COLUMNS <= HEAD_DIM; d += COLUMNS)
         gather(weights, values + d, keys, factor, out + d);
     if (d < HEAD_DIM)
         gather_rest(weights, values + d, keys, factor, out + d);
@@ -138,7 +147,7 @@ struct tile {
 static void score_keys(const struct tile *t, const struct zm_attention_args *a,
                        __global const kv_t *panel, uint keys, float *scores)
 {
-    for (uint j = 0; j < keys; j += 2 * PANEL, panel += 2 * PANEL * HEAD_DIM) {
+    for (uint j = 0; j < keys; j += COLUMNS, panel += COLUMNS * HEAD_DIM) {
 #if ACT_TYPE == 1
         if (t->stored) {
             score_stored(t->stored, a->q_stride, panel, a->scale, scores + j);

@@ -13,8 +13,8 @@
 
 TILE_PRODUCT(product, tile_x_t, __global const weight_t, LOAD_WEIGHT16)
 
-/* One row of dst that reaches over an end, summed as a tile sums it. The zeros there count: times an
- * infinite weight they are NaN. */
+/* One row of dst that reaches over an end, summed as a tile sums it. The zeros there count: times
+ * an infinite weight they are NaN. */
 static void edge_row(__global const act_t *x, __global const weight_t *weight, uint row,
                      const struct zm_conv1d_args *a, float *sums)
 {
@@ -30,7 +30,8 @@ static void edge_row(__global const act_t *x, __global const weight_t *weight, u
             c = c + 1 < a->channels ? c + 1 : 0;
             time += c == 0;
         }
-        keep_row(acc, k0 == 0, sums);
+        keep_sum(acc[0], k0 == 0, sums);
+        keep_sum(acc[1], k0 == 0, sums + 16);
     }
 }
 
@@ -46,12 +47,9 @@ static void inner_tile(__global const act_t *x, __global const weight_t *weight,
         uint k = min((uint)K_BLOCK, length - k0);
         tile_x_t *rows[ROWS];
         tile_rows(x + k0, stride, row, a->dst_rows - 1, k, copy, rows);
-        float16 acc[ROWS][2];
         struct ahead ahead =
             rows_ahead(x + row * stride + k0 + K_BLOCK, stride, (size_t)weight + PAGE);
-        clear_sums(acc);
-        product(rows, weight, k, ahead, acc);
-        keep_sums(acc, k0 == 0, sums);
+        product(rows, weight, k, ahead, k0 == 0, sums);
     }
 }
 

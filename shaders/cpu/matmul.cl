@@ -45,14 +45,11 @@ static void panel_rows(__global const act_t *x, __global const weight_t *panel,
         for (uint next = first; next < end; next += ROWS, sum += ROWS * PANEL) {
             tile_x_t *row[ROWS];
             tile_rows(x + k0, a->x_stride, next, a->m - 1, k, copy, row);
-            float16 acc[ROWS][2];
             struct ahead ahead = ahead_of(x + k0, panel, first, next, end, a->x_stride);
-            clear_sums(acc);
             if (unpacks)
-                product_unpacked(row, unpacked, k, ahead, acc);
+                product_unpacked(row, unpacked, k, ahead, k0 == 0, sum);
             else
-                product_stored(row, panel, k, ahead, acc);
-            keep_sums(acc, k0 == 0, sum);
+                product_stored(row, panel, k, ahead, k0 == 0, sum);
             if (k0 + k == a->k)
                 finish_rows(e, a, next, min(next + ROWS, end), sum);
         }

@@ -64,12 +64,9 @@ static void panel_rows(__global const act_t *x, __global const weight_t *weight,
         for (uint next = first; next < end; next += ROWS, sum += ROWS * PANEL) {
             tile_x_t *row[ROWS];
             tile_rows(x + k0, a->x_stride, next, a->m - 1, k, copy, row);
-            float16 acc[ROWS][2];
             struct ahead ahead = rows_ahead(x + k0 + (next + ROWS) * (size_t)a->x_stride,
                                             a->x_stride, (size_t)panel);
-            clear_sums(acc);
-            product(row, panel, k, ahead, acc);
-            keep_sums(acc, k0 == 0, sum);
+            product(row, panel, k, ahead, k0 == 0, sum);
             if (k0 + k == a->k)
                 finish_rows(e, a, next, min(next + ROWS, end), sum);
         }

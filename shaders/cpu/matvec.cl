@@ -16,7 +16,9 @@ static void panel_product(__global const act_t *x, __global const weight_t *pane
                           float *sums)
 {
     float16 sum[ROWS][2];
-    clear_sums(sum);
+#pragma unroll
+    for (int r = 0; r < ROWS; r++)
+        sum[r][0] = sum[r][1] = (float16)(0.0f);
     uint i = 0;
     for (; i + ROWS <= k; i += ROWS, panel += ROWS * PANEL) {
 #pragma unroll

@@ -98,13 +98,10 @@ static void panel_sums(__global const act_t *x, __global const weight_t *panel,
     for (uint k0 = 0; k0 < length; k0 += K_BLOCK, panel += K_BLOCK * PANEL) {
         uint k = min((uint)K_BLOCK, length - k0);
         for (uint next = first; next < end; next += ROWS) {
-            float16 acc[ROWS][2];
             tile_places(a, next, rows - 1, place);
             gather_pixels(x, a, place, k0, k, pixels);
-            clear_sums(acc);
             struct ahead ahead = {(size_t)pixels, 0, weights_ahead(panel, (next - first) / ROWS)};
-            product(row, panel, k, ahead, acc);
-            keep_sums(acc, k0 == 0, sums + (next - first) * PANEL);
+            product(row, panel, k, ahead, k0 == 0, sums + (next - first) * PANEL);
         }
     }
 }

@@ -141,7 +141,7 @@ static zm_status launch_add(const zm_call *call, const zm_tiling *tiling, zm_pla
     zm_options options = zm_options_get(p->q.dtype);
     zm_options_add(&options, "KV_TYPE", p->layout.dtype);
     zm_options_add(&options, "HEAD_DIM", args.head_dim);
-    zm_options_add(&options, "ROWS", tiling->rows);
+    zm_options_add_tile(&options, tiling);
     const zm_launch launch = {
         .options = options.text,
         .buffers = {p->q.buffer, p->k_cache.buffer, p->v_cache.buffer, p->slopes.buffer,

@@ -90,7 +90,7 @@ static zm_status conv1d_plan(const zm_call *call, zm_plan *plan)
     const zm_tiling tiling =
         zm_tiling_get(call->device, args.dst_rows, args.kernel_size * args.channels, panels);
     zm_options options = zm_options_types(call->op, p);
-    zm_options_add(&options, "ROWS", tiling.rows);
+    zm_options_add_tile(&options, &tiling);
     args.row_block = tiling.row_block;
     zm_launch launch = conv1d_launch(p, &args);
     launch.options = options.text;

@@ -228,17 +228,18 @@ static bool needs_epilogue(const zm_matmul_params *p)
     return p->gated || p->scale.kind != ZM_ROW_SCALE_NONE || p->statistics.buffer || !is_common;
 }
 
-static zm_status cpu_launch(const zm_call *call, const struct zm_matmul_args *args, uint32_t rows,
-                            uint32_t columns, uint32_t blocks, zm_plan *plan)
+/* tiling NULL: the kernel has no tile. */
+static zm_status cpu_launch(const zm_call *call, const struct zm_matmul_args *args,
+                            const zm_tiling *tiling, uint32_t columns, zm_plan *plan)
 {
     const zm_matmul_params *p = call->params;
     zm_options options = zm_options_types(call->op, p);
     zm_options_add(&options, "EPILOGUE", needs_epilogue(p));
-    if (rows)
-        zm_options_add(&options, "ROWS", rows);
+    if (tiling)
+        zm_options_add_tile(&options, tiling);
     zm_launch launch = {
         .options = options.text,
-        .groups = {columns, blocks, args->batch},
+        .groups = {columns, tiling ? tiling->blocks : 1, args->batch},
         .args = args,
         .args_size = sizeof(*args),
     };
@@ -258,7 +259,7 @@ static zm_status cpu_plan(const zm_call *call, zm_plan *plan)
     uint32_t columns = column_items(&args);
     zm_tiling tiling = zm_tiling_get(call->device, args.m, args.k, columns);
     args.row_block = tiling.row_block;
-    return cpu_launch(call, &args, tiling.rows, columns, tiling.blocks, plan);
+    return cpu_launch(call, &args, &tiling, columns, plan);
 }
 
 /* One row: row_block says how many columns of 32 outputs a work-item takes. */
@@ -267,7 +268,7 @@ static zm_status matvec_plan(const zm_call *call, zm_plan *plan)
     struct zm_matmul_args args = zm_matmul_args_get(call->device, call->params);
     uint32_t columns = column_items(&args);
     args.row_block = zm_matvec_panels(call->device, columns);
-    return cpu_launch(call, &args, 0, zm_ceil_div(columns, args.row_block), 1, plan);
+    return cpu_launch(call, &args, NULL, zm_ceil_div(columns, args.row_block), plan);
 }
 
 /* Rows of weights: enough work-items over all matrices of the batch together. */
@@ -279,7 +280,7 @@ static zm_status rows_plan(const zm_call *call, zm_plan *plan)
     zm_tiling tiling =
         zm_tiling_get(call->device, args.m, args.k, all > UINT32_MAX ? UINT32_MAX : (uint32_t)all);
     args.row_block = tiling.row_block;
-    return cpu_launch(call, &args, tiling.rows, columns, tiling.blocks, plan);
+    return cpu_launch(call, &args, &tiling, columns, plan);
 }
 
 static zm_status ref_plan(const zm_call *call, zm_plan *plan)

@@ -32,3 +32,9 @@ void zm_options_add(zm_options *options, const char *name, uint32_t value)
     snprintf(options->text + used, sizeof(options->text) - used, "%s-D%s=%" PRIu32, used ? " " : "",
              name, value);
 }
+
+void zm_options_add_tile(zm_options *options, const zm_tiling *tiling)
+{
+    zm_options_add(options, "ROWS", tiling->rows);
+    zm_options_add(options, "COLUMNS", tiling->columns);
+}

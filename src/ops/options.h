@@ -4,6 +4,7 @@
 #define ZM_SRC_OPS_OPTIONS_H
 
 #include "ops/op.h"
+#include "ops/tuning.h"
 
 typedef struct zm_options {
     char text[256];
@@ -22,5 +23,7 @@ zm_options zm_options_get(zm_dtype activations);
 zm_options zm_options_types(const zm_op *op, const void *params);
 /* Appends -DNAME=VALUE. */
 void zm_options_add(zm_options *options, const char *name, uint32_t value);
+/* With the register tile of a kernel of the cpu family. */
+void zm_options_add_tile(zm_options *options, const zm_tiling *tiling);
 
 #endif

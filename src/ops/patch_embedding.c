@@ -97,7 +97,7 @@ static zm_status patch_embedding_plan(const zm_call *call, zm_plan *plan)
     const zm_tiling tiling = zm_tiling_get(call->device, p->dst.shape[0],
                                            args.channels * args.patch * args.patch, panels);
     zm_options options = zm_options_types(call->op, p);
-    zm_options_add(&options, "ROWS", tiling.rows);
+    zm_options_add_tile(&options, &tiling);
     args.row_block = tiling.row_block;
     zm_launch launch = patch_embedding_launch(p, &args);
     launch.options = options.text;

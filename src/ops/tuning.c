@@ -17,8 +17,8 @@ static const zm_tuning cpu_tuning = {
     .statistics_group = 32,
     .row_items_per_unit = 8,
     .row_elements_per_item = 4096,
-    .product = {.rows = 352, .elements = 1u << 18, .items_per_unit = 4, .tile_rows = 11},
-    .attention = {.rows = 192, .items_per_unit = 4, .tile_rows = 12},
+    .product = {.rows = 352, .elements = 1u << 18, .items_per_unit = 4},
+    .attention = {.rows = 192, .items_per_unit = 4},
     .matvec_items_per_unit = 4,
     .attention_few_rows = 4,
     .attention_max_head = 1024,
@@ -36,6 +36,7 @@ static const zm_tuning gpu_tuning = {
 static const uint32_t tile_sizes[] = {12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1};
 #define FULL_TILE 4
 #define TILE_LOADS 2
+#define WHOLE_PANEL 32 /* columns */
 
 zm_kernel_family zm_family_get(const zm_device *device)
 {
@@ -115,7 +116,10 @@ static uint32_t most_tiles(const zm_block_tuning *tuning, uint32_t tile, uint32_
 static zm_tiling tiling_get(const zm_device *device, const zm_block_tuning *tuning, uint32_t m,
                             uint32_t k, uint32_t columns)
 {
-    zm_tiling tiling = {.rows = tile_rows(m, tuning->tile_rows)};
+    zm_tiling tiling = {.rows = tile_rows(m, tuning->tile_rows), .columns = tuning->tile_columns};
+    /* A few rows leave registers for all columns of a panel, whose sums are more chains then. */
+    if (tiling.rows * WHOLE_PANEL < tuning->tile_rows * tuning->tile_columns)
+        tiling.columns = WHOLE_PANEL;
     uint32_t tiles = zm_ceil_div(m, tiling.rows);
     uint64_t items = (uint64_t)compute_units(device) * tuning->items_per_unit;
     uint32_t blocks = zm_ceil_div(items, columns);

@@ -13,6 +13,7 @@ typedef struct zm_block_tuning {
     uint32_t elements; /* of a block, at most: what stays in a core's own cache; 0 = no limit */
     uint32_t items_per_unit; /* work-items per compute unit, at least */
     uint32_t tile_rows;      /* at a time, in registers, at most */
+    uint32_t tile_columns;   /* beside each other, in registers: 16 or 32 */
 } zm_block_tuning;
 
 typedef struct zm_tuning {
@@ -58,6 +59,7 @@ uint32_t zm_row_items(const zm_device *device, uint32_t rows, uint32_t cols);
 /* How a matrix of m rows of k elements and `columns` columns of work-items is cut. */
 typedef struct zm_tiling {
     uint32_t rows;      /* at a time, in registers */
+    uint32_t columns;   /* the same */
     uint32_t row_block; /* per work-item, a multiple of rows */
     uint32_t blocks;    /* along m */
 } zm_tiling;

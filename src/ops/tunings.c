@@ -15,11 +15,12 @@ typedef struct tuned {
     zm_tunings tunings;
 } tuned;
 
-/* Register tiles of the cpu family are 32 columns wide; this many rows of sums fit into the vector
- * registers of AVX-512, of AVX2, of NEON and SSE, and of a machine without vectors. */
+/* The register tiles of the cpu family whose sums fit into the vector registers of AVX-512, of
+ * AVX2, of NEON and SSE, and of a machine without vectors. */
 static const struct {
-    uint32_t lanes, tile_rows;
-} registers[] = {{16, 12}, {8, 3}, {4, 2}, {1, 1}};
+    uint32_t lanes, columns;
+    uint32_t product_rows, attention_rows;
+} registers[] = {{16, 32, 11, 12}, {8, 16, 6, 6}, {4, 32, 2, 2}, {1, 32, 1, 1}};
 #define WIDTHS ZM_COUNT(registers)
 
 static zm_tunings defaults[WIDTHS];
@@ -30,8 +31,10 @@ static void fill(void)
     for (size_t i = 0; i < WIDTHS; i++) {
         defaults[i] = (zm_tunings){*zm_tuning_of(ZM_FAMILY_CPU), *zm_gpu_tile_tuning_default(),
                                    *zm_gpu_row_tuning_default()};
-        defaults[i].cpu.product.tile_rows = registers[i].tile_rows;
-        defaults[i].cpu.attention.tile_rows = registers[i].tile_rows;
+        defaults[i].cpu.product.tile_rows = registers[i].product_rows;
+        defaults[i].cpu.attention.tile_rows = registers[i].attention_rows;
+        defaults[i].cpu.product.tile_columns = defaults[i].cpu.attention.tile_columns =
+            registers[i].columns;
     }
 }
 
