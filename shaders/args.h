@@ -18,6 +18,7 @@
 #define ZM_FLAG_WEIGHT 2u
 #define ZM_FLAG_BIAS 4u
 #define ZM_FLAG_SUM 8u
+#define ZM_FLAG_FACTOR 16u
 #define ZM_FLAG_CAUSAL 32u
 #define ZM_FLAG_RECENTRE 64u
 #define ZM_FLAG_POSITION 128u
@@ -70,7 +71,8 @@ struct zm_add_args {
 };
 
 /* matmul: x, weight, bias, residual, dst, scale statistics, column sums, statistics
- * n counts outputs: a gated weight has 2 n rows. The batch is the third dimension of groups. */
+ * n counts outputs: a gated weight has 2 n rows. The batch is the third dimension of groups. A
+ * factor comes in the place of the residual. */
 struct zm_matmul_args {
     ZM_U32 m, n, k;
     ZM_U32 x_offset, x_stride;
@@ -79,7 +81,7 @@ struct zm_matmul_args {
     ZM_U32 bias_offset, param_type;
     ZM_U32 residual_offset, residual_stride;
     ZM_U32 dst_offset, dst_stride;
-    ZM_U32 flags;      /* BIAS RESIDUAL GATED STATISTICS */
+    ZM_U32 flags;      /* BIAS RESIDUAL FACTOR GATED STATISTICS */
     ZM_U32 activation; /* ZM_ARG_* */
     ZM_U32 row_block;  /* rows per work-item; cpu family */
     ZM_U32 scale_kind; /* ZM_ARG_SCALE_* */

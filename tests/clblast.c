@@ -218,10 +218,13 @@ static void what_is_no_product_is_refused(void **state)
     product_open(&p, &s);
     zm_tensor vector = zm_tensor_1d(p.buffer[1], ZM_F32, 8);
     zm_matmul_params bias = p.params, activation = p.params, half = p.params, panels = p.params;
+    zm_matmul_params factor = p.params;
     bias.bias = vector;
     assert_refused(&bias, "a bias besides the product");
     activation.activation = ZM_ACTIVATION_RELU;
     assert_refused(&activation, "an activation besides the product");
+    factor.factor = p.params.dst;
+    assert_refused(&factor, "a factor besides the product");
     half.weight.dtype = ZM_F16;
     assert_refused(&half, "types other than f32");
     panels.weight = (zm_tensor){p.buffer[1], 0, ZM_F32, 2, {8, 8}, {0}, 8};

@@ -146,6 +146,9 @@ static void test_no_merge(void **state)
     c = product(f, f->t[X], 1);
     c.residual = f->t[X2];
     put_heads(f, product(f, f->t[X], 0), c);
+    c = product(f, f->t[X], 1);
+    c.factor = f->t[X2];
+    put_heads(f, product(f, f->t[X], 0), c);
     expect(f, ZM_PASS_MERGE, 0);
 }
 

@@ -55,6 +55,28 @@ static void test_matmul(void **state)
     REFUSE(matmul, bad, p.statistics.offset = ELEMENTS);
 }
 
+/* What a factor does not go with. */
+static void test_matmul_factor(void **state)
+{
+    (void)state;
+    const zm_tensor none = {0};
+    ACCEPT(matmul, (p.gated = false, p.factor = matrix(4, 3, 6), p.dst = matrix(5, 3, 6),
+                    p.residual = none));
+    ACCEPT(matmul, (p.gated = false, p.factor = p.dst = matrix(4, 3, 6), p.residual = none));
+    REFUSE(matmul, bad, p.factor = p.residual);
+    assert_non_null(strstr(f.said, "a factor goes without gate"));
+    REFUSE(matmul, bad, (p.factor = p.residual, p.residual = none));
+    REFUSE(matmul, bad,
+           (p.gated = false, p.factor = p.residual = matrix(4, 3, 6), p.dst = matrix(5, 3, 6)));
+    assert_non_null(strstr(f.said, "a factor goes without residual"));
+    REFUSE(
+        matmul, bad,
+        (p.gated = false, p.factor = matrix(4, 3, 3), p.dst = matrix(5, 3, 6), p.residual = none));
+    REFUSE(matmul, bad,
+           (p.gated = false, p.factor = p.dst = matrix(4, 3, 6), p.residual = none,
+            p.factor.offset++));
+}
+
 static void test_matmul_views(void **state)
 {
     (void)state;
@@ -344,12 +366,12 @@ static void test_kv_layout(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_matmul),       cmocka_unit_test(test_matmul_views),
-        cmocka_unit_test(test_matmul_types), cmocka_unit_test(test_scale_d),
-        cmocka_unit_test(test_batch),        cmocka_unit_test(test_batch_alias),
-        cmocka_unit_test(test_conv1d),       cmocka_unit_test(test_patch_embedding),
-        cmocka_unit_test(test_kv_store),     cmocka_unit_test(test_attention),
-        cmocka_unit_test(test_kv_layout),
+        cmocka_unit_test(test_matmul),          cmocka_unit_test(test_matmul_views),
+        cmocka_unit_test(test_matmul_factor),   cmocka_unit_test(test_matmul_types),
+        cmocka_unit_test(test_scale_d),         cmocka_unit_test(test_batch),
+        cmocka_unit_test(test_batch_alias),     cmocka_unit_test(test_conv1d),
+        cmocka_unit_test(test_patch_embedding), cmocka_unit_test(test_kv_store),
+        cmocka_unit_test(test_attention),       cmocka_unit_test(test_kv_layout),
     };
     return refusal_main(argc, argv, "ops_refusals_matrix", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -268,6 +268,38 @@ static void test_gated(void **state)
     }
 }
 
+/* silu(x w) times a factor whose rows have gaps, in two matrices. */
+static void test_factor(void **state)
+{
+    static float weight[2] = {1, -1};
+    (void)state;
+    EACH_REAL(r)
+    {
+        double x[2] = {1, 3}, dst[4] = {0}, factor[6] = {10, -2, 99, 0.5, NAN, 99};
+        double expected[4] = {7.3105857863000489, 0.53788284273999023, 1.4288611902336499, NAN};
+        struct zm_matmul_args args = {.batch = 1,
+                                      .m = 2,
+                                      .n = 2,
+                                      .k = 1,
+                                      .x_stride = 1,
+                                      .weight_type = ZM_F32,
+                                      .weight_stride = 1,
+                                      .residual_stride = 3,
+                                      .dst_stride = 2,
+                                      .flags = ZM_FLAG_FACTOR,
+                                      .activation = ZM_ARG_SILU};
+        ref_call c = {{x, NULL, NULL, factor, dst}, {2, 0, 0, 6, 4}, {NULL, weight}};
+        ref_run("matmul", &args, &c, r->type, 1);
+        ref_assert_near(dst, expected, 4, r->tolerance);
+        args.batch = 2; /* one row each */
+        args.m = args.x_batch = 1;
+        args.dst_batch = 2;
+        args.residual_batch = 3;
+        ref_run("matmul", &args, &c, r->type, 1);
+        ref_assert_near(dst, expected, 4, r->tolerance);
+    }
+}
+
 /* dst = 1 .. 65: squares and sums of the first 64, and of the one that is left. */
 static void test_statistics(void **state)
 {
@@ -464,11 +496,17 @@ static void test_patch_embedding(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gelu),       cmocka_unit_test(test_activations),
-        cmocka_unit_test(test_matmul),     cmocka_unit_test(test_gated),
-        cmocka_unit_test(test_statistics), cmocka_unit_test(test_batch),
-        cmocka_unit_test(test_row_scale),  cmocka_unit_test(test_row_scale_of_constant_rows),
-        cmocka_unit_test(test_conv1d),     cmocka_unit_test(test_patch_embedding),
+        cmocka_unit_test(test_gelu),
+        cmocka_unit_test(test_activations),
+        cmocka_unit_test(test_matmul),
+        cmocka_unit_test(test_gated),
+        cmocka_unit_test(test_factor),
+        cmocka_unit_test(test_statistics),
+        cmocka_unit_test(test_batch),
+        cmocka_unit_test(test_row_scale),
+        cmocka_unit_test(test_row_scale_of_constant_rows),
+        cmocka_unit_test(test_conv1d),
+        cmocka_unit_test(test_patch_embedding),
     };
     printf("seed %d\n", SEED);
     return cmocka_run_group_tests_name("ref_linear", tests, NULL, NULL);

@@ -131,7 +131,8 @@ ZM_API zm_status zm_add(zm_stream *stream, const zm_add_params *params);
 ZM_API zm_status zm_recentre(zm_stream *stream, const zm_add_params *params);
 
 /* ---- matmul ----
- * dst = activation(scale(x w^T) + bias) + residual; gated: activation(gate) * up + residual */
+ * dst = activation(scale(x w^T) + bias) + residual, or activation(...) * factor;
+ * gated: activation(gate) * up + residual */
 typedef enum zm_activation {
     ZM_ACTIVATION_NONE = 0,
     ZM_ACTIVATION_GELU,      /* exact: x/2 (1 + erf(x / sqrt 2)) (Hendrycks and Gimpel 2016) */
@@ -166,7 +167,8 @@ typedef struct zm_matmul_params {
                            (panel 0) of any type that activations may have */
     zm_tensor bias;     /* [n], optional */
     zm_tensor residual; /* like dst, optional */
-    zm_tensor dst;      /* [m][n], or [batch][m][n]; may alias residual */
+    zm_tensor factor;   /* like dst, optional; neither with a residual nor gated */
+    zm_tensor dst;      /* [m][n], or [batch][m][n]; may alias residual or factor */
     zm_activation activation;
     bool gated;           /* weight is [2 n][k] of zm_gated_weight_pack, bias [2 n] */
     zm_row_scale scale;   /* not with a batch */

@@ -57,9 +57,9 @@ static void inner_tile(__global const act_t *x, __global const weight_t *weight,
 static void finish_row(const float *sums, const float16 bias[2], uint activation,
                        __global act_t *dst, uint count)
 {
-    store16(activate16(vload16(0, sums) + bias[0], activation), 0, dst, count);
+    store16(activate16(vload16(0, sums) + bias[0], activation), dst, count);
     if (count > 16)
-        store16(activate16(vload16(1, sums) + bias[1], activation), 0, dst + 16, count - 16);
+        store16(activate16(vload16(1, sums) + bias[1], activation), dst + 16, count - 16);
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void

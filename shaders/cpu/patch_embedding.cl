@@ -79,9 +79,9 @@ static void finish_row(const float *sums, const float16 bias[2], __global const 
 {
     float16 place[2];
     load_lanes(position, count, place);
-    store16(vload16(0, sums) + bias[0] + place[0], 0, dst, count);
+    store16(vload16(0, sums) + bias[0] + place[0], dst, count);
     if (count > 16)
-        store16(vload16(1, sums) + bias[1] + place[1], 0, dst + 16, count - 16);
+        store16(vload16(1, sums) + bias[1] + place[1], dst + 16, count - 16);
 }
 
 /* The sums of patches first .. end-1 of all; those of a tile begin at its number * ROWS * PANEL. */

@@ -43,6 +43,12 @@ static uint64_t statistics_of(const zm_device *device, uint32_t n)
     return 2 * (uint64_t)zm_ceil_div(n, zm_statistics_group(device));
 }
 
+/* What becomes one with the outputs as they are stored: a sum or a product. */
+static const zm_tensor *other_of(const zm_matmul_params *p)
+{
+    return p->factor.buffer ? &p->factor : &p->residual;
+}
+
 static uint32_t scale_d(const zm_matmul_params *p)
 {
     uint32_t k = matrix_cols(p, &p->x);
@@ -81,6 +87,9 @@ static zm_status options_check(const zm_matmul_params *p, zm_refusal *refusal)
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
                          "weight: %" PRIu32 " rows can't be gate and up of the same outputs",
                          matrix_rows(p, &p->weight));
+    if (p->factor.buffer && (p->residual.buffer || p->gated))
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "a factor goes without %s",
+                         p->gated ? "gate" : "residual");
     if (is_batch(p) && (p->scale.kind != ZM_ROW_SCALE_NONE || p->statistics.buffer))
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
                          "a batch goes without scale and statistics");
@@ -94,7 +103,8 @@ static const zm_operand operands[] = {
     {OPERAND(weight), ZM_OPERAND_WEIGHT, 0, 0},
     {OPERAND(bias), ZM_OPERAND_PARAM, ZM_OPERAND_OPTIONAL, 0},
     {OPERAND(residual), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OPTIONAL, 0},
-    {OPERAND(dst), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 1u << 3},
+    {OPERAND(factor), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OPTIONAL, 0},
+    {OPERAND(dst), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 1u << 3 | 1u << 4},
     {OPERAND(scale.statistics), ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
     {OPERAND(scale.column_sums), ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
     {OPERAND(statistics), ZM_OPERAND_REAL, ZM_OPERAND_OUTPUT | ZM_OPERAND_OPTIONAL, 0},
@@ -110,7 +120,8 @@ static zm_status matmul_check(const zm_device *device, const void *params, zm_re
     const zm_extent dst = {rank, m, n, batch}, vector = {1, 1, rows, 0};
     const zm_extent x_statistics = {2, m, statistics_of(device, k), 0};
     const zm_extent dst_statistics = {2, m, statistics_of(device, n), 0};
-    const zm_extent extents[] = {x, weight, vector, dst, dst, x_statistics, vector, dst_statistics};
+    const zm_extent extents[] = {x,   weight,       vector, dst,           dst,
+                                 dst, x_statistics, vector, dst_statistics};
     zm_status status = options_check(p, refusal);
     return status == ZM_OK
                ? zm_operands_check(device, operands, params, extents, ZM_COUNT(extents), refusal)
@@ -148,6 +159,7 @@ zm_status zm_matmul_rows_accept(const zm_device *device, zm_kernel_family family
 
 struct zm_matmul_args zm_matmul_args_get(const zm_device *device, const zm_matmul_params *p)
 {
+    const zm_tensor *other = other_of(p);
     uint32_t k = matrix_cols(p, &p->x);
     return (struct zm_matmul_args){
         .m = matrix_rows(p, &p->x),
@@ -161,11 +173,12 @@ struct zm_matmul_args zm_matmul_args_get(const zm_device *device, const zm_matmu
         .weight_stride = zm_arg_stride(&p->weight),
         .bias_offset = zm_arg_offset(&p->bias),
         .param_type = zm_operand_dtype(&zm_op_matmul, ZM_OPERAND_PARAM, p),
-        .residual_offset = zm_arg_offset(&p->residual),
-        .residual_stride = zm_arg_stride(&p->residual),
+        .residual_offset = zm_arg_offset(other),
+        .residual_stride = zm_arg_stride(other),
         .dst_offset = zm_arg_offset(&p->dst),
         .dst_stride = zm_arg_stride(&p->dst),
         .flags = zm_arg_flag(&p->bias, ZM_FLAG_BIAS) | zm_arg_flag(&p->residual, ZM_FLAG_RESIDUAL) |
+                 zm_arg_flag(&p->factor, ZM_FLAG_FACTOR) |
                  zm_arg_flag(&p->statistics, ZM_FLAG_STATISTICS) | (p->gated ? ZM_FLAG_GATED : 0),
         .activation = (uint32_t)p->activation,
         .scale_kind = (uint32_t)p->scale.kind,
@@ -180,7 +193,7 @@ struct zm_matmul_args zm_matmul_args_get(const zm_device *device, const zm_matmu
         .batch = batch_of(p),
         .x_batch = zm_arg_batch(&p->x),
         .weight_batch = zm_arg_batch(&p->weight),
-        .residual_batch = zm_arg_batch(&p->residual),
+        .residual_batch = zm_arg_batch(other),
         .dst_batch = zm_arg_batch(&p->dst),
     };
 }
@@ -190,7 +203,7 @@ void zm_matmul_bind(const zm_matmul_params *p, zm_launch *launch)
     zm_buffer *const buffers[] = {p->x.buffer,
                                   p->weight.buffer,
                                   p->bias.buffer,
-                                  p->residual.buffer,
+                                  other_of(p)->buffer,
                                   p->dst.buffer,
                                   p->scale.statistics.buffer,
                                   p->scale.column_sums.buffer,
@@ -225,7 +238,8 @@ static zm_status rows_accept(const zm_device *device, const void *params, zm_ref
 static bool needs_epilogue(const zm_matmul_params *p)
 {
     bool is_common = p->activation == ZM_ACTIVATION_NONE || p->activation == ZM_ACTIVATION_GELU;
-    return p->gated || p->scale.kind != ZM_ROW_SCALE_NONE || p->statistics.buffer || !is_common;
+    return p->gated || p->factor.buffer || p->scale.kind != ZM_ROW_SCALE_NONE ||
+           p->statistics.buffer || !is_common;
 }
 
 /* tiling NULL: the kernel has no tile. */

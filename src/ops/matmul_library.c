@@ -15,6 +15,7 @@ static const char *extra_of(const zm_matmul_params *p)
     } extras[] = {
         {p->bias.buffer != NULL, "a bias"},
         {p->residual.buffer != NULL, "a residual"},
+        {p->factor.buffer != NULL, "a factor"},
         {p->activation != ZM_ACTIVATION_NONE, "an activation"},
         {p->gated, "a gate"},
         {p->scale.kind != ZM_ROW_SCALE_NONE, "a scale"},

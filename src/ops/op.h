@@ -47,7 +47,7 @@ typedef enum zm_operand_type {
 #define ZM_OPERAND_STRIDED 8u /* gaps between columns too */
 #define ZM_OPERAND_KEPT 16u   /* an output that keeps what the op does not write */
 
-#define ZM_MAX_OPERANDS 9
+#define ZM_MAX_OPERANDS 12
 
 /* A field of an op's parameters. What is the same in every call: the shape is not (operand.h). */
 typedef struct zm_operand {

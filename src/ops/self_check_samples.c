@@ -10,10 +10,11 @@ static const zm_dtype types[] = {ZM_F32, ZM_F16};
 static const struct {
     uint32_t m, n, k;
     zm_dtype x, weight;
-} products[] = {{1, 70, 513, ZM_F32, ZM_F32},  {1, 70, 130, ZM_F32, ZM_F16},
-                {3, 70, 130, ZM_F32, ZM_F32},  {8, 70, 130, ZM_BF16, ZM_BF16},
-                {37, 70, 130, ZM_F16, ZM_F16}, {250, 250, 130, ZM_F32, ZM_F32},
-                {50, 100, 64, ZM_F32, ZM_F16}};
+    bool factor; /* instead of a residual */
+} products[] = {{1, 70, 513, ZM_F32, ZM_F32, false},  {1, 70, 130, ZM_F32, ZM_F16, true},
+                {3, 70, 130, ZM_F32, ZM_F32, false},  {8, 70, 130, ZM_BF16, ZM_BF16, true},
+                {37, 70, 130, ZM_F16, ZM_F16, false}, {250, 250, 130, ZM_F32, ZM_F32, false},
+                {50, 100, 64, ZM_F32, ZM_F16, true}};
 #define LARGE_PRODUCT 5
 #define PRODUCTS (sizeof(products) / sizeof(products[0]))
 
@@ -21,14 +22,14 @@ static void run_matmul(zm_sample *s, size_t variant)
 {
     uint32_t m = products[variant].m, n = products[variant].n, k = products[variant].k;
     s->type = products[variant].x;
-    const zm_matmul_params params = {
+    zm_matmul_params params = {
         .x = zm_sample_random(s, m, k),
         .weight = zm_sample_weight(s, n, k, products[variant].weight),
         .bias = zm_sample_vector(s, n),
-        .residual = zm_sample_random(s, m, n),
         .dst = zm_sample_result(s, m, n),
         .activation = ZM_ACTIVATION_GELU,
     };
+    *(products[variant].factor ? &params.factor : &params.residual) = zm_sample_random(s, m, n);
     zm_sample_called(s, s->status ? s->status : zm_matmul(s->stream, &params));
 }
 

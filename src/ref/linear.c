@@ -152,6 +152,9 @@ static void write_row(const linear *l, size_t row, size_t o0, const double *sums
         if (l->residual) {
             value += act_get(l->residual, row * l->residual_stride + o0 + o);
         }
+        if (l->factor) {
+            value *= act_get(l->factor, row * l->residual_stride + o0 + o);
+        }
         if (l->position) {
             value += zm_load_real(l->position, l->param_type,
                                   l->position_offset + row * l->position_stride + o0 + o);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dst = activation(scale(windows of x times w^T) + bias) + residual: what matmul, conv1d and
- * patch_embedding share. They differ in what of x a row of dst is made of, its window. */
+/* dst = activation(scale(windows of x times w^T) + bias) + residual (or times factor): what matmul,
+ * conv1d and patch_embedding share. They differ in what of x a row of dst is made of, its window.
+ */
 #ifndef ZM_SRC_REF_LINEAR_H
 #define ZM_SRC_REF_LINEAR_H
 
@@ -32,8 +33,8 @@ typedef struct linear {
     size_t weight_offset, weight_stride, panel;
     zm_dtype weight_type;
     linear_scale scale;
-    const void *bias, *position; /* elements of param_type; NULL = absent */
-    const ACT *residual;         /* NULL = absent */
+    const void *bias, *position;  /* elements of param_type; NULL = absent */
+    const ACT *residual, *factor; /* NULL = absent; both residual_stride apart */
     zm_dtype param_type;
     size_t bias_offset, position_offset, position_stride, residual_stride;
     uint32_t activation; /* ZM_ARG_* */

@@ -54,6 +54,9 @@ static linear matrix_of(const struct zm_matmul_args *a, void *const *buffers, si
     if (a->flags & ZM_FLAG_RESIDUAL) {
         l.residual = (const ACT *)buffers[3] + a->residual_offset + matrix * a->residual_batch;
     }
+    if (a->flags & ZM_FLAG_FACTOR) {
+        l.factor = (const ACT *)buffers[3] + a->residual_offset + matrix * a->residual_batch;
+    }
     if (a->flags & ZM_FLAG_STATISTICS) {
         l.statistics = (REAL *)buffers[7] + a->statistics_offset;
     }

@@ -63,6 +63,7 @@ static zm_status run(zm_stream *stream, const op_params *params)
 
 struct zm_matmul_args matmul_args(const zm_matmul_params *p)
 {
+    const zm_tensor *other = p->factor.rank ? &p->factor : &p->residual;
     return (struct zm_matmul_args){
         .m = rows_of(p),
         .n = matmul_outputs(p),
@@ -74,12 +75,12 @@ struct zm_matmul_args matmul_args(const zm_matmul_params *p)
         .weight_stride = (uint32_t)op_stride(&p->weight),
         .bias_offset = (uint32_t)p->bias.offset,
         .param_type = ZM_F64,
-        .residual_offset = (uint32_t)p->residual.offset,
-        .residual_stride = (uint32_t)op_stride(&p->residual),
+        .residual_offset = (uint32_t)other->offset,
+        .residual_stride = (uint32_t)op_stride(other),
         .dst_offset = (uint32_t)p->dst.offset,
         .dst_stride = (uint32_t)op_stride(&p->dst),
         .flags = (p->bias.rank ? ZM_FLAG_BIAS : 0) | (p->residual.rank ? ZM_FLAG_RESIDUAL : 0) |
-                 (p->gated ? ZM_FLAG_GATED : 0),
+                 (p->factor.rank ? ZM_FLAG_FACTOR : 0) | (p->gated ? ZM_FLAG_GATED : 0),
         .activation = p->activation,
         .scale_kind = p->scale.kind,
         .scale_offset = (uint32_t)p->scale.statistics.offset,
@@ -91,7 +92,7 @@ struct zm_matmul_args matmul_args(const zm_matmul_params *p)
         .batch = batch_of(p),
         .x_batch = (uint32_t)op_batch_stride(&p->x),
         .weight_batch = (uint32_t)op_batch_stride(&p->weight),
-        .residual_batch = (uint32_t)op_batch_stride(&p->residual),
+        .residual_batch = (uint32_t)op_batch_stride(other),
         .dst_batch = (uint32_t)op_batch_stride(&p->dst),
     };
 }
@@ -103,7 +104,13 @@ static void reference(const op_run *r, void *const *buffers)
     const zm_matmul_params *p = &r->reference.matmul;
     const zm_ref_op *matmul = zm_ref_find("matmul"), *statistics = zm_ref_find("row_statistics");
     struct zm_matmul_args args = matmul_args(p);
-    op_run_items(r, matmul, &args, buffers);
+    void *const of_kernel[] = {
+        buffers[MATMUL_X],           buffers[MATMUL_WEIGHT],
+        buffers[MATMUL_BIAS],        buffers[p->factor.rank ? MATMUL_FACTOR : MATMUL_RESIDUAL],
+        buffers[MATMUL_DST],         buffers[MATMUL_SCALE],
+        buffers[MATMUL_COLUMN_SUMS],
+    };
+    op_run_items(r, matmul, &args, of_kernel);
     if (p->statistics.rank) {
         struct zm_row_statistics_args of_dst =
             op_statistics_args(&p->dst, &p->statistics, r->group);
@@ -134,6 +141,7 @@ static double row_scale(const op_run *r, size_t row)
 {
     const zm_matmul_params *p = &r->reference.matmul;
     const double *residual = op_run_input(r, MATMUL_RESIDUAL);
+    const double *factor = op_run_input(r, MATMUL_FACTOR);
     op_deferred norm =
         op_deferred_of(&p->scale, op_run_input(r, MATMUL_SCALE), row, op_cols(&p->x));
     double squares = 0;
@@ -143,6 +151,7 @@ static double row_scale(const op_run *r, size_t row)
             sum *= 2 * magnitude(r, row, 2 * o + 1, &norm);
         }
         sum += residual ? fabs(residual[op_place(&p->residual, row, o) - p->residual.offset]) : 0;
+        sum *= factor ? fabs(factor[op_place(&p->factor, row, o) - p->factor.offset]) : 1;
         squares += isfinite(sum) ? sum * sum : 0;
     }
     return sqrt(squares);
@@ -176,7 +185,8 @@ static double bytes(const op_params *params, size_t real_size)
     const zm_matmul_params *p = &params->matmul;
     return op_tensor_bytes(&p->x, real_size) + op_tensor_bytes(&p->weight, real_size) +
            op_tensor_bytes(&p->bias, real_size) + op_tensor_bytes(&p->residual, real_size) +
-           op_tensor_bytes(&p->dst, real_size) + op_tensor_bytes(&p->statistics, real_size) +
+           op_tensor_bytes(&p->factor, real_size) + op_tensor_bytes(&p->dst, real_size) +
+           op_tensor_bytes(&p->statistics, real_size) +
            op_tensor_bytes(&p->scale.statistics, real_size) +
            op_tensor_bytes(&p->scale.column_sums, real_size);
 }
@@ -197,6 +207,7 @@ const op_description op_matmul = {
                  {"weight", offsetof(zm_matmul_params, weight), OP_INPUT},
                  {"bias", offsetof(zm_matmul_params, bias), OP_INPUT},
                  {"residual", offsetof(zm_matmul_params, residual), OP_INPUT},
+                 {"factor", offsetof(zm_matmul_params, factor), OP_INPUT},
                  {"dst", offsetof(zm_matmul_params, dst), OP_OUTPUT},
                  {"scale.statistics", offsetof(zm_matmul_params, scale.statistics), OP_INPUT},
                  {"scale.column_sums", offsetof(zm_matmul_params, scale.column_sums), OP_INPUT},

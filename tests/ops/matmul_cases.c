@@ -11,7 +11,7 @@ static const float epsilons[] = {1e-5f, 1e-6f, 1e-12f, 0.5f, 3e-3f};
 /* What happens to a sum on its way to dst. */
 typedef struct epilogue {
     zm_activation activation;
-    bool bias, residual, in_place, gated, statistics;
+    bool bias, residual, factor, in_place, gated, statistics;
     zm_row_scale_kind scale;
 } epilogue;
 
@@ -54,6 +54,10 @@ static op_case *add_case(op_list *list, uint32_t m, uint32_t n, uint32_t k, cons
     if (e->residual) {
         p->residual = op_matrix(m, n, (i + 1) % 4, pad + 1);
         c->alias[MATMUL_DST] = e->in_place ? 1 + MATMUL_RESIDUAL : 0;
+    }
+    if (e->factor) {
+        p->factor = op_matrix(m, n, (i + 1) % 4, pad + 1);
+        c->alias[MATMUL_DST] = e->in_place ? 1 + MATMUL_FACTOR : 0;
     }
     if (e->statistics) {
         p->statistics = op_statistics(m, (i + 2) % 3);
@@ -157,6 +161,10 @@ static bool add_epilogues(op_list *list)
         e.in_place = bits & 4;
         e.gated = bits & 8;
         e.statistics = bits & 16;
+        if (e.residual && !e.gated && i % 2) {
+            e.residual = false;
+            e.factor = true;
+        }
         op_case *c = add_case(list, m, n, k, &e, i);
         if (!c) {
             return false;
@@ -195,8 +203,9 @@ static bool add_rows(op_list *list)
         const uint32_t *s = shapes[i / 6];
         const epilogue e = {.activation = (zm_activation)(i * 7 % 5),
                             .bias = i % 3 == 0,
-                            .residual = i % 4 == 1,
-                            .in_place = i % 8 == 1};
+                            .residual = i % 8 == 1,
+                            .factor = i % 8 == 5,
+                            .in_place = i % 16 < 8};
         bool single = i % 6 == 5;
         op_case *c = add_case(list, s[1], s[2], s[3], &e, i);
         if (!c) {
@@ -209,6 +218,7 @@ static bool add_rows(op_list *list)
             p->x = op_batch(s[0], s[1], s[3], i % 4, pad);
             p->weight = op_batch(s[0], s[2], s[3], (i + 1) % 4, pad % 2 * 3);
             p->residual = e.residual ? op_batch(s[0], s[1], s[2], i % 3, pad + 1) : p->residual;
+            p->factor = e.factor ? op_batch(s[0], s[1], s[2], i % 3, pad + 1) : p->factor;
             p->dst = op_batch(s[0], s[1], s[2], (i + 2) % 4, pad + 2);
         }
         p->weight.dtype = weight_types[i % 3];
@@ -252,6 +262,7 @@ static bool add_aligned(op_list *list)
         const epilogue e = {.activation = (zm_activation)(i % 5),
                             .bias = i % 2,
                             .residual = i % 3 == 1,
+                            .factor = i % 3 == 2 && i / COUNT(shapes) != 1,
                             .in_place = i % 2,
                             .gated = i / COUNT(shapes) == 1,
                             .statistics = i / COUNT(shapes) == 2,

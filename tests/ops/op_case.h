@@ -12,7 +12,7 @@
 
 #include "shaders/args.h"
 
-#define OP_MAX_OPERANDS 10
+#define OP_MAX_OPERANDS 12
 #define OP_MAX_HEAD_DIM 2048 /* of attention */
 
 /* dtype of a tensor: the real_type of the device, or the type of the case's activations. */

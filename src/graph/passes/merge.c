@@ -32,8 +32,8 @@ static bool weights_follow(const zm_tensor *a, const zm_tensor *b)
 /* Nothing in them is of one row or column only, but for the bias. */
 static bool is_plain(const zm_matmul_params *p)
 {
-    return p->x.rank == 2 && !p->gated && !p->residual.buffer && !p->statistics.buffer &&
-           p->scale.kind == ZM_ROW_SCALE_NONE;
+    return p->x.rank == 2 && !p->gated && !p->residual.buffer && !p->factor.buffer &&
+           !p->statistics.buffer && p->scale.kind == ZM_ROW_SCALE_NONE;
 }
 
 /* The matrix of both outputs, which has no memory behind it: for asking only. */
