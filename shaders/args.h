@@ -37,9 +37,18 @@
 #define ZM_ARG_SCALE_CRMS 3u
 #define ZM_ARG_ROPE_PAIRS 1u
 
+/* Small numbers that share a word, a byte each. */
+#define ZM_KIND_WEIGHT_TYPE 0u
+#define ZM_KIND_PARAM_TYPE 8u
+#define ZM_KIND_ACTIVATION 16u /* ZM_ARG_* */
+#define ZM_KIND_SCALE 24u      /* ZM_ARG_SCALE_* */
+#define ZM_KIND_SET(kind, value) ((ZM_U32)(value) << (kind))
+#define ZM_KIND_GET(kinds, kind) (((kinds) >> (kind)) & 255u)
+
 /* The type of activations and of caches is a define of the kernel (ACT_TYPE, KV_TYPE: the values
  * of zm_dtype, 1 = F32, 2 = F16, 3 = BF16), as are WEIGHT_TYPE and PARAM_TYPE (norm weights,
- * biases, positions); the fields *_type say the same to the reference. */
+ * biases, positions); the fields *_type and the kinds of these names say the same to the
+ * reference. */
 
 /* layer_norm, rms_norm, crms_norm: x, residual, weight, bias, dst, sum */
 struct zm_norm_args {
@@ -75,16 +84,15 @@ struct zm_add_args {
  * factor comes in the place of the residual. */
 struct zm_matmul_args {
     ZM_U32 m, n, k;
+    ZM_U32 kinds; /* ZM_KIND_* */
     ZM_U32 x_offset, x_stride;
-    ZM_U32 weight_offset, weight_type, weight_panel;
+    ZM_U32 weight_offset, weight_panel;
     ZM_U32 weight_stride; /* panel 0: elements between rows */
-    ZM_U32 bias_offset, param_type;
+    ZM_U32 bias_offset;
     ZM_U32 residual_offset, residual_stride;
     ZM_U32 dst_offset, dst_stride;
-    ZM_U32 flags;      /* BIAS RESIDUAL FACTOR GATED STATISTICS */
-    ZM_U32 activation; /* ZM_ARG_* */
-    ZM_U32 row_block;  /* rows per work-item; cpu family */
-    ZM_U32 scale_kind; /* ZM_ARG_SCALE_* */
+    ZM_U32 flags;     /* BIAS RESIDUAL FACTOR GATED STATISTICS */
+    ZM_U32 row_block; /* rows per work-item; cpu family */
     ZM_U32 scale_offset, scale_stride, scale_groups;
     ZM_U32 scale_d;
     float scale_eps;

@@ -30,14 +30,14 @@ static void test_gelu(void **state)
         double expected[5] = {0, 0.84134474606854293, -0.15865525393145707, -7.6198530241605261e-23,
                               2.9959503059051110};
         struct zm_matmul_args args = {.batch = 1,
+                                      .kinds = ZM_KIND_SET(ZM_KIND_WEIGHT_TYPE, ZM_F64) |
+                                               ZM_KIND_SET(ZM_KIND_ACTIVATION, ZM_ARG_GELU),
                                       .weight_stride = 1,
                                       .m = 5,
                                       .n = 1,
                                       .k = 1,
                                       .x_stride = 1,
-                                      .dst_stride = 1,
-                                      .weight_type = ZM_F64,
-                                      .activation = ZM_ARG_GELU};
+                                      .dst_stride = 1};
         ref_call c = {{x, NULL, NULL, NULL, dst}, {5, 0, 0, 0, 5}, {NULL, &one}};
         ref_run("matmul", &args, &c, r->type, 5);
         ref_assert_near(dst, expected, 5, r->tolerance);
@@ -112,16 +112,16 @@ static void product_run(product *p, zm_dtype real, size_t part)
 {
     size_t outputs = (size_t)p->m * p->n;
     struct zm_matmul_args args = {.batch = 1,
+                                  .kinds = ZM_KIND_SET(ZM_KIND_WEIGHT_TYPE, p->type) |
+                                           ZM_KIND_SET(ZM_KIND_PARAM_TYPE, real),
                                   .weight_stride = p->k,
                                   .m = p->m,
                                   .n = p->n,
                                   .k = p->k,
                                   .x_stride = p->k,
-                                  .weight_type = p->type,
                                   .weight_panel = p->panel,
                                   .residual_stride = p->n,
                                   .dst_stride = p->n,
-                                  .param_type = real,
                                   .flags = ZM_FLAG_BIAS | ZM_FLAG_RESIDUAL};
     ref_call c = {{p->x, NULL, p->bias, p->residual, p->dst},
                   {(size_t)p->m * p->k, 0, p->n, outputs, outputs},
@@ -210,15 +210,16 @@ static void test_activations(void **state)
     {
         for (size_t i = 0; i < sizeof(activations) / sizeof(activations[0]); ++i) {
             double x[6] = {0, 1, -1, 3, INFINITY, NAN}, dst[6] = {0}, one = 1;
-            struct zm_matmul_args args = {.batch = 1,
-                                          .weight_stride = 1,
-                                          .m = 6,
-                                          .n = 1,
-                                          .k = 1,
-                                          .x_stride = 1,
-                                          .dst_stride = 1,
-                                          .weight_type = ZM_F64,
-                                          .activation = activations[i].activation};
+            struct zm_matmul_args args = {
+                .batch = 1,
+                .kinds = ZM_KIND_SET(ZM_KIND_WEIGHT_TYPE, ZM_F64) |
+                         ZM_KIND_SET(ZM_KIND_ACTIVATION, activations[i].activation),
+                .weight_stride = 1,
+                .m = 6,
+                .n = 1,
+                .k = 1,
+                .x_stride = 1,
+                .dst_stride = 1};
             ref_call c = {{x, NULL, NULL, NULL, dst}, {6, 0, 0, 0, 6}, {NULL, &one}};
             ref_run("matmul", &args, &c, r->type, 6);
             assert_true(isinf(dst[4]));
@@ -243,17 +244,17 @@ static void test_gated(void **state)
         double panel_bias[6] = {0, 0, 1, 0, 1, 0}, dst[6];
         double expected[6] = {105, 110, 124, 100, 100, 100};
         struct zm_matmul_args args = {.batch = 1,
+                                      .kinds = ZM_KIND_SET(ZM_KIND_WEIGHT_TYPE, ZM_F32) |
+                                               ZM_KIND_SET(ZM_KIND_PARAM_TYPE, r->type) |
+                                               ZM_KIND_SET(ZM_KIND_ACTIVATION, ZM_ARG_RELU),
                                       .m = 2,
                                       .n = 3,
                                       .k = 1,
                                       .x_stride = 1,
-                                      .weight_type = ZM_F32,
                                       .weight_stride = 1,
                                       .residual_stride = 3,
                                       .dst_stride = 3,
-                                      .param_type = r->type,
-                                      .flags = ZM_FLAG_BIAS | ZM_FLAG_RESIDUAL | ZM_FLAG_GATED,
-                                      .activation = ZM_ARG_RELU};
+                                      .flags = ZM_FLAG_BIAS | ZM_FLAG_RESIDUAL | ZM_FLAG_GATED};
         double residual[6] = {100, 100, 100, 100, 100, 100};
         ref_call c = {{x, NULL, row_bias, residual, dst}, {2, 0, 6, 6, 6}, {NULL, rows}};
         memset(dst, 0, sizeof(dst));
@@ -278,16 +279,16 @@ static void test_factor(void **state)
         double x[2] = {1, 3}, dst[4] = {0}, factor[6] = {10, -2, 99, 0.5, NAN, 99};
         double expected[4] = {7.3105857863000489, 0.53788284273999023, 1.4288611902336499, NAN};
         struct zm_matmul_args args = {.batch = 1,
+                                      .kinds = ZM_KIND_SET(ZM_KIND_WEIGHT_TYPE, ZM_F32) |
+                                               ZM_KIND_SET(ZM_KIND_ACTIVATION, ZM_ARG_SILU),
                                       .m = 2,
                                       .n = 2,
                                       .k = 1,
                                       .x_stride = 1,
-                                      .weight_type = ZM_F32,
                                       .weight_stride = 1,
                                       .residual_stride = 3,
                                       .dst_stride = 2,
-                                      .flags = ZM_FLAG_FACTOR,
-                                      .activation = ZM_ARG_SILU};
+                                      .flags = ZM_FLAG_FACTOR};
         ref_call c = {{x, NULL, NULL, factor, dst}, {2, 0, 0, 6, 4}, {NULL, weight}};
         ref_run("matmul", &args, &c, r->type, 1);
         ref_assert_near(dst, expected, 4, r->tolerance);
@@ -310,11 +311,11 @@ static void test_statistics(void **state)
         double x[2] = {1, -1}, dst[130] = {0}, statistics[8] = {0};
         double expected[8] = {89440, 2080, 4225, 65, 89440, -2080, 4225, -65};
         struct zm_matmul_args args = {.batch = 1,
+                                      .kinds = ZM_KIND_SET(ZM_KIND_WEIGHT_TYPE, ZM_F32),
                                       .m = 2,
                                       .n = 65,
                                       .k = 1,
                                       .x_stride = 1,
-                                      .weight_type = ZM_F32,
                                       .weight_stride = 1,
                                       .dst_stride = 65,
                                       .statistics_stride = 4,
@@ -340,11 +341,11 @@ static void test_batch(void **state)
         double x[3] = {10, 99, -1}, dst[7] = {0};
         double expected[7] = {10, 30, 0, 0, 0, -5, -7};
         struct zm_matmul_args args = {.batch = 2,
+                                      .kinds = ZM_KIND_SET(ZM_KIND_WEIGHT_TYPE, ZM_F32),
                                       .m = 1,
                                       .n = 2,
                                       .k = 1,
                                       .x_stride = 1,
-                                      .weight_type = ZM_F32,
                                       .weight_stride = 3,
                                       .dst_stride = 2,
                                       .x_batch = 2,
@@ -404,16 +405,16 @@ static void test_row_scale(void **state)
                                                         .x_stride = NORM_K,
                                                         .statistics_stride = 2 * NORM_GROUPS};
             struct zm_matmul_args args = {.batch = 1,
+                                          .kinds = ZM_KIND_SET(ZM_KIND_WEIGHT_TYPE, ZM_F32) |
+                                                   ZM_KIND_SET(ZM_KIND_PARAM_TYPE, r->type) |
+                                                   ZM_KIND_SET(ZM_KIND_ACTIVATION, ZM_ARG_SILU),
                                           .m = NORM_M,
                                           .n = NORM_N,
                                           .k = NORM_K,
                                           .x_stride = NORM_K,
-                                          .weight_type = ZM_F32,
                                           .weight_stride = NORM_K,
                                           .dst_stride = NORM_N,
-                                          .param_type = r->type,
-                                          .flags = ZM_FLAG_BIAS,
-                                          .activation = ZM_ARG_SILU};
+                                          .flags = ZM_FLAG_BIAS};
             size_t rows = NORM_M * NORM_K, outputs = NORM_M * NORM_N;
             ref_call norm_call = {{p.x, NULL, NULL, NULL, p.y}, {rows, 0, 0, 0, rows}, {NULL}};
             ref_call plain = {{p.y, NULL, p.bias, NULL, p.expected},
@@ -426,7 +427,7 @@ static void test_row_scale(void **state)
             ref_run(norms[kind], &norm, &norm_call, r->type, 2);
             ref_run("matmul", &args, &plain, r->type, 2);
             ref_run("row_statistics", &statistics, &of_x, r->type, 2);
-            args.scale_kind = kind;
+            args.kinds |= ZM_KIND_SET(ZM_KIND_SCALE, kind);
             args.scale_stride = 2 * NORM_GROUPS;
             args.scale_groups = NORM_GROUPS;
             args.scale_d = norm.d + (kind == ZM_ARG_SCALE_CRMS);
@@ -448,14 +449,14 @@ static void test_row_scale_of_constant_rows(void **state)
         double expected = (1 - 3 * 0.25) / sqrt(0.25);
         float weight[1] = {1};
         struct zm_matmul_args args = {.batch = 1,
+                                      .kinds = ZM_KIND_SET(ZM_KIND_WEIGHT_TYPE, ZM_F32) |
+                                               ZM_KIND_SET(ZM_KIND_SCALE, ZM_ARG_SCALE_LAYER),
                                       .m = 1,
                                       .n = 1,
                                       .k = 1,
                                       .x_stride = 1,
-                                      .weight_type = ZM_F32,
                                       .weight_stride = 1,
                                       .dst_stride = 1,
-                                      .scale_kind = ZM_ARG_SCALE_LAYER,
                                       .scale_stride = 2,
                                       .scale_groups = 1,
                                       .scale_d = 1,

@@ -45,7 +45,7 @@ conv1d(__global const act_t *x, __global const weight_t *weight, __global const 
         .n = a.n,
         .dst_stride = a.dst_stride,
         .flags = a.flags & ZM_FLAG_BIAS,
-        .activation = a.activation,
+        .kinds = ZM_KIND_SET(ZM_KIND_ACTIVATION, a.activation),
     };
     const epilogue e = {.bias = bias + a.bias_offset, .dst = dst + a.dst_offset};
     float4 acc[MWI][2];

@@ -157,6 +157,14 @@ zm_status zm_matmul_rows_accept(const zm_device *device, zm_kernel_family family
 
 /* ---- launches ---- */
 
+static uint32_t kinds_of(const zm_matmul_params *p)
+{
+    return ZM_KIND_SET(ZM_KIND_WEIGHT_TYPE, p->weight.dtype) |
+           ZM_KIND_SET(ZM_KIND_PARAM_TYPE, zm_operand_dtype(&zm_op_matmul, ZM_OPERAND_PARAM, p)) |
+           ZM_KIND_SET(ZM_KIND_ACTIVATION, p->activation) |
+           ZM_KIND_SET(ZM_KIND_SCALE, p->scale.kind);
+}
+
 struct zm_matmul_args zm_matmul_args_get(const zm_device *device, const zm_matmul_params *p)
 {
     const zm_tensor *other = other_of(p);
@@ -165,14 +173,13 @@ struct zm_matmul_args zm_matmul_args_get(const zm_device *device, const zm_matmu
         .m = matrix_rows(p, &p->x),
         .n = outputs_of(p),
         .k = k,
+        .kinds = kinds_of(p),
         .x_offset = zm_arg_offset(&p->x),
         .x_stride = zm_arg_stride(&p->x),
         .weight_offset = zm_arg_offset(&p->weight),
-        .weight_type = p->weight.dtype,
         .weight_panel = p->weight.panel,
         .weight_stride = zm_arg_stride(&p->weight),
         .bias_offset = zm_arg_offset(&p->bias),
-        .param_type = zm_operand_dtype(&zm_op_matmul, ZM_OPERAND_PARAM, p),
         .residual_offset = zm_arg_offset(other),
         .residual_stride = zm_arg_stride(other),
         .dst_offset = zm_arg_offset(&p->dst),
@@ -180,8 +187,6 @@ struct zm_matmul_args zm_matmul_args_get(const zm_device *device, const zm_matmu
         .flags = zm_arg_flag(&p->bias, ZM_FLAG_BIAS) | zm_arg_flag(&p->residual, ZM_FLAG_RESIDUAL) |
                  zm_arg_flag(&p->factor, ZM_FLAG_FACTOR) |
                  zm_arg_flag(&p->statistics, ZM_FLAG_STATISTICS) | (p->gated ? ZM_FLAG_GATED : 0),
-        .activation = (uint32_t)p->activation,
-        .scale_kind = (uint32_t)p->scale.kind,
         .scale_offset = zm_arg_offset(&p->scale.statistics),
         .scale_stride = zm_arg_stride(&p->scale.statistics),
         .scale_groups = zm_ceil_div(k, zm_statistics_group(device)),

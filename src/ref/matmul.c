@@ -13,10 +13,11 @@ static void window(const void *args, const ACT *x, size_t row, size_t k0, size_t
 
 static linear_scale scale_of(const struct zm_matmul_args *a, void *const *buffers)
 {
-    if (a->scale_kind == 0) {
+    uint32_t kind = ZM_KIND_GET(a->kinds, ZM_KIND_SCALE);
+    if (kind == 0) {
         return (linear_scale){.kind = 0};
     }
-    return (linear_scale){.kind = a->scale_kind,
+    return (linear_scale){.kind = kind,
                           .statistics = (const REAL *)buffers[5] + a->scale_offset,
                           .stride = a->scale_stride,
                           .groups = a->scale_groups,
@@ -37,13 +38,13 @@ static linear matrix_of(const struct zm_matmul_args *a, void *const *buffers, si
                 .weight = buffers[1],
                 .weight_offset = a->weight_offset + matrix * a->weight_batch,
                 .weight_stride = a->weight_stride,
-                .weight_type = (zm_dtype)a->weight_type,
+                .weight_type = (zm_dtype)ZM_KIND_GET(a->kinds, ZM_KIND_WEIGHT_TYPE),
                 .panel = a->weight_panel,
                 .scale = scale_of(a, buffers),
                 .residual_stride = a->residual_stride,
-                .param_type = (zm_dtype)a->param_type,
+                .param_type = (zm_dtype)ZM_KIND_GET(a->kinds, ZM_KIND_PARAM_TYPE),
                 .bias_offset = a->bias_offset,
-                .activation = a->activation,
+                .activation = ZM_KIND_GET(a->kinds, ZM_KIND_ACTIVATION),
                 .gated = (a->flags & ZM_FLAG_GATED) != 0,
                 .dst = (ACT *)buffers[4] + a->dst_offset + matrix * a->dst_batch,
                 .dst_stride = a->dst_stride,

@@ -68,21 +68,21 @@ struct zm_matmul_args matmul_args(const zm_matmul_params *p)
         .m = rows_of(p),
         .n = matmul_outputs(p),
         .k = op_cols(&p->x),
+        .kinds = ZM_KIND_SET(ZM_KIND_WEIGHT_TYPE, ZM_F64) |
+                 ZM_KIND_SET(ZM_KIND_PARAM_TYPE, ZM_F64) |
+                 ZM_KIND_SET(ZM_KIND_ACTIVATION, p->activation) |
+                 ZM_KIND_SET(ZM_KIND_SCALE, p->scale.kind),
         .x_offset = (uint32_t)p->x.offset,
         .x_stride = (uint32_t)op_stride(&p->x),
         .weight_offset = (uint32_t)p->weight.offset,
-        .weight_type = ZM_F64,
         .weight_stride = (uint32_t)op_stride(&p->weight),
         .bias_offset = (uint32_t)p->bias.offset,
-        .param_type = ZM_F64,
         .residual_offset = (uint32_t)other->offset,
         .residual_stride = (uint32_t)op_stride(other),
         .dst_offset = (uint32_t)p->dst.offset,
         .dst_stride = (uint32_t)op_stride(&p->dst),
         .flags = (p->bias.rank ? ZM_FLAG_BIAS : 0) | (p->residual.rank ? ZM_FLAG_RESIDUAL : 0) |
                  (p->factor.rank ? ZM_FLAG_FACTOR : 0) | (p->gated ? ZM_FLAG_GATED : 0),
-        .activation = p->activation,
-        .scale_kind = p->scale.kind,
         .scale_offset = (uint32_t)p->scale.statistics.offset,
         .scale_stride = (uint32_t)op_stride(&p->scale.statistics),
         .scale_groups = op_cols(&p->scale.statistics) / 2,
