@@ -144,3 +144,18 @@ bool shape_flag(shape *s, const char *key)
 {
     return item(s, key) != NULL;
 }
+
+zm_activation shape_activation(shape *s)
+{
+    static const struct {
+        const char *flag;
+        zm_activation kind;
+    } kinds[] = {{"gelu", ZM_ACTIVATION_GELU},
+                 {"gelu_tanh", ZM_ACTIVATION_GELU_TANH},
+                 {"silu", ZM_ACTIVATION_SILU},
+                 {"relu", ZM_ACTIVATION_RELU}};
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (shape_flag(s, kinds[i].flag))
+            return kinds[i].kind;
+    return ZM_ACTIVATION_NONE;
+}

@@ -51,4 +51,8 @@ zm_status shape_parse(const char *text, shape *s, shape_reason *reason);
 uint32_t shape_get(shape *s, const char *key, uint32_t otherwise);
 bool shape_flag(shape *s, const char *key);
 
+/* By the flag of that name; the keys for help. */
+zm_activation shape_activation(shape *s);
+#define SHAPE_ACTIVATIONS "gelu, gelu_tanh, silu, relu"
+
 #endif

@@ -5,21 +5,6 @@
 #include "tests/ops/matmul.h"
 #include "tests/ops/statistics.h"
 
-static zm_activation activation_of(shape *s)
-{
-    static const struct {
-        const char *flag;
-        zm_activation kind;
-    } kinds[] = {{"gelu", ZM_ACTIVATION_GELU},
-                 {"gelu_tanh", ZM_ACTIVATION_GELU_TANH},
-                 {"silu", ZM_ACTIVATION_SILU},
-                 {"relu", ZM_ACTIVATION_RELU}};
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-        if (shape_flag(s, kinds[i].flag))
-            return kinds[i].kind;
-    return ZM_ACTIVATION_NONE;
-}
-
 /* ---- matmul ---- */
 
 static bool build_batch(shape *s, uint32_t batch, uint32_t m, uint32_t n, uint32_t k,
@@ -53,7 +38,7 @@ static bool build_matmul(shape *s, op_case *c)
     uint32_t m = shape_get(s, "m", 1), n = shape_get(s, "n", 768), k = shape_get(s, "k", 768);
     uint32_t batch = shape_get(s, "batch", 0);
     zm_matmul_params *p = &c->params.matmul;
-    p->activation = activation_of(s);
+    p->activation = shape_activation(s);
     c->fill[MATMUL_WEIGHT] = OP_WEIGHT;
     if (batch)
         return build_batch(s, batch, m, n, k, p);
@@ -117,7 +102,7 @@ static bool build_conv1d(shape *s, op_case *c)
     uint32_t n = shape_get(s, "n", 512), kernel = shape_get(s, "kernel", 3);
     uint32_t stride = shape_get(s, "stride", 1), padding = shape_get(s, "padding", 0);
     zm_conv1d_params *p = &c->params.conv1d;
-    p->activation = activation_of(s);
+    p->activation = shape_activation(s);
     if (rows + 2 * padding < kernel || (uint64_t)kernel * channels > INT32_MAX)
         return false;
     p->x = op_matrix(rows, channels, 0, 0);
@@ -173,13 +158,11 @@ static bool build_embedding(shape *s, op_case *c)
 
 static const char *const embedding_texts[] = {"rows=448,d=768,position", "rows=1,d=768", NULL};
 
-#define ACTIVATIONS "gelu, gelu_tanh, silu, relu"
-
 const shape_op shape_matrix_ops[] = {
-    {"matmul", "m, n, k, batch, bias, residual, statistics, rms, gated, " ACTIVATIONS, build_matmul,
-     matmul_texts},
+    {"matmul", "m, n, k, batch, bias, residual, statistics, rms, gated, " SHAPE_ACTIVATIONS,
+     build_matmul, matmul_texts},
     {"deferred_norm", "m, k, d, n", build_deferred, deferred_texts},
-    {"conv1d", "rows, channels, n, kernel, stride, padding, " ACTIVATIONS, build_conv1d,
+    {"conv1d", "rows, channels, n, kernel, stride, padding, " SHAPE_ACTIVATIONS, build_conv1d,
      conv1d_texts},
     {"patch_embedding", "channels, height, width, patch, n", build_patch_embedding, patch_texts},
     {"embedding", "rows, d, vocabulary, position, recentre", build_embedding, embedding_texts},

@@ -60,6 +60,20 @@ static bool build_recentre(shape *s, op_case *c)
     return true;
 }
 
+static bool build_activate(shape *s, op_case *c)
+{
+    uint32_t rows = shape_get(s, "rows", 1), d = shape_get(s, "d", 768);
+    zm_activate_params *p = &c->params.activate;
+    p->x = op_matrix(rows, d, 0, 0);
+    if (shape_flag(s, "bias"))
+        p->bias = op_vector(d, 0);
+    if (shape_flag(s, "gated"))
+        p->y = op_matrix(rows, d, 0, 0);
+    p->dst = op_matrix(rows, d, 0, 0);
+    p->activation = shape_activation(s);
+    return true;
+}
+
 static bool build_softmax(shape *s, op_case *c)
 {
     uint32_t rows = shape_get(s, "rows", 1), n = shape_get(s, "n", 1024);
@@ -83,6 +97,8 @@ static bool build_copy(shape *s, op_case *c)
 }
 
 static const char *const row_texts[] = {"rows=2048,d=1024", "rows=1,d=768", NULL};
+static const char *const activate_texts[] = {"rows=2048,d=1024,bias,gelu",
+                                             "rows=2048,d=1024,gated,silu", NULL};
 static const char *const softmax_texts[] = {"rows=1536,n=1024", "rows=1,n=51865", NULL};
 static const char *const copy_texts[] = {"rows=2048,cols=1024", "rows=2048,cols=1024,transpose",
                                          NULL};
@@ -187,6 +203,7 @@ const shape_op shape_row_ops[] = {
     {"row_statistics", "rows, d", build_row_statistics, row_texts},
     {"add", "rows, d", build_add, row_texts},
     {"recentre", "rows, d, residual", build_recentre, row_texts},
+    {"activate", "rows, d, bias, gated, " SHAPE_ACTIVATIONS, build_activate, activate_texts},
     {"softmax", "rows, n", build_softmax, softmax_texts},
     {"copy", "rows, cols, transpose", build_copy, copy_texts},
     {"kv_store", "rows, heads, head_dim, capacity", build_kv_store, kv_store_texts},

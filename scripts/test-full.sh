@@ -101,8 +101,8 @@ rusticl_tests() {
     done
     for op in $(ops); do
         case $op in
-        layer_norm | rms_norm | crms_norm | row_statistics | add | recentre | argmax | top_k | \
-            kv_store | rope | embedding)
+        layer_norm | rms_norm | crms_norm | row_statistics | add | recentre | activate | argmax | \
+            top_k | kv_store | rope | embedding)
             check "rusticl: the cpu kernel of $op" rusticl --op "$op" --kernel 'cpu*'
             ;;
         copy) skip "rusticl: the cpu kernel of copy: the driver crashes" ;;

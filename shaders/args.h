@@ -79,6 +79,17 @@ struct zm_add_args {
     ZM_U32 flags; /* RESIDUAL: y is there */
 };
 
+/* activate: x, bias, y, dst */
+struct zm_activate_args {
+    ZM_U32 rows, d;
+    ZM_U32 x_offset, x_stride;
+    ZM_U32 bias_offset, param_type;
+    ZM_U32 y_offset, y_stride;
+    ZM_U32 dst_offset, dst_stride;
+    ZM_U32 flags;      /* BIAS FACTOR: y is there */
+    ZM_U32 activation; /* ZM_ARG_* */
+};
+
 /* matmul: x, weight, bias, residual, dst, scale statistics, column sums, statistics
  * n counts outputs: a gated weight has 2 n rows. The batch is the third dimension of groups. A
  * factor comes in the place of the residual. */
@@ -220,6 +231,7 @@ struct zm_argmax_merge_args {
 #if !defined(__OPENCL_C_VERSION__) && !defined(GL_core_profile)
 static_assert(sizeof(struct zm_norm_args) <= 128, "push constants");
 static_assert(sizeof(struct zm_add_args) <= 128, "push constants");
+static_assert(sizeof(struct zm_activate_args) <= 128, "push constants");
 static_assert(sizeof(struct zm_matmul_args) <= 128, "push constants");
 static_assert(sizeof(struct zm_conv1d_args) <= 128, "push constants");
 static_assert(sizeof(struct zm_embedding_args) <= 128, "push constants");

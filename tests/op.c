@@ -201,7 +201,7 @@ static void test_list(void **state)
     (void)state;
     size_t count = 0;
     const zm_op_info *ops = zm_op_list(&count);
-    assert_int_equal(count, 17);
+    assert_int_equal(count, 18);
     for (size_t i = 0; i < count; i++) {
         assert_true(ops[i].candidate_count >= 2);
         for (size_t j = 0; j < ops[i].candidate_count; j++)

@@ -134,6 +134,40 @@ static void test_elementwise(void **state)
     REFUSE_BOTH((p.dst = p.x, p.dst.offset++));
 }
 
+static zm_activate_params good_activate(void)
+{
+    return (zm_activate_params){.x = matrix(0, 4, 5),
+                                .bias = vector(1, 5),
+                                .y = with_stride(matrix(2, 4, 5), 6),
+                                .dst = with_stride(matrix(3, 4, 5), 8),
+                                .activation = ZM_ACTIVATION_SILU};
+}
+
+static void test_activate(void **state)
+{
+    (void)state;
+    GOOD(activate);
+    ACCEPT(activate, (p.bias.buffer = p.y.buffer = NULL, p.activation = ZM_ACTIVATION_NONE));
+    ACCEPT(activate, p.dst = p.x);
+    ACCEPT(activate, p.dst = p.y);
+    ACCEPT(activate, narrow(&p.bias, ZM_F16));
+    ACCEPT(activate, (narrow(&p.x, ZM_BF16), narrow(&p.y, ZM_BF16), narrow(&p.dst, ZM_BF16)));
+    REFUSE(activate, bad, p.x.buffer = NULL);
+    REFUSE(activate, bad, p.dst.buffer = NULL);
+    REFUSE(activate, bad, p.bias.shape[0] = 4);
+    REFUSE(activate, bad, p.bias = matrix(1, 1, 5));
+    REFUSE(activate, bad, p.y.shape[1] = 4);
+    REFUSE(activate, bad, p.y.shape[0] = 1);
+    REFUSE(activate, bad, narrow(&p.y, ZM_F16)); /* the others are not */
+    REFUSE(activate, bad, p.dst.dtype = ZM_I32);
+    REFUSE(activate, bad, p.dst.stride[0] = 3);
+    REFUSE(activate, bad, (p.dst = p.y, p.dst.offset += 3));
+    REFUSE(activate, bad, (p.dst = p.x, p.dst.offset++));
+    REFUSE(activate, bad, p.dst.offset = p.bias.offset);
+    REFUSE(activate, bad, p.activation = ZM_ACTIVATION_RELU + 1);
+    assert_non_null(strstr(f.said, "activation 5"));
+}
+
 /* ---- what is taken from a row ---- */
 
 static zm_row_statistics_params good_row_statistics(void)
@@ -326,13 +360,13 @@ static void test_no_parameters(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_norms),         cmocka_unit_test(test_norm_types),
-        cmocka_unit_test(test_norm_views),    cmocka_unit_test(test_true_d),
-        cmocka_unit_test(test_elementwise),   cmocka_unit_test(test_row_statistics),
-        cmocka_unit_test(test_softmax),       cmocka_unit_test(test_top_k),
-        cmocka_unit_test(test_argmax),        cmocka_unit_test(test_rope),
-        cmocka_unit_test(test_embedding),     cmocka_unit_test(test_copy),
-        cmocka_unit_test(test_no_parameters),
+        cmocka_unit_test(test_norms),          cmocka_unit_test(test_norm_types),
+        cmocka_unit_test(test_norm_views),     cmocka_unit_test(test_true_d),
+        cmocka_unit_test(test_elementwise),    cmocka_unit_test(test_activate),
+        cmocka_unit_test(test_row_statistics), cmocka_unit_test(test_softmax),
+        cmocka_unit_test(test_top_k),          cmocka_unit_test(test_argmax),
+        cmocka_unit_test(test_rope),           cmocka_unit_test(test_embedding),
+        cmocka_unit_test(test_copy),           cmocka_unit_test(test_no_parameters),
     };
     return refusal_main(argc, argv, "ops_refusals_rows", tests, sizeof(tests) / sizeof(tests[0]));
 }

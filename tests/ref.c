@@ -106,6 +106,35 @@ static void test_add_and_recentre(void **state)
     }
 }
 
+static void test_activate(void **state)
+{
+    (void)state;
+    EACH_REAL(r)
+    {
+        double x[4] = {1, -3, 2, -0.5}, bias[2] = {1, 2}, y[4] = {3, 5, -1, 4}, dst[4];
+        double whole[4] = {6, 0, -3, 6}, alone[4] = {1, 0, 2, 0}, sum[4] = {2, -1, 3, 1.5};
+        struct zm_activate_args args = {.rows = 2,
+                                        .d = 2,
+                                        .x_stride = 2,
+                                        .param_type = r->type,
+                                        .y_stride = 2,
+                                        .dst_stride = 2,
+                                        .flags = ZM_FLAG_BIAS | ZM_FLAG_FACTOR,
+                                        .activation = ZM_ARG_RELU};
+        ref_call c = {{x, bias, y, dst}, {4, 2, 4, 4}, {NULL}};
+        memset(dst, 0, sizeof(dst));
+        ref_run("activate", &args, &c, r->type, 1);
+        ref_assert_near(dst, whole, 4, 0);
+        args.flags = 0;
+        ref_run("activate", &args, &c, r->type, 2);
+        ref_assert_near(dst, alone, 4, 0);
+        args.flags = ZM_FLAG_BIAS;
+        args.activation = 0;
+        ref_run("activate", &args, &c, r->type, 2);
+        ref_assert_near(dst, sum, 4, 0);
+    }
+}
+
 static void test_embedding(void **state)
 {
     (void)state;
@@ -391,6 +420,7 @@ int main(void)
         cmocka_unit_test(test_layer_norm_eps_and_offset),
         cmocka_unit_test(test_rms_norm_with_residual),
         cmocka_unit_test(test_add_and_recentre),
+        cmocka_unit_test(test_activate),
         cmocka_unit_test(test_embedding),
         cmocka_unit_test(test_argmax),
         cmocka_unit_test(test_crms_norm),

@@ -65,6 +65,7 @@ ZM_API void zm_graph_crms_norm(zm_graph *graph, const zm_norm_params *params);
 ZM_API void zm_graph_row_statistics(zm_graph *graph, const zm_row_statistics_params *params);
 ZM_API void zm_graph_add(zm_graph *graph, const zm_add_params *params);
 ZM_API void zm_graph_recentre(zm_graph *graph, const zm_add_params *params);
+ZM_API void zm_graph_activate(zm_graph *graph, const zm_activate_params *params);
 ZM_API void zm_graph_matmul(zm_graph *graph, const zm_matmul_params *params);
 ZM_API void zm_graph_conv1d(zm_graph *graph, const zm_conv1d_params *params);
 ZM_API void zm_graph_patch_embedding(zm_graph *graph, const zm_patch_embedding_params *params);

@@ -130,9 +130,6 @@ typedef struct zm_add_params {
 ZM_API zm_status zm_add(zm_stream *stream, const zm_add_params *params);
 ZM_API zm_status zm_recentre(zm_stream *stream, const zm_add_params *params);
 
-/* ---- matmul ----
- * dst = activation(scale(x w^T) + bias) + residual, or activation(...) * factor;
- * gated: activation(gate) * up + residual */
 typedef enum zm_activation {
     ZM_ACTIVATION_NONE = 0,
     ZM_ACTIVATION_GELU,      /* exact: x/2 (1 + erf(x / sqrt 2)) (Hendrycks and Gimpel 2016) */
@@ -140,6 +137,22 @@ typedef enum zm_activation {
     ZM_ACTIVATION_SILU,      /* x / (1 + e^-x) (Elfwing et al. 2017) */
     ZM_ACTIVATION_RELU       /* max(x, 0); NaN stays NaN */
 } zm_activation;
+
+/* dst = activation(x + bias) * y: what is behind a product, which matmul does in its epilogue. Each
+ * part may be left out, also all of them: a copy. */
+typedef struct zm_activate_params {
+    zm_tensor x;    /* [rows][d] */
+    zm_tensor bias; /* [d], optional: 0 */
+    zm_tensor y;    /* [rows][d], optional: 1; the up half of a gated product */
+    zm_tensor dst;  /* [rows][d]; may alias x or y */
+    zm_activation activation;
+} zm_activate_params;
+
+ZM_API zm_status zm_activate(zm_stream *stream, const zm_activate_params *params);
+
+/* ---- matmul ----
+ * dst = activation(scale(x w^T) + bias) + residual, or activation(...) * factor;
+ * gated: activation(gate) * up + residual */
 
 /* The norm of x, deferred to the epilogue: W norm(x) = r (W x), r = 1 / rms(x) per row, because the
  * product is linear. What is left of a LayerNorm is a rank-1 correction: r (W x - mean(x) s) with

@@ -31,6 +31,11 @@ void zm_graph_recentre(zm_graph *graph, const zm_add_params *params)
     zm_graph_add_node(graph, &zm_op_recentre, params, NULL);
 }
 
+void zm_graph_activate(zm_graph *graph, const zm_activate_params *params)
+{
+    zm_graph_add_node(graph, &zm_op_activate, params, NULL);
+}
+
 void zm_graph_matmul(zm_graph *graph, const zm_matmul_params *params)
 {
     zm_graph_add_node(graph, &zm_op_matmul, params, NULL);

@@ -141,8 +141,8 @@ zm_status zm_plan_add(const zm_call *call, const zm_launch *launch, zm_plan *pla
 const zm_op *zm_op_find(const char *name);
 
 extern const zm_op zm_op_layer_norm, zm_op_rms_norm, zm_op_crms_norm, zm_op_row_statistics,
-    zm_op_add, zm_op_recentre, zm_op_matmul, zm_op_conv1d, zm_op_patch_embedding, zm_op_embedding,
-    zm_op_kv_store, zm_op_attention, zm_op_rope, zm_op_softmax, zm_op_copy, zm_op_top_k,
-    zm_op_argmax;
+    zm_op_add, zm_op_recentre, zm_op_activate, zm_op_matmul, zm_op_conv1d, zm_op_patch_embedding,
+    zm_op_embedding, zm_op_kv_store, zm_op_attention, zm_op_rope, zm_op_softmax, zm_op_copy,
+    zm_op_top_k, zm_op_argmax;
 
 #endif

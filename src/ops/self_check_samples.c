@@ -178,6 +178,19 @@ static void run_recentre(zm_sample *s, size_t variant)
     zm_sample_called(s, s->status ? s->status : zm_recentre(s->stream, &params));
 }
 
+static void run_activate(zm_sample *s, size_t variant)
+{
+    uint32_t rows = 33, d = width_of(s, variant);
+    const zm_activate_params params = {
+        .x = zm_sample_random(s, rows, d),
+        .bias = zm_sample_vector(s, d),
+        .y = zm_sample_random(s, rows, d),
+        .dst = zm_sample_result(s, rows, d),
+        .activation = ZM_ACTIVATION_GELU,
+    };
+    zm_sample_called(s, s->status ? s->status : zm_activate(s->stream, &params));
+}
+
 static void run_softmax(zm_sample *s, size_t variant)
 {
     uint32_t d = width_of(s, variant);
@@ -270,6 +283,7 @@ const zm_sample_op zm_sample_ops[] = {
     {"crms_norm", "rms_norm", WIDTHS, 0, run_crms_norm},
     {"add", "rms_norm", WIDTHS, 0, run_add},
     {"recentre", "rms_norm", WIDTHS, 0, run_recentre},
+    {"activate", "rms_norm", WIDTHS, 0, run_activate},
     {"softmax", "rms_norm", WIDTHS, 0, run_softmax},
     {"row_statistics", "rms_norm", 2, 0, run_row_statistics},
     {"embedding", "rms_norm", WIDTHS, 0, run_embedding},

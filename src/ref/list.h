@@ -12,6 +12,7 @@
     X(row_statistics)  \
     X(add)             \
     X(recentre)        \
+    X(activate)        \
     X(matmul)          \
     X(conv1d)          \
     X(patch_embedding) \

@@ -19,8 +19,8 @@ import onnx
 from onnx.backend.test.case.node import collect_testcases
 from onnx.reference import ReferenceEvaluator
 
-OPS = ["LayerNormalization", "RMSNormalization", "MatMul", "Gemm", "Softmax", "Gelu", "Attention",
-       "RotaryEmbedding"]
+OPS = ["LayerNormalization", "RMSNormalization", "MatMul", "Gemm", "Softmax", "Gelu", "Relu",
+       "Swish", "Attention", "RotaryEmbedding"]
 TYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "float64": "F64", "int32": "I32",
          "int64": "I64", "uint8": "U8", "bool": "U8"}
 

@@ -71,6 +71,8 @@ void onnx_layer_normalization(onnx_lab *lab, const onnx_case *c);
 void onnx_rms_normalization(onnx_lab *lab, const onnx_case *c);
 void onnx_softmax(onnx_lab *lab, const onnx_case *c);
 void onnx_gelu(onnx_lab *lab, const onnx_case *c);
+void onnx_relu(onnx_lab *lab, const onnx_case *c);
+void onnx_swish(onnx_lab *lab, const onnx_case *c);
 void onnx_rotary_embedding(onnx_lab *lab, const onnx_case *c);
 void onnx_matmul(onnx_lab *lab, const onnx_case *c);
 void onnx_gemm(onnx_lab *lab, const onnx_case *c);

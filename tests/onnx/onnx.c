@@ -24,6 +24,8 @@ static const struct operator_of_onnx {
     {"Gemm", onnx_gemm, 8},
     {"Softmax", onnx_softmax, 7},
     {"Gelu", onnx_gelu, 4},
+    {"Relu", onnx_relu, 1},
+    {"Swish", onnx_swish, 1},
     {"Attention", onnx_attention, 41},
     {"RotaryEmbedding", onnx_rotary_embedding, 8},
 };

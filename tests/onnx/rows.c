@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Operators that work on each row: the norms, softmax, GELU, rotary positions. */
+/* Operators that work on each row: the norms, softmax, activations, rotary positions. */
 #include "onnx/lab.h"
 
 #include <math.h>
@@ -95,25 +95,40 @@ void onnx_softmax(onnx_lab *lab, const onnx_case *c)
     onnx_expect(lab, &c->out[0], &params.dst, &view);
 }
 
-/* GELU is part of our matmul: the product with 1, one element to a row, is exact. */
-void onnx_gelu(onnx_lab *lab, const onnx_case *c)
+/* All elements are one row. */
+static void activate(onnx_lab *lab, const onnx_case *c, zm_activation activation)
 {
     const zm_model_tensor *x = c->in[0].tensor;
-    const zm_model_tensor one = {
-        .name = "one", .dtype = ZM_F32, .elements = 1, .data = &(const float){1}};
-    const onnx_view view = onnx_rows(x->elements, 1), single = onnx_rows(1, 1);
+    const onnx_view view = onnx_rows(1, x->elements);
     const zm_dtype dtype = onnx_activation(lab, x);
-    const uint32_t rows = (uint32_t)x->elements;
-    bool tanh_form = strcmp(onnx_text(c, "approximate", "none"), "tanh") == 0;
-    const zm_matmul_params params = {
-        .x = zm_tensor_2d(onnx_put(lab, x, dtype, &view), dtype, rows, 1),
-        .weight = onnx_put_weight(lab, &one, &single),
-        .dst = zm_tensor_2d(onnx_room(lab, dtype, rows), dtype, rows, 1),
-        .activation = tanh_form ? ZM_ACTIVATION_GELU_TANH : ZM_ACTIVATION_GELU};
+    zm_activate_params params = {
+        .x = zm_tensor_2d(onnx_put(lab, x, dtype, &view), dtype, 1, (uint32_t)x->elements),
+        .activation = activation};
+    params.dst = params.x;
     if (lab->status == ZM_OK) {
-        onnx_ran(lab, zm_matmul(lab->stream, &params));
+        onnx_ran(lab, zm_activate(lab->stream, &params));
     }
     onnx_expect(lab, &c->out[0], &params.dst, &view);
+}
+
+void onnx_gelu(onnx_lab *lab, const onnx_case *c)
+{
+    bool tanh_form = strcmp(onnx_text(c, "approximate", "none"), "tanh") == 0;
+    activate(lab, c, tanh_form ? ZM_ACTIVATION_GELU_TANH : ZM_ACTIVATION_GELU);
+}
+
+void onnx_relu(onnx_lab *lab, const onnx_case *c)
+{
+    activate(lab, c, ZM_ACTIVATION_RELU);
+}
+
+void onnx_swish(onnx_lab *lab, const onnx_case *c)
+{
+    if (onnx_number(c, "alpha", 1) != 1) {
+        onnx_refuse(lab, "an alpha other than 1; ours is x / (1 + e^-x)");
+        return;
+    }
+    activate(lab, c, ZM_ACTIVATION_SILU);
 }
 
 /* ---- rotary positions ---- */

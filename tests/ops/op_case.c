@@ -13,13 +13,13 @@
 
 extern const op_description op_layer_norm, op_rms_norm, op_crms_norm, op_row_statistics, op_add,
     op_recentre, op_matmul, op_deferred_norm, op_conv1d, op_patch_embedding, op_embedding,
-    op_kv_store, op_attention, op_rope, op_softmax, op_copy, op_top_k, op_argmax;
+    op_kv_store, op_attention, op_rope, op_softmax, op_copy, op_top_k, op_argmax, op_activate;
 
 const op_description *const op_descriptions[] = {
     &op_layer_norm, &op_rms_norm,  &op_crms_norm,       &op_row_statistics, &op_add,
     &op_recentre,   &op_matmul,    &op_deferred_norm,   &op_conv1d,         &op_embedding,
     &op_kv_store,   &op_attention, &op_patch_embedding, &op_rope,           &op_softmax,
-    &op_copy,       &op_top_k,     &op_argmax,
+    &op_copy,       &op_top_k,     &op_argmax,          &op_activate,
 };
 const size_t op_description_count = sizeof(op_descriptions) / sizeof(op_descriptions[0]);
 

@@ -36,6 +36,7 @@ typedef union op_params {
     zm_norm_params norm;
     zm_row_statistics_params row_statistics;
     zm_add_params add;
+    zm_activate_params activate;
     zm_matmul_params matmul;
     zm_conv1d_params conv1d;
     zm_patch_embedding_params patch_embedding;
@@ -54,6 +55,7 @@ typedef union op_args {
     struct zm_norm_args norm;
     struct zm_row_statistics_args row_statistics;
     struct zm_add_args add;
+    struct zm_activate_args activate;
     struct zm_matmul_args matmul;
     struct zm_conv1d_args conv1d;
     struct zm_patch_embedding_args patch_embedding;
