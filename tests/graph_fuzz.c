@@ -211,6 +211,35 @@ static void put_branch(sink *s, const zm_tensor *weights)
     put_sum(s, branch, residual, tensor_new(s, NULL, COLS));
 }
 
+static void put_one_activate(sink *s, uint32_t x, uint32_t y, uint32_t dst,
+                             const zm_tensor *weights)
+{
+    zm_activate_params p = {.x = s->tensors[x],
+                            .dst = s->tensors[dst],
+                            .activation = (zm_activation)below(s, ZM_ACTIVATION_RELU + 1)};
+    if (below(s, 2)) {
+        p.bias = zm_tensor_1d(weights[0].buffer, ZM_F32, COLS);
+        p.bias.offset = weights[0].offset + below(s, 3) * COLS;
+    }
+    if (below(s, 2))
+        p.y = s->tensors[y];
+    if (s->graph)
+        zm_graph_activate(s->graph, &p);
+    else
+        assert_int_equal(zm_activate(s->stream, &p), ZM_OK);
+    note(s, dst);
+}
+
+/* Of any tensors, or of products; in the place of one of them or not. */
+static void put_activate(sink *s, const zm_tensor *weights)
+{
+    bool products = below(s, 3);
+    uint32_t y = products && below(s, 2) ? put_heads(s, pick(s), 1e-3f, weights) : pick(s);
+    uint32_t x = products ? put_heads(s, pick(s), 1e-3f, weights) : pick(s);
+    uint32_t own[] = {x, y, tensor_new(s, NULL, COLS)}, dst = own[below(s, 3)];
+    put_one_activate(s, x, y, dst ? dst : own[2], weights);
+}
+
 static void put_softmax(sink *s)
 {
     uint32_t x = pick(s), dst = pick_output(s, x, x, x);
@@ -255,13 +284,15 @@ static void put_all(sink *s, uint64_t seed, const zm_tensor *input, const zm_ten
     tensor_new(s, input, COLS);
     uint32_t ops = 4 + below(s, MOST_OPS - 4);
     for (uint32_t i = 0; i < ops; i++) {
-        switch (below(s, 7)) {
+        switch (below(s, 9)) {
         case 0: put_norm(s); break;
         case 1: put_add(s); break;
         case 2: put_mlp(s, weights); break;
         case 3: put_softmax(s); break;
         case 4: put_whole_copy(s); break;
-        case 5: put_branch(s, weights); break;
+        case 5:
+        case 6: put_branch(s, weights); break;
+        case 7: put_activate(s, weights); break;
         default: put_copy(s); break;
         }
     }

@@ -171,69 +171,6 @@ static void test_no_merge_of_observed(void **state)
     expect(f, ZM_PASS_MERGE, 0);
 }
 
-/* ---- epilogues ---- */
-
-static void test_epilogue(void **state)
-{
-    fixture *f = *state;
-    zm_tensor sum = add(f, head(f, f->t[X], 0), f->t[X]);
-    put_add(f, f->t[X2], head(f, sum, 1), f->t[Y]);
-    expect(f, ZM_PASS_EPILOGUE, 2);
-    assert_int_equal(operations(f), 2);
-}
-
-/* What the product is added to may be made after it. */
-static void test_epilogue_of_late_residual(void **state)
-{
-    fixture *f = *state;
-    zm_tensor branch = head(f, f->t[X], 0), late = inner(f);
-    put_softmax(f, f->t[X2], late);
-    put_add(f, late, branch, late);
-    put_copy(f, late, f->t[Y]);
-    expect(f, ZM_PASS_EPILOGUE, 1);
-}
-
-static void test_no_epilogue(void **state)
-{
-    fixture *f = *state;
-    zm_tensor x = rms(f, f->t[X]), shared = head(f, x, 0), sum = inner(f);
-    put_add(f, shared, x, sum); /* which is read once more */
-    put_add(f, shared, sum, f->t[Y]);
-    zm_matmul_params p = product(f, x, 0);
-    p.residual = f->t[X2];
-    zm_graph_matmul(f->graph, &p); /* has one already */
-    put_add(f, p.dst, x, f->t[Y2]);
-    zm_tensor weight = zm_graph_tensor(f->graph, "weight", ZM_F32, 2, (zm_size[]){D, D});
-    put_add(f, zm_tensor_rows(f->t[W], 0, D), zm_tensor_rows(f->t[W], 0, D), weight);
-    zm_graph_matmul(f->graph, /* others may want it */
-                    &(zm_matmul_params){.x = x, .weight = weight, .dst = f->t[Y2]});
-    put_add(f, f->t[Y2], x, f->t[Y]);
-    zm_tensor half = head(f, x, 1); /* of half of it only */
-    put_add(f, zm_tensor_cols(half, 0, D / 2), zm_tensor_cols(x, 0, D / 2),
-            zm_tensor_cols(f->t[Y], 0, D / 2));
-    expect(f, ZM_PASS_EPILOGUE, 0);
-}
-
-static void test_no_epilogue_of_changed_input(void **state)
-{
-    fixture *f = *state;
-    zm_tensor x = add(f, f->t[X], f->t[X2]), branch = head(f, x, 0);
-    put_add(f, x, x, x);
-    put_add(f, branch, x, f->t[Y]);
-    expect(f, ZM_PASS_EPILOGUE, 0);
-}
-
-/* A product can't write where it reads. */
-static void test_no_epilogue_onto_input(void **state)
-{
-    fixture *f = *state;
-    zm_tensor x = add(f, f->t[X], f->t[X2]);
-    put_add(f, head(f, x, 0), x, x);
-    put_copy(f, x, f->t[Y]);
-    put_add(f, head(f, f->t[X], 1), f->t[X2], f->t[Y2]); /* y2 may be bound as x is */
-    expect(f, ZM_PASS_EPILOGUE, 0);
-}
-
 static void test_names(void **state)
 {
     (void)state;
@@ -258,11 +195,6 @@ int main(void)
         TEST(test_no_merge),
         TEST(test_no_merge_of_changed_input),
         TEST(test_no_merge_of_observed),
-        TEST(test_epilogue),
-        TEST(test_epilogue_of_late_residual),
-        TEST(test_no_epilogue),
-        TEST(test_no_epilogue_of_changed_input),
-        TEST(test_no_epilogue_onto_input),
         cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -53,6 +53,8 @@ zm_tensor rms(fixture *f, zm_tensor x);
 void expect(fixture *f, zm_pass pass, uint32_t times);
 /* The same where only these may. */
 void expect_with(fixture *f, const zm_compile_params *passes, zm_pass pass, uint32_t times);
+/* Y and Y2 are the same with all passes. */
+void expect_same(fixture *f);
 /* That are left by all passes. */
 uint32_t operations(fixture *f);
 

@@ -8,7 +8,7 @@
  * or with parallel (GPT-J, GPT-NeoX, Falcon): x + out(attention(...norm(x))) + down(...norm(x)).
  * The functions only add operations of ops.h to the graph: an application that wants another block
  * writes its own from the same parts. Sums are operations of their own; the passes put them into
- * the products' epilogues or into the norms.
+ * the products' epilogues or into the norms, and so they do with activations (zm_activate).
  *
  * Errors stick to the graph. Structs are read during the call only; their buffers have to live as
  * long as what is compiled. Thread-safety: as graph.h. */

@@ -98,6 +98,8 @@ ZM_API void zm_graph_observe(zm_graph *graph, const char *what, uint32_t index, 
 typedef enum zm_pass {
     ZM_PASS_DEAD_CODE = 0,    /* what nothing reads is left out */
     ZM_PASS_VIEW,             /* what is copied is read where it is */
+    ZM_PASS_ACTIVATION,       /* an activate of a matmul's output becomes its bias, activation and
+                                 factor */
     ZM_PASS_MERGE,            /* matmuls of one input and adjacent weights become one: q, k, v */
     ZM_PASS_EPILOGUE,         /* a sum with a matmul's output becomes its residual */
     ZM_PASS_RESIDUAL_NORM,    /* a sum and its norm become one operation */

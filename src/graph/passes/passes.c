@@ -7,6 +7,7 @@ static const struct {
 } passes[] = {
     [ZM_PASS_DEAD_CODE] = {"dead-code", zm_pass_dead_code},
     [ZM_PASS_VIEW] = {"view", zm_pass_view},
+    [ZM_PASS_ACTIVATION] = {"activation", zm_pass_activation},
     [ZM_PASS_MERGE] = {"merge", zm_pass_merge},
     [ZM_PASS_EPILOGUE] = {"epilogue", zm_pass_epilogue},
     [ZM_PASS_RESIDUAL_NORM] = {"residual-norm", zm_pass_residual_norm},
