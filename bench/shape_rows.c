@@ -129,13 +129,16 @@ static bool build_attention(shape *s, op_case *c)
 {
     uint32_t rows = shape_get(s, "rows", 1), heads = shape_get(s, "heads", 12);
     uint32_t kv_heads = shape_get(s, "kv_heads", heads), dim = shape_get(s, "head_dim", 64);
+    uint32_t sequences = shape_get(s, "sequences", 1);
+    uint64_t all = (uint64_t)sequences * rows;
     zm_attention_params *p = &c->params.attention;
-    if ((uint64_t)heads * dim > MAX_COLUMNS || dim > OP_MAX_HEAD_DIM)
+    if ((uint64_t)heads * dim > MAX_COLUMNS || dim > OP_MAX_HEAD_DIM || all > UINT32_MAX)
         return false;
-    p->q = op_matrix(rows, heads * dim, 0, 0);
+    p->sequences = sequences;
+    p->q = op_matrix((uint32_t)all, heads * dim, 0, 0);
     p->k_cache = op_vector(1, 0);
     p->v_cache = op_vector(1, 0);
-    p->dst = op_matrix(rows, heads * dim, 0, 0);
+    p->dst = op_matrix((uint32_t)all, heads * dim, 0, 0);
     p->layout.dtype = s->weight_type;
     p->layout.heads = kv_heads;
     p->layout.head_dim = dim;
@@ -207,8 +210,8 @@ const shape_op shape_row_ops[] = {
     {"softmax", "rows, n", build_softmax, softmax_texts},
     {"copy", "rows, cols, transpose", build_copy, copy_texts},
     {"kv_store", "rows, heads, head_dim, capacity", build_kv_store, kv_store_texts},
-    {"attention", "rows, heads, kv_heads, head_dim, kv, causal, window, alibi", build_attention,
-     attention_texts},
+    {"attention", "sequences, rows, heads, kv_heads, head_dim, kv, causal, window, alibi",
+     build_attention, attention_texts},
     {"rope", "rows, heads, head_dim, pairs", build_rope, rope_texts},
     {"argmax", "rows, n", build_argmax, argmax_texts},
     {"top_k", "rows, n, k", build_top_k, top_k_texts},

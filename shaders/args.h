@@ -26,6 +26,7 @@
 #define ZM_FLAG_STATISTICS 512u
 #define ZM_FLAG_SLOPES 1024u
 #define ZM_FLAG_FACTORS 2048u
+#define ZM_FLAG_LENGTHS 4096u
 
 /* values of zm_activation, zm_row_scale_kind and zm_rope_layout (ops.h) */
 #define ZM_ARG_GELU 1u
@@ -149,26 +150,29 @@ struct zm_embedding_args {
     ZM_U32 flags; /* POSITION RECENTRE */
 };
 
-/* kv_store: k, v, k_cache, v_cache */
+/* kv_store: k, v, positions, k_cache, v_cache
+ * rows are those of a sequence; its caches are heads * head_stride elements each. */
 struct zm_kv_store_args {
-    ZM_U32 rows, heads, head_dim;
+    ZM_U32 sequences, rows, heads, head_dim;
     ZM_U32 k_offset, k_stride;
     ZM_U32 v_offset, v_stride;
     ZM_U32 k_cache_offset, v_cache_offset;
     ZM_U32 head_stride, panel, kv_type;
-    ZM_U32 position;
+    ZM_U32 position, positions_offset;
+    ZM_U32 flags; /* POSITION */
 };
 
-/* attention: q, k_cache, v_cache, slopes, dst */
+/* attention: q, k_cache, v_cache, slopes, lengths, dst
+ * rows are those of a sequence; its caches are kv_heads * head_stride elements each. */
 struct zm_attention_args {
-    ZM_U32 rows, heads, kv_heads, head_dim;
+    ZM_U32 sequences, rows, heads, kv_heads, head_dim;
     ZM_U32 q_offset, q_stride;
     ZM_U32 k_cache_offset, v_cache_offset;
     ZM_U32 head_stride, panel, kv_type;
     ZM_U32 kv_length, window; /* window 0 = none */
-    ZM_U32 slopes_offset;
+    ZM_U32 slopes_offset, lengths_offset;
     ZM_U32 dst_offset, dst_stride;
-    ZM_U32 flags; /* CAUSAL SLOPES */
+    ZM_U32 flags; /* CAUSAL SLOPES LENGTHS */
     ZM_U32 row_block;
     float scale, soft_cap; /* soft_cap 0 = none */
 };

@@ -301,6 +301,33 @@ static void test_kv_store(void **state)
     REFUSE(kv_store, bad, p.k_cache.offset = p.k.offset);
 }
 
+/* Two sequences of one row each. */
+static zm_kv_store_params sequences_kv_store(void)
+{
+    zm_kv_store_params p = good_kv_store();
+    p.sequences = 2;
+    p.positions = integers(vector(4, 2));
+    p.k_cache.shape[0] *= 2;
+    p.v_cache.shape[0] *= 2;
+    return p;
+}
+
+static void test_kv_store_sequences(void **state)
+{
+    (void)state;
+    ACCEPT(kv_store, p = sequences_kv_store());
+    ACCEPT(kv_store, (p = sequences_kv_store(), p.position = p.layout.capacity - 1));
+    ACCEPT(kv_store, (p.sequences = 1, p.positions = integers(vector(4, 1))));
+    REFUSE(kv_store, bad, (p = sequences_kv_store(), p.position = p.layout.capacity));
+    REFUSE(kv_store, bad, (p = sequences_kv_store(), p.sequences = 3));
+    REFUSE(kv_store, bad, (p = sequences_kv_store(), p.sequences = UINT32_MAX));
+    REFUSE(kv_store, bad, (p = sequences_kv_store(), p.sequences = 1));
+    REFUSE(kv_store, bad, (p = sequences_kv_store(), p.v_cache.shape[0] /= 2));
+    REFUSE(kv_store, bad, (p = sequences_kv_store(), p.positions.dtype = ZM_F32));
+    REFUSE(kv_store, bad, (p = sequences_kv_store(), p.positions.shape[0] = 1));
+    REFUSE(kv_store, bad, (p = sequences_kv_store(), p.positions.offset = p.v_cache.offset));
+}
+
 static zm_attention_params good_attention(void)
 {
     zm_attention_params p = {.q = matrix(0, 3, 16),
@@ -349,6 +376,32 @@ static void test_attention(void **state)
     ACCEPT(attention, (narrow(&p.q, ZM_F16), narrow(&p.dst, ZM_F16)));
 }
 
+/* Three sequences of one row each. */
+static zm_attention_params sequences_attention(void)
+{
+    zm_attention_params p = good_attention();
+    p.sequences = 3;
+    p.lengths = integers(vector(5, 3));
+    p.k_cache.shape[0] *= 3;
+    p.v_cache.shape[0] *= 3;
+    return p;
+}
+
+static void test_attention_sequences(void **state)
+{
+    (void)state;
+    ACCEPT(attention, p = sequences_attention());
+    ACCEPT(attention, (p = sequences_attention(), p.lengths.buffer = NULL));
+    ACCEPT(attention, (p = sequences_attention(), p.kv_length = 1));
+    REFUSE(attention, bad, (p = sequences_attention(), p.sequences = 2));
+    REFUSE(attention, bad, (p = sequences_attention(), p.sequences = 1));
+    REFUSE(attention, bad, (p = sequences_attention(), p.k_cache.shape[0]--));
+    REFUSE(attention, bad, (p = sequences_attention(), p.lengths.dtype = ZM_F32));
+    REFUSE(attention, bad, (p = sequences_attention(), p.lengths.shape[0] = 1));
+    REFUSE(attention, bad, (p = sequences_attention(), p.lengths.offset = p.dst.offset));
+    REFUSE(attention, bad, (p = sequences_attention(), p.kv_length = 0));
+}
+
 static void test_kv_layout(void **state)
 {
     (void)state;
@@ -366,12 +419,20 @@ static void test_kv_layout(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_matmul),          cmocka_unit_test(test_matmul_views),
-        cmocka_unit_test(test_matmul_factor),   cmocka_unit_test(test_matmul_types),
-        cmocka_unit_test(test_scale_d),         cmocka_unit_test(test_batch),
-        cmocka_unit_test(test_batch_alias),     cmocka_unit_test(test_conv1d),
-        cmocka_unit_test(test_patch_embedding), cmocka_unit_test(test_kv_store),
-        cmocka_unit_test(test_attention),       cmocka_unit_test(test_kv_layout),
+        cmocka_unit_test(test_matmul),
+        cmocka_unit_test(test_matmul_views),
+        cmocka_unit_test(test_matmul_factor),
+        cmocka_unit_test(test_matmul_types),
+        cmocka_unit_test(test_scale_d),
+        cmocka_unit_test(test_batch),
+        cmocka_unit_test(test_batch_alias),
+        cmocka_unit_test(test_conv1d),
+        cmocka_unit_test(test_patch_embedding),
+        cmocka_unit_test(test_kv_store),
+        cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_kv_layout),
+        cmocka_unit_test(test_kv_store_sequences),
+        cmocka_unit_test(test_attention_sequences),
     };
     return refusal_main(argc, argv, "ops_refusals_matrix", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -402,13 +402,13 @@ static void test_find(void **state)
     assert_null(zm_ref_find("no such op"));
     assert_null(zm_ref_find(""));
     struct zm_matmul_args matmul = {.batch = 1, .m = 3, .n = ZM_REF_OUTPUTS + 1, .k = 1};
-    struct zm_attention_args attention = {.rows = 5, .heads = 7};
+    struct zm_attention_args attention = {.sequences = 2, .rows = 5, .heads = 7};
     struct zm_patch_embedding_args patches = {.height = 6, .width = 4, .patch = 2, .n = 65};
     struct zm_copy_args copy = {.shape = {2, 3, 5, 7}};
     assert_int_equal(zm_ref_find("matmul")->items(&matmul), 6);
     matmul.batch = 4;
     assert_int_equal(zm_ref_find("matmul")->items(&matmul), 24);
-    assert_int_equal(zm_ref_find("attention")->items(&attention), 35);
+    assert_int_equal(zm_ref_find("attention")->items(&attention), 70);
     assert_int_equal(zm_ref_find("patch_embedding")->items(&patches), 12);
     assert_int_equal(zm_ref_find("copy")->items(&copy), 30);
 }

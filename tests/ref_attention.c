@@ -23,7 +23,8 @@ static void test_kv_store(void **state)
         double k[4] = {1, 2, 3, 4}, v[4] = {5, 6, 7, 8}, keys[8] = {0}, values[8] = {0};
         double rows_k[8] = {0, 0, 1, 2, 3, 4, 0, 0}, rows_v[8] = {0, 0, 5, 6, 7, 8, 0, 0};
         double panels_k[8] = {0, 1, 0, 2, 3, 0, 4, 0};
-        struct zm_kv_store_args args = {.kv_type = r->type,
+        struct zm_kv_store_args args = {.sequences = 1,
+                                        .kv_type = r->type,
                                         .rows = 2,
                                         .heads = 1,
                                         .head_dim = 2,
@@ -31,7 +32,7 @@ static void test_kv_store(void **state)
                                         .v_stride = 2,
                                         .head_stride = 8,
                                         .position = 1};
-        ref_call c = {{k, v, keys, values}, {4, 4, 8, 8}, {NULL}};
+        ref_call c = {{k, v, NULL, keys, values}, {4, 4, 0, 8, 8}, {NULL}};
         ref_run("kv_store", &args, &c, r->type, 1);
         ref_assert_near(keys, rows_k, 8, 0);
         ref_assert_near(values, rows_v, 8, 0);
@@ -52,7 +53,8 @@ static void test_attention(void **state)
         double q[4] = {1, 2, 1, 2}, keys[2] = {0, 0}, values[2] = {8, 16}, dst[4] = {0};
         keys[1] = log(3) * 2; /* scale 0.5 */
         double cross[4] = {14, 15.2, 14, 15.2}, causal[4] = {8, 8, 14, 15.2};
-        struct zm_attention_args args = {.kv_type = r->type,
+        struct zm_attention_args args = {.sequences = 1,
+                                         .kv_type = r->type,
                                          .rows = 2,
                                          .heads = 2,
                                          .kv_heads = 1,
@@ -62,7 +64,7 @@ static void test_attention(void **state)
                                          .kv_length = 2,
                                          .dst_stride = 2,
                                          .scale = 0.5f};
-        ref_call c = {{q, keys, values, NULL, dst}, {4, 2, 2, 0, 4}, {NULL}};
+        ref_call c = {{q, keys, values, NULL, NULL, dst}, {4, 2, 2, 0, 0, 4}, {NULL}};
         ref_run("attention", &args, &c, r->type, 1);
         ref_assert_near(dst, cross, 4, r->tolerance);
         args.flags = ZM_FLAG_CAUSAL;
@@ -80,7 +82,8 @@ static void test_attention_over_blocks(void **state)
     EACH_REAL(r)
     {
         double q[1] = {1}, keys[KEYS], values[KEYS], dst[1] = {0}, mean = (KEYS - 1) / 2.0;
-        struct zm_attention_args args = {.kv_type = r->type,
+        struct zm_attention_args args = {.sequences = 1,
+                                         .kv_type = r->type,
                                          .rows = 1,
                                          .heads = 1,
                                          .kv_heads = 1,
@@ -90,7 +93,7 @@ static void test_attention_over_blocks(void **state)
                                          .kv_length = KEYS,
                                          .dst_stride = 1,
                                          .scale = 1};
-        ref_call c = {{q, keys, values, NULL, dst}, {1, KEYS, KEYS, 0, 1}, {NULL}};
+        ref_call c = {{q, keys, values, NULL, NULL, dst}, {1, KEYS, KEYS, 0, 0, 1}, {NULL}};
         for (int i = 0; i < KEYS; ++i) {
             keys[i] = 500;
             values[i] = i;
@@ -118,7 +121,8 @@ static void test_kv_store_halves(void **state)
     {
         double k[2] = {1 + 0x1p-12, -2}, v[2] = {3, 4};
         uint16_t keys[4] = {0}, values[4] = {0};
-        struct zm_kv_store_args args = {.rows = 1,
+        struct zm_kv_store_args args = {.sequences = 1,
+                                        .rows = 1,
                                         .heads = 1,
                                         .head_dim = 2,
                                         .k_stride = 2,
@@ -126,7 +130,7 @@ static void test_kv_store_halves(void **state)
                                         .head_stride = 4,
                                         .panel = 2,
                                         .kv_type = ZM_F16};
-        ref_call c = {{k, v}, {2, 2}, {NULL, NULL, keys, values}};
+        ref_call c = {{k, v}, {2, 2}, {NULL, NULL, NULL, keys, values}};
         ref_run("kv_store", &args, &c, r->type, 1);
         assert_memory_equal(keys, expected_keys, sizeof(keys));
         assert_memory_equal(values, expected_values, sizeof(values));
@@ -220,7 +224,8 @@ static void store_cache(const attention_case *a, attention_data *d)
 static void check_attention(const attention_case *a, attention_data *d, const ref_real *r)
 {
     size_t queries = (size_t)a->rows * a->heads * a->dim, width = a->heads * a->dim;
-    struct zm_attention_args args = {.rows = a->rows,
+    struct zm_attention_args args = {.sequences = 1,
+                                     .rows = a->rows,
                                      .heads = a->heads,
                                      .kv_heads = a->kv_heads,
                                      .head_dim = a->dim,
@@ -235,8 +240,8 @@ static void check_attention(const attention_case *a, attention_data *d, const re
                                               (a->slopes ? ZM_FLAG_SLOPES : 0),
                                      .scale = 0.25f,
                                      .soft_cap = a->soft_cap};
-    ref_call c = {{d->q, NULL, NULL, d->slopes, d->dst},
-                  {queries, 0, 0, a->heads, queries},
+    ref_call c = {{d->q, NULL, NULL, d->slopes, NULL, d->dst},
+                  {queries, 0, 0, a->heads, 0, queries},
                   {NULL, d->stored_keys, d->stored_values}};
     ref_run("attention", &args, &c, r->type, SIZE_MAX);
     ref_assert_near(d->dst, d->expected, queries, 10 * r->tolerance);
@@ -284,7 +289,8 @@ static void test_attention_hidden_keys(void **state)
     {
         double q[1] = {1}, keys[5] = {NAN, 1, 1, 1, NAN}, values[5] = {NAN, 2, 4, 6, NAN};
         double dst[1] = {0}, expected = 4;
-        struct zm_attention_args args = {.kv_type = r->type,
+        struct zm_attention_args args = {.sequences = 1,
+                                         .kv_type = r->type,
                                          .rows = 1,
                                          .heads = 1,
                                          .kv_heads = 1,
@@ -296,9 +302,75 @@ static void test_attention_hidden_keys(void **state)
                                          .dst_stride = 1,
                                          .flags = ZM_FLAG_CAUSAL,
                                          .scale = 1};
-        ref_call c = {{q, keys, values, NULL, dst}, {1, 5, 5, 0, 1}, {NULL}};
+        ref_call c = {{q, keys, values, NULL, NULL, dst}, {1, 5, 5, 0, 0, 1}, {NULL}};
         ref_run("attention", &args, &c, r->type, 1);
         ref_assert_near(dst, &expected, 1, r->tolerance);
+    }
+}
+
+/* Two sequences of two rows: of one key, so that only the second row sees it, and of two keys of
+ * which the second row, by a window of 1, sees the second. Row 0 of the first sees nothing: NaN.
+ * Then lengths that are none. */
+static void test_sequences(void **state)
+{
+    (void)state;
+    EACH_REAL(r)
+    {
+        double q[4] = {1, 1, 1, 1}, keys[4] = {0, NAN, 5, 6}, values[4] = {3, NAN, 7, 8};
+        double dst[4] = {0}, expected[4] = {NAN, 3, 7, 8}, nothing[4] = {NAN, NAN, NAN, NAN};
+        int32_t lengths[3] = {99, 1, 2};
+        struct zm_attention_args args = {.sequences = 2,
+                                         .kv_type = r->type,
+                                         .rows = 2,
+                                         .heads = 1,
+                                         .kv_heads = 1,
+                                         .head_dim = 1,
+                                         .q_stride = 1,
+                                         .head_stride = 2,
+                                         .kv_length = 2,
+                                         .window = 1,
+                                         .lengths_offset = 1,
+                                         .dst_stride = 1,
+                                         .flags = ZM_FLAG_CAUSAL | ZM_FLAG_LENGTHS,
+                                         .scale = 1};
+        ref_call c = {{q, keys, values, NULL, NULL, dst},
+                      {4, 4, 4, 0, 0, 4},
+                      {NULL, NULL, NULL, NULL, lengths}};
+        ref_run("attention", &args, &c, r->type, 1);
+        ref_assert_near(dst, expected, 4, 0);
+        ref_run("attention", &args, &c, r->type, 4);
+        ref_assert_near(dst, expected, 4, 0);
+        lengths[1] = -1;
+        lengths[2] = 3;
+        ref_run("attention", &args, &c, r->type, 3);
+        ref_assert_near(dst, nothing, 4, 0);
+    }
+}
+
+/* Two sequences of two rows in caches of three positions: one begins before the cache, one ends
+ * behind it. */
+static void test_kv_store_sequences(void **state)
+{
+    (void)state;
+    EACH_REAL(r)
+    {
+        double k[4] = {1, 2, 3, 4}, v[4] = {5, 6, 7, 8}, keys[6] = {0}, values[6] = {0};
+        double expected_k[6] = {2, 0, 0, 0, 0, 3}, expected_v[6] = {6, 0, 0, 0, 0, 7};
+        int32_t positions[2] = {-2, 1};
+        struct zm_kv_store_args args = {.sequences = 2,
+                                        .kv_type = r->type,
+                                        .rows = 2,
+                                        .heads = 1,
+                                        .head_dim = 1,
+                                        .k_stride = 1,
+                                        .v_stride = 1,
+                                        .head_stride = 3,
+                                        .position = 1,
+                                        .flags = ZM_FLAG_POSITION};
+        ref_call c = {{k, v, NULL, keys, values}, {4, 4, 0, 6, 6}, {NULL, NULL, positions}};
+        ref_run("kv_store", &args, &c, r->type, 3);
+        ref_assert_near(keys, expected_k, 6, 0);
+        ref_assert_near(values, expected_v, 6, 0);
     }
 }
 
@@ -308,6 +380,7 @@ int main(void)
         cmocka_unit_test(test_kv_store),          cmocka_unit_test(test_kv_store_halves),
         cmocka_unit_test(test_attention),         cmocka_unit_test(test_attention_over_blocks),
         cmocka_unit_test(test_attention_options), cmocka_unit_test(test_attention_hidden_keys),
+        cmocka_unit_test(test_sequences),         cmocka_unit_test(test_kv_store_sequences),
     };
     return cmocka_run_group_tests_name("ref_attention", tests, NULL, NULL);
 }

@@ -250,35 +250,47 @@ typedef struct zm_kv_layout {
 ZM_API zm_status zm_kv_layout_get(const zm_device *device, zm_dtype dtype, uint32_t heads,
                                   uint32_t head_dim, uint32_t capacity, zm_kv_layout *out);
 
-/* Stores rows of k and v as positions position .. position + rows - 1 of the cache. */
+/* Several sequences in one call: their rows lie one sequence below the other, as many rows each,
+ * and so do their caches, layout.elements each. What is said about rows is about those of one
+ * sequence, rows of all / sequences. Where a sequence has fewer than the others, the application
+ * fills up. */
+
+/* Stores rows of k and v as positions first .. first + rows - 1 of the cache, first = position, or
+ * position + positions[s]. With positions, rows at a position that the cache doesn't have (also
+ * one below 0) are not stored. */
 typedef struct zm_kv_store_params {
-    zm_tensor k, v;             /* [rows][heads * head_dim] */
-    zm_tensor k_cache, v_cache; /* 1-d, layout.elements */
+    zm_tensor k, v;             /* [sequences * rows][heads * head_dim] */
+    zm_tensor k_cache, v_cache; /* 1-d, sequences * layout.elements */
     zm_kv_layout layout;
-    uint32_t position; /* position + rows <= layout.capacity */
+    uint32_t sequences;  /* 0 = 1 */
+    uint32_t position;   /* position + rows <= layout.capacity */
+    zm_tensor positions; /* [sequences] I32, optional */
 } zm_kv_store_params;
 
 ZM_API zm_status zm_kv_store(zm_stream *stream, const zm_kv_store_params *params);
 
 /* dst[r][h] = softmax(score) v[first..n)[h'], h' = h / (heads / kv heads),
- * score[j] = cap(scale * q[r][h] . k[j][h']) + slope[h] * (j - p), p = kv_length - rows + r,
- * n = kv_length, or with causal n = p + 1; first = 0, or with a window max(0, p + 1 - window);
- * cap(s) = soft_cap * tanh(s / soft_cap) where soft_cap is set (Gemma 2). Slopes are ALiBi (Press
- * et al. 2021). Online softmax (Milakov and Gimelshein 2018). A row with no key at all cannot be
- * asked for; one whose scores are all -Inf is NaN, as 0 / 0 is. Keys that weigh less than e^-64 of
- * the largest may count as 0, also times an infinite value. */
+ * score[j] = cap(scale * q[r][h] . k[j][h']) + slope[h] * (j - p), p = length - rows + r,
+ * n = length, or with causal n = p + 1; first = 0, or with a window max(0, p + 1 - window);
+ * length = kv_length, or lengths[s]; cap(s) = soft_cap * tanh(s / soft_cap) where soft_cap is set
+ * (Gemma 2). Slopes are ALiBi (Press et al. 2021). Online softmax (Milakov and Gimelshein 2018). A
+ * row whose scores are all -Inf is NaN, as 0 / 0 is, and so is one that sees no key: of a sequence
+ * whose length is not in 1 .. kv_length, or with causal and p < 0. Keys that weigh less than e^-64
+ * of the largest may count as 0, also times an infinite value. */
 typedef struct zm_attention_params {
-    zm_tensor q;                /* [rows][heads * head_dim] */
+    zm_tensor q;                /* [sequences * rows][heads * head_dim] */
     zm_tensor k_cache, v_cache; /* as written by zm_kv_store */
     zm_kv_layout layout;
     uint32_t heads;     /* query heads, a multiple of layout.heads; 0 = layout.heads */
+    uint32_t sequences; /* 0 = 1 */
     uint32_t kv_length; /* positions in use, 1 .. layout.capacity */
+    zm_tensor lengths;  /* [sequences] I32, optional: those of each; kv_length is their most */
     bool causal;        /* needs kv_length >= rows */
     uint32_t window;    /* 0 = none; needs causal */
     float scale;        /* 0 = 1 / sqrt(head_dim) */
     float soft_cap;     /* 0 = none */
     zm_tensor slopes;   /* [heads], optional */
-    zm_tensor dst;      /* [rows][heads * head_dim]; may alias q */
+    zm_tensor dst;      /* like q; may alias q */
 } zm_attention_params;
 
 ZM_API zm_status zm_attention(zm_stream *stream, const zm_attention_params *params);

@@ -4,8 +4,8 @@
  *   k cache of one head: panels of 16 keys      v cache of one head: rows
  *     [position / 16][head_dim][16]               [position][head_dim]
  *
- * A work-item owns one head (group 0) and row_block query rows (group 1), ROWS at a time. For each
- * KEYS keys that any of them sees it
+ * A work-item owns one head (group 0) and row_block query rows (group 1) of a sequence (group 2),
+ * ROWS rows at a time. For each KEYS keys that any of them sees it
  *   1. computes ROWS x KEYS scores, COLUMNS keys (panels of 16) at a time in registers,
  *   2. caps and biases them, and turns them into weights e^(score - max), rescaling what the rows
  *      have gathered so far when their maximum grows,
@@ -212,16 +212,17 @@ static void tile_begin(struct tile *t, __global const act_t *q, size_t stride, u
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 attention(__global const act_t *q, __global const kv_t *k_cache, __global const kv_t *v_cache,
-          __global const float *slopes, __global act_t *dst, struct zm_attention_args a)
+          __global const float *slopes, __global const int *lengths, __global act_t *dst,
+          struct zm_attention_args args)
 {
-    uint head = get_group_id(0);
+    uint head = get_group_id(0), sequence = get_group_id(2);
+    const struct zm_attention_args a = of_sequence(args, lengths, sequence);
     uint first = get_group_id(1) * a.row_block;
     uint end = min(first + a.row_block, a.rows);
-    uint kv_head = head / (a.heads / a.kv_heads);
-    q += a.q_offset + head * HEAD_DIM;
-    dst += a.dst_offset + head * HEAD_DIM;
-    k_cache += a.k_cache_offset + (size_t)kv_head * a.head_stride;
-    v_cache += a.v_cache_offset + (size_t)kv_head * a.head_stride;
+    q += a.q_offset + (size_t)sequence * a.rows * a.q_stride + head * HEAD_DIM;
+    dst += a.dst_offset + (size_t)sequence * a.rows * a.dst_stride + head * HEAD_DIM;
+    k_cache += a.k_cache_offset + head_begin(&a, sequence, head);
+    v_cache += a.v_cache_offset + head_begin(&a, sequence, head);
 
     for (uint next = first; next < end; next += ROWS) {
         uint row = min(next, a.rows - ROWS);

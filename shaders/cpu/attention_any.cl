@@ -5,8 +5,8 @@
  *   k cache of one head: rows, or panels             v cache of one head: rows
  *     [position / panel][head_dim][panel]              [position][head_dim]
  *
- * A work-item owns one row (group 1) of one head (group 0). Keys come one at a time; when a score
- * is over the largest so far, what was gathered is scaled down to it. */
+ * A work-item owns one row (group 1) of one head (group 0) of a sequence (group 2). Keys come one
+ * at a time; when a score is over the largest so far, what was gathered is scaled down to it. */
 #include "args.h"
 #include "attention.clh"
 
@@ -21,15 +21,16 @@ static float score(const float *q, __global const kv_t *key, size_t step)
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 attention_any(__global const act_t *q, __global const kv_t *k_cache, __global const kv_t *v_cache,
-              __global const float *slopes, __global act_t *dst, struct zm_attention_args a)
+              __global const float *slopes, __global const int *lengths, __global act_t *dst,
+              struct zm_attention_args args)
 {
-    uint head = get_group_id(0);
-    uint row = get_group_id(1);
-    size_t cache = (size_t)(head / (a.heads / a.kv_heads)) * a.head_stride;
+    uint head = get_group_id(0), row = get_group_id(1), sequence = get_group_id(2);
+    const struct zm_attention_args a = of_sequence(args, lengths, sequence);
+    size_t cache = head_begin(&a, sequence, head), line = (size_t)sequence * a.rows + row;
     uint panel = a.panel ? a.panel : 1;
     float slope = head_slope(slopes, &a, head);
-    q += a.q_offset + (size_t)row * a.q_stride + head * HEAD_DIM;
-    dst += a.dst_offset + (size_t)row * a.dst_stride + head * HEAD_DIM;
+    q += a.q_offset + line * a.q_stride + head * HEAD_DIM;
+    dst += a.dst_offset + line * a.dst_stride + head * HEAD_DIM;
     k_cache += a.k_cache_offset + cache;
     v_cache += a.v_cache_offset + cache;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* attention for CPU devices, few query rows (decoding): one work-item owns one row (group 1) of one
- * head (group 0) and reads what it sees of the cache once, from beginning to end.
+ * head (group 0) of a sequence (group 2) and reads what it sees of the cache once, from beginning
+ * to end.
  *
  *   k cache of one head: panels of 16 keys      v cache of one head: rows
  *     [position / 16][head_dim][16]               [position][head_dim]
@@ -79,16 +80,17 @@ static void score_keys(const float *q, __global const kv_t *panel, uint keys, fl
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 attention_row(__global const act_t *q, __global const kv_t *k_cache, __global const kv_t *v_cache,
-              __global const float *slopes, __global act_t *dst, struct zm_attention_args a)
+              __global const float *slopes, __global const int *lengths, __global act_t *dst,
+              struct zm_attention_args args)
 {
-    uint head = get_group_id(0);
-    uint row = get_group_id(1);
-    uint kv_head = head / (a.heads / a.kv_heads);
+    uint head = get_group_id(0), row = get_group_id(1), sequence = get_group_id(2);
+    const struct zm_attention_args a = of_sequence(args, lengths, sequence);
+    size_t cache = head_begin(&a, sequence, head), line = (size_t)sequence * a.rows + row;
     uint first = first_key(&a, row), length = end_key(&a, row);
-    q += a.q_offset + (size_t)row * a.q_stride + head * HEAD_DIM;
-    dst += a.dst_offset + (size_t)row * a.dst_stride + head * HEAD_DIM;
-    k_cache += a.k_cache_offset + (size_t)kv_head * a.head_stride;
-    v_cache += a.v_cache_offset + (size_t)kv_head * a.head_stride;
+    q += a.q_offset + line * a.q_stride + head * HEAD_DIM;
+    dst += a.dst_offset + line * a.dst_stride + head * HEAD_DIM;
+    k_cache += a.k_cache_offset + cache;
+    v_cache += a.v_cache_offset + cache;
 
     float query[HEAD_DIM], scores[KEYS];
     float16 out[CHUNKS];

@@ -7,10 +7,10 @@
  *     [position / panel][head_dim][panel]                   [position][head_dim]
  *     one row of k becomes one column of a panel
  *
- * A work-item owns the rows of some whole panels and goes head by head, so that what it writes
- * stays in the first-level cache. Where it has all 16 rows of a panel of 16 it turns 16 x 16
- * elements at a time in registers; else each row goes element by element. panel 0 means that keys
- * are rows, too. */
+ * A work-item owns the rows of some whole panels, counted through the sequences, and goes head by
+ * head, so that what it writes stays in the first-level cache. Where it has all 16 rows of a panel
+ * of 16 it turns 16 x 16 elements at a time in registers; else each row goes element by element.
+ * panel 0 means that keys are rows, too. */
 #include "args.h"
 #include "square.clh"
 #include "types.clh"
@@ -61,32 +61,52 @@ static void store_keys(__global const act_t *src, size_t stride, uint rows, uint
     store_columns(src, stride, rows, turned, a->head_dim, dst + column, a->panel);
 }
 
+/* Where a sequence's row 0 goes; it may be outside the cache. */
+static long first_position(const struct zm_kv_store_args *a, __global const int *positions,
+                           uint sequence)
+{
+    long added = a->flags & ZM_FLAG_POSITION ? positions[a->positions_offset + sequence] : 0;
+    return added + a->position;
+}
+
+static uint capacity(const struct zm_kv_store_args *a)
+{
+    return a->head_stride / a->head_dim;
+}
+
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-kv_store(__global const act_t *k, __global const act_t *v, __global kv_t *k_cache,
-         __global kv_t *v_cache, struct zm_kv_store_args a)
+kv_store(__global const act_t *k, __global const act_t *v,
+         __global const int *positions, __global kv_t *k_cache, __global kv_t *v_cache,
+         struct zm_kv_store_args a)
 {
     uint step = a.panel ? a.panel : 1;
-    uint first = a.position / step;
-    uint panels = (a.position + a.rows - 1) / step - first + 1;
+    uint panels = (a.rows + step - 2) / step + 1; /* that the rows of a sequence touch, at most */
     k += a.k_offset;
     v += a.v_offset;
     k_cache += a.k_cache_offset;
     v_cache += a.v_cache_offset;
-    for (uint p = first + first_row(panels); p < first + end_row(panels); p++) {
-        uint begin = max(a.position, p * step);
-        uint rows = min(a.position + a.rows, (p + 1) * step) - begin;
-        size_t k_row = (size_t)(begin - a.position) * a.k_stride;
-        size_t v_row = (size_t)(begin - a.position) * a.v_stride;
+    for (uint i = first_row(a.sequences * panels); i < end_row(a.sequences * panels); i++) {
+        uint sequence = i / panels;
+        long position = first_position(&a, positions, sequence); /* of row 0 */
+        long first = max(position, 0L), end = min(position + a.rows, (long)capacity(&a));
+        long panel = (first / step + i % panels) * step;
+        long begin = max(first, panel);
+        end = min(end, panel + step);
+        if (begin >= end)
+            continue;
+        uint rows = (uint)(end - begin);
+        size_t row = (size_t)sequence * a.rows + (size_t)(begin - position);
         for (uint head = 0; head < a.heads; head++) {
             size_t from = (size_t)head * a.head_dim;
-            size_t cache = (size_t)head * a.head_stride;
-            __global kv_t *keys = k_cache + cache + (size_t)p * step * a.head_dim;
+            size_t cache = ((size_t)sequence * a.heads + head) * a.head_stride;
+            __global kv_t *keys = k_cache + cache + panel * a.head_dim;
             if (a.panel)
-                store_keys(k + k_row + from, a.k_stride, rows, begin - p * step, keys, &a);
+                store_keys(k + row * a.k_stride + from, a.k_stride, rows, (uint)(begin - panel),
+                           keys, &a);
             else
-                store_rows(k + k_row + from, a.k_stride, rows, a.head_dim, keys);
-            store_rows(v + v_row + from, a.v_stride, rows, a.head_dim,
-                       v_cache + cache + (size_t)begin * a.head_dim);
+                store_rows(k + row * a.k_stride + from, a.k_stride, rows, a.head_dim, keys);
+            store_rows(v + row * a.v_stride + from, a.v_stride, rows, a.head_dim,
+                       v_cache + cache + begin * a.head_dim);
         }
     }
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* attention for GPUs, many query rows: dst = softmax(score(q k^T)) v, online softmax.
  *
- *   work-group (kv head, tile):  ROWS packed rows (attention.clh), KEYS keys at a time
+ *   work-group (kv head, tile, sequence):  ROWS packed rows (attention.clh), KEYS keys at a time
  *
  *              KEYS                      head_dim
  *           +--------+                 +------------+
@@ -231,18 +231,22 @@ static inline void store_results(float sum, const struct query *queries, uint pa
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
 attention(__global const act_t *q, __global const kv_t *k_cache, __global const kv_t *v_cache,
-          __global const float *slopes, __global act_t *dst, struct zm_attention_args a)
+          __global const float *slopes, __global const int *lengths, __global act_t *dst,
+          struct zm_attention_args args)
 {
     __local struct memory m;
-    uint kv_head = get_group_id(0);
+    uint kv_head = get_group_id(0), sequence = get_group_id(2);
+    const struct zm_attention_args a = of_sequence(args, lengths, sequence);
     /* The last tiles have the most keys where the attention is causal: they go first. */
     uint packed0 = (uint)(get_num_groups(1) - 1 - get_group_id(1)) * ROWS;
     uint first_row = packed0 / shared_heads(&a);
     uint last_row = min((packed0 + ROWS - 1) / shared_heads(&a), a.rows - 1);
     uint all_begin = seen_begin(&a, last_row), all_end = seen_end(&a, first_row);
     uint end = seen_end(&a, last_row);
-    k_cache += a.k_cache_offset + (size_t)kv_head * a.head_stride;
-    v_cache += a.v_cache_offset + (size_t)kv_head * a.head_stride;
+    q += a.q_offset + sequence_rows(&a, sequence) * a.q_stride;
+    dst += a.dst_offset + sequence_rows(&a, sequence) * a.dst_stride;
+    k_cache += a.k_cache_offset + head_begin(&a, sequence, kv_head);
+    v_cache += a.v_cache_offset + head_begin(&a, sequence, kv_head);
 
     struct query queries[ROWS_EACH];
     float4 result[ROWS_EACH][COLUMNS];
@@ -255,7 +259,7 @@ attention(__global const act_t *q, __global const kv_t *k_cache, __global const 
             result[r][c] = (float4)(0.0f);
     }
     float most = -INFINITY, sum = 0.0f;
-    load_queries(q + a.q_offset, kv_head, packed0, &a, &m);
+    load_queries(q, kv_head, packed0, &a, &m);
     for (uint first = seen_begin(&a, first_row); first < end; first += KEYS) {
         struct span span = {first, end};
         bool whole = first >= all_begin && first + KEYS <= all_end;
@@ -263,5 +267,5 @@ attention(__global const act_t *q, __global const kv_t *k_cache, __global const 
         soften(&most, &sum, &m);
         gather(v_cache, span, whole, queries, result, &m);
     }
-    store_results(sum, queries, packed0, result, dst + a.dst_offset, &a, &m);
+    store_results(sum, queries, packed0, result, dst, &a, &m);
 }

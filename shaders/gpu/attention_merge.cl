@@ -2,10 +2,10 @@
 /* attention for GPUs, second launch where keys were split: the notes of attention_row, in their
  * order, become dst.
  *
- *   notes [packed row][kv head][split]:  maximum, sum, two floats of nothing, head_dim floats up
- *                                        to whole fours
+ *   notes [sequence][packed row][kv head][split]:  maximum, sum, two floats of nothing, head_dim
+ *                                                  floats up to whole fours
  *
- * A work-group takes one packed row of a head. */
+ * A work-group takes one packed row of a head of a sequence. */
 #include "args.h"
 #include "types.clh"
 
@@ -23,12 +23,14 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
 attention_merge(__global const float *notes, __global act_t *dst,
                 struct zm_attention_merge_args a)
 {
-    uint packed = get_group_id(0), kv_head = get_group_id(1);
+    uint packed = get_group_id(0), kv_head = get_group_id(1), sequence = get_group_id(2);
     uint share = a.heads / a.kv_heads;
     uint row = packed / share, head = kv_head * share + packed % share;
     uint length = 4 + (a.head_dim + 3) / 4 * 4;
-    notes += ((size_t)packed * a.kv_heads + kv_head) * a.splits * length;
-    dst += a.dst_offset + (size_t)row * a.dst_stride + (size_t)head * a.head_dim;
+    size_t note0 = ((size_t)sequence * a.rows * share + packed) * a.kv_heads + kv_head;
+    notes += note0 * a.splits * length;
+    dst += a.dst_offset + ((size_t)sequence * a.rows + row) * a.dst_stride +
+           (size_t)head * a.head_dim;
 
     float most = -INFINITY, sum = 0.0f;
     for (uint s = 0; s < a.splits; s++)

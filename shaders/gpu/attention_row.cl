@@ -2,17 +2,18 @@
 /* attention for GPUs, few query rows: dst = softmax(score(q k^T)) v, online softmax, the keys split
  * over work-groups.
  *
- *   work-group (kv head, split, pack):  QUERIES packed rows (attention.clh), ITEMS keys at a time
+ *   work-group (kv head, split, pack of a sequence):  QUERIES packed rows (attention.clh), ITEMS
+ *                                                     keys at a time
  *
  *   scores    item i owns key i, which local memory brings CHUNK columns at a time
  *   weights   SHARE items to a query
  *   values    slice s of LANES items takes keys s, s + SLICES, ..., an item vectors of four columns;
  *             the slices are added up at the end
  *
- * With one split that is dst, else a note for attention_merge: [pack][query][split], each the
- * maximum, the sum, two floats of nothing and DIM4 vectors. How keys are split depends on the shape
- * alone, so the bits are the same in every run. Keys that a row doesn't see are left out as in
- * attention.cl. */
+ * With one split that is dst, else a note for attention_merge:
+ * [sequence][packed row][kv head][split], each the maximum, the sum, two floats of nothing and DIM4
+ * vectors. How keys are split depends on the shape alone, so the bits are the same in every run.
+ * Keys that a row doesn't see are left out as in attention.cl. */
 #include "args.h"
 #include "attention.clh"
 
@@ -191,22 +192,26 @@ static inline float4 add_up_slices(float4 result, __local struct memory *m)
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
 attention_row(__global const act_t *q, __global const kv_t *k_cache, __global const kv_t *v_cache,
-              __global const float *slopes, __global act_t *dst, __global float *notes,
-              struct zm_attention_args a)
+              __global const float *slopes, __global const int *lengths, __global act_t *dst,
+              __global float *notes, struct zm_attention_args args)
 {
     __local struct memory m;
     uint item = get_local_id(0);
     uint kv_head = get_group_id(0), split = get_group_id(1);
     uint kv_heads = get_num_groups(0), splits = get_num_groups(1);
-    uint share = shared_heads(&a);
-    uint packed0 = (uint)get_group_id(2) * QUERIES;
+    uint share = shared_heads(&args), packed_rows = args.rows * share;
+    uint packs = (packed_rows - 1) / QUERIES + 1, sequence = (uint)get_group_id(2) / packs;
+    uint packed0 = ((uint)get_group_id(2) - sequence * packs) * QUERIES;
+    const struct zm_attention_args a = of_sequence(args, lengths, sequence);
     uint first_row = packed0 / share, last_row = min((packed0 + QUERIES - 1) / share, a.rows - 1);
     uint begin = seen_begin(&a, first_row), end = seen_end(&a, last_row);
     uint tiles = (end - begin + ITEMS - 1) / ITEMS;
     uint first_tile = (uint)((ulong)tiles * split / splits);
     uint end_tile = (uint)((ulong)tiles * (split + 1) / splits);
-    k_cache += a.k_cache_offset + (size_t)kv_head * a.head_stride;
-    v_cache += a.v_cache_offset + (size_t)kv_head * a.head_stride;
+    q += a.q_offset + sequence_rows(&a, sequence) * a.q_stride;
+    dst += a.dst_offset + sequence_rows(&a, sequence) * a.dst_stride;
+    k_cache += a.k_cache_offset + head_begin(&a, sequence, kv_head);
+    v_cache += a.v_cache_offset + head_begin(&a, sequence, kv_head);
 
     struct query queries[QUERIES];
     float4 result[QUERIES][COLUMNS];
@@ -218,7 +223,7 @@ attention_row(__global const act_t *q, __global const kv_t *k_cache, __global co
             result[r][c] = (float4)(0.0f);
     }
     float most = -INFINITY, sum = 0.0f;
-    load_queries(q + a.q_offset, kv_head, packed0, &a, &m);
+    load_queries(q, kv_head, packed0, &a, &m);
     for (uint tile = first_tile; tile < end_tile; tile++) {
         struct span span = {begin + tile * ITEMS, end};
         multiply(k_cache, span, queries, &a, &m);
@@ -231,9 +236,10 @@ attention_row(__global const act_t *q, __global const kv_t *k_cache, __global co
 #pragma unroll
     for (uint r = 0; r < QUERIES; r++) {
         bool there = (packed0 + r) / share < a.rows;
-        size_t place = ((size_t)(packed0 + r) * kv_heads + kv_head) * splits + split;
+        size_t packed = (size_t)sequence * packed_rows + packed0 + r;
+        size_t place = (packed * kv_heads + kv_head) * splits + split;
         __global float *note = splits > 1 ? notes + place * NOTE : 0;
-        __global act_t *out = dst + a.dst_offset + (size_t)queries[r].row * a.dst_stride +
+        __global act_t *out = dst + (size_t)queries[r].row * a.dst_stride +
                               (size_t)queries[r].head * HEAD_DIM;
         float total = add_up_sums(sum, r, &m);
         if (note && there && item == 0)

@@ -41,12 +41,12 @@ static inline void store_column4(float4 v, __global kv_t *dst, uint panel, uint 
 }
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
-kv_store(__global const act_t *k, __global const act_t *v, __global kv_t *k_cache,
-         __global kv_t *v_cache, struct zm_kv_store_args a)
+kv_store(__global const act_t *k, __global const act_t *v, __global const int *positions,
+         __global kv_t *k_cache, __global kv_t *v_cache, struct zm_kv_store_args a)
 {
     uint vectors = (a.head_dim - 1) / 4 + 1; /* of a head */
-    uint row_vectors = a.heads * vectors;
-    size_t count = (size_t)a.rows * row_vectors;
+    uint row_vectors = a.heads * vectors, capacity = a.head_stride / a.head_dim;
+    size_t count = (size_t)a.sequences * a.rows * row_vectors;
     k += a.k_offset;
     v += a.v_offset;
     k_cache += a.k_cache_offset;
@@ -56,9 +56,15 @@ kv_store(__global const act_t *k, __global const act_t *v, __global kv_t *k_cach
         uint rest = (uint)(next - (size_t)row * row_vectors);
         uint head = rest / vectors;
         uint i = (rest - head * vectors) * 4;
-        uint position = a.position + row;
+        uint sequence = row / a.rows;
+        long place = (long)a.position + (row - sequence * a.rows);
+        if (a.flags & ZM_FLAG_POSITION)
+            place += positions[a.positions_offset + sequence];
+        if (place < 0 || place >= capacity)
+            continue;
+        uint position = (uint)place;
         size_t from = (size_t)head * a.head_dim;
-        size_t cache = (size_t)head * a.head_stride;
+        size_t cache = ((size_t)sequence * a.heads + head) * a.head_stride;
         float4 key = load_row4(k + (size_t)row * a.k_stride + from, i, a.head_dim);
         float4 value = load_row4(v + (size_t)row * a.v_stride + from, i, a.head_dim);
         size_t at = cache + (size_t)position * a.head_dim + i;

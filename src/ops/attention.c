@@ -14,6 +14,11 @@ uint32_t zm_attention_heads(const zm_attention_params *p)
     return p->heads ? p->heads : p->layout.heads;
 }
 
+uint32_t zm_attention_rows(const zm_attention_params *p)
+{
+    return p->q.shape[0] / zm_kv_sequences(p->sequences);
+}
+
 static zm_status range_check(const zm_attention_params *p, uint32_t rows, zm_refusal *refusal)
 {
     if (zm_attention_heads(p) % p->layout.heads != 0)
@@ -42,6 +47,7 @@ static const zm_operand operands[] = {
     {OPERAND(k_cache), ZM_OPERAND_CACHE, 0, 0},
     {OPERAND(v_cache), ZM_OPERAND_CACHE, 0, 0},
     {OPERAND(slopes), ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
+    {OPERAND(lengths), ZM_OPERAND_INDEX, ZM_OPERAND_OPTIONAL, 0},
     {OPERAND(dst), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 1u << 0},
     {OPERAND(kv_length), ZM_OPERAND_SIZE, 0, 0},
 };
@@ -50,14 +56,17 @@ static zm_status attention_check(const zm_device *device, const void *params, zm
 {
     const zm_attention_params *p = params;
     const zm_kv_layout *layout = &p->layout;
-    uint32_t rows = p->q.shape[0];
+    uint32_t sequences = zm_kv_sequences(p->sequences);
     uint64_t cols = (uint64_t)zm_attention_heads(p) * layout->head_dim;
-    const zm_extent matrix = {2, rows, cols, 0}, cache = {1, 1, layout->elements, 0};
-    const zm_extent slopes = {1, 1, zm_attention_heads(p), 0};
-    const zm_extent extents[] = {matrix, cache, cache, slopes, matrix};
+    const zm_extent matrix = {2, p->q.shape[0], cols, 0};
+    const zm_extent cache = {1, 1, sequences * layout->elements, 0};
+    const zm_extent slopes = {1, 1, zm_attention_heads(p), 0}, lengths = {1, 1, sequences, 0};
+    const zm_extent extents[] = {matrix, cache, cache, slopes, lengths, matrix};
     zm_status status = zm_kv_layout_check(device, layout, &p->k_cache, &p->v_cache, refusal);
     if (status == ZM_OK)
-        status = range_check(p, rows, refusal);
+        status = zm_kv_sequences_check(p->sequences, p->q.shape[0], refusal);
+    if (status == ZM_OK)
+        status = range_check(p, zm_attention_rows(p), refusal);
     if (status == ZM_OK)
         status = zm_operands_check(device, operands, params, extents, ZM_COUNT(extents), refusal);
     return status;
@@ -100,18 +109,19 @@ static zm_status vector_accepts(const zm_device *device, const void *params, zm_
 
 static zm_status row_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
 {
-    const zm_attention_params *p = params;
+    uint32_t rows = zm_attention_rows(params);
     uint32_t most = zm_tunings_get(device)->cpu.attention_few_rows;
-    if (p->q.shape[0] > most)
+    if (rows > most)
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "%" PRIu32 " rows are more than %" PRIu32,
-                         p->q.shape[0], most);
+                         rows, most);
     return vector_accepts(device, params, refusal);
 }
 
 struct zm_attention_args zm_attention_args_get(const zm_attention_params *p)
 {
     return (struct zm_attention_args){
-        .rows = p->q.shape[0],
+        .sequences = zm_kv_sequences(p->sequences),
+        .rows = zm_attention_rows(p),
         .heads = zm_attention_heads(p),
         .kv_heads = p->layout.heads,
         .head_dim = p->layout.head_dim,
@@ -125,9 +135,11 @@ struct zm_attention_args zm_attention_args_get(const zm_attention_params *p)
         .kv_length = p->kv_length,
         .window = p->window,
         .slopes_offset = zm_arg_offset(&p->slopes),
+        .lengths_offset = zm_arg_offset(&p->lengths),
         .dst_offset = zm_arg_offset(&p->dst),
         .dst_stride = zm_arg_stride(&p->dst),
-        .flags = (p->causal ? ZM_FLAG_CAUSAL : 0) | zm_arg_flag(&p->slopes, ZM_FLAG_SLOPES),
+        .flags = (p->causal ? ZM_FLAG_CAUSAL : 0) | zm_arg_flag(&p->slopes, ZM_FLAG_SLOPES) |
+                 zm_arg_flag(&p->lengths, ZM_FLAG_LENGTHS),
         .scale = p->scale != 0 ? p->scale : (float)(1 / sqrt(p->layout.head_dim)),
         .soft_cap = p->soft_cap,
     };
@@ -145,9 +157,9 @@ static zm_status launch_add(const zm_call *call, const zm_tiling *tiling, zm_pla
     const zm_launch launch = {
         .options = options.text,
         .buffers = {p->q.buffer, p->k_cache.buffer, p->v_cache.buffer, p->slopes.buffer,
-                    p->dst.buffer},
-        .buffer_count = 5,
-        .groups = {args.heads, tiling->blocks},
+                    p->lengths.buffer, p->dst.buffer},
+        .buffer_count = 6,
+        .groups = {args.heads, tiling->blocks, args.sequences},
         .args = &args,
         .args_size = sizeof(args),
     };
@@ -157,15 +169,16 @@ static zm_status launch_add(const zm_call *call, const zm_tiling *tiling, zm_pla
 static zm_status block_plan(const zm_call *call, zm_plan *plan)
 {
     const zm_attention_params *p = call->params;
-    zm_tiling tiling = zm_attention_tiling_get(call->device, p->q.shape[0], zm_attention_heads(p));
+    uint64_t columns = (uint64_t)zm_attention_heads(p) * zm_kv_sequences(p->sequences);
+    zm_tiling tiling = zm_attention_tiling_get(call->device, zm_attention_rows(p),
+                                               columns < UINT32_MAX ? columns : UINT32_MAX);
     return launch_add(call, &tiling, plan);
 }
 
 /* Each row of a head is a work-item. */
 static zm_status row_plan(const zm_call *call, zm_plan *plan)
 {
-    const zm_attention_params *p = call->params;
-    const zm_tiling each = {.rows = 1, .row_block = 1, .blocks = p->q.shape[0]};
+    const zm_tiling each = {.rows = 1, .row_block = 1, .blocks = zm_attention_rows(call->params)};
     return launch_add(call, &each, plan);
 }
 

@@ -110,9 +110,9 @@ zm_status zm_attention_gpu_plan(const zm_call *call, zm_plan *plan)
     const zm_launch launch = {
         .options = options.text,
         .buffers = {p->q.buffer, p->k_cache.buffer, p->v_cache.buffer, p->slopes.buffer,
-                    p->dst.buffer},
-        .buffer_count = 5,
-        .groups = {args.kv_heads, zm_ceil_div(packed, tile_rows(&tile))},
+                    p->lengths.buffer, p->dst.buffer},
+        .buffer_count = 6,
+        .groups = {args.kv_heads, zm_ceil_div(packed, tile_rows(&tile)), args.sequences},
         .local = {tile.items},
         .args = &args,
         .args_size = sizeof(args),
@@ -137,7 +137,7 @@ zm_status zm_attention_gpu_row_accepts(const zm_device *device, const void *para
 {
     const zm_attention_params *p = params;
     const zm_gpu_row_tuning *tuning = zm_gpu_row_tuning_get(device);
-    uint32_t rows = p->q.shape[0], share = zm_attention_heads(p) / p->layout.heads;
+    uint32_t rows = zm_attention_rows(p), share = zm_attention_heads(p) / p->layout.heads;
     if (rows > tuning->row_most_rows && (uint64_t)rows * share > tuning->row_most_packed)
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED,
                          "%" PRIu32 " rows of %" PRIu32 " heads to a KV head are too many", rows,
@@ -171,7 +171,7 @@ static row_cut row_cut_get(const zm_device *device, const struct zm_attention_ar
     uint64_t keys = args->kv_length;
     if (args->window && (uint64_t)args->window + args->rows < keys)
         keys = (uint64_t)args->window + args->rows;
-    uint64_t groups = (uint64_t)cut.packs * args->kv_heads;
+    uint64_t groups = (uint64_t)cut.packs * args->kv_heads * args->sequences;
     uint64_t splits = tuning->row_groups / groups, most = keys / tuning->row_split_keys;
     if (splits > most)
         splits = most;
@@ -201,7 +201,7 @@ static zm_status merge_add(const zm_call *call, const struct zm_attention_args *
         .options = options.text,
         .buffers = {NULL, p->dst.buffer},
         .buffer_count = 2,
-        .groups = {of->rows * (of->heads / of->kv_heads), of->kv_heads},
+        .groups = {of->rows * (of->heads / of->kv_heads), of->kv_heads, of->sequences},
         .local = {items},
         .scratch = 1 + 0,
         .args = &args,
@@ -226,12 +226,12 @@ zm_status zm_attention_gpu_row_plan(const zm_call *call, zm_plan *plan)
     const zm_launch launch = {
         .options = options.text,
         .buffers = {p->q.buffer, p->k_cache.buffer, p->v_cache.buffer, p->slopes.buffer,
-                    p->dst.buffer},
-        .buffer_count = 6,
-        .groups = {args.kv_heads, cut.splits, cut.packs},
+                    p->lengths.buffer, p->dst.buffer},
+        .buffer_count = 7,
+        .groups = {args.kv_heads, cut.splits, cut.packs * args.sequences},
         .local = {items},
-        .scratch = split ? 1 + 5 : 0,
-        .scratch_bytes = split ? (uint64_t)args.rows * args.heads * cut.splits * note : 0,
+        .scratch = split ? 1 + 6 : 0,
+        .scratch_bytes = split ? (uint64_t)p->q.shape[0] * args.heads * cut.splits * note : 0,
         .args = &args,
         .args_size = sizeof(args),
     };

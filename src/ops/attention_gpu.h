@@ -8,6 +8,7 @@
 
 /* What both families take from the parameters; row_block is left 0. */
 uint32_t zm_attention_heads(const zm_attention_params *p);
+uint32_t zm_attention_rows(const zm_attention_params *p); /* of a sequence */
 struct zm_attention_args zm_attention_args_get(const zm_attention_params *p);
 
 /* "gpu": tiles of rows and keys. */

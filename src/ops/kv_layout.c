@@ -69,6 +69,20 @@ zm_status zm_kv_layout_check(const zm_device *device, const zm_kv_layout *layout
     return status == ZM_OK ? cache_check("v_cache", values, layout, refusal) : status;
 }
 
+uint32_t zm_kv_sequences(uint32_t sequences)
+{
+    return sequences ? sequences : 1;
+}
+
+zm_status zm_kv_sequences_check(uint32_t sequences, uint32_t rows, zm_refusal *refusal)
+{
+    if (rows % zm_kv_sequences(sequences) == 0)
+        return ZM_OK;
+    return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
+                     "%" PRIu32 " rows are no whole number for each of %" PRIu32 " sequences", rows,
+                     sequences);
+}
+
 zm_status zm_kv_layout_accepts(zm_kernel_family family, const zm_kv_layout *layout,
                                zm_refusal *refusal)
 {

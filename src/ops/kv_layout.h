@@ -10,6 +10,11 @@
 zm_status zm_kv_layout_check(const zm_device *device, const zm_kv_layout *layout,
                              const zm_tensor *keys, const zm_tensor *values, zm_refusal *refusal);
 
+/* sequences as an application gives it; 0 = 1. */
+uint32_t zm_kv_sequences(uint32_t sequences);
+/* Does each have as many rows? */
+zm_status zm_kv_sequences_check(uint32_t sequences, uint32_t rows, zm_refusal *refusal);
+
 /* Does it suit the kernels that read keys as the family likes it? */
 zm_status zm_kv_layout_accepts(zm_kernel_family family, const zm_kv_layout *layout,
                                zm_refusal *refusal);

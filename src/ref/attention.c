@@ -14,10 +14,10 @@
 #define DIMS 64
 
 typedef struct head {
-    const struct zm_attention_args *args;
-    const ACT *q;              /* from row0 on */
-    const void *keys, *values; /* the caches, */
-    size_t key0, value0;       /* and where this head begins in them */
+    const struct zm_attention_args *args; /* kv_length is that of the sequence */
+    const ACT *q;                         /* from row0 on */
+    const void *keys, *values;            /* the caches, */
+    size_t key0, value0;                  /* and where this head begins in them */
     double slope;
     size_t row0, rows;
 } head;
@@ -51,7 +51,8 @@ static span visible(const struct zm_attention_args *a, size_t row)
     if (!(a->flags & ZM_FLAG_CAUSAL)) {
         return (span){0, a->kv_length};
     }
-    size_t end = (size_t)position_of(a, row) + 1;
+    int64_t position = position_of(a, row);
+    size_t end = position < 0 ? 0 : (size_t)position + 1;
     return (span){a->window && end > a->window ? end - a->window : 0, end};
 }
 
@@ -208,23 +209,23 @@ static void attend(const head *h, state *s)
 }
 
 /* dst may be q: all of a row's q is read before its dst is written. */
-static void attend_rows(const struct zm_attention_args *a, void *const *buffers, size_t query_head,
-                        size_t row0, size_t rows)
+static void attend_rows(const struct zm_attention_args *a, void *const *buffers, size_t sequence,
+                        size_t query_head, size_t row0, size_t rows)
 {
-    size_t dim = a->head_dim;
-    size_t kv_head = query_head / (a->heads / a->kv_heads);
+    size_t dim = a->head_dim, line0 = sequence * a->rows + row0;
+    size_t cache = sequence * a->kv_heads + query_head / (a->heads / a->kv_heads);
     head h = {.args = a,
-              .q = (const ACT *)buffers[0] + a->q_offset + row0 * a->q_stride + query_head * dim,
+              .q = (const ACT *)buffers[0] + a->q_offset + line0 * a->q_stride + query_head * dim,
               .keys = buffers[1],
               .values = buffers[2],
-              .key0 = a->k_cache_offset + kv_head * a->head_stride,
-              .value0 = a->v_cache_offset + kv_head * a->head_stride,
+              .key0 = a->k_cache_offset + cache * a->head_stride,
+              .value0 = a->v_cache_offset + cache * a->head_stride,
               .row0 = row0,
               .rows = rows};
     if (a->flags & ZM_FLAG_SLOPES) {
         h.slope = ((const REAL *)buffers[3])[a->slopes_offset + query_head];
     }
-    ACT *dst = (ACT *)buffers[4] + a->dst_offset + row0 * a->dst_stride + query_head * dim;
+    ACT *dst = (ACT *)buffers[5] + a->dst_offset + line0 * a->dst_stride + query_head * dim;
     state s;
     attend(&h, &s);
     for (size_t r = 0; r < rows; ++r) {
@@ -234,14 +235,26 @@ static void attend_rows(const struct zm_attention_args *a, void *const *buffers,
     }
 }
 
+/* 0 where that is none: its rows see nothing then. */
+static uint32_t length_of(const struct zm_attention_args *a, void *const *buffers, size_t sequence)
+{
+    if (!(a->flags & ZM_FLAG_LENGTHS)) {
+        return a->kv_length;
+    }
+    int32_t length = ((const int32_t *)buffers[4])[a->lengths_offset + sequence];
+    return length > 0 && (uint32_t)length <= a->kv_length ? (uint32_t)length : 0;
+}
+
 void ZM_REF(attention)(const void *args, void *const *buffers, size_t begin, size_t end)
 {
-    const struct zm_attention_args *a = args;
-    size_t most = min_size(ROWS, ZM_REF_MAX_HEAD_DIM / a->head_dim);
+    const struct zm_attention_args *all = args;
+    struct zm_attention_args a = *all;
+    size_t most = min_size(ROWS, ZM_REF_MAX_HEAD_DIM / a.head_dim);
     while (begin < end) {
-        size_t row = begin % a->rows;
-        size_t rows = min_size(min_size(most, a->rows - row), end - begin);
-        attend_rows(a, buffers, begin / a->rows, row, rows);
+        size_t row = begin % a.rows, line = begin / a.rows;
+        size_t rows = min_size(min_size(most, a.rows - row), end - begin);
+        a.kv_length = length_of(all, buffers, line / a.heads);
+        attend_rows(&a, buffers, line / a.heads, line % a.heads, row, rows);
         begin += rows;
     }
 }

@@ -21,7 +21,6 @@ ROW_ITEMS(add, zm_add_args)
 ROW_ITEMS(recentre, zm_add_args)
 ROW_ITEMS(activate, zm_activate_args)
 ROW_ITEMS(embedding, zm_embedding_args)
-ROW_ITEMS(kv_store, zm_kv_store_args)
 ROW_ITEMS(rope, zm_rope_args)
 ROW_ITEMS(softmax, zm_softmax_args)
 ROW_ITEMS(top_k, zm_top_k_args)
@@ -54,7 +53,13 @@ static size_t patch_embedding_items(const void *args)
 static size_t attention_items(const void *args)
 {
     const struct zm_attention_args *a = args;
-    return (size_t)a->heads * a->rows;
+    return (size_t)a->sequences * a->heads * a->rows;
+}
+
+static size_t kv_store_items(const void *args)
+{
+    const struct zm_kv_store_args *a = args;
+    return (size_t)a->sequences * a->rows;
 }
 
 static size_t copy_items(const void *args)

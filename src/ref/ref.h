@@ -14,12 +14,13 @@
  *   layer_norm, rms_norm,
  *   crms_norm, row_statistics,
  *   add, recentre, embedding,
- *   kv_store, rope, softmax,
- *   top_k, argmax               a row                         rows
+ *   rope, softmax, top_k,
+ *   argmax                      a row                         rows
+ *   kv_store                    a row of a sequence           sequences * rows
  *   matmul                      a row of a block of outputs   batch * ceil(n / ZM_REF_OUTPUTS) * m
  *   conv1d                      the same                      ceil(n / ZM_REF_OUTPUTS) * dst_rows
  *   patch_embedding             the same                      ceil(n / ZM_REF_OUTPUTS) * patches
- *   attention                   a row of a head               heads * rows
+ *   attention                   a row of a head               sequences * heads * rows
  *   copy                        a line of the innermost       shape[0] * shape[1] * shape[2]
  *                               dimension
  * Where there are several counts the last runs fastest. */

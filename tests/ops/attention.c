@@ -9,7 +9,7 @@
 
 extern const op_description op_attention;
 
-enum { Q, K_CACHE, V_CACHE, SLOPES, DST, OPERANDS };
+enum { Q, K_CACHE, V_CACHE, SLOPES, LENGTHS, DST, OPERANDS };
 
 typedef struct attention_shape {
     uint32_t rows, heads, kv_heads, head_dim, kv_length;
@@ -26,16 +26,43 @@ static double scale_of(const zm_attention_params *p)
     return p->scale > 0 ? (double)p->scale : (float)(1 / sqrt(p->layout.head_dim));
 }
 
-/* Where the row itself stands among the keys. */
+static uint32_t sequences_of(const zm_attention_params *p)
+{
+    return p->sequences ? p->sequences : 1;
+}
+
+/* Of a sequence. */
+static uint32_t rows_of(const zm_attention_params *p)
+{
+    return op_rows(&p->q) / sequences_of(p);
+}
+
+/* What lengths holds: all keys, some, hardly any, and what is no length. */
+static int32_t length_of(const zm_attention_params *p, size_t sequence)
+{
+    const int32_t most = (int32_t)p->kv_length;
+    const int32_t lengths[] = {most - most / 3, most, 1 + most / 50, 0, most + 1, INT32_MIN};
+    return p->lengths.rank ? lengths[sequence % 6] : most;
+}
+
+/* The keys that there are. */
+static uint32_t keys_of(const zm_attention_params *p, size_t sequence)
+{
+    int64_t length = length_of(p, sequence);
+    return length > 0 && length <= p->kv_length ? (uint32_t)length : 0;
+}
+
+/* Where the row itself, of all, stands among the keys. */
 static int64_t position_of(const zm_attention_params *p, size_t row)
 {
-    return (int64_t)p->kv_length - op_rows(&p->q) + (int64_t)row;
+    return (int64_t)keys_of(p, row / rows_of(p)) - rows_of(p) + (int64_t)(row % rows_of(p));
 }
 
 /* The keys begin .. end-1 are those that the row sees. */
 static size_t visible_end(const zm_attention_params *p, size_t row)
 {
-    return p->causal ? (size_t)position_of(p, row) + 1 : p->kv_length;
+    int64_t end = position_of(p, row) + 1;
+    return !p->causal ? keys_of(p, row / rows_of(p)) : end > 0 ? (size_t)end : 0;
 }
 
 static size_t visible_begin(const zm_attention_params *p, size_t row)
@@ -200,15 +227,45 @@ static bool add_aligned(op_list *list)
     return true;
 }
 
+/* Rows for each of the kernels; keys that are split; lengths of their own, some shorter than the
+ * rows. */
+static bool add_sequences(op_list *list)
+{
+    static const attention_shape shapes[] = {{1, 2, 2, 64, 90, true},   {8, 2, 1, 64, 77, true},
+                                             {8, 2, 2, 64, 33, false},  {1, 4, 2, 64, 900, true},
+                                             {3, 2, 1, 64, 40, true},   {20, 1, 1, 64, 130, true},
+                                             {4, 2, 1, 64, 600, false}, {8, 2, 2, 31, 20, true}};
+    for (size_t i = 0; i < 2 * sizeof(shapes) / sizeof(shapes[0]); ++i) {
+        op_case *c = add_case(list, shapes[i / 2], i);
+        if (!c) {
+            return false;
+        }
+        zm_attention_params *p = &c->params.attention;
+        p->sequences = (uint32_t)(2 + i % 5);
+        p->q.shape[0] *= p->sequences;
+        p->dst.shape[0] *= p->sequences;
+        p->window = p->causal && i % 4 > 1 ? 30 : 0;
+        if (i % 2) {
+            p->lengths = op_typed(op_vector(p->sequences, i % 3), ZM_I32);
+        }
+        if (i % 8 > 4) {
+            p->slopes = op_vector(heads_of(p), (i + 1) % 4);
+        }
+        c->small = i % 8 == 3;
+    }
+    return true;
+}
+
 static bool cases(op_list *list)
 {
-    return add_sizes(list) && add_fills(list) && add_options(list) && add_aligned(list);
+    return add_sizes(list) && add_fills(list) && add_options(list) && add_aligned(list) &&
+           add_sequences(list);
 }
 
 static zm_status prepare(const zm_device *device, op_params *params)
 {
     zm_attention_params *p = &params->attention;
-    return op_cache_prepare(device, &p->layout, &p->k_cache, &p->v_cache);
+    return op_cache_prepare(device, &p->layout, p->sequences, &p->k_cache, &p->v_cache);
 }
 
 /* Positions that aren't in use hold NaN: nobody may have written them yet. */
@@ -221,16 +278,20 @@ static bool fill(const op_run *r, size_t operand, op_fill how, op_random *random
     for (uint32_t head = 0; operand == SLOPES && head < heads_of(p); ++head) {
         values[head] = exp2(-8.0 * (head + 1) / heads_of(p)); /* Press et al. 2021 */
     }
-    if (operand != K_CACHE && operand != V_CACHE) {
-        return operand == SLOPES;
+    for (uint32_t s = 0; operand == LENGTHS && s < sequences_of(p); ++s) {
+        values[s] = length_of(p, s);
     }
-    for (size_t i = 0; i < layout->elements; ++i) {
+    if (operand != K_CACHE && operand != V_CACHE) {
+        return operand == SLOPES || operand == LENGTHS;
+    }
+    for (size_t i = 0; i < sequences_of(p) * layout->elements; ++i) {
         values[i] = NAN;
     }
-    for (size_t head = 0; head < layout->heads; ++head) {
-        for (size_t position = 0; position < p->kv_length; ++position) {
+    for (size_t head = 0; head < (size_t)sequences_of(p) * layout->heads; ++head) {
+        size_t length = keys_of(p, head / layout->heads);
+        for (size_t position = 0; position < length; ++position) {
             op_fill_row(random, how, position, row, dim);
-            bool is_last = position + 1 == p->kv_length;
+            bool is_last = position + 1 == length;
             if (how == OP_NAN_LAST && is_last) {
                 row[head % dim] = NAN;
             } else if (how == OP_INF_LAST && is_last) {
@@ -256,7 +317,8 @@ static void args(const op_run *r, op_args *out)
 {
     const zm_attention_params *p = &r->reference.attention;
     out->attention = (struct zm_attention_args){
-        .rows = op_rows(&p->q),
+        .sequences = sequences_of(p),
+        .rows = rows_of(p),
         .heads = heads_of(p),
         .kv_heads = p->layout.heads,
         .head_dim = p->layout.head_dim,
@@ -270,12 +332,20 @@ static void args(const op_run *r, op_args *out)
         .kv_length = p->kv_length,
         .window = p->window,
         .slopes_offset = (uint32_t)p->slopes.offset,
+        .lengths_offset = (uint32_t)p->lengths.offset,
         .dst_offset = (uint32_t)p->dst.offset,
         .dst_stride = (uint32_t)op_stride(&p->dst),
-        .flags = (p->causal ? ZM_FLAG_CAUSAL : 0) | (p->slopes.rank ? ZM_FLAG_SLOPES : 0),
+        .flags = (p->causal ? ZM_FLAG_CAUSAL : 0) | (p->slopes.rank ? ZM_FLAG_SLOPES : 0) |
+                 (p->lengths.rank ? ZM_FLAG_LENGTHS : 0),
         .scale = (float)scale_of(p),
         .soft_cap = p->soft_cap,
     };
+}
+
+/* Of the keys and values that a head of queries looks at in a row. */
+static size_t cache_head(const zm_attention_params *p, size_t head, size_t row)
+{
+    return row / rows_of(p) * p->layout.heads + head / (heads_of(p) / p->layout.heads);
 }
 
 /* What a key's score is, and what its rounding errors are proportional to. */
@@ -287,7 +357,7 @@ static head_score score_of(const op_run *r, size_t head, size_t row, size_t key)
 {
     const zm_attention_params *p = &r->reference.attention;
     const zm_kv_layout *layout = &p->layout;
-    size_t dim = layout->head_dim, kv_head = head / (heads_of(p) / layout->heads);
+    size_t dim = layout->head_dim, kv_head = cache_head(p, head, row);
     const double *q = op_run_input(r, Q) + row * op_stride(&p->q) + head * dim;
     const double *keys = op_run_input(r, K_CACHE), *slopes = op_run_input(r, SLOPES);
     double cap = (double)p->soft_cap;
@@ -316,7 +386,7 @@ static double head_scale(const op_run *r, size_t head, size_t row)
 {
     const zm_attention_params *p = &r->reference.attention;
     const zm_kv_layout *layout = &p->layout;
-    size_t dim = layout->head_dim, kv_head = head / (heads_of(p) / layout->heads);
+    size_t dim = layout->head_dim, kv_head = cache_head(p, head, row);
     const double *values = op_run_input(r, V_CACHE);
     double out[OP_MAX_HEAD_DIM] = {0}, plain[OP_MAX_HEAD_DIM] = {0};
     double total = 0, magnitudes = 0, max = -INFINITY, squares = 0;
@@ -368,8 +438,12 @@ static double bytes(const op_params *params, size_t real_size)
 {
     const zm_attention_params *p = &params->attention;
     size_t size = p->layout.dtype ? zm_dtype_size(p->layout.dtype) : real_size;
-    size_t keys = visible_end(p, op_rows(&p->q) - 1) - visible_begin(p, 0);
-    double cache = 2.0 * (double)keys * p->layout.heads * p->layout.head_dim;
+    double keys = 0;
+    for (size_t s = 0; s < sequences_of(p); ++s) {
+        size_t row = s * rows_of(p);
+        keys += (double)(visible_end(p, row + rows_of(p) - 1) - visible_begin(p, row));
+    }
+    double cache = 2 * keys * p->layout.heads * p->layout.head_dim;
     return op_tensor_bytes(&p->q, real_size) + op_tensor_bytes(&p->dst, real_size) +
            op_tensor_bytes(&p->slopes, real_size) + cache * (double)size;
 }
@@ -378,9 +452,9 @@ static void describe(const op_params *params, char *text, size_t size)
 {
     const zm_attention_params *p = &params->attention;
     snprintf(text, size,
-             " heads=%" PRIu32 "/%" PRIu32 " head_dim=%" PRIu32 " kv_length=%" PRIu32
-             ":%s%s window=%" PRIu32 " scale=%g soft_cap=%g",
-             heads_of(p), p->layout.heads, p->layout.head_dim, p->kv_length,
+             " sequences=%" PRIu32 " heads=%" PRIu32 "/%" PRIu32 " head_dim=%" PRIu32
+             " kv_length=%" PRIu32 ":%s%s window=%" PRIu32 " scale=%g soft_cap=%g",
+             sequences_of(p), heads_of(p), p->layout.heads, p->layout.head_dim, p->kv_length,
              p->layout.dtype ? zm_dtype_name(p->layout.dtype) : "real", p->causal ? " causal" : "",
              p->window, scale_of(p), (double)p->soft_cap);
 }
@@ -392,6 +466,7 @@ const op_description op_attention = {
                  {"k_cache", offsetof(zm_attention_params, k_cache), OP_INPUT},
                  {"v_cache", offsetof(zm_attention_params, v_cache), OP_INPUT},
                  {"slopes", offsetof(zm_attention_params, slopes), OP_INPUT},
+                 {"lengths", offsetof(zm_attention_params, lengths), OP_INPUT},
                  {"dst", offsetof(zm_attention_params, dst), OP_OUTPUT}},
     .cases = cases,
     .prepare = prepare,

@@ -4,7 +4,7 @@
 
 extern const op_description op_kv_store;
 
-enum { K, V, K_CACHE, V_CACHE, OPERANDS };
+enum { K, V, POSITIONS, K_CACHE, V_CACHE, OPERANDS };
 
 typedef struct kv_shape {
     uint32_t rows, heads, head_dim, capacity, position;
@@ -29,6 +29,34 @@ static op_case *add_case(op_list *list, kv_shape s, size_t i)
     return c;
 }
 
+static uint32_t sequences_of(const zm_kv_store_params *p)
+{
+    return p->sequences ? p->sequences : 1;
+}
+
+/* Rows in and out of the cache; types; panels that are whole, begun and left. */
+static bool add_sequences(op_list *list)
+{
+    static const uint32_t rows[] = {1, 3, 16, 37};
+    for (size_t i = 0; i < 16; ++i) {
+        uint32_t each = rows[i % 4], position = i % 3 ? 0 : 21;
+        kv_shape s = {each, (uint32_t)(1 + i % 3), i % 2 ? 16 : 5, each + 40, position};
+        op_case *c = add_case(list, s, i);
+        if (!c) {
+            return false;
+        }
+        zm_kv_store_params *p = &c->params.kv_store;
+        p->sequences = (uint32_t)(2 + i % 5);
+        p->k.shape[0] *= p->sequences;
+        p->v.shape[0] *= p->sequences;
+        if (i % 4 != 1) {
+            p->positions = op_typed(op_vector(p->sequences, i % 3), ZM_I32);
+        }
+        c->small = i % 4 == 2;
+    }
+    return true;
+}
+
 static bool cases(op_list *list)
 {
     static const uint32_t dims[] = {1, 3, 8, 16, 31, 64, 80, 128};
@@ -48,13 +76,26 @@ static bool cases(op_list *list)
         c->small = i % 8 == 3;
     }
     kv_shape whole = {1500, 2, 64, 1500, 0};
-    return add_case(list, whole, 1) != NULL;
+    return add_case(list, whole, 1) && add_sequences(list);
+}
+
+/* Within the cache, up to its end, before its beginning in part, outside of it. */
+static bool fill(const op_run *r, size_t operand, op_fill how, op_random *random, double *values)
+{
+    const zm_kv_store_params *p = &r->params.kv_store;
+    const double places[] = {3, 0, (double)p->layout.capacity - p->position - 1, -2, INT32_MAX};
+    (void)how;
+    (void)random;
+    for (uint32_t s = 0; operand == POSITIONS && s < sequences_of(p); ++s) {
+        values[s] = places[s % 5];
+    }
+    return operand == POSITIONS;
 }
 
 static zm_status prepare(const zm_device *device, op_params *params)
 {
     zm_kv_store_params *p = &params->kv_store;
-    return op_cache_prepare(device, &p->layout, &p->k_cache, &p->v_cache);
+    return op_cache_prepare(device, &p->layout, p->sequences, &p->k_cache, &p->v_cache);
 }
 
 static zm_status run(zm_stream *stream, const op_params *params)
@@ -66,7 +107,8 @@ static void args(const op_run *r, op_args *out)
 {
     const zm_kv_store_params *p = &r->reference.kv_store;
     out->kv_store = (struct zm_kv_store_args){
-        .rows = op_rows(&p->k),
+        .sequences = sequences_of(p),
+        .rows = op_rows(&p->k) / sequences_of(p),
         .heads = p->layout.heads,
         .head_dim = p->layout.head_dim,
         .k_offset = (uint32_t)p->k.offset,
@@ -79,6 +121,8 @@ static void args(const op_run *r, op_args *out)
         .panel = p->layout.panel,
         .kv_type = ZM_F64,
         .position = p->position,
+        .positions_offset = (uint32_t)p->positions.offset,
+        .flags = p->positions.rank ? ZM_FLAG_POSITION : 0,
     };
 }
 
@@ -102,10 +146,12 @@ const op_description op_kv_store = {
     .operand_count = OPERANDS,
     .operands = {{"k", offsetof(zm_kv_store_params, k), OP_INPUT},
                  {"v", offsetof(zm_kv_store_params, v), OP_INPUT},
+                 {"positions", offsetof(zm_kv_store_params, positions), OP_INPUT},
                  {"k_cache", offsetof(zm_kv_store_params, k_cache), OP_UPDATED},
                  {"v_cache", offsetof(zm_kv_store_params, v_cache), OP_UPDATED}},
     .cases = cases,
     .prepare = prepare,
+    .fill = fill,
     .run = run,
     .args = args,
     .flops = flops,

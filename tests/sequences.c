@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Several sequences in one call are, to the bit, as many calls of one sequence each: each kernel,
+ * with one length for all and with lengths of their own. What tensors of numbers hold stays within
+ * the cache: tests/ops has those. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <zeromean/ops.h>
+
+enum { SEQUENCES = 3, KV_HEADS = 2, HEADS = 4, DIM = 16, MOST = 70, MOST_ROWS = 20 };
+enum { WIDTH = HEADS * DIM, KV_WIDTH = KV_HEADS * DIM };
+static const int32_t lengths[SEQUENCES] = {61, 70, 23};
+
+static const char *spec;
+
+typedef struct fixture {
+    zm_device *device;
+    zm_stream *stream;
+    zm_tensor q, k, v, dst, keys, values, lengths, positions;
+    zm_kv_layout layout;
+    uint32_t rows;
+} fixture;
+
+static zm_tensor tensor(fixture *f, zm_dtype dtype, uint32_t rows, uint32_t cols, const void *data)
+{
+    zm_buffer *buffer = NULL;
+    const zm_buffer_params params = {.size = (uint64_t)4 * rows * cols};
+    assert_int_equal(zm_buffer_create(f->device, &params, &buffer), ZM_OK);
+    assert_int_equal(zm_buffer_write(f->stream, buffer, 0, data, params.size), ZM_OK);
+    return rows == 1 ? zm_tensor_1d(buffer, dtype, cols) : zm_tensor_2d(buffer, dtype, rows, cols);
+}
+
+static zm_tensor random_matrix(fixture *f, uint32_t rows, uint32_t cols)
+{
+    static float values[SEQUENCES * MOST * 2 * WIDTH];
+    static uint32_t state = 1;
+    assert_true((size_t)rows * cols <= sizeof(values) / sizeof(values[0]));
+    for (size_t i = 0; i < (size_t)rows * cols; i++) {
+        state = state * 1664525u + 1013904223u;
+        values[i] = (float)(state >> 8) / (float)(1u << 24) - 0.5f;
+    }
+    return tensor(f, ZM_F32, rows, cols, values);
+}
+
+/* The kernel's layout of the cache. */
+static void open_fixture(fixture *f, const char *attention, uint32_t rows)
+{
+    const int32_t positions[SEQUENCES] = {lengths[0] - (int32_t)rows, lengths[1] - (int32_t)rows,
+                                          lengths[2] - (int32_t)rows};
+    *f = (fixture){.rows = rows};
+    assert_int_equal(zm_device_open(&(zm_device_params){.spec = spec}, &f->device), ZM_OK);
+    assert_int_equal(zm_stream_create(f->device, NULL, &f->stream), ZM_OK);
+    assert_int_equal(zm_device_force_kernel(f->device, "attention", attention), ZM_OK);
+    assert_int_equal(zm_kv_layout_get(f->device, ZM_F32, KV_HEADS, DIM, MOST, &f->layout), ZM_OK);
+    f->q = random_matrix(f, SEQUENCES * rows, WIDTH);
+    f->k = random_matrix(f, SEQUENCES * rows, KV_WIDTH);
+    f->v = random_matrix(f, SEQUENCES * rows, KV_WIDTH);
+    f->dst = random_matrix(f, SEQUENCES * rows, WIDTH);
+    f->keys = random_matrix(f, 1, SEQUENCES * (uint32_t)f->layout.elements);
+    f->values = random_matrix(f, 1, SEQUENCES * (uint32_t)f->layout.elements);
+    f->lengths = tensor(f, ZM_I32, 1, SEQUENCES, lengths);
+    f->positions = tensor(f, ZM_I32, 1, SEQUENCES, positions);
+}
+
+static void close_fixture(fixture *f)
+{
+    zm_tensor *const all[] = {&f->q,    &f->k,      &f->v,       &f->dst,
+                              &f->keys, &f->values, &f->lengths, &f->positions};
+    assert_int_equal(zm_stream_wait(f->stream), ZM_OK);
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        zm_buffer_destroy(&all[i]->buffer);
+    zm_stream_destroy(&f->stream);
+    zm_device_close(&f->device);
+}
+
+static zm_tensor rows_of(const fixture *f, zm_tensor matrix, uint32_t s)
+{
+    return zm_tensor_rows(matrix, s * f->rows, f->rows);
+}
+
+static zm_tensor cache_of(const fixture *f, zm_tensor cache, uint32_t s)
+{
+    cache.shape[0] = (uint32_t)f->layout.elements;
+    cache.offset += s * f->layout.elements;
+    return cache;
+}
+
+static float *contents(fixture *f, const zm_tensor *t)
+{
+    size_t count = (size_t)t->shape[0] * (t->rank == 2 ? t->shape[1] : 1);
+    float *out = malloc(count * sizeof(float));
+    assert_non_null(out);
+    assert_int_equal(zm_buffer_read(f->stream, t->buffer, 0, out, count * sizeof(float)), ZM_OK);
+    return out;
+}
+
+static void assert_same(fixture *f, const zm_tensor *t, float *wanted)
+{
+    float *got = contents(f, t);
+    size_t count = (size_t)t->shape[0] * (t->rank == 2 ? t->shape[1] : 1);
+    assert_memory_equal(got, wanted, count * sizeof(float));
+    free(got);
+    free(wanted);
+}
+
+/* ---- attention ---- */
+
+static void check_attention(fixture *f, bool ragged)
+{
+    zm_attention_params p = {.q = f->q,
+                             .k_cache = f->keys,
+                             .v_cache = f->values,
+                             .layout = f->layout,
+                             .heads = HEADS,
+                             .sequences = SEQUENCES,
+                             .kv_length = MOST,
+                             .causal = true,
+                             .dst = f->dst};
+    if (ragged)
+        p.lengths = f->lengths;
+    assert_int_equal(zm_attention(f->stream, &p), ZM_OK);
+    float *together = contents(f, &f->dst);
+    p.sequences = 0;
+    p.lengths.buffer = NULL;
+    for (uint32_t s = 0; s < SEQUENCES; s++) {
+        p.q = rows_of(f, f->q, s);
+        p.dst = rows_of(f, f->dst, s);
+        p.k_cache = cache_of(f, f->keys, s);
+        p.v_cache = cache_of(f, f->values, s);
+        p.kv_length = ragged ? (uint32_t)lengths[s] : MOST;
+        assert_int_equal(zm_attention(f->stream, &p), ZM_OK);
+    }
+    assert_same(f, &f->dst, together);
+}
+
+static void test_attention(void **state)
+{
+    static const struct {
+        const char *kernel;
+        uint32_t rows;
+    } on_opencl[] = {{"cpu_row", 1},
+                     {"cpu", MOST_ROWS},
+                     {"cpu_any", 5},
+                     {"gpu_row", 2},
+                     {"gpu", MOST_ROWS}},
+      on_host[] = {{"ref", 1}, {"ref", MOST_ROWS}};
+    bool host = strcmp(spec, "host") == 0;
+    size_t count = host ? 2 : 5;
+    (void)state;
+    for (size_t i = 0; i < count; i++) {
+        fixture f;
+        open_fixture(&f, host ? on_host[i].kernel : on_opencl[i].kernel,
+                     host ? on_host[i].rows : on_opencl[i].rows);
+        check_attention(&f, false);
+        check_attention(&f, true);
+        close_fixture(&f);
+    }
+}
+
+/* ---- kv_store ---- */
+
+static void check_kv_store(fixture *f, bool ragged)
+{
+    zm_kv_store_params p = {.k = f->k,
+                            .v = f->v,
+                            .k_cache = f->keys,
+                            .v_cache = f->values,
+                            .layout = f->layout,
+                            .sequences = SEQUENCES,
+                            .position = ragged ? 0 : 17};
+    zm_tensor keys = f->keys, values = f->values;
+    if (ragged)
+        p.positions = f->positions;
+    uint32_t all = SEQUENCES * (uint32_t)f->layout.elements;
+    float *zeros = calloc(all, sizeof(float));
+    assert_non_null(zeros);
+    keys = tensor(f, ZM_F32, 1, all, zeros);
+    values = tensor(f, ZM_F32, 1, all, zeros);
+    p.k_cache = keys;
+    p.v_cache = values;
+    assert_int_equal(zm_kv_store(f->stream, &p), ZM_OK);
+    float *together[] = {contents(f, &keys), contents(f, &values)};
+    assert_int_equal(zm_buffer_write(f->stream, keys.buffer, 0, zeros, 4 * all), ZM_OK);
+    assert_int_equal(zm_buffer_write(f->stream, values.buffer, 0, zeros, 4 * all), ZM_OK);
+    p.sequences = 0;
+    p.positions.buffer = NULL;
+    for (uint32_t s = 0; s < SEQUENCES; s++) {
+        p.k = rows_of(f, f->k, s);
+        p.v = rows_of(f, f->v, s);
+        p.k_cache = cache_of(f, keys, s);
+        p.v_cache = cache_of(f, values, s);
+        p.position = ragged ? (uint32_t)lengths[s] - f->rows : 17;
+        assert_int_equal(zm_kv_store(f->stream, &p), ZM_OK);
+    }
+    assert_same(f, &keys, together[0]);
+    assert_same(f, &values, together[1]);
+    zm_buffer_destroy(&keys.buffer);
+    zm_buffer_destroy(&values.buffer);
+    free(zeros);
+}
+
+static void test_kv_store(void **state)
+{
+    bool host = strcmp(spec, "host") == 0;
+    (void)state;
+    for (uint32_t i = 0; i < (host ? 1 : 2); i++) {
+        fixture f;
+        open_fixture(&f, host ? "ref" : i ? "gpu" : "cpu", MOST_ROWS);
+        assert_int_equal(zm_device_force_kernel(f.device, "kv_store",
+                                                host ? "ref"
+                                                : i  ? "gpu"
+                                                     : "cpu"),
+                         ZM_OK);
+        check_kv_store(&f, false);
+        check_kv_store(&f, true);
+        close_fixture(&f);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_kv_store),
+    };
+    spec = argc > 1 ? argv[1] : "host";
+    return cmocka_run_group_tests_name("sequences", tests, NULL, NULL);
+}
