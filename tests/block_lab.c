@@ -47,7 +47,7 @@ int block_close(void **state)
 
 /* ---- the numbers of the naive block on the device ---- */
 
-static zm_buffer *put(fixture *f, const void *values, uint64_t bytes)
+zm_buffer *block_buffer(fixture *f, const void *values, uint64_t bytes)
 {
     const zm_buffer_params params = {.size = bytes};
     assert_true(f->count < MAX_BUFFERS);
@@ -61,12 +61,14 @@ static zm_buffer *put(fixture *f, const void *values, uint64_t bytes)
 /* Without values: absent. */
 static zm_tensor vector(fixture *f, const float *values, uint32_t n)
 {
-    return values ? zm_tensor_1d(put(f, values, n * sizeof(float)), ZM_F32, n) : (zm_tensor){0};
+    return values ? zm_tensor_1d(block_buffer(f, values, n * sizeof(float)), ZM_F32, n)
+                  : (zm_tensor){0};
 }
 
 static zm_tensor matrix(fixture *f, const float *values, uint32_t rows, uint32_t cols)
 {
-    return zm_tensor_2d(put(f, values, (uint64_t)rows * cols * sizeof(float)), ZM_F32, rows, cols);
+    return zm_tensor_2d(block_buffer(f, values, (uint64_t)rows * cols * sizeof(float)), ZM_F32,
+                        rows, cols);
 }
 
 static zm_tensor packed(fixture *f, const naive_linear *from, bool gated)
@@ -81,8 +83,8 @@ static zm_tensor packed(fixture *f, const naive_linear *from, bool gated)
               : zm_weight_pack(values, ZM_F32, &layout, from->n, 0, from->weight, ZM_F32, from->n,
                                from->k);
     assert_int_equal(status, ZM_OK);
-    zm_tensor weight =
-        zm_tensor_2d(put(f, values, layout.elements * sizeof(float)), ZM_F32, from->n, from->k);
+    zm_tensor weight = zm_tensor_2d(block_buffer(f, values, layout.elements * sizeof(float)),
+                                    ZM_F32, from->n, from->k);
     weight.panel = layout.panel;
     free(values);
     return weight;
@@ -125,9 +127,11 @@ static zm_kv_cache cache(fixture *f)
     assert_int_equal(zm_kv_layout_get(f->device, ZM_F32, f->naive.kv_heads, f->naive.head_dim,
                                       NAIVE_ROWS, &cache.layout),
                      ZM_OK);
-    float *zeros = calloc(cache.layout.elements, sizeof(float));
-    cache.k = vector(f, zeros, (uint32_t)cache.layout.elements);
-    cache.v = vector(f, zeros, (uint32_t)cache.layout.elements);
+    uint32_t elements = (uint32_t)cache.layout.elements * (f->sequences ? f->sequences : 1);
+    float *zeros = calloc(elements, sizeof(float));
+    cache.k = vector(f, zeros, elements);
+    cache.v = vector(f, zeros, elements);
+    cache.sequences = f->sequences;
     free(zeros);
     return cache;
 }
@@ -181,7 +185,7 @@ static void build(fixture *f)
         int32_t numbers[NAIVE_ROWS];
         for (int32_t i = 0; i < NAIVE_ROWS; i++)
             numbers[i] = i;
-        f->positions = zm_tensor_1d(put(f, numbers, sizeof(numbers)), ZM_I32, NAIVE_ROWS);
+        f->positions = zm_tensor_1d(block_buffer(f, numbers, sizeof(numbers)), ZM_I32, NAIVE_ROWS);
         f->block.self.rope =
             (zm_rope_params){.positions = zm_graph_rows(f->graph, f->positions, first, f->rows)};
     }
@@ -228,17 +232,22 @@ static zm_executable_info run(fixture *f, const zm_compile_params *passes, const
 
 static const uint32_t whole[] = {NAIVE_ROWS}, steps[] = {3, 1, 2, 1};
 
-void block_compare(const fixture *f, const float *got)
+void block_near(const double *wanted, const float *got, size_t count)
 {
-    static double wanted[MAX_VALUES];
-    naive_run(&f->naive, wanted);
     double error = 0, power = 0;
-    for (uint32_t i = 0; i < NAIVE_ROWS * f->naive.d; i++) {
+    for (size_t i = 0; i < count; i++) {
         error += ((double)got[i] - wanted[i]) * ((double)got[i] - wanted[i]);
         power += wanted[i] * wanted[i];
     }
     assert_true(power > 0);
     assert_true(sqrt(error / power) <= TOLERANCE);
+}
+
+void block_compare(const fixture *f, const float *got)
+{
+    static double wanted[MAX_VALUES];
+    naive_run(&f->naive, wanted);
+    block_near(wanted, got, (size_t)NAIVE_ROWS * f->naive.d);
 }
 
 zm_executable_info block_run(fixture *f, const zm_compile_params *passes, float *out)

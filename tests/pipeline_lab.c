@@ -102,7 +102,8 @@ static zm_block make_block(fixture *f, uint32_t layer)
     block.self.in.weight = lab_weight(f, d, 3 * D, D, seed + 2);
     block.self.in.bias = lab_vector(f, d, 3 * D, seed + 3);
     block.self.out.weight = lab_weight(f, d, D, D, seed + 4);
-    block.self.cache = (zm_kv_cache){layout, make_cache(f, d, &layout), make_cache(f, d, &layout)};
+    block.self.cache = (zm_kv_cache){
+        .layout = layout, .k = make_cache(f, d, &layout), .v = make_cache(f, d, &layout)};
     block.self.causal = true;
     block.mlp.norm.bias = lab_vector(f, d, D, seed + 5);
     block.mlp.up.weight = lab_weight(f, d, FF, D, seed + 6);

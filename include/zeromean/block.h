@@ -38,10 +38,12 @@ typedef struct zm_linear {
     zm_tensor column_sums; /* [n], optional: by which a LayerNorm before it can be deferred */
 } zm_linear;
 
-/* Keys and values of one attention, 1-d tensors as zm_kv_store has them. */
+/* Keys and values of one attention, 1-d tensors as zm_kv_store has them. Where there are several
+ * sequences, the rows of x (of the source of a cross-attention) are theirs, one below the other. */
 typedef struct zm_kv_cache {
     zm_kv_layout layout;
     zm_tensor k, v;
+    uint32_t sequences; /* 0 = 1 */
 } zm_kv_cache;
 
 typedef struct zm_block_attention {
@@ -52,6 +54,9 @@ typedef struct zm_block_attention {
     uint32_t heads;   /* 0 = those of the cache */
     zm_size position; /* self: of the first row; rows are stored there */
     zm_size length;   /* positions in use, with these rows */
+    /* [sequences] I32, optional: those of each sequence, as zm_kv_store and zm_attention have it.
+     */
+    zm_tensor positions, lengths;
     bool causal;
     uint32_t window;  /* as zm_attention_params; needs causal */
     float scale;      /* 0 = 1 / sqrt(head_dim) */

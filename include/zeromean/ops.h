@@ -252,8 +252,8 @@ ZM_API zm_status zm_kv_layout_get(const zm_device *device, zm_dtype dtype, uint3
 
 /* Several sequences in one call: their rows lie one sequence below the other, as many rows each,
  * and so do their caches, layout.elements each. What is said about rows is about those of one
- * sequence, rows of all / sequences. Where a sequence has fewer than the others, the application
- * fills up. */
+ * sequence, rows of all / sequences. One that has fewer than the others is filled up by the
+ * application, with rows before them, or behind them, which its length then counts. */
 
 /* Stores rows of k and v as positions first .. first + rows - 1 of the cache, first = position, or
  * position + positions[s]. With positions, rows at a position that the cache doesn't have (also

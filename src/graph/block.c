@@ -116,7 +116,8 @@ static zm_tensor sum(zm_graph *graph, zm_tensor x, zm_tensor branch)
 
 /* ---- attention ---- */
 
-static void store(zm_graph *graph, const zm_kv_cache *cache, zm_tensor kv, zm_size position)
+static void store(zm_graph *graph, const zm_kv_cache *cache, zm_tensor kv, zm_size position,
+                  zm_tensor positions)
 {
     uint32_t width = cache->layout.heads * cache->layout.head_dim;
     const zm_kv_store_params params = {.k = zm_tensor_cols(kv, 0, width),
@@ -124,7 +125,9 @@ static void store(zm_graph *graph, const zm_kv_cache *cache, zm_tensor kv, zm_si
                                        .k_cache = cache->k,
                                        .v_cache = cache->v,
                                        .layout = cache->layout,
-                                       .position = position};
+                                       .sequences = cache->sequences,
+                                       .position = position,
+                                       .positions = positions};
     zm_graph_kv_store(graph, &params);
 }
 
@@ -140,7 +143,8 @@ void zm_graph_cross_store(zm_graph *graph, const zm_kv_cache *cache, const zm_li
     cache_check(graph, "cross: the cache", cache);
     linear_check(graph, "cross: kv", kv, (uint64_t)2 * cache->layout.heads * cache->layout.head_dim,
                  source.shape[1]);
-    store(graph, cache, zm_graph_linear(graph, "kv", kv, ZM_ACTIVATION_NONE, source), 0);
+    store(graph, cache, zm_graph_linear(graph, "kv", kv, ZM_ACTIVATION_NONE, source), 0,
+          (zm_tensor){0});
 }
 
 static uint32_t heads_of(const zm_block_attention *attention)
@@ -157,7 +161,9 @@ static zm_tensor attend(zm_graph *graph, const zm_block_attention *attention, zm
                                         .v_cache = attention->cache.v,
                                         .layout = attention->cache.layout,
                                         .heads = attention->heads,
+                                        .sequences = attention->cache.sequences,
                                         .kv_length = attention->length,
+                                        .lengths = attention->lengths,
                                         .causal = attention->causal,
                                         .window = attention->window,
                                         .scale = attention->scale,
@@ -189,7 +195,8 @@ static zm_tensor self_attention(zm_graph *graph, const zm_block_attention *atten
     zm_tensor qkv = zm_graph_linear(graph, "qkv", &attention->in, ZM_ACTIVATION_NONE, norm);
     rotate(graph, attention, qkv);
     store(graph, &attention->cache,
-          zm_tensor_cols(qkv, queries, 2 * layout->heads * layout->head_dim), attention->position);
+          zm_tensor_cols(qkv, queries, 2 * layout->heads * layout->head_dim), attention->position,
+          attention->positions);
     return attend(graph, attention, qkv);
 }
 

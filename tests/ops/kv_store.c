@@ -83,7 +83,8 @@ static bool cases(op_list *list)
 static bool fill(const op_run *r, size_t operand, op_fill how, op_random *random, double *values)
 {
     const zm_kv_store_params *p = &r->params.kv_store;
-    const double places[] = {3, 0, (double)p->layout.capacity - p->position - 1, -2, INT32_MAX};
+    const double before = -1.0 - op_rows(&p->k) / sequences_of(p) / 2 - p->position;
+    const double places[] = {3, 0, (double)p->layout.capacity - p->position - 1, before, INT32_MAX};
     (void)how;
     (void)random;
     for (uint32_t s = 0; operand == POSITIONS && s < sequences_of(p); ++s) {
