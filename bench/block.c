@@ -16,7 +16,7 @@
 typedef struct options {
     const zm_cli_command *command;
     const char *shape, *norms, *device;
-    uint32_t layers, type, weight_type; /* types: words of TYPES, from 1 */
+    uint32_t layers, batch, type, weight_type; /* types: words of TYPES, from 1 */
     double seconds;
     bool model, decode, json, csv, no_peak, list, serve;
 } options;
@@ -108,6 +108,7 @@ static bool parse(options *o, int argc, char **argv, zm_cli_exit *code)
         {"norm", 0, "LIST", "forms of the norms, with commas, as --list shows them; default: all",
          ZM_CLI_TEXT, &o->norms},
         {"layers", 0, "N", "so many blocks", ZM_CLI_COUNT, &o->layers},
+        {"batch", 'b', "N", "so many sequences at once", ZM_CLI_COUNT, &o->batch},
         {"type", 0, TYPES, "of activations; default: the device's", ZM_CLI_CHOICE, &o->type},
         {"weight-type", 'w', TYPES, "of weights; default f32", ZM_CLI_CHOICE, &o->weight_type},
         {"device", 'd', "SPEC", "the device", ZM_CLI_TEXT, &o->device},
@@ -141,6 +142,8 @@ static zm_cli_exit run(const zm_cli_command *command, bool model, int argc, char
     }
     if (net_read(o.shape, &n, &reason) != ZM_OK)
         return usage(&o, "shape", reason.text);
+    if (o.batch && net_set_batch(&n, o.batch, &reason) != ZM_OK)
+        return usage(&o, "batch", reason.text);
     net_options how = {.what = o.decode ? "decode" : command->name,
                        .type = types[o.type],
                        .weight_type = types[o.weight_type],

@@ -4,15 +4,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#define MOST_ROWS (1u << 24)
+
 #define GPT(NAME, D, HEADS, TOKENS, LAYERS)                                                      \
     {                                                                                            \
         NAME, D, HEADS, HEADS, 4 * (D), TOKENS, 0, LAYERS, ZM_ACTIVATION_GELU_TANH, true, false, \
-            false, true                                                                          \
+            false, true, 1                                                                       \
     }
 #define VIT(NAME, D, HEADS, LAYERS)                                                              \
     {                                                                                            \
         NAME, D, HEADS, HEADS, 4 * (D), 197, 0, LAYERS, ZM_ACTIVATION_GELU, false, false, false, \
-            true                                                                                 \
+            true, 1                                                                              \
     }
 
 /* Radford et al. 2019, Brown et al. 2020, Dosovitskiy et al. 2020 and Touvron et al. 2020 (Ti),
@@ -27,8 +29,8 @@ static const net presets[] = {
     VIT("vit-b", 768, 12, 12),
     VIT("vit-l", 1024, 16, 24),
     {"whisper-base-encoder", 512, 8, 8, 2048, 1500, 0, 6, ZM_ACTIVATION_GELU, false, false, false,
-     true},
-    {"llama-like", 1024, 16, 4, 2816, 128, 0, 16, ZM_ACTIVATION_SILU, true, true, true, false},
+     true, 1},
+    {"llama-like", 1024, 16, 4, 2816, 128, 0, 16, ZM_ACTIVATION_SILU, true, true, true, false, 1},
 };
 
 const net *net_preset(size_t i)
@@ -62,6 +64,7 @@ static void take_items(shape *s, bool preset, net *n)
     n->tokens = shape_get(s, "tokens", n->tokens);
     n->past = shape_get(s, "past", n->past);
     n->layers = shape_get(s, "layers", n->layers);
+    n->batch = shape_get(s, "batch", net_batch(n));
     n->causal |= shape_flag(s, "causal");
     n->rotary |= shape_flag(s, "rotary");
     n->biases &= !shape_flag(s, "bare");
@@ -97,19 +100,31 @@ zm_status net_read(const char *text, net *out, shape_reason *reason)
                              (out->rotary && net_head_dim(out) % 2)))
         snprintf(reason->text, sizeof(reason->text),
                  "heads are to divide d, those of keys (kv) those of queries");
-    return reason->text[0] ? ZM_ERROR_INVALID_ARGUMENT : ZM_OK;
+    return reason->text[0] ? ZM_ERROR_INVALID_ARGUMENT : net_set_batch(out, out->batch, reason);
+}
+
+zm_status net_set_batch(net *n, uint32_t batch, shape_reason *reason)
+{
+    n->batch = batch;
+    if ((uint64_t)net_batch(n) * ((uint64_t)n->past + n->tokens) <= MOST_ROWS)
+        return ZM_OK;
+    snprintf(reason->text, sizeof(reason->text), "a batch of %u makes more than %u rows", batch,
+             MOST_ROWS);
+    return ZM_ERROR_INVALID_ARGUMENT;
 }
 
 void net_print(const net *n, char *text, size_t size)
 {
-    char sizes[64] = "", past[20] = "";
+    char sizes[64] = "", past[20] = "", batch[20] = "";
     if (n->past)
         snprintf(past, sizeof(past), ",past=%u", n->past);
+    if (net_batch(n) > 1)
+        snprintf(batch, sizeof(batch), ",batch=%u", n->batch);
     if (!n->name[0])
         snprintf(sizes, sizeof(sizes), "d=%u,heads=%u,kv=%u,ff=%u", n->d, n->heads, n->kv_heads,
                  n->ff);
-    snprintf(text, size, "%s%s,tokens=%u%s,layers=%u%s%s%s%s", n->name, sizes, n->tokens, past,
-             n->layers, !n->name[0] && n->causal ? ",causal" : "",
+    snprintf(text, size, "%s%s,tokens=%u%s,layers=%u%s%s%s%s%s", n->name, sizes, n->tokens, past,
+             n->layers, batch, !n->name[0] && n->causal ? ",causal" : "",
              !n->name[0] && n->gated ? ",gated" : "", !n->name[0] && n->rotary ? ",rotary" : "",
              !n->name[0] && !n->biases ? ",bare" : "");
 }
@@ -117,6 +132,16 @@ void net_print(const net *n, char *text, size_t size)
 uint32_t net_head_dim(const net *n)
 {
     return n->d / n->heads;
+}
+
+uint32_t net_batch(const net *n)
+{
+    return n->batch ? n->batch : 1;
+}
+
+uint32_t net_rows(const net *n)
+{
+    return net_batch(n) * n->tokens;
 }
 
 double net_layer_weights(const net *n)
@@ -128,5 +153,5 @@ double net_layer_weights(const net *n)
 double net_flops(const net *n)
 {
     double rows = n->tokens, seen = n->past + (n->causal ? (rows + 1) / 2 : rows);
-    return n->layers * (2 * rows * net_layer_weights(n) + 4 * rows * seen * n->d);
+    return n->layers * net_batch(n) * (2 * rows * net_layer_weights(n) + 4 * rows * seen * n->d);
 }

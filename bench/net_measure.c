@@ -14,7 +14,8 @@
 #include "net_serve.h"
 
 #define READ_BYTES ((uint64_t)256 << 20) /* no cache holds so much */
-#define HOST_ROWS 3                      /* that the host calculates, too */
+#define HOST_TOKENS 3                    /* that the host calculates, too, */
+#define HOST_BATCH 2                     /* of the first sequences */
 #define MEMORY_SHARE 0.6
 #define TOLERANCE 1e-4
 #define TOLERANCE_NARROW 3e-2 /* where a type has 16 bits */
@@ -129,17 +130,20 @@ static zm_status host_output(const turns *t, const net_form *form, const net *n,
 static zm_status compare_with_host(turns *t, size_t i)
 {
     net few = *t->n;
-    if (few.tokens > HOST_ROWS)
-        few.tokens = HOST_ROWS;
-    uint64_t count = (uint64_t)few.tokens * few.d;
-    double *got = zm_calloc(2 * count, sizeof(double));
+    if (few.tokens > HOST_TOKENS)
+        few.tokens = HOST_TOKENS;
+    uint64_t all = (uint64_t)net_rows(&few) * few.d; /* of the device */
+    if (few.batch > HOST_BATCH)
+        few.batch = HOST_BATCH;
+    uint64_t count = (uint64_t)net_rows(&few) * few.d;
+    double *got = zm_calloc(all + count, sizeof(double));
     if (!got)
         return ZM_ERROR_OUT_OF_MEMORY;
-    zm_status status = host_output(t, t->options->forms[i], &few, got + count);
+    zm_status status = host_output(t, t->options->forms[i], &few, got + all);
     if (status == ZM_OK)
         status = net_run_output(&t->runs[i], few.tokens, got);
     if (status == ZM_OK)
-        judge(t, net_difference(got, got + count, count), "the host", &t->rows[i]);
+        judge(t, net_difference(got, got + all, count), "the host", &t->rows[i]);
     free(got);
     return status;
 }
@@ -147,7 +151,7 @@ static zm_status compare_with_host(turns *t, size_t i)
 /* The first form is held against the host, and the others against it, at full size. */
 static zm_status check(turns *t, size_t i)
 {
-    uint64_t count = (uint64_t)t->n->tokens * t->n->d;
+    uint64_t count = (uint64_t)net_rows(t->n) * t->n->d;
     bool none = t->options->forms[i]->norm == ZM_BLOCK_NO_NORM;
     if (none || !t->reference) {
         zm_status status = compare_with_host(t, i);
@@ -172,15 +176,18 @@ static zm_status check_memory(const turns *t, char *reason, size_t size)
 {
     const net_options *o = t->options;
     const net_form *plain[] = {net_form_at(0)};
+    size_t type = zm_dtype_size(o->type ? o->type : t->s->info->real_type);
     double wanted = net_weights_bytes(t->n, o->weight_type, o->forms, o->form_count) +
-                    net_weights_bytes(t->n, o->weight_type, plain, 1);
+                    net_weights_bytes(t->n, o->weight_type, plain, 1) +
+                    net_state_bytes(t->n, type, o->form_count);
     double there = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
     if (there > (double)t->s->info->limits.memory_bytes)
         there = (double)t->s->info->limits.memory_bytes;
-    if (wanted <= there * MEMORY_SHARE)
+    double most = o->memory > 0 ? o->memory : there * MEMORY_SHARE;
+    if (wanted <= most)
         return ZM_OK;
-    snprintf(reason, size, "the weights of these forms take %.1f GiB of memory, of %.1f there are",
-             wanted / 1073741824.0, there / 1073741824.0);
+    snprintf(reason, size, "these forms take %.1f GiB of memory, more than %.1f of %.1f",
+             wanted / 1073741824.0, most / 1073741824.0, there / 1073741824.0);
     return ZM_ERROR_LIMIT;
 }
 

@@ -10,7 +10,7 @@
 
 static zm_tensor put_layers(net_run *run, net_weights *w, zm_tensor x, zm_status *status)
 {
-    const zm_size rows[] = {run->tokens};
+    const zm_size rows[] = {run->rows};
     zm_tensor positions = {0};
     if (run->n->rotary)
         positions = zm_graph_extern(run->graph, "positions", ZM_I32, 1, rows);
@@ -33,8 +33,10 @@ static zm_status build(net_run *run, net_weights *w, const zm_log *log)
     zm_status status = zm_graph_create(log, &run->graph);
     if (status != ZM_OK)
         return status;
-    run->tokens = zm_graph_symbol(run->graph, "tokens", 1, run->n->tokens);
-    zm_tensor x = zm_graph_extern(run->graph, "x", w->type, 2, (zm_size[]){run->tokens, run->n->d});
+    run->rows = run->tokens = zm_graph_symbol(run->graph, "tokens", 1, run->n->tokens);
+    if (net_batch(run->n) > 1)
+        run->rows = zm_graph_symbol(run->graph, "rows", net_batch(run->n), net_rows(run->n));
+    zm_tensor x = zm_graph_extern(run->graph, "x", w->type, 2, (zm_size[]){run->rows, run->n->d});
     x = put_layers(run, w, x, &status);
     zm_graph_observe(run->graph, "output", 0, x);
     return status == ZM_OK ? zm_graph_status(run->graph) : status;
@@ -89,14 +91,21 @@ static zm_status read_rows(void *user, const char *what, uint32_t index, const z
     return status;
 }
 
-zm_status net_run_output(net_run *run, uint32_t rows, double *out)
+static zm_status set_tokens(net_run *run, uint32_t tokens)
+{
+    zm_status status = zm_executable_set(run->exe, run->tokens, tokens);
+    return status ? status : zm_executable_set(run->exe, run->rows, net_batch(run->n) * tokens);
+}
+
+zm_status net_run_output(net_run *run, uint32_t tokens, double *out)
 {
     reading r = {run->stream, out};
     const zm_run_params params = {.observe = read_rows, .user = &r};
-    zm_status status = zm_executable_set(run->exe, run->tokens, rows);
+    uint32_t rows = net_batch(run->n) * tokens;
+    zm_status status = set_tokens(run, tokens);
     if (status == ZM_OK)
         status = zm_executable_run(run->exe, run->stream, &params);
-    zm_status set = zm_executable_set(run->exe, run->tokens, run->n->tokens);
+    zm_status set = set_tokens(run, run->n->tokens);
     for (uint32_t i = 0; status == ZM_OK && i < rows; i++)
         net_row_from(run->form->basis, out + (size_t)i * run->n->d, run->n->d);
     return status ? status : set;

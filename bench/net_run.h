@@ -14,17 +14,17 @@ typedef struct net_run {
     zm_device *device;
     zm_graph *graph;
     zm_executable *exe;
-    zm_size tokens;
-    zm_stream *stream; /* of the weights */
+    zm_size tokens, rows; /* of a sequence, of all */
+    zm_stream *stream;    /* of the weights */
 } net_run;
 
 /* log: of the graph. Destroy also after a failure; before the weights. */
 zm_status net_run_create(net_weights *w, const net_form *form, const zm_log *log, net_run *out);
 void net_run_destroy(net_run *run);
 
-/* What comes out of the first `rows` rows alone, [rows][d], all forms in the same coordinates and
- * with a mean of 0. */
-zm_status net_run_output(net_run *run, uint32_t rows, double *out);
+/* What comes out of the first rows of x as `tokens` tokens of each sequence, [batch * tokens][d],
+ * all forms in the same coordinates and with a mean of 0. */
+zm_status net_run_output(net_run *run, uint32_t tokens, double *out);
 
 timed net_run_timed(net_run *run);
 

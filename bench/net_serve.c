@@ -117,7 +117,7 @@ static zm_cli_exit answer_ops(session *s, net_seat *it, size_t index, double sec
 static zm_cli_exit answer_output(session *s, net_seat *it, size_t index)
 {
     const net *n = it->run->n;
-    uint64_t count = (uint64_t)n->tokens * n->d;
+    uint64_t count = (uint64_t)net_rows(n) * n->d;
     double *values = zm_calloc(count, sizeof(double));
     zm_status status = values ? net_run_output(it->run, n->tokens, values) : ZM_ERROR_OUT_OF_MEMORY;
     json_t *array = json_array();
@@ -173,11 +173,12 @@ static const char *activation_name(zm_activation activation)
 
 static json_t *sizes_json(const net *n)
 {
-    return json_pack("{sI sI sI sI sI sI sI ss sb sb sb sb}", "d", (json_int_t)n->d, "heads",
+    return json_pack("{sI sI sI sI sI sI sI sI ss sb sb sb sb}", "d", (json_int_t)n->d, "heads",
                      (json_int_t)n->heads, "kv", (json_int_t)n->kv_heads, "ff", (json_int_t)n->ff,
                      "tokens", (json_int_t)n->tokens, "past", (json_int_t)n->past, "layers",
-                     (json_int_t)n->layers, "activation", activation_name(n->activation), "causal",
-                     n->causal, "gated", n->gated, "rotary", n->rotary, "biases", n->biases);
+                     (json_int_t)n->layers, "batch", (json_int_t)net_batch(n), "activation",
+                     activation_name(n->activation), "causal", n->causal, "gated", n->gated,
+                     "rotary", n->rotary, "biases", n->biases);
 }
 
 static zm_cli_exit print_seats(const session *s, const net *n, const net_seat *seats, size_t count)

@@ -283,19 +283,21 @@ static zm_status put_norms(net_weights *w, uint32_t layer)
 static zm_status fill_cache(net_weights *w, uint32_t layer, zm_kv_cache *cache)
 {
     uint32_t width = cache->layout.heads * cache->layout.head_dim;
-    uint64_t count = (uint64_t)w->n->past * 2 * width;
+    uint32_t rows = net_batch(w->n) * w->n->past;
+    uint64_t count = (uint64_t)rows * 2 * width;
     double *values = zm_calloc(count, sizeof(double));
     zm_buffer *buffer = NULL;
     if (!values)
         return ZM_ERROR_OUT_OF_MEMORY;
     fill(values, count, -1, 1, seed_of(SEED_CACHE, layer, 0));
     zm_status status = put_reals(w, w->type, values, count, &buffer);
-    const zm_tensor kv = zm_tensor_2d(buffer, w->type, w->n->past, 2 * width);
+    const zm_tensor kv = zm_tensor_2d(buffer, w->type, rows, 2 * width);
     const zm_kv_store_params params = {.k = zm_tensor_cols(kv, 0, width),
                                        .v = zm_tensor_cols(kv, width, width),
                                        .k_cache = cache->k,
                                        .v_cache = cache->v,
-                                       .layout = cache->layout};
+                                       .layout = cache->layout,
+                                       .sequences = cache->sequences};
     if (status == ZM_OK)
         status = zm_kv_store(w->stream, &params);
     free(values);
@@ -309,20 +311,24 @@ static zm_status put_cache(net_weights *w, uint32_t layer)
     zm_status status = zm_kv_layout_get(w->device, w->type, w->n->kv_heads, net_head_dim(w->n),
                                         w->n->past + w->n->tokens, &cache->layout);
     void *zeros = NULL;
-    uint64_t size = status == ZM_OK ? cache->layout.elements * zm_dtype_size(w->type) : 0;
+    uint64_t elements = status == ZM_OK ? cache->layout.elements * net_batch(w->n) : 0;
+    uint64_t size = elements * zm_dtype_size(w->type);
+    if (elements > UINT32_MAX)
+        status = ZM_ERROR_LIMIT;
+    cache->sequences = net_batch(w->n);
     if (status == ZM_OK)
         status = (zeros = zm_calloc(size, 1)) ? ZM_OK : ZM_ERROR_OUT_OF_MEMORY;
     for (int i = 0; status == ZM_OK && i < 2; i++)
         status = put(w, zeros, size, &buffers[i]);
     free(zeros);
-    cache->k = zm_tensor_1d(buffers[0], w->type, (uint32_t)cache->layout.elements);
-    cache->v = zm_tensor_1d(buffers[1], w->type, (uint32_t)cache->layout.elements);
+    cache->k = zm_tensor_1d(buffers[0], w->type, (uint32_t)elements);
+    cache->v = zm_tensor_1d(buffers[1], w->type, (uint32_t)elements);
     return status == ZM_OK && w->n->past ? fill_cache(w, layer, cache) : status;
 }
 
 static zm_status put_x(net_weights *w, net_basis basis)
 {
-    uint32_t d = w->n->d, rows = w->n->tokens;
+    uint32_t d = w->n->d, rows = net_rows(w->n);
     double *values = zm_calloc((uint64_t)rows * d, sizeof(double));
     zm_buffer *buffer = NULL;
     if (!values)
@@ -338,13 +344,13 @@ static zm_status put_x(net_weights *w, net_basis basis)
 
 static zm_status put_positions(net_weights *w)
 {
-    uint32_t rows = w->n->tokens;
+    uint32_t rows = net_rows(w->n);
     int32_t *numbers = zm_calloc(rows, sizeof(int32_t));
     zm_buffer *buffer = NULL;
     if (!numbers)
         return ZM_ERROR_OUT_OF_MEMORY;
     for (uint32_t i = 0; i < rows; i++)
-        numbers[i] = (int32_t)(w->n->past + i);
+        numbers[i] = (int32_t)(w->n->past + i % w->n->tokens);
     zm_status status = put(w, numbers, rows * sizeof(int32_t), &buffer);
     w->positions = zm_tensor_1d(buffer, ZM_I32, rows);
     free(numbers);
@@ -423,4 +429,15 @@ double net_weights_bytes(const net *n, zm_dtype weight_type, const net_form *con
         there[0][reader] = there[1][forms[i]->basis] = true;
     }
     return all * n->layers;
+}
+
+double net_state_bytes(const net *n, size_t type_size, size_t forms)
+{
+    double kv = (double)n->kv_heads * net_head_dim(n), d = n->d;
+    double wide = n->ff > 2 * d + 2 * kv ? n->ff : 2 * d + 2 * kv; /* of what is needed at once */
+    double caches = 2.0 * n->layers * net_batch(n) * ((double)n->past + n->tokens) * kv;
+    double inner = net_rows(n) * (2 * d + wide) * (double)forms, x = NET_BASIS_COUNT * d;
+    /* Two outputs are compared. */
+    return (caches + inner + x * net_rows(n)) * (double)type_size +
+           2.0 * d * net_rows(n) * sizeof(double);
 }

@@ -39,8 +39,10 @@ void net_weights_destroy(net_weights *w);
 /* The blocks of a form but for position, length and rope; their x is w->x[form->basis]. */
 zm_status net_weights_block(net_weights *w, const net_form *form, uint32_t layer, zm_block *out);
 
-/* Bytes that these forms take together on a device. */
+/* Bytes of the weights that these forms have together on a device. */
 double net_weights_bytes(const net *n, zm_dtype weight_type, const net_form *const *forms,
                          size_t count);
+/* About the bytes of all else that so many forms take: caches, inner tensors, what is compared. */
+double net_state_bytes(const net *n, size_t type_size, size_t forms);
 
 #endif

@@ -2,6 +2,7 @@
 /* clbench paper: the models of the paper on this device, next to the paper's own figures. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "clbench.h"
@@ -33,11 +34,18 @@ static const char *const models[] = {"vit-ti",     "vit-s",       "vit-b",     "
                                      "gpt3-small", "gpt3-medium", "gpt3-large"};
 #define MODEL_COUNT (sizeof(models) / sizeof(models[0]))
 
+/* Sequences of a run; of GPT-3 only the first. */
+static const uint32_t default_batches[] = {1, 4, 16, 64, 256, 1024};
+#define DEFAULT_BATCHES (sizeof(default_batches) / sizeof(default_batches[0]))
+#define MAX_BATCHES 16
+
 typedef struct options {
-    const char *device, *models;
-    double seconds, budget;
+    const char *device, *models, *batch;
+    double seconds, budget, memory; /* memory: GiB; 0 = a share */
     uint32_t layers, tokens;
     bool json, csv;
+    uint32_t batches[MAX_BATCHES];
+    size_t batch_count;
 } options;
 
 /* ---- one model ---- */
@@ -104,8 +112,8 @@ static double estimate(const net *n, const net_options *how)
     return (rounds > least ? rounds : least) + 1.5e-7 * weights;
 }
 
-static zm_status measure_model(session *s, const options *o, const char *name, double left,
-                               net_options *how, result *r)
+static zm_status measure_model(session *s, const options *o, const char *name, uint32_t batch,
+                               double left, net_options *how, result *r)
 {
     net n;
     shape_reason reason;
@@ -115,11 +123,13 @@ static zm_status measure_model(session *s, const options *o, const char *name, d
         return status;
     n.layers = o->layers ? o->layers : n.layers;
     n.tokens = o->tokens ? o->tokens : n.tokens;
+    if (net_set_batch(&n, batch, &reason) != ZM_OK)
+        return net_skip(s, &n, how, reason.text, r);
     double seconds = estimate(&n, how);
     if (seconds <= left)
         return net_measure(s, &n, how, r);
     snprintf(words, sizeof(words), "it takes about %.0f s, and %.0f s are left of --budget",
-             seconds, left);
+             seconds, left > 0 ? left : 0);
     return net_skip(s, &n, how, words, r);
 }
 
@@ -127,7 +137,7 @@ static zm_status measure_model(session *s, const options *o, const char *name, d
 
 static void print_head(void)
 {
-    printf("%-34s %-12s %9s  %-22s %-22s %6s  %s\n", "model", "best Pre-LN", "time",
+    printf("%-40s %-12s %9s  %-22s %-22s %6s  %s\n", "model", "best Pre-LN", "time",
            "best Pre-RMSNorm", "best Pre-CRMSNorm", "none", "own norms: Pre-RMSNorm");
 }
 
@@ -143,15 +153,37 @@ static void print_summary(const summary *m)
 {
     char time[PRINT_DURATION];
     if (!m->ln) {
-        printf("%-34s %s\n", m->shape, m->reason);
+        printf("%-40s %s\n", m->shape, m->reason);
         return;
     }
-    printf("%-34s %-12s %9s", m->shape, m->ln->kernel,
+    printf("%-40s %-12s %9s", m->shape, m->ln->kernel,
            print_duration(m->ln->time.seconds.median, time));
     print_kind(m->rms, m->ln);
     print_kind(m->crms, m->ln);
     printf("  %5.3f  %.3f%s\n", time_ratio(m->none, m->ln), time_ratio(m->plain_rms, m->plain_ln),
            m->ln->time.noisy ? "  (noisy)" : "");
+}
+
+/* Over what was timed of ViT, as the paper has it. */
+static void print_mean(const result *r, size_t forms)
+{
+    double rms = 0, crms = 0, none = 0, own = 0, count = 0;
+    for (size_t i = 0; i < r->row_count; i += forms) {
+        const summary m = summarize(r, i);
+        if (strncmp(m.shape, "vit", 3) || !m.rms || !m.crms || !m.none || !m.plain_rms ||
+            !m.plain_ln)
+            continue;
+        rms += time_ratio(m.rms, m.ln);
+        crms += time_ratio(m.crms, m.ln);
+        none += time_ratio(m.none, m.ln);
+        own += time_ratio(m.plain_rms, m.plain_ln);
+        count++;
+    }
+    if (count > 1)
+        printf(
+            "\nMean of %.0f of ViT: Pre-RMSNorm %.3f, Pre-CRMSNorm %.3f, no norm %.3f; own norms: "
+            "Pre-RMSNorm %.3f\n",
+            count, rms / count, crms / count, none / count, own / count);
 }
 
 static void print_cited(void)
@@ -220,8 +252,10 @@ static zm_cli_exit finish(const options *o, const session *s, const result *r, s
     for (size_t i = 0; i < r->row_count; i++)
         failed += r->rows[i].status == ROW_FAILED;
     zm_cli_exit code = o->json ? print_json(s, r, forms) : ZM_CLI_OK;
-    if (!o->json && !o->csv)
+    if (!o->json && !o->csv) {
+        print_mean(r, forms);
         print_cited();
+    }
     if (failed)
         zm_cli_error("%zu of %zu forms failed", failed, r->row_count);
     return failed ? ZM_CLI_FAILED : code;
@@ -232,7 +266,7 @@ static zm_cli_exit measure(const options *o, session *s)
     result r;
     uint64_t start = zm_clock_ns();
     const peak_options quick = {.seconds = PEAK_SECONDS, .first = 28, .last = 28, .step = 4};
-    net_options how = {.what = "paper", .seconds = o->seconds};
+    net_options how = {.what = "paper", .seconds = o->seconds, .memory = o->memory * 1073741824.0};
     how.form_count = net_forms_read(FORMS, how.forms);
     result_init(&r, "paper", s->info);
     if (peak_measure(s, &quick, &r.peak) != ZM_OK)
@@ -243,11 +277,14 @@ static zm_cli_exit measure(const options *o, session *s)
     else if (!o->json)
         print_head();
     zm_status status = ZM_OK;
-    for (size_t i = 0; status == ZM_OK && i < MODEL_COUNT; i++) {
-        size_t first = r.row_count;
-        if (!is_wanted(o, models[i]))
+    /* All models at a batch, then at the next: the budget is for the small ones first. */
+    for (size_t i = 0; status == ZM_OK && i < o->batch_count * MODEL_COUNT; i++) {
+        const char *model = models[i % MODEL_COUNT];
+        size_t first = r.row_count, batch = i / MODEL_COUNT;
+        if (!is_wanted(o, model) || (!o->batch && batch > 0 && !strncmp(model, "gpt", 3)))
             continue;
-        status = measure_model(s, o, models[i], o->budget - zm_clock_since(start), &how, &r);
+        status = measure_model(s, o, model, o->batches[batch], o->budget - zm_clock_since(start),
+                               &how, &r);
         if (status == ZM_OK)
             show(o, &r, first);
     }
@@ -256,16 +293,43 @@ static zm_cli_exit measure(const options *o, session *s)
     return code;
 }
 
-static zm_cli_exit check(const options *o)
+/* "1,4,16" */
+static bool read_batches(options *o)
 {
+    const char *at = o->batch;
+    if (!at) {
+        memcpy(o->batches, default_batches, sizeof(default_batches));
+        o->batch_count = DEFAULT_BATCHES;
+        return true;
+    }
+    for (; o->batch_count < MAX_BATCHES; at++) {
+        char *end;
+        unsigned long number = *at >= '0' && *at <= '9' ? strtoul(at, &end, 10) : 0;
+        if (number == 0 || number > UINT32_MAX)
+            return false;
+        o->batches[o->batch_count++] = (uint32_t)number;
+        at = end;
+        if (*at != ',')
+            return !*at;
+    }
+    return false;
+}
+
+static zm_cli_exit check(options *o)
+{
+    const char *what = NULL;
     bool wanted = false;
     for (size_t i = 0; i < MODEL_COUNT; i++)
         wanted |= is_wanted(o, models[i]);
-    if (wanted && !(o->csv && o->json))
+    if (!wanted)
+        what = "--models: none of them is known";
+    else if (!read_batches(o))
+        what = "--batch wants numbers from 1 with commas between them, 16 at most";
+    else if (o->csv && o->json)
+        what = "--csv and --json exclude each other";
+    if (!what)
         return ZM_CLI_OK;
-    zm_cli_error("paper: %s (see '%s paper --help')",
-                 wanted ? "--csv and --json exclude each other" : "--models: none of them is known",
-                 zm_cli_program());
+    zm_cli_error("paper: %s (see '%s paper --help')", what, zm_cli_program());
     return ZM_CLI_USAGE;
 }
 
@@ -275,8 +339,12 @@ static zm_cli_exit run(int argc, char **argv)
     const zm_cli_option table[] = {
         {"models", 0, "LIST", "of vit-{ti,s,b,l} and gpt3-{small,medium,large}; default: all",
          ZM_CLI_TEXT, &o.models},
+        {"batch", 'b', "LIST", "sequences of a run; default: ViT 1,4,16,64,256,1024, GPT-3 1",
+         ZM_CLI_TEXT, &o.batch},
         {"budget", 0, "SECONDS", "for all of them; what doesn't fit is skipped; default 600",
          ZM_CLI_REAL, &o.budget},
+        {"memory", 0, "GIB", "for one of them, likewise; default: 60 % of what there are",
+         ZM_CLI_REAL, &o.memory},
         {"layers", 0, "N", "so many blocks of each, instead of all", ZM_CLI_COUNT, &o.layers},
         {"tokens", 0, "N", "so many, instead of 197 and 512", ZM_CLI_COUNT, &o.tokens},
         {"time", 't', "SECONDS", "for each form, at least; default 1", ZM_CLI_REAL, &o.seconds},
@@ -305,7 +373,7 @@ const zm_cli_command clbench_paper = {
     .synopsis = "",
     .summary = "Time the models of the paper with each kind of norm",
     .details =
-        "ViT and GPT-3, one sequence. Times of the best Pre-RMSNorm and Pre-CRMSNorm, and without\n"
+        "ViT and GPT-3, in batches. Times of the best Pre-RMSNorm and Pre-CRMSNorm, and without\n"
         "norms, where that of our own best Pre-LN is 1; the last column compares only those whose\n"
         "norms are operations of their own, as the paper's are.\n\n" ZM_CLI_DEVICE_HELP,
     .run = run,

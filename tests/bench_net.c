@@ -60,14 +60,11 @@ static void test_shapes(void **state)
     assert_int_equal(n.kv_heads, 4);
     assert_int_equal(n.ff, 1024);
     assert_int_equal(n.activation, ZM_ACTIVATION_SILU);
-    static const char *const bad[] = {"gpt5",
-                                      "gpt2-small,x=1",
-                                      "d=0",
-                                      "d=10,heads=3",
-                                      "heads=4,kv=3",
-                                      "d=64,d=64",
-                                      "d=30,heads=2,rotary",
-                                      "gpt2-small,gpt3-small"};
+    assert_int_equal(net_read("gpt2-small,batch=3", &n, &reason), ZM_OK);
+    assert_int_equal(net_rows(&n), 3 * 128);
+    static const char *const bad[] = {"gpt5",      "gpt2-small,x=1",      "gpt2-small,batch=131073",
+                                      "d=0",       "d=10,heads=3",        "heads=4,kv=3",
+                                      "d=64,d=64", "d=30,heads=2,rotary", "gpt2-small,gpt3-small"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_int_equal(net_read(bad[i], &n, &reason), ZM_ERROR_INVALID_ARGUMENT);
         assert_true(reason.text[0]);
@@ -91,6 +88,9 @@ static void test_work(void **state)
     decode.past = 9;
     decode.causal = true;
     assert_true(net_flops(&decode) == 2 * (2 * 272 + 4 * 10 * 8));
+    decode.batch = 7;
+    assert_true(net_flops(&decode) == 7 * 2 * (2 * 272 + 4 * 10 * 8));
+    assert_int_equal(net_rows(&decode), 7);
 }
 
 static void test_forms(void **state)
@@ -187,13 +187,15 @@ static void compare_forms(fixture *f, const char *text)
     net_weights w;
     net n;
     assert_int_equal(net_read(text, &n, &reason), ZM_OK);
-    assert_true(n.tokens * n.d <= MAX_COUNT);
+    assert_true(net_rows(&n) * n.d <= MAX_COUNT);
     assert_int_equal(net_weights_create(f->device, f->stream, &n, 0, 0, &w), ZM_OK);
     output(f, &w, net_form_at(0), wanted);
     for (size_t i = 0; (form = net_form_at(i)) != NULL; i++) {
         const zm_executable_info info = output(f, &w, form, got);
-        double error = net_difference(got, wanted, (uint64_t)n.tokens * n.d);
+        double error = net_difference(got, wanted, (uint64_t)net_rows(&n) * n.d);
         assert_true(form->norm == ZM_BLOCK_NO_NORM ? error > 1e-2 : error < 1e-5);
+        double most = net_state_bytes(&n, 4, 2) - net_state_bytes(&n, 4, 1);
+        assert_true((double)info.memory_bytes <= 2 * most); /* which is rounded up to lines */
         bool deferred = strstr(form->name, "-deferred");
         assert_int_equal(info.fired[ZM_PASS_DEFERRED_NORM], deferred ? 2 * n.layers : 0);
         assert_int_equal(info.fired[ZM_PASS_WRITER_STATISTIC], deferred ? 2 * n.layers - 1 : 0);
@@ -210,6 +212,28 @@ static void test_forms_compute_the_same(void **state)
     compare_forms(*state, "d=15,heads=3,ff=20,tokens=4,layers=1");
     compare_forms(*state, "d=32,heads=4,kv=2,ff=24,tokens=5,layers=2,causal,gated,rotary,bare");
     compare_forms(*state, "d=16,heads=2,ff=24,tokens=1,past=6,layers=3,causal");
+    compare_forms(*state, "d=16,heads=4,kv=2,ff=24,tokens=3,past=2,layers=2,batch=3,causal,rotary");
+}
+
+/* The first sequence of a batch is what it is alone, and the second one isn't. */
+static void test_batch(void **state)
+{
+    static const char *const texts[] = {"d=16,heads=2,ff=24,tokens=3,past=4,layers=2,causal,rotary",
+                                        "d=16,heads=2,ff=24,tokens=3,past=4,layers=2,batch=2,causal"
+                                        ",rotary"};
+    fixture *f = *state;
+    double out[2][MAX_COUNT];
+    shape_reason reason;
+    for (int i = 0; i < 2; i++) {
+        net_weights w;
+        net n;
+        assert_int_equal(net_read(texts[i], &n, &reason), ZM_OK);
+        assert_int_equal(net_weights_create(f->device, f->stream, &n, 0, 0, &w), ZM_OK);
+        output(f, &w, net_form_at(0), out[i]);
+        net_weights_destroy(&w);
+    }
+    assert_memory_equal(out[0], out[1], 3 * 16 * sizeof(double));
+    assert_true(net_difference(out[1] + 3 * 16, out[0], 3 * 16) > 0.1);
 }
 
 /* What would be a conversion that forgot something. */
@@ -259,6 +283,13 @@ static void test_bytes(void **state)
     assert_true(net_weights_bytes(&n, ZM_F32, forms, 2) == one + out);
     assert_int_equal(net_forms_read("ln-deferred,crms", forms), 2);
     assert_true(net_weights_bytes(&n, ZM_F16, forms, 2) == one);
+    net many = {.d = 16, .heads = 2, .kv_heads = 1, .ff = 24, .layers = 3, .tokens = 5, .past = 2};
+    /* caches of 7 x 8 for keys and for values in each layer; 2 outputs of float64 */
+    double rest = 4 * 3 * 2 * 7 * 8 + 8 * 2 * 5 * 16, each = net_state_bytes(&many, 4, 1) - rest;
+    assert_true(net_state_bytes(&many, 4, 3) > net_state_bytes(&many, 4, 1));
+    assert_true(net_state_bytes(&many, 2, 1) == (each + 4 * 3 * 2 * 7 * 8) / 2 + 8 * 2 * 5 * 16);
+    many.batch = 6;
+    assert_true(net_state_bytes(&many, 4, 1) == 6 * (each + rest));
 }
 
 int main(void)
@@ -270,6 +301,7 @@ int main(void)
         cmocka_unit_test(test_forms),
         cmocka_unit_test(test_rows_there_and_back),
         cmocka_unit_test_setup_teardown(test_forms_compute_the_same, open_host, close_host),
+        cmocka_unit_test_setup_teardown(test_batch, open_host, close_host),
         cmocka_unit_test_setup_teardown(test_others_are_noticed, open_host, close_host),
         cmocka_unit_test(test_bytes),
     };

@@ -59,9 +59,24 @@ class Nets(Clbench):
         self.check_form(rows[0], 13, deferred_norm=4, writer_statistic=3)
         self.assertEqual(rows[0]["op"], "decode")
 
-    def serve(self, code, words):
+    def test_batch(self):
+        rows = self.json("block", *TINY, "--norm", "ln,rms-deferred", "--batch", "5",
+                         *HOST)["rows"]
+        self.assertRegex(rows[0]["shape"], "tokens=6,layers=1,batch=5,causal")
+        self.check_form(rows[0], 8)
+        self.check_form(rows[1], 7, deferred_norm=2)
+        one, = self.json("block", *TINY, "--norm", "ln", *HOST)["rows"]
+        self.assertEqual(rows[0]["flops"], 5 * one["flops"])
+        self.assertEqual(rows[0]["bytes"], one["bytes"])
+        row, = self.json("model", *TINY, "--layers", "2", "--norm", "rms-deferred", "--decode",
+                         "--batch", "3", *HOST)["rows"]
+        self.assertRegex(row["shape"], "tokens=1,past=5,layers=2,batch=3")
+        self.check_form(row, 13)
+        self.assertIn("--batch", self.line(2, "block", *TINY, "--batch", "4000000", *HOST))
+
+    def serve(self, code, words, *options):
         done = subprocess.run([self.path, "model", *TINY, "--layers", "2", "--norm",
-                               "ln,rms-deferred", "--serve", *OPENCL], input=words,
+                               "ln,rms-deferred", "--serve", *options, *OPENCL], input=words,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
                               check=False)
         self.assertEqual(done.returncode, code, done.stderr)
@@ -80,6 +95,9 @@ class Nets(Clbench):
         self.assertEqual(len(outputs[0]["values"]), 6 * 32)
         for a, b in zip(*(one["values"] for one in outputs)):
             self.assertAlmostEqual(a, b, 5)
+        head, output = self.serve(0, b"1 0 output\n", "--batch", "2")
+        self.assertEqual(head["sizes"]["batch"], 2)
+        self.assertEqual(len(output["values"]), 2 * 6 * 32)
         self.serve(1, b"0 1 frob\n")
         self.serve(1, b"2 1 host\n")
 
@@ -106,7 +124,8 @@ class Nets(Clbench):
 
     def test_paper(self):
         tiny = ("--layers", "1", "--tokens", "2", "--time", "0.001", *HOST)
-        result = self.json("paper", "--models", "vit-ti,gpt3-large", "--budget", "5", *tiny)
+        result = self.json("paper", "--models", "vit-ti,gpt3-large", "--budget", "5", "--batch",
+                           "1", *tiny)
         vit, gpt = result["paper"]["models"]
         self.assertEqual(vit["ln"]["ratio"], 1)
         self.assertGreater(vit["rms"]["ratio"], 0)
@@ -114,9 +133,25 @@ class Nets(Clbench):
         self.assertEqual({row["status"] for row in result["rows"][9:]}, {"skipped"})
         self.assertIn("--budget", result["rows"][-1]["reason"])
         self.assertIn(0.886, [row["crms"] for row in result["paper"]["cited"]])
-        text = self.ok("paper", "--models", "vit-ti", *tiny)
+        text = self.ok("paper", "--models", "vit-ti", "--batch", "1,2", *tiny)
         self.assertRegex(text, r"(?m)^vit-ti,tokens=2,layers=1 +ln")
+        self.assertRegex(text, r"(?m)^vit-ti,tokens=2,layers=1,batch=2 +ln")
+        self.assertRegex(text, r"(?m)^Mean of 2 of ViT: Pre-RMSNorm \d")
         self.assertIn("2305.14858", text)
+
+    def test_what_is_left_out_of_the_paper(self):
+        shapes = {}
+        for option, more in ("--budget", ()), ("--memory", ("--budget", "1e9")):
+            result = self.json("paper", option, "0.001", "--time", "0.001", *more, *HOST)
+            for row in result["rows"]:
+                self.assertEqual(row["status"], "skipped")
+                self.assertIn(option[2:], row["reason"])
+            shapes[option] = [model["shape"] for model in result["paper"]["models"]]
+        self.assertEqual(shapes["--budget"], shapes["--memory"])
+        self.assertEqual(len(shapes["--budget"]), 4 * 6 + 3)
+        self.assertEqual(shapes["--budget"][7], "vit-ti,tokens=197,layers=12,batch=4")
+        for batch in ("", "0", "1,", "x", "-1", "5000000000", "1," * 16 + "1"):
+            self.assertIn("--batch", self.line(2, "paper", "--batch", batch, *HOST))
 
 
 class Tune(Clbench):
