@@ -230,6 +230,12 @@ static void test_batch(void **state)
         assert_int_equal(net_read(texts[i], &n, &reason), ZM_OK);
         assert_int_equal(net_weights_create(f->device, f->stream, &n, 0, 0, &w), ZM_OK);
         output(f, &w, net_form_at(0), out[i]);
+        int32_t places[6] = {0};
+        uint64_t size = w.positions.shape[0] * sizeof(int32_t);
+        assert_true(size <= sizeof(places));
+        assert_int_equal(zm_buffer_read(f->stream, w.positions.buffer, 0, places, size), ZM_OK);
+        for (uint32_t r = 0; r < w.positions.shape[0]; r++)
+            assert_int_equal(places[r], 4 + r % 3);
         net_weights_destroy(&w);
     }
     assert_memory_equal(out[0], out[1], 3 * 16 * sizeof(double));
