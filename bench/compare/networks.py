@@ -54,8 +54,10 @@ class Network:
 
     def __init__(self, sizes, spelling):
         s, self.spelling = sizes, spelling
-        if s["gated"] or s["rotary"] or not s["biases"] or s["kv"] != s["heads"]:
-            raise ValueError("only networks as those of GPT-2 and ViT have been written here")
+        if (s["gated"] or s["rotary"] or not s["biases"] or s["kv"] != s["heads"] or
+                s["batch"] > 1):
+            raise ValueError("only one sequence through networks as those of GPT-2 and ViT has "
+                             "been written here")
         self.d, self.heads, self.ff, self.layers = s["d"], s["heads"], s["ff"], s["layers"]
         self.tokens, self.past, self.dim = s["tokens"], s["past"], s["d"] // s["heads"]
         self.causal = s["causal"] and s["tokens"] > 1
