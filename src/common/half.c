@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "common/compiler.h"
+
 static float float_of_bits(uint32_t bits)
 {
     float value;
@@ -24,17 +26,18 @@ static uint64_t bits_of_double(double value)
     return bits;
 }
 
-/* Without branches, so that loops over it become vector code. */
+/* Without branches, so that loops over it become vector code: a choice between values that are not
+ * masked becomes a branch where one of them comes of floating-point arithmetic. */
 float zm_half_to_float(uint16_t half)
 {
     uint32_t sign = (uint32_t)(half & 0x8000u) << 16;
     uint32_t magnitude = half & 0x7fffu;
     uint32_t normal = (magnitude << 13) + (112u << 23);
     uint32_t subnormal = bits_of_float((float)(int32_t)magnitude * 0x1p-24f);
-    uint32_t special = (magnitude << 13) | 0x7f800000u;
-    uint32_t bits = magnitude < 0x0400u ? subnormal : normal;
-    bits = magnitude >= 0x7c00u ? special : bits;
-    return float_of_bits(bits | sign);
+    uint32_t is_subnormal = -(uint32_t)(magnitude < 0x0400u);
+    uint32_t is_special = -(uint32_t)(magnitude >= 0x7c00u) & 0x7f800000u;
+    uint32_t bits = (subnormal & is_subnormal) | (normal & ~is_subnormal);
+    return float_of_bits(bits | is_special | sign);
 }
 
 /* value / 2^shift to nearest, ties to even; shift 1..63. */
@@ -127,6 +130,7 @@ void zm_store_real(void *array, zm_dtype dtype, uint64_t i, double value)
     }
 }
 
+ZM_VECTORISED
 static void widen_to_double(double *dst, const void *src, zm_dtype src_type, uint64_t count)
 {
     const uint16_t *halves = src;
@@ -150,6 +154,7 @@ static void widen_to_double(double *dst, const void *src, zm_dtype src_type, uin
     }
 }
 
+ZM_VECTORISED
 static void widen_to_float(float *dst, const uint16_t *src, zm_dtype src_type, uint64_t count)
 {
     if (src_type == ZM_F16) {
