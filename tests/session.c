@@ -16,6 +16,7 @@
 #include "model_files.h"
 #include "naive_whisper.h"
 #include "scratch.h"
+#include "session/fold.h"
 #include "support/folder.h"
 #include "support/patience.h"
 
@@ -123,6 +124,45 @@ static void decode(fixture *self, const int32_t *from, uint32_t count, float *lo
 {
     if (zm_session_decode(self->session, from, count, logits) != ZM_OK)
         fail_msg("%s", test_log.error);
+}
+
+/* ---- norms ---- */
+
+/* Whatever is left over where sums are taken side by side, and in pieces. */
+static void check_fold(zm_dtype type, uint64_t k)
+{
+    enum { ROWS = 3, MOST = 1100 };
+    static double w[ROWS * MOST], gamma[MOST], beta[MOST];
+    static unsigned char stored[ROWS * MOST * sizeof(double)];
+    double bias[ROWS + 2] = {1, 2, 3, 4, 5}, sums[ROWS + 2] = {1, 2, 3, 4, 5};
+    for (uint64_t i = 0; i < ROWS * k; i++)
+        w[i] = (double)((i * 7 + i / k) % 31) - 15; /* exact in all types, as are the sums */
+    for (uint64_t i = 0; i < k; i++) {
+        gamma[i] = (double)(i % 13) - 5;
+        beta[i] = (double)(i % 11) * 0.5;
+    }
+    zm_convert_reals(stored, type, w, ZM_F64, ROWS * k);
+    const zm_norm_fold fold = {gamma, beta, bias, sums, k % 2 == 1};
+    zm_norm_fold_rows(&fold, 1, stored, type, ROWS, k);
+    for (uint64_t row = 0; row < ROWS + 2; row++) {
+        double wanted_bias = (double)row + 1, wanted_sum = wanted_bias;
+        for (uint64_t i = 0; row >= 1 && row <= ROWS && i < k; i++) {
+            wanted_bias += w[(row - 1) * k + i] * beta[i];
+            wanted_sum += fold.layer ? w[(row - 1) * k + i] * gamma[i] : 0;
+        }
+        assert_true(bias[row] == wanted_bias);
+        assert_true(sums[row] == wanted_sum);
+    }
+}
+
+static void test_fold(void **state)
+{
+    (void)state;
+    const zm_dtype types[] = {ZM_F16, ZM_BF16, ZM_F32, ZM_F64};
+    const uint64_t sizes[] = {1, 7, 8, 9, 16, 511, 512, 513, 1031};
+    for (size_t t = 0; t < sizeof(types) / sizeof(types[0]); t++)
+        for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+            check_fold(types[t], sizes[i]);
 }
 
 /* ---- stopping ---- */
@@ -557,6 +597,7 @@ int main(void)
 {
     scratch_log_init(&test_log);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fold),
         cmocka_unit_test(test_stopping),
         cmocka_unit_test(test_host_is_the_function),
         cmocka_unit_test(test_host_f64_is_the_function),

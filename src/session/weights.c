@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "session/weights.h"
 
+#include <float.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +12,7 @@
 #include "common/file.h"
 #include "common/half.h"
 #include "model/pages.h"
+#include "session/fold.h"
 
 /* Bytes of a piece: small enough to stay in a cache, large enough to matter. */
 #define PIECE_BYTES (UINT64_C(1) << 20)
@@ -18,7 +21,7 @@
 
 /* A tensor of the file on its way into rows of a weight. */
 typedef struct weight_source {
-    const zm_model_tensor *tensor; /* NULL: zeros */
+    const zm_model_tensor *tensor;
     uint64_t n, k;
     uint32_t kernel; /* > 1: [k / kernel][kernel] becomes [kernel][k / kernel] in each row */
 } weight_source;
@@ -27,8 +30,14 @@ typedef struct weight_source {
 typedef struct weight_target {
     zm_tensor tensor;
     zm_weight_layout layout;
+    const zm_norm_fold *fold; /* NULL = what reads no such norm */
     void *memory;
 } weight_target;
+
+static zm_status out_of_memory(const zm_weight_loader *loader)
+{
+    return zm_fail(&loader->storage->log, ZM_ERROR_OUT_OF_MEMORY, "session: out of memory");
+}
 
 zm_status zm_weight_loader_init(zm_weight_loader *loader)
 {
@@ -39,7 +48,7 @@ zm_status zm_weight_loader_init(zm_weight_loader *loader)
     if (loader->raw && loader->real)
         return ZM_OK;
     zm_weight_loader_finish(loader);
-    return zm_fail(&loader->storage->log, ZM_ERROR_OUT_OF_MEMORY, "session: out of memory");
+    return out_of_memory(loader);
 }
 
 void zm_weight_loader_finish(zm_weight_loader *loader)
@@ -145,41 +154,49 @@ static const void *fetch(zm_weight_loader *loader, const weight_source *source, 
     return values;
 }
 
-static bool report(const zm_weight_loader *loader)
+static zm_status fail_not_finite(const zm_weight_loader *loader, const zm_model_tensor *tensor)
 {
-    return !loader->progress ||
-           loader->progress(loader->progress_user, "loading weights", loader->done,
-                            zm_model_get_info(loader->model)->bytes);
+    return zm_fail(&loader->storage->log, ZM_ERROR_BAD_FORMAT,
+                   "%s: tensor %s holds NaN or infinity; convert or fetch it again",
+                   zm_model_get_info(loader->model)->path, tensor->name);
+}
+
+/* So many elements of it are done. */
+static zm_status advance(zm_weight_loader *loader, const zm_model_tensor *tensor, uint64_t elements)
+{
+    loader->done += loader->again ? 0 : elements * zm_dtype_size(tensor->dtype);
+    bool go_on = !loader->progress ||
+                 loader->progress(loader->progress_user, "loading weights", loader->done,
+                                  zm_model_get_info(loader->model)->bytes);
+    return go_on ? ZM_OK : ZM_ERROR_CANCELLED;
 }
 
 static zm_status store(zm_weight_loader *loader, const weight_source *source,
                        const weight_target *target, uint32_t first)
 {
     const zm_model_tensor *tensor = source->tensor;
-    const zm_log *log = &loader->storage->log;
-    const char *path = zm_model_get_info(loader->model)->path;
     zm_dtype type = target->tensor.dtype;
     uint64_t size = zm_dtype_size(tensor->dtype), widest = zm_dtype_size(type);
     uint64_t row_bytes = source->k * (widest > size ? widest : size);
     if (row_bytes > PIECE_BYTES)
-        return zm_fail(log, ZM_ERROR_LIMIT, "%s: the rows of tensor %s are too long", path,
-                       tensor->name);
+        return zm_fail(&loader->storage->log, ZM_ERROR_LIMIT,
+                       "%s: the rows of tensor %s are too long",
+                       zm_model_get_info(loader->model)->path, tensor->name);
     uint64_t block = PIECE_BYTES / row_bytes;
     for (uint64_t row = 0; row < source->n; row += block) {
         uint64_t rows = source->n - row < block ? source->n - row : block;
         const void *values = fetch(loader, source, row, rows, type);
         if (!all_finite(values, type, rows * source->k))
-            return zm_fail(log, ZM_ERROR_BAD_FORMAT,
-                           "%s: tensor %s holds NaN or infinity; convert or fetch it again", path,
-                           tensor->name);
+            return fail_not_finite(loader, tensor);
+        if (target->fold)
+            zm_norm_fold_rows(target->fold, first + row, values, type, rows, source->k);
         zm_status status = zm_weight_pack(target->memory, type, &target->layout,
                                           target->tensor.shape[0], first + (uint32_t)row, values,
                                           type, (uint32_t)rows, (uint32_t)source->k);
+        if (status == ZM_OK)
+            status = advance(loader, tensor, rows * source->k);
         if (status != ZM_OK)
             return status;
-        loader->done += loader->again ? 0 : rows * source->k * size;
-        if (!report(loader))
-            return ZM_ERROR_CANCELLED;
     }
     zm_model_drop_pages(loader->model, tensor);
     return ZM_OK;
@@ -201,8 +218,7 @@ static zm_status fill(zm_weight_loader *loader, const weight_source *sources, ui
     memset(target->memory, 0, bytes);
     uint32_t first = 0;
     for (uint32_t i = 0; i < count && status == ZM_OK; i++) {
-        if (sources[i].tensor)
-            status = store(loader, &sources[i], target, first);
+        status = store(loader, &sources[i], target, first);
         first += (uint32_t)sources[i].n;
     }
     zm_status unmapped = zm_buffer_unmap(loader->stream, buffer, target->memory);
@@ -226,14 +242,15 @@ static zm_dtype weight_type(const zm_weight_loader *loader, const weight_source 
 }
 
 static zm_status load_matrix(zm_weight_loader *loader, const weight_source *sources, uint32_t count,
-                             zm_tensor *out)
+                             const zm_norm_fold *fold, zm_tensor *out)
 {
     uint64_t n = sources[0].n * count, k = sources[0].k;
     if (n > UINT32_MAX || k > UINT32_MAX)
         return zm_fail(&loader->storage->log, ZM_ERROR_LIMIT, "%s: tensor %s is too large",
                        zm_model_get_info(loader->model)->path, sources[0].tensor->name);
     zm_dtype type = weight_type(loader, sources, count);
-    weight_target target = {.tensor = zm_tensor_2d(NULL, type, (uint32_t)n, (uint32_t)k)};
+    weight_target target = {.tensor = zm_tensor_2d(NULL, type, (uint32_t)n, (uint32_t)k),
+                            .fold = fold};
     zm_status status = zm_weight_layout_get(loader->storage->device, (uint32_t)n, (uint32_t)k, type,
                                             &target.layout);
     if (status != ZM_OK)
@@ -245,59 +262,154 @@ static zm_status load_matrix(zm_weight_loader *loader, const weight_source *sour
     return status;
 }
 
-/* Rows of the real type: a matrix with one row per source row, or a vector. */
-static zm_status load_plain(zm_weight_loader *loader, const weight_source *sources, uint32_t count,
-                            zm_tensor *out)
+/* Rows of the real type. */
+static zm_status load_plain(zm_weight_loader *loader, const weight_source *source, zm_tensor *out)
 {
-    uint64_t n = sources[0].n * count, k = sources[0].k;
     zm_dtype type = loader->storage->real_type;
-    weight_target target = {.tensor = zm_tensor_2d(NULL, type, (uint32_t)n, (uint32_t)k),
-                            .layout = {.elements = n * k}};
-    zm_status status = fill(loader, sources, count, &target);
+    weight_target target = {.tensor =
+                                zm_tensor_2d(NULL, type, (uint32_t)source->n, (uint32_t)source->k),
+                            .layout = {.elements = source->n * source->k}};
+    zm_status status = fill(loader, source, 1, &target);
     if (status == ZM_OK)
         *out = target.tensor;
     return status;
 }
 
-/* NAME.bias of each part, one behind the other; parts without one are zeros. */
-static zm_status load_bias(zm_weight_loader *loader, const char *const *names, uint32_t count,
-                           uint32_t n, zm_tensor *out)
+/* ---- vectors ---- */
+
+/* Adds NAME + suffix [n] to the values; each of its elements is one of the real type. */
+static zm_status vector_add(zm_weight_loader *loader, const char *name, const char *suffix,
+                            uint64_t n, double *values)
 {
-    weight_source sources[MAX_PARTS];
-    uint32_t present = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        sources[i] = (weight_source){find(loader, names[i], ".bias"), n, 1, 1};
-        if (!sources[i].tensor)
-            continue;
-        zm_status status = check_source(loader, names[i], ".bias", &sources[i]);
-        if (status != ZM_OK)
-            return status;
-        present++;
+    weight_source source = {find(loader, name, suffix), n, 1, 1};
+    zm_status status = check_source(loader, name, suffix, &source);
+    if (status != ZM_OK)
+        return status;
+    double largest = loader->storage->real_type == ZM_F64 ? DBL_MAX : (double)FLT_MAX;
+    uint64_t block = PIECE_BYTES / sizeof(double);
+    for (uint64_t i = 0; i < n; i += block) {
+        uint64_t count = n - i < block ? n - i : block;
+        const double *piece = fetch(loader, &source, i, count, ZM_F64);
+        for (uint64_t j = 0; j < count; j++) {
+            if (!(fabs(piece[j]) <= largest))
+                return fail_not_finite(loader, source.tensor);
+            values[i + j] += piece[j];
+        }
     }
-    *out = (zm_tensor){0};
-    if (present == 0)
-        return ZM_OK;
-    zm_status status = load_plain(loader, sources, count, out);
+    zm_model_drop_pages(loader->model, source.tensor);
+    return advance(loader, source.tensor, n);
+}
+
+/* Rounds to the real type, once. */
+static zm_status vector_put(zm_weight_loader *loader, const double *values, uint32_t n,
+                            zm_tensor *out)
+{
+    zm_dtype type = loader->storage->real_type;
+    uint64_t bytes = n * zm_dtype_size(type);
+    zm_buffer *buffer;
+    void *memory;
+    zm_status status = zm_storage_buffer(loader->storage, n, type, &buffer);
     if (status == ZM_OK)
-        *out = zm_tensor_1d(out->buffer, out->dtype, count * n);
+        status = zm_buffer_map(loader->stream, buffer, 0, bytes, &memory);
+    if (status != ZM_OK)
+        return status;
+    zm_convert_reals(memory, type, values, ZM_F64, n);
+    *out = zm_tensor_1d(buffer, type, n);
+    return zm_buffer_unmap(loader->stream, buffer, memory);
+}
+
+static zm_status load_vector(zm_weight_loader *loader, const char *name, const char *suffix,
+                             uint32_t d, zm_tensor *out)
+{
+    double *values = zm_calloc(d, sizeof(*values));
+    if (!values)
+        return out_of_memory(loader);
+    zm_status status = vector_add(loader, name, suffix, d, values);
+    if (status == ZM_OK)
+        status = vector_put(loader, values, d, out);
+    free(values);
     return status;
 }
 
-zm_status zm_load_linear(zm_weight_loader *loader, const char *const *names, uint32_t count,
-                         uint32_t n, uint32_t k, zm_linear *out)
+/* ---- linears ---- */
+
+/* NAME.bias of each part, one behind the other, is added to the values. */
+static zm_status add_biases(zm_weight_loader *loader, const zm_linear_source *source,
+                            double *values, bool *present)
+{
+    zm_status status = ZM_OK;
+    for (uint32_t i = 0; i < source->count && status == ZM_OK; i++) {
+        if (!find(loader, source->names[i], ".bias"))
+            continue;
+        status = vector_add(loader, source->names[i], ".bias", source->n,
+                            values + (size_t)i * source->n);
+        *present = true;
+    }
+    return status;
+}
+
+static void fold_free(zm_norm_fold *fold)
+{
+    free(fold->gamma);
+    free(fold->beta);
+    free(fold->bias);
+    free(fold->sums);
+}
+
+/* Where no norm is read, there is nothing yet in the bias and nothing will be. */
+static zm_status fold_make(zm_weight_loader *loader, const zm_linear_source *source,
+                           zm_norm_fold *out)
+{
+    size_t n = (size_t)source->count * source->n;
+    out->layer = loader->column_sums;
+    out->gamma = zm_calloc(source->k, sizeof(double));
+    out->beta = zm_calloc(source->k, sizeof(double));
+    out->bias = zm_calloc(n, sizeof(double));
+    out->sums = zm_calloc(n, sizeof(double));
+    if (!out->gamma || !out->beta || !out->bias || !out->sums)
+        return out_of_memory(loader);
+    if (!source->norm)
+        return ZM_OK;
+    zm_status status = vector_add(loader, source->norm, ".weight", source->k, out->gamma);
+    if (status == ZM_OK)
+        status = vector_add(loader, source->norm, ".bias", source->k, out->beta);
+    return status;
+}
+
+static zm_status load_weights(zm_weight_loader *loader, const zm_linear_source *source,
+                              const zm_norm_fold *fold, zm_tensor *out)
 {
     weight_source sources[MAX_PARTS];
-    if (count == 0 || count > MAX_PARTS)
-        return ZM_ERROR_INVALID_ARGUMENT;
-    for (uint32_t i = 0; i < count; i++) {
-        sources[i] = (weight_source){find(loader, names[i], ".weight"), n, k, 1};
-        zm_status status = check_source(loader, names[i], ".weight", &sources[i]);
+    for (uint32_t i = 0; i < source->count; i++) {
+        sources[i] =
+            (weight_source){find(loader, source->names[i], ".weight"), source->n, source->k, 1};
+        zm_status status = check_source(loader, source->names[i], ".weight", &sources[i]);
         if (status != ZM_OK)
             return status;
     }
-    zm_status status = load_matrix(loader, sources, count, &out->weight);
+    return load_matrix(loader, sources, source->count, fold, out);
+}
+
+zm_status zm_load_linear(zm_weight_loader *loader, const zm_linear_source *source, zm_linear *out,
+                         zm_norm_weights *norm)
+{
+    if (source->count == 0 || source->count > MAX_PARTS)
+        return ZM_ERROR_INVALID_ARGUMENT;
+    uint32_t n = source->count * source->n;
+    bool biased = source->norm != NULL;
+    zm_norm_fold fold = {0};
+    zm_status status = fold_make(loader, source, &fold);
     if (status == ZM_OK)
-        status = load_bias(loader, names, count, n, &out->bias);
+        status = load_weights(loader, source, biased ? &fold : NULL, &out->weight);
+    if (status == ZM_OK)
+        status = add_biases(loader, source, fold.bias, &biased);
+    if (status == ZM_OK && biased)
+        status = vector_put(loader, fold.bias, n, &out->bias);
+    if (status == ZM_OK && source->norm && loader->column_sums)
+        status = vector_put(loader, fold.sums, n, &out->column_sums);
+    if (status == ZM_OK && source->norm)
+        status = vector_put(loader, fold.gamma, source->k, &norm->weight);
+    fold_free(&fold);
     return status;
 }
 
@@ -307,23 +419,13 @@ zm_status zm_load_conv1d(zm_weight_loader *loader, const char *name, uint32_t n,
     weight_source weight = {find(loader, name, ".weight"), n, (uint64_t)channels * kernel, kernel};
     zm_status status = check_source(loader, name, ".weight", &weight);
     if (status == ZM_OK)
-        status = load_matrix(loader, &weight, 1, &out->weight);
-    if (status == ZM_OK)
-        status = load_bias(loader, &name, 1, n, &out->bias);
+        status = load_matrix(loader, &weight, 1, NULL, &out->weight);
+    if (status == ZM_OK && find(loader, name, ".bias"))
+        status = load_vector(loader, name, ".bias", n, &out->bias);
     return status;
 }
 
-static zm_status load_vector(zm_weight_loader *loader, const char *name, const char *suffix,
-                             uint32_t d, zm_tensor *out)
-{
-    weight_source vector = {find(loader, name, suffix), d, 1, 1};
-    zm_status status = check_source(loader, name, suffix, &vector);
-    if (status == ZM_OK)
-        status = load_plain(loader, &vector, 1, out);
-    if (status == ZM_OK)
-        *out = zm_tensor_1d(out->buffer, out->dtype, d);
-    return status;
-}
+/* ---- others ---- */
 
 zm_status zm_load_norm(zm_weight_loader *loader, const char *name, uint32_t d, zm_norm_weights *out)
 {
@@ -333,18 +435,10 @@ zm_status zm_load_norm(zm_weight_loader *loader, const char *name, uint32_t d, z
     return status;
 }
 
-zm_status zm_load_table(zm_weight_loader *loader, const char *name, uint32_t n, uint32_t k,
-                        zm_tensor *out)
-{
-    weight_source table = {find(loader, name, ""), n, k, 1};
-    zm_status status = check_source(loader, name, "", &table);
-    return status == ZM_OK ? load_matrix(loader, &table, 1, out) : status;
-}
-
 zm_status zm_load_rows(zm_weight_loader *loader, const char *name, uint32_t rows, uint32_t cols,
                        zm_tensor *out)
 {
     weight_source table = {find(loader, name, ""), rows, cols, 1};
     zm_status status = check_source(loader, name, "", &table);
-    return status == ZM_OK ? load_plain(loader, &table, 1, out) : status;
+    return status == ZM_OK ? load_plain(loader, &table, out) : status;
 }

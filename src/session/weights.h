@@ -5,7 +5,9 @@
  * F16 and the device has kernels for it; the host device gets its real type. Vectors and tables of
  * positions have the device's real type. Values pass through one small piece of memory, are looked
  * at once (NaN and Inf are refused by name), and the pages of the file are let go of behind them.
- */
+ *
+ * A norm that only one linear reads is left with its weight, so that a graph can defer it: its bias
+ * goes into that of the linear. */
 #ifndef ZM_SRC_SESSION_WEIGHTS_H
 #define ZM_SRC_SESSION_WEIGHTS_H
 
@@ -20,6 +22,7 @@ typedef struct zm_weight_loader {
     const zm_model *model;
     zm_progress_fn progress;
     void *progress_user;
+    bool column_sums; /* wanted of linears that read a norm: it is a LayerNorm */
     uint64_t done;    /* bytes of the file */
     bool again;       /* what is loaded has been counted */
     char prefix[96];  /* of the names given to the functions below */
@@ -34,19 +37,24 @@ void zm_weight_loader_finish(zm_weight_loader *loader);
 ZM_PRINTF(2, 3)
 void zm_weight_loader_prefix(zm_weight_loader *loader, const char *format, ...);
 
-/* Stacks the linears NAME.weight [n][k] into one weight [count * n][k], and NAME.bias [n] where
- * there is one into one bias (zeros for those without; no bias at all where none has one). */
-zm_status zm_load_linear(zm_weight_loader *loader, const char *const *names, uint32_t count,
-                         uint32_t n, uint32_t k, zm_linear *out);
+/* Linears NAME.weight [n][k], and NAME.bias [n] where there is one, that are stacked into one. */
+typedef struct zm_linear_source {
+    const char *const *names;
+    uint32_t count, n, k;
+    const char *norm; /* NAME.weight and NAME.bias [k]: what they and nothing else read; NULL = that
+                         is something else */
+} zm_linear_source;
+
+/* One weight [count * n][k]; one bias, with zeros for those without, or none where none has one and
+ * no norm adds to it. norm: gets the norm's weight; NULL where the source has none. */
+zm_status zm_load_linear(zm_weight_loader *loader, const zm_linear_source *source, zm_linear *out,
+                         zm_norm_weights *norm);
 /* NAME.weight [n][channels][kernel] becomes [n][kernel][channels], as zm_conv1d wants it. */
 zm_status zm_load_conv1d(zm_weight_loader *loader, const char *name, uint32_t n, uint32_t channels,
                          uint32_t kernel, zm_linear *out);
-/* NAME.weight and NAME.bias [d]. */
+/* NAME.weight and NAME.bias [d], of a norm that more than one linear reads. */
 zm_status zm_load_norm(zm_weight_loader *loader, const char *name, uint32_t d,
                        zm_norm_weights *out);
-/* A packed matrix NAME [n][k]. */
-zm_status zm_load_table(zm_weight_loader *loader, const char *name, uint32_t n, uint32_t k,
-                        zm_tensor *out);
 /* Plain rows NAME [rows][cols]. */
 zm_status zm_load_rows(zm_weight_loader *loader, const char *name, uint32_t rows, uint32_t cols,
                        zm_tensor *out);

@@ -15,7 +15,7 @@ typedef struct zm_whisper_weights {
     zm_block *encoder;           /* encoder_layers, with one cache for all of them */
     zm_norm_weights encoder_norm;
     zm_tensor table; /* [vocabulary][d]: embedding and, tied to it, the head */
-    zm_tensor head;  /* the same on the last device */
+    zm_linear head;  /* the same on the last device */
     zm_tensor decoder_positions;
     zm_block *decoder;   /* decoder_layers; cross caches are kept from encode on */
     zm_linear *cross_kv; /* decoder_layers: keys and values from the encoder's output */

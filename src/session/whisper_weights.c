@@ -7,15 +7,23 @@
 static zm_status load_single(zm_weight_loader *loader, const char *name, uint32_t n, uint32_t k,
                              zm_linear *out)
 {
-    return zm_load_linear(loader, &name, 1, n, k, out);
+    const zm_linear_source source = {&name, 1, n, k, NULL};
+    return zm_load_linear(loader, &source, out, NULL);
+}
+
+/* A norm and what reads it. */
+static zm_status load_normed(zm_weight_loader *loader, const char *norm, const char *name,
+                             uint32_t n, uint32_t k, zm_norm_weights *out_norm, zm_linear *out)
+{
+    const zm_linear_source source = {&name, 1, n, k, norm};
+    return zm_load_linear(loader, &source, out, out_norm);
 }
 
 static zm_status load_self_attention(zm_weight_loader *loader, uint32_t d, zm_block_attention *self)
 {
     static const char *const in[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"};
-    zm_status status = zm_load_norm(loader, "self_attn_layer_norm", d, &self->norm);
-    if (status == ZM_OK)
-        status = zm_load_linear(loader, in, 3, d, d, &self->in);
+    const zm_linear_source source = {in, 3, d, d, "self_attn_layer_norm"};
+    zm_status status = zm_load_linear(loader, &source, &self->in, &self->norm);
     if (status == ZM_OK)
         status = load_single(loader, "self_attn.out_proj", d, d, &self->out);
     return status;
@@ -25,11 +33,11 @@ static zm_status load_cross_attention(zm_weight_loader *loader, uint32_t d,
                                       zm_block_attention *cross, zm_linear *out_kv)
 {
     static const char *const kv[] = {"encoder_attn.k_proj", "encoder_attn.v_proj"};
-    zm_status status = zm_load_norm(loader, "encoder_attn_layer_norm", d, &cross->norm);
+    const zm_linear_source source = {kv, 2, d, d, NULL};
+    zm_status status = load_normed(loader, "encoder_attn_layer_norm", "encoder_attn.q_proj", d, d,
+                                   &cross->norm, &cross->in);
     if (status == ZM_OK)
-        status = load_single(loader, "encoder_attn.q_proj", d, d, &cross->in);
-    if (status == ZM_OK)
-        status = zm_load_linear(loader, kv, 2, d, d, out_kv);
+        status = zm_load_linear(loader, &source, out_kv, NULL);
     if (status == ZM_OK)
         status = load_single(loader, "encoder_attn.out_proj", d, d, &cross->out);
     return status;
@@ -37,9 +45,7 @@ static zm_status load_cross_attention(zm_weight_loader *loader, uint32_t d,
 
 static zm_status load_mlp(zm_weight_loader *loader, uint32_t d, uint32_t ff, zm_block_mlp *mlp)
 {
-    zm_status status = zm_load_norm(loader, "final_layer_norm", d, &mlp->norm);
-    if (status == ZM_OK)
-        status = load_single(loader, "fc1", ff, d, &mlp->up);
+    zm_status status = load_normed(loader, "final_layer_norm", "fc1", ff, d, &mlp->norm, &mlp->up);
     if (status == ZM_OK)
         status = load_single(loader, "fc2", d, ff, &mlp->down);
     return status;
@@ -104,17 +110,29 @@ static zm_status load_encoder(zm_weight_loader *loader, zm_whisper *whisper)
     return status;
 }
 
-/* The head is the table once more where it is on another device. */
-static zm_status load_head(zm_weight_loader *loader, const zm_whisper *whisper,
-                           zm_whisper_weights *weights)
+/* The head, which is the table, with what it takes over from the last norm. */
+static zm_status load_head(zm_weight_loader *loader, zm_whisper *whisper)
 {
-    weights->head = weights->table;
-    if (whisper->base.device_count == 1)
-        return ZM_OK;
-    loader->again = true;
-    zm_status status = zm_load_table(loader, "embed_tokens.weight", whisper->info.vocabulary,
-                                     whisper->info.d, &weights->head);
-    loader->again = false;
+    const zm_whisper_info *info = &whisper->info;
+    zm_whisper_weights *weights = &whisper->weights;
+    zm_weight_loader_prefix(loader, "model.decoder.");
+    return load_normed(loader, "layer_norm", "embed_tokens", info->vocabulary, info->d,
+                       &weights->decoder_norm, &weights->head);
+}
+
+/* The table is the head once more where that is on another device. */
+static zm_status load_table(zm_weight_loader *loader, zm_whisper *whisper)
+{
+    const zm_whisper_info *info = &whisper->info;
+    zm_whisper_weights *weights = &whisper->weights;
+    zm_linear table = weights->head;
+    zm_status status = ZM_OK;
+    if (whisper->base.device_count > 1) {
+        loader->again = true;
+        status = load_single(loader, "embed_tokens", info->vocabulary, info->d, &table);
+        loader->again = false;
+    }
+    weights->table = table.weight;
     return status;
 }
 
@@ -125,20 +143,16 @@ static zm_status load_decoder(zm_weight_loader *loader, zm_whisper *whisper)
     const layers side = {"decoder",        info->decoder_layers,
                          info->decoder_ff, zm_whisper_decoder_device,
                          weights->decoder, weights->cross_kv};
+    go_to(loader, whisper, whisper->base.device_count - 1);
+    zm_status status = load_head(loader, whisper);
     go_to(loader, whisper, 0);
-    zm_weight_loader_prefix(loader, "model.decoder.");
-    zm_status status =
-        zm_load_table(loader, "embed_tokens.weight", info->vocabulary, info->d, &weights->table);
+    if (status == ZM_OK)
+        status = load_table(loader, whisper);
     if (status == ZM_OK)
         status = zm_load_rows(loader, "embed_positions.weight", info->decoder_positions, info->d,
                               &weights->decoder_positions);
     if (status == ZM_OK)
         status = load_blocks(loader, whisper, &side);
-    zm_weight_loader_prefix(loader, "model.decoder.");
-    if (status == ZM_OK)
-        status = zm_load_norm(loader, "layer_norm", info->d, &weights->decoder_norm);
-    if (status == ZM_OK)
-        status = load_head(loader, whisper, weights);
     return status;
 }
 
@@ -148,6 +162,7 @@ zm_status zm_whisper_load_weights(zm_whisper *whisper, const zm_model *model,
     zm_weight_loader loader = {.storage = &whisper->base.storages[0],
                                .stream = whisper->base.streams[0],
                                .model = model,
+                               .column_sums = whisper->norm == ZM_NORM_LAYER,
                                .progress = params->progress,
                                .progress_user = params->progress_user};
     zm_whisper_weights *weights = &whisper->weights;
