@@ -10,7 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zeromean/device.h>
+#include <sys/mman.h>
+#include <zeromean/ops.h>
 
 #include "device/device.h"
 #include "support/capture.h"
@@ -238,6 +239,71 @@ static void wrapped_memory_is_used_in_place(void **state)
     free(memory);
 }
 
+/* Pages that cannot be written to, as those of a mapped file. */
+static float *make_constants(size_t size)
+{
+    float *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(memory != MAP_FAILED);
+    for (size_t i = 0; i < size / sizeof(float); i++)
+        memory[i] = (float)i;
+    assert_int_equal(mprotect(memory, size, PROT_READ), 0);
+    return memory;
+}
+
+static void check_read_only(fixture *f, zm_buffer *constants, zm_buffer *other)
+{
+    const zm_status refused = ZM_ERROR_INVALID_ARGUMENT;
+    void *pointer = NULL;
+    float value = 1;
+    capture_clear(&messages);
+    assert_int_equal(zm_buffer_write(f->stream, constants, 0, &value, 4), refused);
+    assert_true(capture_has(&messages, "zm_buffer_write: the buffer is read-only"));
+    assert_int_equal(zm_buffer_fill(f->stream, constants, 0, 4, 0), refused);
+    assert_int_equal(zm_buffer_copy(f->stream, constants, 0, other, 0, 4), refused);
+    assert_int_equal(zm_buffer_map(f->stream, constants, 0, 4, &pointer), refused);
+    assert_null(pointer);
+    capture_clear(&messages);
+    const zm_add_params add = {.x = zm_tensor_2d(other, ZM_F32, 1, 8),
+                               .y = zm_tensor_2d(other, ZM_F32, 1, 8),
+                               .dst = zm_tensor_2d(constants, ZM_F32, 1, 8)};
+    assert_int_equal(zm_add(f->stream, &add), refused);
+    assert_true(capture_has(&messages, "dst: its buffer is read-only"));
+}
+
+static void constants_are_read_in_place(void **state)
+{
+    enum { SIZE = 8192, COUNT = SIZE / 4, FIRST = 3, COLS = 100 };
+    fixture *f = *state;
+    float *memory = make_constants(SIZE), seen[COUNT], expected[COUNT] = {0};
+    zm_buffer *constants = buffer_make(f, &(zm_buffer_params){.size = SIZE, .constants = memory});
+    zm_buffer *other = buffer_make(f, &(zm_buffer_params){.size = SIZE});
+    check_read_only(f, constants, other);
+
+    /* An op reads a part of them, and nothing is written outside of its output. */
+    assert_int_equal(zm_buffer_fill(f->stream, other, 0, SIZE, 0), ZM_OK);
+    zm_tensor part = zm_tensor_2d(constants, ZM_F32, 2, COLS);
+    part.offset = FIRST;
+    zm_add_params add = {.x = part, .y = part, .dst = zm_tensor_2d(other, ZM_F32, 2, COLS)};
+    add.dst.offset = FIRST;
+    assert_int_equal(zm_add(f->stream, &add), ZM_OK);
+    for (size_t i = FIRST; i < FIRST + 2 * COLS; i++)
+        expected[i] = 2 * memory[i];
+    assert_int_equal(zm_buffer_read(f->stream, other, 0, seen, SIZE), ZM_OK);
+    assert_memory_equal(seen, expected, SIZE);
+
+    /* Nobody has copied them. */
+    assert_true(zm_device_get_info(f->device)->limits.unified_memory);
+    assert_int_equal(mprotect(memory, SIZE, PROT_READ | PROT_WRITE), 0);
+    memory[COUNT - 1] = -1;
+    assert_int_equal(zm_buffer_copy(f->stream, other, 0, constants, 0, SIZE), ZM_OK);
+    assert_int_equal(zm_buffer_read(f->stream, other, 0, seen, SIZE), ZM_OK);
+    assert_memory_equal(seen, memory, SIZE);
+    zm_buffer_destroy(&other);
+    zm_buffer_destroy(&constants);
+    assert_true(memory[5] == 5); /* it is not the buffer's */
+    munmap(memory, SIZE);
+}
+
 static void bad_buffers_are_refused(void **state)
 {
     fixture *f = *state;
@@ -251,11 +317,16 @@ static void bad_buffers_are_refused(void **state)
     params.size = UINT64_MAX;
     assert_int_equal(zm_buffer_create(f->device, &params, &buffer), ZM_ERROR_LIMIT);
     assert_int_equal(zm_buffer_create(f->device, NULL, &buffer), ZM_ERROR_INVALID_ARGUMENT);
+    static _Alignas(4096) char memory[4096];
+    params = (zm_buffer_params){.size = 64, .host_memory = memory, .constants = memory};
+    assert_int_equal(zm_buffer_create(f->device, &params, &buffer), ZM_ERROR_INVALID_ARGUMENT);
+    assert_true(capture_has(&messages, "cannot be one buffer"));
     if (limits->wrap_alignment > 1) {
-        static _Alignas(4096) char memory[4096];
         params = (zm_buffer_params){.size = 64, .host_memory = memory + 1};
         assert_int_equal(zm_buffer_create(f->device, &params, &buffer), ZM_ERROR_INVALID_ARGUMENT);
         assert_true(capture_has(&messages, "must be aligned"));
+        params = (zm_buffer_params){.size = 64, .constants = memory + 1};
+        assert_int_equal(zm_buffer_create(f->device, &params, &buffer), ZM_ERROR_INVALID_ARGUMENT);
     }
     assert_null(buffer);
     zm_buffer_destroy(&buffer);
@@ -483,6 +554,7 @@ int main(void)
         cmocka_unit_test(bad_specs_are_refused_with_the_devices_there_are),
         ON_BOTH(buffers_of_all_kinds_keep_bytes),
         ON_BOTH(wrapped_memory_is_used_in_place),
+        ON_BOTH(constants_are_read_in_place),
         ON_BOTH(bad_buffers_are_refused),
         ON_BOTH(ranges_outside_the_buffer_are_refused),
         ON_BOTH(copies_and_fills_reach_their_range_only),

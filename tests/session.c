@@ -16,7 +16,6 @@
 #include "model_files.h"
 #include "naive_whisper.h"
 #include "scratch.h"
-#include "session/fold.h"
 #include "support/folder.h"
 #include "support/patience.h"
 
@@ -124,45 +123,6 @@ static void decode(fixture *self, const int32_t *from, uint32_t count, float *lo
 {
     if (zm_session_decode(self->session, from, count, logits) != ZM_OK)
         fail_msg("%s", test_log.error);
-}
-
-/* ---- norms ---- */
-
-/* Whatever is left over where sums are taken side by side, and in pieces. */
-static void check_fold(zm_dtype type, uint64_t k)
-{
-    enum { ROWS = 3, MOST = 1100 };
-    static double w[ROWS * MOST], gamma[MOST], beta[MOST];
-    static unsigned char stored[ROWS * MOST * sizeof(double)];
-    double bias[ROWS + 2] = {1, 2, 3, 4, 5}, sums[ROWS + 2] = {1, 2, 3, 4, 5};
-    for (uint64_t i = 0; i < ROWS * k; i++)
-        w[i] = (double)((i * 7 + i / k) % 31) - 15; /* exact in all types, as are the sums */
-    for (uint64_t i = 0; i < k; i++) {
-        gamma[i] = (double)(i % 13) - 5;
-        beta[i] = (double)(i % 11) * 0.5;
-    }
-    zm_convert_reals(stored, type, w, ZM_F64, ROWS * k);
-    const zm_norm_fold fold = {gamma, beta, bias, sums, k % 2 == 1};
-    zm_norm_fold_rows(&fold, 1, stored, type, ROWS, k);
-    for (uint64_t row = 0; row < ROWS + 2; row++) {
-        double wanted_bias = (double)row + 1, wanted_sum = wanted_bias;
-        for (uint64_t i = 0; row >= 1 && row <= ROWS && i < k; i++) {
-            wanted_bias += w[(row - 1) * k + i] * beta[i];
-            wanted_sum += fold.layer ? w[(row - 1) * k + i] * gamma[i] : 0;
-        }
-        assert_true(bias[row] == wanted_bias);
-        assert_true(sums[row] == wanted_sum);
-    }
-}
-
-static void test_fold(void **state)
-{
-    (void)state;
-    const zm_dtype types[] = {ZM_F16, ZM_BF16, ZM_F32, ZM_F64};
-    const uint64_t sizes[] = {1, 7, 8, 9, 16, 511, 512, 513, 1031};
-    for (size_t t = 0; t < sizeof(types) / sizeof(types[0]); t++)
-        for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
-            check_fold(types[t], sizes[i]);
 }
 
 /* ---- stopping ---- */
@@ -478,35 +438,6 @@ static void test_failing_device(void **state)
     stop(self);
 }
 
-/* A non-finite weight anywhere is refused, and the tensor is named. */
-static void check_refused(const char *spec, zm_dtype type, const char *name, uint64_t index,
-                          double value)
-{
-    test_whisper params = {
-        .seed = SEED, .type = type, .edited = name, .edited_index = index, .edited_value = value};
-    fixture *self = calloc(1, sizeof(*self));
-    assert_non_null(self);
-    test_log.error[0] = '\0';
-    assert_int_equal(try_session(self, &params, spec), ZM_ERROR_BAD_FORMAT);
-    assert_null(self->session);
-    assert_non_null(strstr(test_log.error, name));
-    stop(self);
-}
-
-static void test_non_finite_weights(void **state)
-{
-    (void)state;
-    check_refused("host", ZM_F32, "model.encoder.conv1.weight", 0, NAN);
-    check_refused("host", ZM_F16, "model.encoder.layers.1.fc2.weight", TEST_D * TEST_ENCODER_FF - 1,
-                  INFINITY);
-    check_refused("host", ZM_BF16, "model.decoder.embed_tokens.weight", 7, -INFINITY);
-    check_refused("host", ZM_F64, "model.decoder.layer_norm.bias", TEST_D - 1, 1e300);
-    check_refused("host:f64", ZM_F64, "model.encoder.embed_positions.weight", 33, NAN);
-    check_refused("opencl", ZM_F16, "model.decoder.layers.0.encoder_attn.k_proj.weight", 5, NAN);
-    check_refused("opencl", ZM_F32, "model.decoder.layers.1.encoder_attn.v_proj.bias", 31,
-                  INFINITY);
-}
-
 /* ---- life ---- */
 
 static void check_life(const char *spec, int cycles)
@@ -543,61 +474,10 @@ static void test_life(void **state)
     check_life("opencl", 50);
 }
 
-typedef struct watch {
-    uint64_t calls, last, total, stop_after;
-} watch;
-
-static bool count_progress(void *user, const char *stage, uint64_t done, uint64_t total)
-{
-    watch *self = user;
-    assert_non_null(stage);
-    assert_true(done >= self->last);
-    self->last = done;
-    self->total = total;
-    self->calls++;
-    return self->stop_after == 0 || self->calls < self->stop_after;
-}
-
-static void test_progress(void **state)
-{
-    (void)state;
-    test_whisper params = {.seed = SEED};
-    fixture *self = start(&params, "host");
-    watch seen = {0};
-    zm_session_params session = {
-        .log = &test_log.log, .progress = count_progress, .progress_user = &seen};
-    zm_session_destroy(&self->session);
-    assert_int_equal(zm_session_create(self->device, self->model, &session, &self->session), ZM_OK);
-    assert_int_equal(seen.last, seen.total);
-    assert_int_equal(seen.total, zm_model_get_info(self->model)->bytes);
-
-    /* A table that is on two devices counts once. */
-    seen = (watch){0};
-    zm_device *const twice[] = {self->device};
-    session.split = (zm_split){.more = twice, .count = 1};
-    zm_session_destroy(&self->session);
-    zm_device *other = NULL;
-    open_device("host", &other);
-    assert_int_equal(zm_session_create(other, self->model, &session, &self->session), ZM_OK);
-    assert_int_equal(seen.last, seen.total);
-    zm_session_destroy(&self->session);
-    zm_device_close(&other);
-    session.split = (zm_split){0};
-
-    seen.last = seen.calls = 0;
-    seen.stop_after = 9;
-    assert_int_equal(zm_session_create(self->device, self->model, &session, &self->session),
-                     ZM_ERROR_CANCELLED);
-    assert_null(self->session);
-    assert_int_equal(seen.calls, 9);
-    stop(self);
-}
-
 int main(void)
 {
     scratch_log_init(&test_log);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fold),
         cmocka_unit_test(test_stopping),
         cmocka_unit_test(test_host_is_the_function),
         cmocka_unit_test(test_host_f64_is_the_function),
@@ -609,9 +489,7 @@ int main(void)
         cmocka_unit_test(test_cached_decoding),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_failing_device),
-        cmocka_unit_test(test_non_finite_weights),
         cmocka_unit_test(test_life),
-        cmocka_unit_test(test_progress),
     };
     return cmocka_run_group_tests_name("session", tests, NULL, NULL);
 }

@@ -106,11 +106,13 @@ ZM_API zm_status zm_device_force_kernel(zm_device *device, const char *op, const
 /* ---- buffers ---- */
 
 typedef struct zm_buffer_params {
-    uint64_t size;     /* bytes, > 0 */
-    bool host_visible; /* place it where mapping is cheap */
-    void *host_memory; /* use this memory without a copy where the device can; must outlive the
-                          buffer and be aligned to limits.wrap_alignment. NULL = own memory.
-                          Contents are undefined for own memory. */
+    uint64_t size;         /* bytes, > 0 */
+    bool host_visible;     /* place it where mapping is cheap */
+    void *host_memory;     /* use this memory without a copy where the device can; must outlive the
+                              buffer and be aligned to limits.wrap_alignment. NULL = own memory.
+                              Contents are undefined for own memory. */
+    const void *constants; /* the same, of memory that is only read and may be mapped so: the buffer
+                              is read-only. No host_memory then. */
 } zm_buffer_params;
 
 /* ZM_ERROR_LIMIT when size is over limits.max_buffer_bytes. */
@@ -121,7 +123,8 @@ ZM_API void zm_buffer_destroy(zm_buffer **buffer);
 ZM_API uint64_t zm_buffer_size(const zm_buffer *buffer);
 ZM_API zm_device *zm_buffer_get_device(const zm_buffer *buffer);
 
-/* Offsets and sizes in bytes; a range outside the buffer is ZM_ERROR_INVALID_ARGUMENT.
+/* Offsets and sizes in bytes; a range outside the buffer is ZM_ERROR_INVALID_ARGUMENT, and so is
+ * whatever would change a read-only one, or map it.
  * write: src may be reused on return. read: waits for the work before it in the stream; dst is
  * complete on return. copy and fill are asynchronous; copied ranges must not overlap. */
 ZM_API zm_status zm_buffer_write(zm_stream *stream, zm_buffer *buffer, uint64_t offset,

@@ -52,9 +52,10 @@ typedef struct zm_session_params {
     zm_compile_params compile; /* of its graphs */
 } zm_session_params;
 
-/* Packs the weights for the device. The devices must outlive the session; the model need not.
- * params may be NULL. ZM_ERROR_INVALID_ARGUMENT: a split that makes no sense, or of more devices
- * than encoder or decoder have layers. */
+/* Packs the weights for the device; those that it reads as they are in the file stay there, and the
+ * file stays mapped: it may be replaced or removed, but not written to. The devices must outlive
+ * the session; the model need not. params may be NULL. ZM_ERROR_INVALID_ARGUMENT: a split that
+ * makes no sense, or of more devices than encoder or decoder have layers. */
 ZM_API zm_status zm_session_create(zm_device *device, const zm_model *model,
                                    const zm_session_params *params, zm_session **out);
 ZM_API void zm_session_destroy(zm_session **session);

@@ -71,13 +71,18 @@ void zm_map_close(zm_map *map)
     map->size = 0;
 }
 
+bool zm_map_holds(const zm_map *map, const void *begin, uint64_t size)
+{
+    uintptr_t base = (uintptr_t)map->data, first = (uintptr_t)begin;
+    return map->data && first >= base && first - base <= map->size &&
+           size <= map->size - (first - base);
+}
+
 void zm_map_drop(const zm_map *map, const void *begin, uint64_t size)
 {
-    if (!map->data)
+    if (!zm_map_holds(map, begin, size))
         return;
-    uintptr_t base = (uintptr_t)map->data, first = (uintptr_t)begin;
-    if (first < base || first - base > map->size || size > map->size - (first - base))
-        return;
+    uintptr_t first = (uintptr_t)begin;
     /* The page of the last byte stays: the next range begins there. */
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
     uintptr_t start = first / page * page, end = (first + (uintptr_t)size) / page * page;

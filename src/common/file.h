@@ -18,6 +18,8 @@ typedef struct zm_map {
 /* ZM_ERROR_NOT_FOUND, ZM_ERROR_IO; a directory or a device is ZM_ERROR_IO. */
 zm_status zm_map_open(const char *path, const zm_log *log, zm_map *out);
 void zm_map_close(zm_map *map);
+/* Does the range lie in the mapping? */
+bool zm_map_holds(const zm_map *map, const void *begin, uint64_t size);
 /* Tells the kernel that the pages of this range are not needed for now; reading them again works.
  */
 void zm_map_drop(const zm_map *map, const void *begin, uint64_t size);

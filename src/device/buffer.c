@@ -20,9 +20,25 @@ static zm_status check_range(const zm_stream *stream, const zm_buffer *buffer, u
     return ZM_OK;
 }
 
+/* The same for a range that is to be written, or mapped for that. */
+static zm_status check_output(const zm_stream *stream, const zm_buffer *buffer, uint64_t offset,
+                              uint64_t size, const char *call)
+{
+    zm_status status = check_range(stream, buffer, offset, size, call);
+    if (status == ZM_OK && buffer->read_only)
+        status = zm_fail(&stream->device->log, ZM_ERROR_INVALID_ARGUMENT,
+                         "%s: the buffer is read-only", call);
+    return status;
+}
+
 static zm_status fail_null(const zm_stream *stream, const char *call)
 {
     return zm_fail(&stream->device->log, ZM_ERROR_INVALID_ARGUMENT, "%s: a pointer is NULL", call);
+}
+
+void *zm_wrapped_memory(const zm_buffer_params *params)
+{
+    return params->constants ? (void *)(uintptr_t)params->constants : params->host_memory;
 }
 
 zm_status zm_buffer_create(zm_device *device, const zm_buffer_params *params, zm_buffer **out)
@@ -38,14 +54,19 @@ zm_status zm_buffer_create(zm_device *device, const zm_buffer_params *params, zm
                        "zm_buffer_create: %llu bytes are over the limit of %llu of %s; split it",
                        (unsigned long long)params->size,
                        (unsigned long long)info->limits.max_buffer_bytes, info->spec);
+    if (params->host_memory && params->constants)
+        return zm_fail(&device->log, ZM_ERROR_INVALID_ARGUMENT,
+                       "zm_buffer_create: host_memory and constants cannot be one buffer");
     uint32_t alignment = info->limits.wrap_alignment;
-    if (params->host_memory && alignment && (uintptr_t)params->host_memory % alignment)
+    if (alignment && (uintptr_t)zm_wrapped_memory(params) % alignment)
         return zm_fail(&device->log, ZM_ERROR_INVALID_ARGUMENT,
                        "zm_buffer_create: host memory must be aligned to %u bytes on %s", alignment,
                        info->spec);
     zm_status status = device->fns->buffer_create(device, params, out);
-    if (status == ZM_OK)
+    if (status == ZM_OK) {
         (*out)->serial = atomic_fetch_add(&device->buffers, 1) + 1;
+        (*out)->read_only = params->constants != NULL;
+    }
     return status;
 }
 
@@ -70,7 +91,7 @@ zm_device *zm_buffer_get_device(const zm_buffer *buffer)
 zm_status zm_buffer_write(zm_stream *stream, zm_buffer *buffer, uint64_t offset, const void *src,
                           uint64_t size)
 {
-    zm_status status = check_range(stream, buffer, offset, size, "zm_buffer_write");
+    zm_status status = check_output(stream, buffer, offset, size, "zm_buffer_write");
     if (status != ZM_OK || size == 0)
         return status;
     if (!src)
@@ -92,7 +113,7 @@ zm_status zm_buffer_read(zm_stream *stream, zm_buffer *buffer, uint64_t offset, 
 zm_status zm_buffer_copy(zm_stream *stream, zm_buffer *dst, uint64_t dst_offset, zm_buffer *src,
                          uint64_t src_offset, uint64_t size)
 {
-    zm_status status = check_range(stream, dst, dst_offset, size, "zm_buffer_copy");
+    zm_status status = check_output(stream, dst, dst_offset, size, "zm_buffer_copy");
     if (status == ZM_OK)
         status = check_range(stream, src, src_offset, size, "zm_buffer_copy");
     if (status != ZM_OK || size == 0)
@@ -106,7 +127,7 @@ zm_status zm_buffer_copy(zm_stream *stream, zm_buffer *dst, uint64_t dst_offset,
 zm_status zm_buffer_fill(zm_stream *stream, zm_buffer *buffer, uint64_t offset, uint64_t size,
                          uint32_t pattern)
 {
-    zm_status status = check_range(stream, buffer, offset, size, "zm_buffer_fill");
+    zm_status status = check_output(stream, buffer, offset, size, "zm_buffer_fill");
     if (status != ZM_OK || size == 0)
         return status;
     if (offset % 4 || size % 4)
@@ -118,7 +139,7 @@ zm_status zm_buffer_fill(zm_stream *stream, zm_buffer *buffer, uint64_t offset, 
 zm_status zm_buffer_map(zm_stream *stream, zm_buffer *buffer, uint64_t offset, uint64_t size,
                         void **out)
 {
-    zm_status status = check_range(stream, buffer, offset, size, "zm_buffer_map");
+    zm_status status = check_output(stream, buffer, offset, size, "zm_buffer_map");
     if (status != ZM_OK)
         return status;
     if (!out || size == 0)

@@ -97,6 +97,9 @@ typedef struct zm_device_fns {
     zm_status (*replay)(zm_stream *stream, void *recording, bool *done);
 } zm_device_fns;
 
+/* The caller's memory that a buffer is made of; NULL = none. Of constants: not to be written to. */
+void *zm_wrapped_memory(const zm_buffer_params *params);
+
 /* Bases: the first member of the backend's own structs. */
 struct zm_kernel {
     zm_kernel_desc desc; /* owned copies of the strings */
@@ -108,6 +111,7 @@ struct zm_buffer {
     zm_device *device;
     uint64_t size;
     uint64_t serial; /* of the device's buffers: another one may get the same address later */
+    bool read_only;
     _Atomic(void *) mapping; /* NULL = not mapped; kept by the public functions */
 };
 

@@ -20,10 +20,11 @@ zm_status zm_host_buffer_create(zm_device *device, const zm_buffer_params *param
         goto out_of_memory;
     buffer->base.device = device;
     buffer->base.size = params->size;
-    buffer->wrapped = params->host_memory != NULL;
+    void *wrapped = zm_wrapped_memory(params);
+    buffer->wrapped = wrapped != NULL;
     size_t rounded =
         ((size_t)params->size + BUFFER_ALIGNMENT - 1) & ~(size_t)(BUFFER_ALIGNMENT - 1);
-    buffer->data = buffer->wrapped ? params->host_memory : aligned_alloc(BUFFER_ALIGNMENT, rounded);
+    buffer->data = buffer->wrapped ? wrapped : aligned_alloc(BUFFER_ALIGNMENT, rounded);
     if (!buffer->data)
         goto out_of_memory;
     *out = &buffer->base;

@@ -6,6 +6,7 @@
 #include "common/alloc.h"
 #include "format/json.h"
 #include "model/model_private.h"
+#include "model/pages.h"
 
 #define MAX_CONFIG_SIZE ((uint64_t)16 << 20)
 #define DEFAULT_EPS 1e-5f
@@ -153,8 +154,10 @@ zm_status zm_model_open(const char *path, const zm_log *log, zm_model **out)
                        "the name of the model is empty; give a model directory");
     zm_model *model = zm_calloc(1, sizeof(*model));
     zm_status status = ZM_OK;
-    if (model)
+    if (model) {
+        model->users = 1;
         model->path = zm_strdup(path);
+    }
     if (!model || !model->path)
         status = zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory to open it", path);
     if (status == ZM_OK)
@@ -172,12 +175,21 @@ void zm_model_close(zm_model **model)
     if (!model || !*model)
         return;
     zm_model *m = *model;
+    *model = NULL;
+    if (atomic_fetch_sub(&m->users, 1) > 1)
+        return;
     if (m->architecture)
         m->architecture->finish(&m->info);
     zm_weights_close(m);
     free(m->path);
     free(m);
-    *model = NULL;
+}
+
+zm_model *zm_model_retain(const zm_model *model)
+{
+    zm_model *m = (zm_model *)(uintptr_t)model;
+    atomic_fetch_add(&m->users, 1);
+    return m;
 }
 
 const zm_model_info *zm_model_get_info(const zm_model *model)

@@ -2,10 +2,13 @@
 #ifndef ZM_SRC_MODEL_MODEL_PRIVATE_H
 #define ZM_SRC_MODEL_MODEL_PRIVATE_H
 
+#include <stdatomic.h>
+
 #include "format/safetensors.h"
 #include "model/architecture.h"
 
 struct zm_model {
+    atomic_uint users; /* who have to close it */
     zm_model_info info;
     const zm_architecture_desc *architecture;
     char *path;

@@ -188,6 +188,14 @@ zm_status zm_weights_check(const zm_model *model, const zm_log *log)
     return desc->check ? desc->check(model, log) : ZM_OK;
 }
 
+bool zm_model_is_mapped(const zm_model *model, const zm_model_tensor *tensor)
+{
+    for (size_t i = 0; i < model->file_count; i++)
+        if (zm_map_holds(&model->files[i]->map, tensor->data, tensor->bytes))
+            return true;
+    return false;
+}
+
 void zm_model_drop_pages(const zm_model *model, const zm_model_tensor *tensor)
 {
     /* A range outside the mapping is left alone, so only the tensor's own file acts. */

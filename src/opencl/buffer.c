@@ -25,13 +25,14 @@ static cl_mem memory_of(const zm_buffer *buffer)
 static bool is_huge(const zm_opencl_device *device, const zm_buffer_params *params)
 {
     const zm_device_info *info = &device->base.info;
-    return info->type == ZM_DEVICE_CPU && info->limits.unified_memory && !params->host_memory &&
-           params->size >= HUGE_BYTES;
+    return info->type == ZM_DEVICE_CPU && info->limits.unified_memory &&
+           !zm_wrapped_memory(params) && params->size >= HUGE_BYTES;
 }
 
-static cl_mem create_in_place(zm_opencl_device *device, size_t size, void *memory, cl_int *error)
+static cl_mem create_in_place(zm_opencl_device *device, cl_mem_flags access, size_t size,
+                              void *memory, cl_int *error)
 {
-    cl_mem_flags flags = CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR;
+    cl_mem_flags flags = access | CL_MEM_USE_HOST_PTR;
     cl_mem created = device->cl.clCreateBuffer(device->context, flags, size, memory, error);
     if (*error == CL_SUCCESS)
         return created;
@@ -44,7 +45,8 @@ static cl_mem create_huge(zm_opencl_device *device, size_t size, void **pages)
 {
     cl_int error = CL_SUCCESS;
     *pages = zm_huge_alloc(size);
-    cl_mem memory = *pages ? create_in_place(device, size, *pages, &error) : NULL;
+    cl_mem memory =
+        *pages ? create_in_place(device, CL_MEM_READ_WRITE, size, *pages, &error) : NULL;
     if (!memory) {
         free(*pages);
         *pages = NULL;
@@ -58,19 +60,20 @@ static cl_mem create_memory(zm_opencl_device *device, const zm_buffer_params *pa
                             cl_int *error)
 {
     size_t size = (size_t)params->size;
-    cl_mem_flags flags = CL_MEM_READ_WRITE;
+    cl_mem_flags flags = params->constants ? CL_MEM_READ_ONLY : CL_MEM_READ_WRITE;
+    void *wrapped = zm_wrapped_memory(params);
     cl_mem memory = NULL;
     if (is_huge(device, params))
         memory = create_huge(device, size, pages);
-    else if (params->host_memory && device->base.info.limits.unified_memory)
-        memory = create_in_place(device, size, params->host_memory, error);
+    else if (wrapped && device->base.info.limits.unified_memory)
+        memory = create_in_place(device, flags, size, wrapped, error);
     if (memory)
         return memory;
-    if (params->host_memory)
+    if (wrapped)
         flags |= CL_MEM_COPY_HOST_PTR;
     else if (params->host_visible)
         flags |= CL_MEM_ALLOC_HOST_PTR;
-    return device->cl.clCreateBuffer(device->context, flags, size, params->host_memory, error);
+    return device->cl.clCreateBuffer(device->context, flags, size, wrapped, error);
 }
 
 zm_status zm_opencl_buffer_create(zm_device *device, const zm_buffer_params *params,

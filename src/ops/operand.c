@@ -74,6 +74,8 @@ static zm_status tensor_check(const zm_device *device, given *g, const zm_extent
     uint32_t use = g->operand->use;
     if (tensor->buffer->device != device)
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "its buffer is of another device");
+    if ((use & ZM_OPERAND_OUTPUT) && tensor->buffer->read_only)
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "its buffer is read-only");
     if (!type_fits(device, g->operand->type, tensor->dtype))
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "type %s does not fit (device %s: %s)",
                          zm_dtype_name(tensor->dtype), device->info.spec,

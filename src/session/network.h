@@ -34,6 +34,7 @@ struct zm_network {
     zm_storage storages[ZM_PIPELINE_DEVICES];
     uint32_t shares[ZM_PIPELINE_DEVICES];
     uint32_t device_count;
+    zm_model *model;       /* kept where weights are read in place; NULL = not needed any more */
     zm_observe_fn observe; /* NULL = none */
     void *observe_user;
     bool (*go_on)(void *user); /* NULL = always */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/alloc.h"
+#include "model/pages.h"
 #include "session/network.h"
 
 struct zm_session {
@@ -31,6 +32,7 @@ static void network_destroy(zm_network *network)
         network->fns->destroy(network);
     for (uint32_t i = 0; i < network->device_count; i++)
         zm_storage_finish(&network->storages[i]);
+    zm_model_close(&network->model);
     free(network->staging);
     free(network->observed);
     free(network);
@@ -71,6 +73,19 @@ static zm_status devices_take(zm_network *network, zm_device *device,
     return status;
 }
 
+/* The files stay mapped where a device reads weights in place. */
+static void keep_model(zm_network *network, const zm_model *model)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < network->device_count; i++)
+        bytes += network->storages[i].wrapped_bytes;
+    if (bytes == 0)
+        return;
+    network->model = zm_model_retain(model);
+    zm_logf(&network->log, ZM_LOG_INFO, "%s: %llu bytes of weights are used in place",
+            zm_model_get_info(model)->path, (unsigned long long)bytes);
+}
+
 static zm_status network_create(zm_device *device, const zm_model *model,
                                 const zm_session_params *params, zm_network **out)
 {
@@ -91,10 +106,12 @@ static zm_status network_create(zm_device *device, const zm_model *model,
     zm_status status = devices_take(network, device, params);
     if (status == ZM_OK)
         status = fns->create(network, model, params);
-    if (status == ZM_OK)
+    if (status == ZM_OK) {
+        keep_model(network, model);
         *out = network;
-    else
+    } else {
         network_destroy(network);
+    }
     return status;
 }
 

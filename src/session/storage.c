@@ -5,6 +5,8 @@
 
 #include "common/alloc.h"
 
+#define SMALLEST_PAGE 4096u /* of all systems */
+
 void zm_storage_init(zm_storage *storage, zm_device *device, const zm_log *log)
 {
     *storage = (zm_storage){.device = device,
@@ -45,6 +47,40 @@ zm_status zm_storage_buffer(zm_storage *storage, uint64_t elements, zm_dtype dty
     if (status == ZM_OK)
         storage->buffers[storage->count++] = *out;
     return status;
+}
+
+/* A device may want buffers to begin at whole steps; what is before the first element in its page
+ * can be read as well. */
+static uint32_t step_of(const zm_storage *storage)
+{
+    uint32_t step = zm_device_get_info(storage->device)->limits.wrap_alignment;
+    return step ? step : 1;
+}
+
+bool zm_storage_can_wrap(const zm_storage *storage, const void *memory, zm_dtype dtype)
+{
+    uint32_t step = step_of(storage);
+    return zm_device_get_info(storage->device)->limits.unified_memory &&
+           SMALLEST_PAGE % step == 0 && (uintptr_t)memory % zm_dtype_size(dtype) == 0;
+}
+
+zm_status zm_storage_wrap(zm_storage *storage, const void *memory, uint64_t elements,
+                          zm_dtype dtype, zm_buffer **out, uint64_t *first)
+{
+    zm_status status = reserve(storage);
+    if (status != ZM_OK)
+        return status;
+    uint32_t before = (uint32_t)((uintptr_t)memory % step_of(storage));
+    uint64_t bytes = elements * zm_dtype_size(dtype);
+    const zm_buffer_params params = {.constants = (const char *)memory - before,
+                                     .size = before + bytes};
+    status = zm_buffer_create(storage->device, &params, out);
+    if (status != ZM_OK)
+        return status;
+    storage->buffers[storage->count++] = *out;
+    storage->wrapped_bytes += bytes;
+    *first = before / zm_dtype_size(dtype);
+    return ZM_OK;
 }
 
 zm_status zm_storage_matrix(zm_storage *storage, uint64_t rows, uint64_t cols, zm_tensor *out)

@@ -31,7 +31,7 @@ typedef struct weight_target {
     zm_tensor tensor;
     zm_weight_layout layout;
     const zm_norm_fold *fold; /* NULL = what reads no such norm */
-    void *memory;
+    void *memory;             /* NULL = the values stay where they are in the file */
 } weight_target;
 
 static zm_status out_of_memory(const zm_weight_loader *loader)
@@ -190,39 +190,69 @@ static zm_status store(zm_weight_loader *loader, const weight_source *source,
             return fail_not_finite(loader, tensor);
         if (target->fold)
             zm_norm_fold_rows(target->fold, first + row, values, type, rows, source->k);
-        zm_status status = zm_weight_pack(target->memory, type, &target->layout,
-                                          target->tensor.shape[0], first + (uint32_t)row, values,
-                                          type, (uint32_t)rows, (uint32_t)source->k);
+        zm_status status = ZM_OK;
+        if (target->memory)
+            status = zm_weight_pack(target->memory, type, &target->layout, target->tensor.shape[0],
+                                    first + (uint32_t)row, values, type, (uint32_t)rows,
+                                    (uint32_t)source->k);
         if (status == ZM_OK)
             status = advance(loader, tensor, rows * source->k);
         if (status != ZM_OK)
             return status;
     }
-    zm_model_drop_pages(loader->model, tensor);
+    if (target->memory)
+        zm_model_drop_pages(loader->model, tensor);
     return ZM_OK;
 }
 
-/* Makes the target's buffer and fills it with the sources one below the other. */
+/* Is the tensor in the file what the device reads? */
+static bool is_in_place(const zm_weight_loader *loader, const weight_source *sources,
+                        uint32_t count, const weight_target *target)
+{
+    const zm_model_tensor *tensor = sources[0].tensor;
+    return count == 1 && sources[0].kernel == 1 && target->layout.panel == 0 &&
+           tensor->dtype == target->tensor.dtype && zm_model_is_mapped(loader->model, tensor) &&
+           zm_storage_can_wrap(loader->storage, tensor->data, tensor->dtype);
+}
+
+static zm_status wrap(zm_weight_loader *loader, const zm_model_tensor *tensor,
+                      weight_target *target)
+{
+    return zm_storage_wrap(loader->storage, tensor->data, tensor->elements, tensor->dtype,
+                           &target->tensor.buffer, &target->tensor.offset);
+}
+
+/* Makes the target's buffer. */
+static zm_status make(zm_weight_loader *loader, weight_target *target)
+{
+    zm_dtype type = target->tensor.dtype;
+    uint64_t bytes = target->layout.elements * zm_dtype_size(type);
+    zm_status status =
+        zm_storage_buffer(loader->storage, target->layout.elements, type, &target->tensor.buffer);
+    if (status == ZM_OK)
+        status = zm_buffer_map(loader->stream, target->tensor.buffer, 0, bytes, &target->memory);
+    if (status == ZM_OK)
+        memset(target->memory, 0, bytes);
+    return status;
+}
+
+/* Makes the target of the sources one below the other. */
 static zm_status fill(zm_weight_loader *loader, const weight_source *sources, uint32_t count,
                       weight_target *target)
 {
-    zm_buffer *buffer;
-    zm_dtype type = target->tensor.dtype;
-    zm_status status = zm_storage_buffer(loader->storage, target->layout.elements, type, &buffer);
+    zm_status status = is_in_place(loader, sources, count, target)
+                           ? wrap(loader, sources[0].tensor, target)
+                           : make(loader, target);
     if (status != ZM_OK)
         return status;
-    uint64_t bytes = target->layout.elements * zm_dtype_size(type);
-    status = zm_buffer_map(loader->stream, buffer, 0, bytes, &target->memory);
-    if (status != ZM_OK)
-        return status;
-    memset(target->memory, 0, bytes);
     uint32_t first = 0;
     for (uint32_t i = 0; i < count && status == ZM_OK; i++) {
         status = store(loader, &sources[i], target, first);
         first += (uint32_t)sources[i].n;
     }
-    zm_status unmapped = zm_buffer_unmap(loader->stream, buffer, target->memory);
-    target->tensor.buffer = buffer;
+    if (!target->memory)
+        return status;
+    zm_status unmapped = zm_buffer_unmap(loader->stream, target->tensor.buffer, target->memory);
     return status != ZM_OK ? status : unmapped;
 }
 
