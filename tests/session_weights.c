@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "common/half.h"
+#include "device/device.h"
 #include "model_files.h"
 #include "scratch.h"
 #include "session/fold.h"
@@ -157,6 +158,33 @@ static void test_weights_in_place(void **state)
     check_in_place(&(test_whisper){.seed = SEED}, "opencl", TEST_D * POSITIONS * sizeof(float));
 }
 
+/* The largest one is the table. */
+static void check_too_large(const char *spec, zm_dtype type, uint64_t size)
+{
+    fixture self;
+    start(&self, &(test_whisper){.seed = SEED, .type = type}, spec);
+    zm_device_limits *limits = &self.device->info.limits;
+    char *reason =
+        test_format("model.decoder.embed_tokens.weight takes %llu bytes on %s, whose "
+                    "buffers have at most %llu",
+                    (unsigned long long)size, self.device->info.spec, (unsigned long long)size - 1);
+    limits->max_buffer_bytes = size - 1;
+    assert_int_equal(load(&self, NULL), ZM_ERROR_LIMIT);
+    if (!strstr(test_log.error, reason))
+        fail_msg("%s", test_log.error);
+    limits->max_buffer_bytes = size;
+    assert_int_equal(load(&self, NULL), ZM_OK);
+    free(reason);
+    stop(&self);
+}
+
+static void test_too_large_weights(void **state)
+{
+    (void)state;
+    check_too_large("host", ZM_F32, sizeof(float) * TEST_VOCABULARY * TEST_D); /* in place */
+    check_too_large("host:f64", ZM_F16, sizeof(double) * TEST_VOCABULARY * TEST_D);
+}
+
 /* A non-finite weight anywhere is refused, and the tensor is named. */
 static void check_refused(const char *spec, zm_dtype type, const char *name, uint64_t index,
                           double value)
@@ -236,6 +264,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fold),
         cmocka_unit_test(test_weights_in_place),
+        cmocka_unit_test(test_too_large_weights),
         cmocka_unit_test(test_non_finite_weights),
         cmocka_unit_test(test_progress),
     };

@@ -55,7 +55,8 @@ typedef struct zm_session_params {
 /* Packs the weights for the device; those that it reads as they are in the file stay there, and the
  * file stays mapped: it may be replaced or removed, but not written to. The devices must outlive
  * the session; the model need not. params may be NULL. ZM_ERROR_INVALID_ARGUMENT: a split that
- * makes no sense, or of more devices than encoder or decoder have layers. */
+ * makes no sense, or of more devices than encoder or decoder have layers. ZM_ERROR_LIMIT: a tensor
+ * is larger than limits.max_buffer_bytes of its device; none is split. */
 ZM_API zm_status zm_session_create(zm_device *device, const zm_model *model,
                                    const zm_session_params *params, zm_session **out);
 ZM_API void zm_session_destroy(zm_session **session);

@@ -222,6 +222,20 @@ static zm_status wrap(zm_weight_loader *loader, const zm_model_tensor *tensor,
                            &target->tensor.buffer, &target->tensor.offset);
 }
 
+/* No tensor is split: one that is too large for a buffer is too large for the device. */
+static zm_status check_size(const zm_weight_loader *loader, const zm_model_tensor *tensor,
+                            const weight_target *target)
+{
+    const zm_device_info *info = zm_device_get_info(loader->storage->device);
+    uint64_t bytes = target->layout.elements * zm_dtype_size(target->tensor.dtype);
+    if (bytes <= info->limits.max_buffer_bytes)
+        return ZM_OK;
+    return zm_fail(&loader->storage->log, ZM_ERROR_LIMIT,
+                   "%s: tensor %s takes %llu bytes on %s, whose buffers have at most %llu",
+                   zm_model_get_info(loader->model)->path, tensor->name, (unsigned long long)bytes,
+                   info->spec, (unsigned long long)info->limits.max_buffer_bytes);
+}
+
 /* Makes the target's buffer. */
 static zm_status make(zm_weight_loader *loader, weight_target *target)
 {
@@ -240,9 +254,11 @@ static zm_status make(zm_weight_loader *loader, weight_target *target)
 static zm_status fill(zm_weight_loader *loader, const weight_source *sources, uint32_t count,
                       weight_target *target)
 {
-    zm_status status = is_in_place(loader, sources, count, target)
-                           ? wrap(loader, sources[0].tensor, target)
-                           : make(loader, target);
+    zm_status status = check_size(loader, sources[0].tensor, target);
+    if (status == ZM_OK)
+        status = is_in_place(loader, sources, count, target)
+                     ? wrap(loader, sources[0].tensor, target)
+                     : make(loader, target);
     if (status != ZM_OK)
         return status;
     uint32_t first = 0;
