@@ -28,7 +28,7 @@ configure() {
     if [ -f "$folder/build.ninja" ]; then
         [ $# -eq 0 ] || meson configure "$folder" "$@"
     else
-        rm -rf "$folder"
+        rm -rf "$folder"/meson-*
         meson setup "$folder" "$ROOT" "$@"
     fi
 }
