@@ -37,12 +37,10 @@ static char *home, *original;
 
 static void open_device(const char *spec, zm_device **out)
 {
-    char *cache = test_format("%s/cache", home);
-    const zm_device_params params = {.spec = spec, .log = &remembered.log, .cache_dir = cache};
+    const zm_device_params params = {.spec = spec, .log = &remembered.log};
     must(zm_device_open(&params, out));
     const zm_device_info *info = zm_device_get_info(*out);
     print_message("%s: %s (%s)\n", info->spec, info->name, info->platform);
-    free(cache);
 }
 
 static int set_up(void **state)

@@ -78,9 +78,7 @@ static int set_up(void **state)
     char path[2048];
     const char *spec = getenv("ZEROMEAN_DEVICE");
     const char *models = required("ZEROMEAN_MODELS_DIR");
-    const zm_device_params device = {.spec = spec && *spec ? spec : "opencl",
-                                     .log = &test_log.log,
-                                     .cache_dir = getenv("ZEROMEAN_TEST_CACHE")};
+    const zm_device_params device = {.spec = spec && *spec ? spec : "opencl", .log = &test_log.log};
     const zm_session_params session = {.log = &test_log.log};
     read_speech(&f);
     must(zm_device_open(&device, &f.device));
