@@ -64,11 +64,14 @@ struct zm_norm_args {
     ZM_U32 true_d; /* crms_norm */
 };
 
-/* row_statistics: x, statistics */
+/* row_statistics: x, statistics, weight, weighted */
 struct zm_row_statistics_args {
     ZM_U32 rows, d, group;
     ZM_U32 x_offset, x_stride;
     ZM_U32 statistics_offset, statistics_stride;
+    ZM_U32 weight_offset, param_type;
+    ZM_U32 weighted_offset, weighted_stride;
+    ZM_U32 flags; /* WEIGHT: weight and weighted are there */
 };
 
 /* add, recentre: x, y, dst */
@@ -91,7 +94,8 @@ struct zm_activate_args {
     ZM_U32 activation; /* ZM_ARG_* */
 };
 
-/* matmul: x, weight, bias, residual, dst, scale statistics, column sums, statistics
+/* matmul: x, weight, bias, residual, dst, scale statistics, column sums, statistics, norm weight,
+ * weighted
  * n counts outputs: a gated weight has 2 n rows. The batch is the third dimension of groups. A
  * factor comes in the place of the residual. */
 struct zm_matmul_args {
@@ -103,13 +107,14 @@ struct zm_matmul_args {
     ZM_U32 bias_offset;
     ZM_U32 residual_offset, residual_stride;
     ZM_U32 dst_offset, dst_stride;
-    ZM_U32 flags;     /* BIAS RESIDUAL FACTOR GATED STATISTICS */
+    ZM_U32 flags;     /* BIAS RESIDUAL FACTOR GATED STATISTICS WEIGHT: of a norm, and weighted */
     ZM_U32 row_block; /* rows per work-item; cpu family */
     ZM_U32 scale_offset, scale_stride, scale_groups;
     ZM_U32 scale_d;
     float scale_eps;
     ZM_U32 column_sums_offset;
     ZM_U32 statistics_offset, statistics_stride;
+    ZM_U32 norm_weight_offset, weighted_offset, weighted_stride;
     ZM_U32 batch;
     ZM_U32 x_batch, weight_batch, residual_batch, dst_batch; /* elements between matrices */
 };

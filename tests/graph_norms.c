@@ -218,7 +218,8 @@ static void test_statistic_of_columns(void **state)
         2 * ((D / 2 + zm_statistics_group(f->device) - 1) / zm_statistics_group(f->device));
     zm_tensor statistics = zm_graph_tensor(f->graph, NULL, ZM_F32, 2, (zm_size[]){1, cols});
     zm_graph_row_statistics(
-        f->graph, &(zm_row_statistics_params){zm_tensor_cols(rows, 0, D / 2), statistics});
+        f->graph,
+        &(zm_row_statistics_params){.x = zm_tensor_cols(rows, 0, D / 2), .statistics = statistics});
     put_copy(f, statistics, zm_tensor_cols(zm_graph_rows(f->graph, f->t[Y], 0, 1), 0, cols));
     expect(f, ZM_PASS_WRITER_STATISTIC, 0);
 }

@@ -120,7 +120,7 @@ static void embedded_sources_build(void **state)
     const zm_kernel *kernel = NULL;
     zm_kernel_desc desc = {.name = "matvec",
                            .family = ZM_FAMILY_CPU,
-                           .buffer_count = 8,
+                           .buffer_count = 10,
                            .args_size = sizeof(struct zm_matmul_args)};
     assert_int_equal(zm_device_set_shader_dir(device, NULL), ZM_OK);
     if (zm_kernel_get(device, &desc, &kernel) != ZM_OK)

@@ -77,6 +77,26 @@ static void test_matmul_factor(void **state)
             p.factor.offset++));
 }
 
+/* dst times the weight of the norm that follows. */
+static void test_matmul_weighted(void **state)
+{
+    (void)state;
+    const zm_tensor none = {0}, gamma = vector(9, 3), weighted = matrix(10, 3, 3);
+    ACCEPT(matmul, (p.norm_weight = gamma, p.weighted = weighted));
+    REFUSE(matmul, bad, p.norm_weight = gamma);
+    REFUSE(matmul, bad, p.weighted = weighted);
+    assert_non_null(strstr(f.said, "norm_weight and weighted go together"));
+    REFUSE(matmul, bad, (p.norm_weight = gamma, p.weighted = weighted, p.statistics = none));
+    assert_non_null(strstr(f.said, "weighted goes with statistics"));
+    REFUSE(matmul, bad, (p.norm_weight = vector(9, 6), p.weighted = weighted));
+    REFUSE(matmul, bad, (p.norm_weight = gamma, p.weighted = matrix(10, 3, 6)));
+    REFUSE(matmul, bad, (p.norm_weight = gamma, p.weighted = weighted, narrow(&p.bias, ZM_F16)));
+    REFUSE(matmul, bad, (p.norm_weight = gamma, p.weighted = weighted, p.weighted.dtype = ZM_F16));
+    REFUSE(matmul, bad, (p.norm_weight = gamma, p.weighted = p.dst));
+    REFUSE(matmul, bad, (p.norm_weight = gamma, p.weighted = p.residual));
+    REFUSE(matmul, bad, (p.norm_weight = gamma, p.weighted = weighted, p.weighted.offset = 0));
+}
+
 static void test_matmul_views(void **state)
 {
     (void)state;
@@ -421,6 +441,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matmul),
         cmocka_unit_test(test_matmul_views),
+        cmocka_unit_test(test_matmul_weighted),
         cmocka_unit_test(test_matmul_factor),
         cmocka_unit_test(test_matmul_types),
         cmocka_unit_test(test_scale_d),

@@ -190,6 +190,16 @@ static void test_row_statistics(void **state)
     REFUSE(row_statistics, bad, p.statistics.dtype = ZM_I32);
     REFUSE(row_statistics, bad, p.statistics.offset = p.x.offset + 3 * (f.group + 1) - 1);
     REFUSE(row_statistics, bad, p.x.buffer = NULL);
+    const zm_tensor gamma = vector(2, f.group + 1), weighted = matrix(3, 3, f.group + 1);
+    ACCEPT(row_statistics, (p.weight = gamma, p.weighted = weighted));
+    ACCEPT(row_statistics, (p.weight = gamma, narrow(&p.weight, ZM_F16), p.weighted = weighted));
+    REFUSE(row_statistics, bad, p.weight = gamma);
+    REFUSE(row_statistics, bad, p.weighted = weighted);
+    assert_non_null(strstr(f.said, "weight and weighted go together"));
+    REFUSE(row_statistics, bad, (p.weight = gamma, p.weight.shape[0]--, p.weighted = weighted));
+    REFUSE(row_statistics, bad, (p.weight = gamma, p.weighted = weighted, p.weighted.shape[1]--));
+    REFUSE(row_statistics, bad, (p.weight = gamma, p.weighted = p.x));
+    REFUSE(row_statistics, bad, (p.weight = gamma, p.weighted = p.x, narrow(&p.weighted, ZM_F16)));
 }
 
 static zm_softmax_params good_softmax(void)

@@ -238,6 +238,16 @@ static void test_row_statistics(void **state)
         ref_call c = {{x, statistics}, {10, 12}, {NULL}};
         ref_run("row_statistics", &args, &c, r->type, 1);
         ref_assert_near(statistics, expected, 12, 0);
+        double weight[6] = {99, 2, 1, 0.5, -1, 3}, weighted[12] = {0};
+        double multiplied[12] = {2, 2, 1.5, 4, 15, 0, 0, 0, 0, 1, 21, 0};
+        args.weight_offset = 1;
+        args.param_type = r->type;
+        args.weighted_stride = 6;
+        args.flags = ZM_FLAG_WEIGHT;
+        ref_call of_norm = {{x, statistics, weight, weighted}, {10, 12, 6, 12}, {NULL}};
+        ref_run("row_statistics", &args, &of_norm, r->type, 1);
+        ref_assert_near(statistics, expected, 12, 0);
+        ref_assert_near(weighted, multiplied, 12, 0);
     }
 }
 

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <zeromean/common.h>
 
-#define REF_BUFFERS 8
+#define REF_BUFFERS 10
 
 /* One call of an op: buffers as doubles, turned into the storage under test and back. */
 typedef struct ref_call {

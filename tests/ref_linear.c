@@ -301,7 +301,8 @@ static void test_factor(void **state)
     }
 }
 
-/* dst = 1 .. 65: squares and sums of the first 64, and of the one that is left. */
+/* dst = 1 .. 65: squares and sums of the first 64, and of the one that is left; then dst times a
+ * norm's weight as well. */
 static void test_statistics(void **state)
 {
     (void)state;
@@ -328,6 +329,23 @@ static void test_statistics(void **state)
         }
         ref_run("matmul", &args, &c, r->type, 1);
         ref_assert_near(statistics, expected, 8, 0);
+        double norm_weight[66], weighted[131] = {0}, multiplied[131] = {0};
+        for (int i = 0; i < 65; ++i) {
+            norm_weight[1 + i] = i % 7 - 3;
+            multiplied[i] = (i + 1) * norm_weight[1 + i];
+            multiplied[66 + i] = -multiplied[i];
+        }
+        args.kinds |= ZM_KIND_SET(ZM_KIND_PARAM_TYPE, r->type);
+        args.flags |= ZM_FLAG_WEIGHT;
+        args.norm_weight_offset = 1;
+        args.weighted_stride = 66;
+        ref_call of_norm = {
+            {x, NULL, NULL, NULL, dst, NULL, NULL, statistics, norm_weight, weighted},
+            {2, 0, 0, 0, 130, 0, 0, 8, 66, 131},
+            {NULL, weight}};
+        ref_run("matmul", &args, &of_norm, r->type, 1);
+        ref_assert_near(statistics, expected, 8, 0);
+        ref_assert_near(weighted, multiplied, 131, 0);
     }
 }
 

@@ -109,10 +109,13 @@ ZM_API zm_status zm_crms_norm(zm_stream *stream, const zm_norm_params *params);
 
 /* Ordered partial sums of rows, from which a later matmul makes the norm (zm_row_scale): for each
  * group of zm_statistics_group(device) columns their sum of squares and their sum.
- * statistics: [rows][ceil(d / group)][2]. */
+ * statistics: [rows][ceil(d / group)][2]. A norm's weight that can't be folded into the weights of
+ * that matmul is applied on the way: r W (weight * x) is W norm(x), and weighted = x * weight. */
 typedef struct zm_row_statistics_params {
     zm_tensor x;          /* [rows][d] */
-    zm_tensor statistics; /* [rows][groups * 2] */
+    zm_tensor statistics; /* [rows][groups * 2], of x */
+    zm_tensor weight;     /* [d], optional, only with weighted */
+    zm_tensor weighted;   /* [rows][d], optional, only with weight */
 } zm_row_statistics_params;
 
 ZM_API uint32_t zm_statistics_group(const zm_device *device);
@@ -156,7 +159,8 @@ ZM_API zm_status zm_activate(zm_stream *stream, const zm_activate_params *params
 
 /* The norm of x, deferred to the epilogue: W norm(x) = r (W x), r = 1 / rms(x) per row, because the
  * product is linear. What is left of a LayerNorm is a rank-1 correction: r (W x - mean(x) s) with
- * the column sums s_i = sum over j of W_ij. */
+ * the column sums s_i = sum over j of W_ij. Where x has been multiplied by the norm's weight g, the
+ * statistics are those of what it was before, and s_i = sum over j of W_ij g_j. */
 typedef enum zm_row_scale_kind {
     ZM_ROW_SCALE_NONE = 0,
     ZM_ROW_SCALE_RMS,   /* r = 1 / sqrt(sum(x^2) / d + eps) */
@@ -166,7 +170,7 @@ typedef enum zm_row_scale_kind {
 
 typedef struct zm_row_scale {
     zm_row_scale_kind kind;
-    zm_tensor statistics;  /* of x: [m][ceil(k / group) * 2] */
+    zm_tensor statistics;  /* of x, or of what was weighted: [m][ceil(k / group) * 2] */
     zm_tensor column_sums; /* [n] (gated: [2 n], packed like a bias), for ZM_ROW_SCALE_LAYER */
     uint32_t d; /* ZM_ROW_SCALE_CRMS: as zm_norm_params has it, 0 = k + 1; ZM_ROW_SCALE_RMS: 0 = k,
                    or k + 1 where x is a zero-mean row of d turned into its d - 1 dimensions;
@@ -183,9 +187,11 @@ typedef struct zm_matmul_params {
     zm_tensor factor;   /* like dst, optional; neither with a residual nor gated */
     zm_tensor dst;      /* [m][n], or [batch][m][n]; may alias residual or factor */
     zm_activation activation;
-    bool gated;           /* weight is [2 n][k] of zm_gated_weight_pack, bias [2 n] */
-    zm_row_scale scale;   /* not with a batch */
-    zm_tensor statistics; /* of dst: [m][ceil(n / group) * 2], optional, not with a batch */
+    bool gated;            /* weight is [2 n][k] of zm_gated_weight_pack, bias [2 n] */
+    zm_row_scale scale;    /* not with a batch */
+    zm_tensor statistics;  /* of dst: [m][ceil(n / group) * 2], optional, not with a batch */
+    zm_tensor norm_weight; /* [n], optional, only with weighted and statistics */
+    zm_tensor weighted;    /* like dst, optional: dst * norm_weight, see zm_row_statistics_params */
 } zm_matmul_params;
 
 ZM_API zm_status zm_matmul(zm_stream *stream, const zm_matmul_params *params);

@@ -76,10 +76,12 @@ static void panel_rows(__global const act_t *x, __global const weight_t *weight,
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 matmul_rows(__global const act_t *x, __global const weight_t *weight, __global const param_t *bias,
             __global const act_t *residual, __global act_t *dst, __global const float *scale,
-            __global const float *column_sums, __global float *statistics, struct zm_matmul_args a)
+            __global const float *column_sums, __global float *statistics,
+            __global const param_t *norm_weight, __global act_t *weighted, struct zm_matmul_args a)
 {
     size_t matrix = get_group_id(2);
-    struct outputs o = {bias, residual, dst, scale, column_sums, statistics};
+    struct outputs o = {bias,        residual,   dst,         scale,
+                        column_sums, statistics, norm_weight, weighted};
     struct epilogue e;
     add_offsets(&o, &a);
     o.dst += matrix * a.dst_batch;

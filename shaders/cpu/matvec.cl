@@ -43,9 +43,11 @@ static void panel_product(__global const act_t *x, __global const weight_t *pane
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 matvec(__global const act_t *x, __global const weight_t *weight, __global const param_t *bias,
        __global const act_t *residual, __global act_t *dst, __global const float *scale,
-       __global const float *column_sums, __global float *statistics, struct zm_matmul_args a)
+       __global const float *column_sums, __global float *statistics,
+       __global const param_t *norm_weight, __global act_t *weighted, struct zm_matmul_args a)
 {
-    struct outputs o = {bias, residual, dst, scale, column_sums, statistics};
+    struct outputs o = {bias,        residual,   dst,         scale,
+                        column_sums, statistics, norm_weight, weighted};
     struct epilogue e;
     const uint step = panel_outputs(&a), block = a.row_block * PANEL;
     add_offsets(&o, &a);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* row_statistics for CPU devices: for each row and each group of columns the sum of squares and the
- * sum. A later matmul makes the norm of the row from them.
+ * sum. A later matmul makes the norm of the row from them. On demand also x * weight.
  *
  *   x           | group 0 | group 1 | ... | rest  |
  *   statistics  | ss, s   | ss, s   | ... | ss, s |       sum of squares, sum
@@ -27,8 +27,19 @@ static float2 group_sums(__global const act_t *x, uint count)
     return rest + (float2)(horizontal_sum(squares), horizontal_sum(sum));
 }
 
+static void multiply_row(__global const act_t *x, __global const param_t *weight,
+                         __global act_t *weighted, uint d)
+{
+    uint i = 0;
+    for (; i + 16 <= d; i += 16)
+        STORE_ACT16(LOAD_ACT16(x, i) * LOAD_PARAM16(weight, i), weighted, i);
+    for (; i < d; i++)
+        STORE_ACT(LOAD_ACT(x, i) * LOAD_PARAM(weight, i), weighted, i);
+}
+
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 row_statistics(__global const act_t *x, __global float *statistics,
+               __global const param_t *weight, __global act_t *weighted,
                struct zm_row_statistics_args a)
 {
     for (uint row = first_row(a.rows); row < end_row(a.rows); row++) {
@@ -36,5 +47,8 @@ row_statistics(__global const act_t *x, __global float *statistics,
         __global float *s = statistics + a.statistics_offset + (size_t)row * a.statistics_stride;
         for (uint i = 0; i < a.d; i += min(a.group, a.d - i), s += 2)
             vstore2(group_sums(v + i, min(a.group, a.d - i)), 0, s);
+        if (a.flags & ZM_FLAG_WEIGHT)
+            multiply_row(v, weight + a.weight_offset,
+                         weighted + a.weighted_offset + (size_t)row * a.weighted_stride, a.d);
     }
 }

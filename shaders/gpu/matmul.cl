@@ -24,7 +24,8 @@ static float4 load_x(__global const act_t *x, const ARGS *a, uint row, uint k, b
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
 matmul(__global const act_t *x, __global const weight_t *weight, __global const param_t *bias,
        __global const act_t *residual, __global act_t *dst, __global const float *scale,
-       __global const float *column_sums, __global float *statistics, struct zm_matmul_args a)
+       __global const float *column_sums, __global float *statistics,
+       __global const param_t *norm_weight, __global act_t *weighted, struct zm_matmul_args a)
 {
     __local float4 memory[TILE_VECTORS];
     __local float2 scales[MWG];
@@ -36,6 +37,8 @@ matmul(__global const act_t *x, __global const weight_t *weight, __global const 
         .scale = scale + a.scale_offset,
         .column_sums = column_sums + a.column_sums_offset,
         .statistics = statistics + a.statistics_offset,
+        .norm_weight = norm_weight + a.norm_weight_offset,
+        .weighted = weighted + a.weighted_offset,
     };
     float4 acc[MWI][2];
     keep_row_scales(&e, &a, row, MWG, ITEMS, scales);

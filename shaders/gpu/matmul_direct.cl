@@ -26,7 +26,8 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
 matmul_direct(__global const act_t *x, __global const weight_t *weight,
               __global const param_t *bias, __global const act_t *residual, __global act_t *dst,
               __global const float *scale, __global const float *column_sums,
-              __global float *statistics, struct zm_matmul_args a)
+              __global float *statistics, __global const param_t *norm_weight,
+              __global act_t *weighted, struct zm_matmul_args a)
 {
     __local float4 memory[TILE_VECTORS];
     __local float2 scales[MWG];
@@ -39,6 +40,8 @@ matmul_direct(__global const act_t *x, __global const weight_t *weight,
         .scale = scale + a.scale_offset,
         .column_sums = column_sums + a.column_sums_offset,
         .statistics = statistics + a.statistics_offset,
+        .norm_weight = norm_weight + a.norm_weight_offset,
+        .weighted = weighted + a.weighted_offset,
     };
     float4 acc[MWI][2];
     x += a.x_offset + matrix * a.x_batch;

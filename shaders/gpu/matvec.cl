@@ -104,7 +104,8 @@ static float2 store_lane(const epilogue *e, const struct zm_matmul_args *a, uint
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
 matvec(__global const act_t *x, __global const weight_t *weight, __global const param_t *bias,
        __global const act_t *residual, __global act_t *dst, __global const float *scale,
-       __global const float *column_sums, __global float *statistics, struct zm_matmul_args a)
+       __global const float *column_sums, __global float *statistics,
+       __global const param_t *norm_weight, __global act_t *weighted, struct zm_matmul_args a)
 {
     __local float4 sums[ROWS * SUM_ITEMS];
     __local float2 scales[ROWS];
@@ -118,6 +119,8 @@ matvec(__global const act_t *x, __global const weight_t *weight, __global const 
         .scale = scale + a.scale_offset,
         .column_sums = column_sums + a.column_sums_offset,
         .statistics = statistics + a.statistics_offset,
+        .norm_weight = norm_weight + a.norm_weight_offset,
+        .weighted = weighted + a.weighted_offset,
     };
     float4 acc[ROWS];
 #pragma unroll

@@ -5,7 +5,7 @@
  *   statistics  | s2 | s1 | s2 | s1 | ...
  *
  * A team of TEAM items takes one group of a row: vectors of four side by side, then a tree within
- * the team. The order is the same in every run. */
+ * the team. The order is the same in every run. On demand also x * weight. */
 #include "args.h"
 #include "vector.clh"
 
@@ -16,6 +16,7 @@
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
 row_statistics(__global const act_t *x, __global float *statistics,
+               __global const param_t *weight, __global act_t *weighted,
                struct zm_row_statistics_args a)
 {
     __local float2 scratch[ITEMS];
@@ -29,10 +30,14 @@ row_statistics(__global const act_t *x, __global float *statistics,
         uint begin = group * a.group;
         uint end = a.d - begin < a.group ? a.d : begin + a.group;
         __global const act_t *columns = x + a.x_offset + row * a.x_stride;
+        weight += a.weight_offset;
+        weighted += a.weighted_offset + row * a.weighted_stride;
         for (uint i = begin + lane * 4; i < end; i += TEAM * 4) {
             float4 v = load_row4(columns, i, end);
             sum += v;
             squares = fma(v, v, squares);
+            if (a.flags & ZM_FLAG_WEIGHT)
+                store_row4(v * load_param4(weight, i, end), weighted, i, end);
         }
     }
     scratch[item] = (float2)(add_up4(squares), add_up4(sum));

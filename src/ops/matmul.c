@@ -81,19 +81,32 @@ static zm_status scale_check(const zm_matmul_params *p, zm_refusal *refusal)
     return zm_eps_check(scale->eps, refusal);
 }
 
+/* Which outputs go together. */
+static zm_status outputs_check(const zm_matmul_params *p, zm_refusal *refusal)
+{
+    if (p->factor.buffer && (p->residual.buffer || p->gated))
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "a factor goes without %s",
+                         p->gated ? "gate" : "residual");
+    if (!p->norm_weight.buffer != !p->weighted.buffer)
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
+                         "norm_weight and weighted go together");
+    if (p->weighted.buffer && !p->statistics.buffer)
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "weighted goes with statistics");
+    return ZM_OK;
+}
+
 static zm_status options_check(const zm_matmul_params *p, zm_refusal *refusal)
 {
     if (p->gated && matrix_rows(p, &p->weight) % 2 != 0)
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
                          "weight: %" PRIu32 " rows can't be gate and up of the same outputs",
                          matrix_rows(p, &p->weight));
-    if (p->factor.buffer && (p->residual.buffer || p->gated))
-        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "a factor goes without %s",
-                         p->gated ? "gate" : "residual");
     if (is_batch(p) && (p->scale.kind != ZM_ROW_SCALE_NONE || p->statistics.buffer))
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
                          "a batch goes without scale and statistics");
-    zm_status status = zm_activation_check(p->activation, refusal);
+    zm_status status = outputs_check(p, refusal);
+    if (status == ZM_OK)
+        status = zm_activation_check(p->activation, refusal);
     return status == ZM_OK ? scale_check(p, refusal) : status;
 }
 
@@ -108,6 +121,8 @@ static const zm_operand operands[] = {
     {OPERAND(scale.statistics), ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
     {OPERAND(scale.column_sums), ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
     {OPERAND(statistics), ZM_OPERAND_REAL, ZM_OPERAND_OUTPUT | ZM_OPERAND_OPTIONAL, 0},
+    {OPERAND(norm_weight), ZM_OPERAND_PARAM, ZM_OPERAND_OPTIONAL, 0},
+    {OPERAND(weighted), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT | ZM_OPERAND_OPTIONAL, 0},
 };
 
 static zm_status matmul_check(const zm_device *device, const void *params, zm_refusal *refusal)
@@ -117,11 +132,11 @@ static zm_status matmul_check(const zm_device *device, const void *params, zm_re
     uint32_t m = matrix_rows(p, &p->x), k = matrix_cols(p, &p->x);
     uint32_t rows = matrix_rows(p, &p->weight), n = outputs_of(p);
     const zm_extent x = {rank, m, k, batch}, weight = {rank, rows, k, batch};
-    const zm_extent dst = {rank, m, n, batch}, vector = {1, 1, rows, 0};
+    const zm_extent dst = {rank, m, n, batch}, vector = {1, 1, rows, 0}, outputs = {1, 1, n, 0};
     const zm_extent x_statistics = {2, m, statistics_of(device, k), 0};
     const zm_extent dst_statistics = {2, m, statistics_of(device, n), 0};
-    const zm_extent extents[] = {x,   weight,       vector, dst,           dst,
-                                 dst, x_statistics, vector, dst_statistics};
+    const zm_extent extents[] = {x,      weight,         vector,  dst, dst, dst, x_statistics,
+                                 vector, dst_statistics, outputs, dst};
     zm_status status = options_check(p, refusal);
     return status == ZM_OK
                ? zm_operands_check(device, operands, params, extents, ZM_COUNT(extents), refusal)
@@ -186,6 +201,7 @@ struct zm_matmul_args zm_matmul_args_get(const zm_device *device, const zm_matmu
         .dst_stride = zm_arg_stride(&p->dst),
         .flags = zm_arg_flag(&p->bias, ZM_FLAG_BIAS) | zm_arg_flag(&p->residual, ZM_FLAG_RESIDUAL) |
                  zm_arg_flag(&p->factor, ZM_FLAG_FACTOR) |
+                 zm_arg_flag(&p->weighted, ZM_FLAG_WEIGHT) |
                  zm_arg_flag(&p->statistics, ZM_FLAG_STATISTICS) | (p->gated ? ZM_FLAG_GATED : 0),
         .scale_offset = zm_arg_offset(&p->scale.statistics),
         .scale_stride = zm_arg_stride(&p->scale.statistics),
@@ -195,6 +211,9 @@ struct zm_matmul_args zm_matmul_args_get(const zm_device *device, const zm_matmu
         .column_sums_offset = zm_arg_offset(&p->scale.column_sums),
         .statistics_offset = zm_arg_offset(&p->statistics),
         .statistics_stride = zm_arg_stride(&p->statistics),
+        .norm_weight_offset = zm_arg_offset(&p->norm_weight),
+        .weighted_offset = zm_arg_offset(&p->weighted),
+        .weighted_stride = zm_arg_stride(&p->weighted),
         .batch = batch_of(p),
         .x_batch = zm_arg_batch(&p->x),
         .weight_batch = zm_arg_batch(&p->weight),
@@ -212,7 +231,9 @@ void zm_matmul_bind(const zm_matmul_params *p, zm_launch *launch)
                                   p->dst.buffer,
                                   p->scale.statistics.buffer,
                                   p->scale.column_sums.buffer,
-                                  p->statistics.buffer};
+                                  p->statistics.buffer,
+                                  p->norm_weight.buffer,
+                                  p->weighted.buffer};
     launch->buffer_count = ZM_COUNT(buffers);
     for (size_t i = 0; i < ZM_COUNT(buffers); i++)
         launch->buffers[i] = buffers[i];

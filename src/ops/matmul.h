@@ -9,7 +9,7 @@
 /* All fields but row_block. */
 struct zm_matmul_args zm_matmul_args_get(const zm_device *device, const zm_matmul_params *p);
 
-/* The eight buffers in order. */
+/* The buffers in order. */
 void zm_matmul_bind(const zm_matmul_params *p, zm_launch *launch);
 
 /* x as a matrix of its own, or the weight in panels? */

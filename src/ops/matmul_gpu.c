@@ -121,9 +121,10 @@ zm_status zm_gpu_matvec_accepts(const zm_device *device, const void *params, zm_
 /* Can vectors of four be moved as one? */
 static bool is_aligned(const struct zm_matmul_args *a)
 {
-    uint32_t steps = a->x_offset | a->weight_offset | a->dst_offset | a->residual_offset;
+    uint32_t steps =
+        a->x_offset | a->weight_offset | a->dst_offset | a->residual_offset | a->weighted_offset;
     if (a->m > 1)
-        steps |= a->x_stride | a->dst_stride | a->residual_stride;
+        steps |= a->x_stride | a->dst_stride | a->residual_stride | a->weighted_stride;
     if (a->weight_panel == 0)
         steps |= a->weight_stride;
     if (a->batch > 1)

@@ -16,6 +16,8 @@ uint32_t zm_statistics_group(const zm_device *device)
 static const zm_operand operands[] = {
     {OPERAND(x), ZM_OPERAND_ACTIVATION, 0, 0},
     {OPERAND(statistics), ZM_OPERAND_REAL, ZM_OPERAND_OUTPUT, 0},
+    {OPERAND(weight), ZM_OPERAND_PARAM, ZM_OPERAND_OPTIONAL, 0},
+    {OPERAND(weighted), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT | ZM_OPERAND_OPTIONAL, 0},
 };
 
 static zm_status statistics_check(const zm_device *device, const void *params, zm_refusal *refusal)
@@ -23,7 +25,10 @@ static zm_status statistics_check(const zm_device *device, const void *params, z
     const zm_row_statistics_params *p = params;
     uint32_t rows = p->x.shape[0], d = p->x.shape[1];
     uint64_t cols = 2 * (uint64_t)zm_ceil_div(d, zm_statistics_group(device));
-    const zm_extent extents[] = {{2, rows, d, 0}, {2, rows, cols, 0}};
+    const zm_extent extents[] = {
+        {2, rows, d, 0}, {2, rows, cols, 0}, {1, 1, d, 0}, {2, rows, d, 0}};
+    if (!p->weight.buffer != !p->weighted.buffer)
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "weight and weighted go together");
     return zm_operands_check(device, operands, params, extents, ZM_COUNT(extents), refusal);
 }
 
@@ -38,11 +43,16 @@ static zm_status launch_add(const zm_call *call, const zm_cut *cut, zm_plan *pla
         .x_stride = zm_arg_stride(&p->x),
         .statistics_offset = zm_arg_offset(&p->statistics),
         .statistics_stride = zm_arg_stride(&p->statistics),
+        .weight_offset = zm_arg_offset(&p->weight),
+        .param_type = p->weight.dtype,
+        .weighted_offset = zm_arg_offset(&p->weighted),
+        .weighted_stride = zm_arg_stride(&p->weighted),
+        .flags = zm_arg_flag(&p->weighted, ZM_FLAG_WEIGHT),
     };
     const zm_launch launch = {
         .options = cut->options.text,
-        .buffers = {p->x.buffer, p->statistics.buffer},
-        .buffer_count = 2,
+        .buffers = {p->x.buffer, p->statistics.buffer, p->weight.buffer, p->weighted.buffer},
+        .buffer_count = 4,
         .groups = {cut->groups[0], cut->groups[1]},
         .local = {cut->local[0]},
         .args = &args,
@@ -55,7 +65,7 @@ static zm_status statistics_plan(const zm_call *call, zm_plan *plan)
 {
     const zm_row_statistics_params *p = call->params;
     const zm_cut cut = {
-        .options = zm_options_get(p->x.dtype),
+        .options = zm_options_types(call->op, p),
         .groups = {zm_row_items(call->device, p->x.shape[0], p->x.shape[1])},
     };
     return launch_add(call, &cut, plan);
@@ -67,10 +77,10 @@ static zm_status statistics_plan(const zm_call *call, zm_plan *plan)
 static zm_status statistics_gpu_plan(const zm_call *call, zm_plan *plan)
 {
     const zm_row_statistics_params *p = call->params;
-    const zm_tensor *const tensors[] = {&p->x};
+    const zm_tensor *const tensors[] = {&p->x, &p->weight, &p->weighted};
     uint32_t items = zm_gpu_call_items(call, zm_gpu_row_tuning_get(call->device)->small_items);
     uint32_t groups = zm_ceil_div(p->x.shape[1], zm_statistics_group(call->device));
-    zm_cut cut = {.options = zm_options_get(p->x.dtype),
+    zm_cut cut = {.options = zm_options_types(call->op, p),
                   .groups = {p->x.shape[0], zm_ceil_div(groups, items / TEAM)},
                   .local = {items}};
     zm_options_add(&cut.options, "ITEMS", items);

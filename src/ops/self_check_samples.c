@@ -10,11 +10,11 @@ static const zm_dtype types[] = {ZM_F32, ZM_F16};
 static const struct {
     uint32_t m, n, k;
     zm_dtype x, weight;
-    bool factor; /* instead of a residual */
-} products[] = {{1, 70, 513, ZM_F32, ZM_F32, false},  {1, 70, 130, ZM_F32, ZM_F16, true},
-                {3, 70, 130, ZM_F32, ZM_F32, false},  {8, 70, 130, ZM_BF16, ZM_BF16, true},
-                {37, 70, 130, ZM_F16, ZM_F16, false}, {250, 250, 130, ZM_F32, ZM_F32, false},
-                {50, 100, 64, ZM_F32, ZM_F16, true}};
+    enum { RESIDUAL, FACTOR, WEIGHTED } with; /* the last one of one group of statistics */
+} products[] = {{1, 70, 513, ZM_F32, ZM_F32, RESIDUAL},  {1, 70, 130, ZM_F32, ZM_F16, FACTOR},
+                {3, 30, 130, ZM_F32, ZM_F32, WEIGHTED},  {8, 70, 130, ZM_BF16, ZM_BF16, FACTOR},
+                {37, 70, 130, ZM_F16, ZM_F16, RESIDUAL}, {250, 250, 130, ZM_F32, ZM_F32, RESIDUAL},
+                {50, 100, 64, ZM_F32, ZM_F16, FACTOR}};
 #define LARGE_PRODUCT 5
 #define PRODUCTS (sizeof(products) / sizeof(products[0]))
 
@@ -29,7 +29,15 @@ static void run_matmul(zm_sample *s, size_t variant)
         .dst = zm_sample_result(s, m, n),
         .activation = ZM_ACTIVATION_GELU,
     };
-    *(products[variant].factor ? &params.factor : &params.residual) = zm_sample_random(s, m, n);
+    if (products[variant].with == WEIGHTED) {
+        params.statistics = zm_sample_statistics(s, m, 2);
+        params.norm_weight = zm_sample_vector(s, n);
+        params.weighted = zm_sample_result(s, m, n);
+    } else if (products[variant].with == FACTOR) {
+        params.factor = zm_sample_random(s, m, n);
+    } else {
+        params.residual = zm_sample_random(s, m, n);
+    }
     zm_sample_called(s, s->status ? s->status : zm_matmul(s->stream, &params));
 }
 
@@ -203,14 +211,19 @@ static void run_softmax(zm_sample *s, size_t variant)
 
 static const zm_dtype types_of_two[] = {ZM_F32, ZM_BF16};
 
-/* Of one group, which is the same on every device. */
+/* Of one group, which is the same on every device; at last what is weighted. */
 static void run_row_statistics(zm_sample *s, size_t variant)
 {
-    s->type = types_of_two[variant];
-    const zm_row_statistics_params params = {
-        .x = zm_sample_random(s, 33, variant ? 32 : 5),
+    uint32_t d = variant ? 31 : 5;
+    s->type = types_of_two[variant % 2];
+    zm_row_statistics_params params = {
+        .x = zm_sample_random(s, 33, d),
         .statistics = zm_sample_statistics(s, 33, 2),
     };
+    if (variant == 2) {
+        params.weight = zm_sample_vector(s, d);
+        params.weighted = zm_sample_result(s, 33, d);
+    }
     zm_sample_called(s, s->status ? s->status : zm_row_statistics(s->stream, &params));
 }
 
@@ -285,7 +298,7 @@ const zm_sample_op zm_sample_ops[] = {
     {"recentre", "rms_norm", WIDTHS, 0, run_recentre},
     {"activate", "rms_norm", WIDTHS, 0, run_activate},
     {"softmax", "rms_norm", WIDTHS, 0, run_softmax},
-    {"row_statistics", "rms_norm", 2, 0, run_row_statistics},
+    {"row_statistics", "rms_norm", 3, 0, run_row_statistics},
     {"embedding", "rms_norm", WIDTHS, 0, run_embedding},
     {"rope", "rms_norm", 2, 0, run_rope},
     {"copy", "rms_norm", WIDTHS, 0, run_copy},

@@ -161,6 +161,11 @@ static void write_row(const linear *l, size_t row, size_t o0, const double *sums
         }
         act_set(dst, o, value);
         value = act_get(dst, o);
+        if (l->weighted) {
+            act_set(l->weighted, row * l->weighted_stride + o0 + o,
+                    value * zm_load_real(l->norm_weight, l->param_type,
+                                         l->norm_weight_offset + o0 + o));
+        }
         squares += value * value;
         sum += value;
     }

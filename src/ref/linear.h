@@ -42,6 +42,9 @@ typedef struct linear {
     ACT *dst;
     REAL *statistics; /* NULL = not asked for */
     size_t dst_stride, statistics_stride;
+    const void *norm_weight; /* of param_type; only with weighted */
+    size_t norm_weight_offset, weighted_stride;
+    ACT *weighted; /* dst * norm_weight; NULL = not asked for */
 } linear;
 
 /* The items begin .. end-1 of ceil(n / ZM_REF_OUTPUTS) * rows. */

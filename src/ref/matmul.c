@@ -48,7 +48,9 @@ static linear matrix_of(const struct zm_matmul_args *a, void *const *buffers, si
                 .gated = (a->flags & ZM_FLAG_GATED) != 0,
                 .dst = (ACT *)buffers[4] + a->dst_offset + matrix * a->dst_batch,
                 .dst_stride = a->dst_stride,
-                .statistics_stride = a->statistics_stride};
+                .statistics_stride = a->statistics_stride,
+                .norm_weight_offset = a->norm_weight_offset,
+                .weighted_stride = a->weighted_stride};
     if (a->flags & ZM_FLAG_BIAS) {
         l.bias = buffers[2];
     }
@@ -60,6 +62,10 @@ static linear matrix_of(const struct zm_matmul_args *a, void *const *buffers, si
     }
     if (a->flags & ZM_FLAG_STATISTICS) {
         l.statistics = (REAL *)buffers[7] + a->statistics_offset;
+    }
+    if (a->flags & ZM_FLAG_WEIGHT) {
+        l.norm_weight = buffers[8];
+        l.weighted = (ACT *)buffers[9] + a->weighted_offset;
     }
     return l;
 }

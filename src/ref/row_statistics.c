@@ -1,6 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ref/real.h"
 
+static void multiply_row(const struct zm_row_statistics_args *a, void *const *buffers, size_t row)
+{
+    const ACT *x = (const ACT *)buffers[0] + a->x_offset + row * a->x_stride;
+    ACT *weighted = (ACT *)buffers[3] + a->weighted_offset + row * a->weighted_stride;
+    for (size_t i = 0; i < a->d; ++i) {
+        act_set(weighted, i,
+                act_get(x, i) *
+                    zm_load_real(buffers[2], (zm_dtype)a->param_type, a->weight_offset + i));
+    }
+}
+
 void ZM_REF(row_statistics)(const void *args, void *const *buffers, size_t begin, size_t end)
 {
     const struct zm_row_statistics_args *a = args;
@@ -16,6 +27,9 @@ void ZM_REF(row_statistics)(const void *args, void *const *buffers, size_t begin
             }
             *out++ = (REAL)squares;
             *out++ = (REAL)sum;
+        }
+        if (a->flags & ZM_FLAG_WEIGHT) {
+            multiply_row(a, buffers, row);
         }
     }
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A product that writes the statistics of its rows, and a second that makes a norm of them in its
- * epilogue: together they must be what product, norm, product are. */
+ * epilogue: together they must be what product, norm, product are. The norm's weight is applied by
+ * the first, in what the second reads. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,8 @@ enum {
     RESIDUAL,
     HIDDEN,
     STATISTICS,
+    NORM_WEIGHT,
+    WEIGHTED,
     SECOND_WEIGHT,
     COLUMN_SUMS,
     SECOND_BIAS,
@@ -43,6 +46,10 @@ static op_case *add_case(op_list *list, uint32_t m, uint32_t k, uint32_t d, uint
         first->residual = op_matrix(m, d, (i + 2) % 4, (uint32_t)(i % 5));
         c->alias[HIDDEN] = 1 + RESIDUAL;
     }
+    if (i / 3 % 2) {
+        first->norm_weight = op_vector(d, (i + 2) % 3);
+        first->weighted = op_matrix(m, d, i % 3, (uint32_t)(i % 2));
+    }
     second->weight = op_weight(n, d, i / 2 % 2 ? ZM_F16 : ZM_F32, 0);
     second->scale.kind = (zm_row_scale_kind)(1 + i % 3);
     second->scale.eps = epsilons[i % 5];
@@ -52,6 +59,7 @@ static op_case *add_case(op_list *list, uint32_t m, uint32_t k, uint32_t d, uint
     second->bias = op_vector(n, (i + 1) % 3);
     second->dst = op_matrix(m, n, 0, (uint32_t)(i % 2));
     c->fill[WEIGHT] = c->fill[SECOND_WEIGHT] = OP_WEIGHT;
+    c->fill[NORM_WEIGHT] = OP_SCALE;
     c->fill[BIAS] = i % 4 < 2 ? OP_SCALE : OP_NORMAL; /* OP_SCALE: the mean isn't 0 */
     c->small = i % 12 == 1 || i % 12 == 6;
     return c;
@@ -77,13 +85,24 @@ static zm_status prepare(const zm_device *device, op_params *params)
     return ZM_OK;
 }
 
+static double norm_weight(const op_run *r, size_t i)
+{
+    const double *weight = op_run_input(r, NORM_WEIGHT);
+    return weight ? weight[i] : 1;
+}
+
+/* Column sums, which are those of what the norm's weight would be folded into. */
 static bool fill(const op_run *r, size_t operand, op_fill how, op_random *random, double *values)
 {
     const zm_matmul_params *second = &r->reference.deferred_norm.second;
+    const double *weight = op_run_input(r, SECOND_WEIGHT);
+    size_t n = op_rows(&second->weight), d = op_cols(&second->weight);
     (void)how, (void)random;
-    if (operand == COLUMN_SUMS) {
-        matmul_column_sums(op_run_input(r, SECOND_WEIGHT), op_rows(&second->weight),
-                           op_cols(&second->weight), values);
+    for (size_t o = 0; operand == COLUMN_SUMS && o < n; ++o) {
+        values[o] = 0;
+        for (size_t i = 0; i < d; ++i) {
+            values[o] += weight[o * d + i] * norm_weight(r, i);
+        }
     }
     return operand == COLUMN_SUMS;
 }
@@ -92,8 +111,9 @@ static bool fill(const op_run *r, size_t operand, op_fill how, op_random *random
 static zm_matmul_params second_of(const op_params *params)
 {
     zm_matmul_params second = params->deferred_norm.second;
-    second.x = params->deferred_norm.first.dst;
-    second.scale.statistics = params->deferred_norm.first.statistics;
+    const zm_matmul_params *first = &params->deferred_norm.first;
+    second.x = first->weighted.rank ? first->weighted : first->dst;
+    second.scale.statistics = first->statistics;
     return second;
 }
 
@@ -121,13 +141,18 @@ static void reference(const op_run *r, void *const *buffers)
     double *normalised = calloc((size_t)rows * d, sizeof(double));
     struct zm_matmul_args args = matmul_args(first);
     call("matmul", &args, buffers);
-    struct zm_row_statistics_args of_hidden =
-        op_statistics_args(&first->dst, &first->statistics, r->group);
-    call("row_statistics", &of_hidden, (void *[]){buffers[HIDDEN], buffers[STATISTICS]});
+    const zm_row_statistics_params hidden = {first->dst, first->statistics, first->norm_weight,
+                                             first->weighted};
+    struct zm_row_statistics_args of_hidden = op_statistics_args(&hidden, r->group);
+    call("row_statistics", &of_hidden,
+         (void *[]){buffers[HIDDEN], buffers[STATISTICS], buffers[NORM_WEIGHT], buffers[WEIGHTED]});
     struct zm_norm_args norm = {.rows = rows,
                                 .d = d,
                                 .x_offset = (uint32_t)first->dst.offset,
                                 .x_stride = (uint32_t)op_stride(&first->dst),
+                                .weight_offset = (uint32_t)first->norm_weight.offset,
+                                .param_type = ZM_F64,
+                                .flags = first->norm_weight.rank ? ZM_FLAG_WEIGHT : 0,
                                 .dst_stride = d,
                                 .eps = second.scale.eps,
                                 .true_d = d + 1};
@@ -135,7 +160,8 @@ static void reference(const op_run *r, void *const *buffers)
     second.scale = (zm_row_scale){.kind = ZM_ROW_SCALE_NONE};
     args = matmul_args(&second);
     if (normalised) {
-        call(norms[kind], &norm, (void *[]){buffers[HIDDEN], NULL, NULL, NULL, normalised, NULL});
+        call(norms[kind], &norm,
+             (void *[]){buffers[HIDDEN], NULL, buffers[NORM_WEIGHT], NULL, normalised, NULL});
         call("matmul", &args,
              (void *[]){normalised, buffers[SECOND_WEIGHT], buffers[SECOND_BIAS], NULL,
                         buffers[DST], NULL, NULL, NULL});
@@ -185,22 +211,32 @@ static double hidden_error(const op_run *r, size_t row)
 static double dst_scale(const op_run *r, size_t row)
 {
     zm_matmul_params p = second_of(&r->reference);
-    const double *hidden = op_run_result(r, HIDDEN) + row * op_stride(&p.x);
+    const double *hidden = op_run_result(r, HIDDEN);
     const double *weight = op_run_input(r, SECOND_WEIGHT), *bias = op_run_input(r, SECOND_BIAS);
     const double *sums = op_run_input(r, COLUMN_SUMS);
     size_t d = op_cols(&p.x);
     op_deferred norm = op_deferred_of(&p.scale, op_run_result(r, STATISTICS), row, (uint32_t)d);
+    hidden += row * op_stride(&r->reference.deferred_norm.first.dst);
     double squares = 0;
     double error = norm.error * (1 + hidden_error(r, row) / row_length(r, row));
     for (size_t o = 0; o < op_cols(&p.dst); ++o) {
         double sum = sums ? fabs(norm.mean * sums[o]) : 0;
         for (size_t i = 0; i < d; ++i) {
-            sum += fabs(hidden[i] * weight[o * d + i]);
+            sum += fabs(hidden[i] * weight[o * d + i] * norm_weight(r, i));
         }
         sum = sum * norm.scale * error + fabs(bias[o]);
         squares += sum * sum;
     }
     return sqrt(squares);
+}
+
+static double largest_weight(const op_run *r, size_t d)
+{
+    double most = 0;
+    for (size_t i = 0; i < d; ++i) {
+        most = fmax(most, fabs(norm_weight(r, i)));
+    }
+    return most;
 }
 
 static double scale(const op_run *r, size_t operand, size_t row)
@@ -210,6 +246,7 @@ static double scale(const op_run *r, size_t operand, size_t row)
     switch (operand) {
     case DST: return dst_scale(r, row);
     case STATISTICS: return hidden_error(r, row) * (2 * length + sqrt(d)) + length * length;
+    case WEIGHTED: return hidden_error(r, row) * largest_weight(r, d);
     default: return hidden_scale(r, row);
     }
 }
@@ -250,6 +287,8 @@ const op_description op_deferred_norm = {
                  {"residual", FIRST(residual), OP_INPUT},
                  {"hidden", FIRST(dst), OP_OUTPUT},
                  {"statistics", FIRST(statistics), OP_OUTPUT},
+                 {"norm_weight", FIRST(norm_weight), OP_INPUT},
+                 {"weighted", FIRST(weighted), OP_OUTPUT},
                  {"second.weight", SECOND(weight), OP_INPUT},
                  {"column_sums", SECOND(scale.column_sums), OP_INPUT},
                  {"second.bias", SECOND(bias), OP_INPUT},

@@ -98,7 +98,7 @@ struct zm_matmul_args matmul_args(const zm_matmul_params *p)
 }
 
 /* The statistics are those of dst, by the reference of row_statistics: its groups are as wide as
- * the device's. */
+ * the device's. So is what is weighted. */
 static void reference(const op_run *r, void *const *buffers)
 {
     const zm_matmul_params *p = &r->reference.matmul;
@@ -112,10 +112,12 @@ static void reference(const op_run *r, void *const *buffers)
     };
     op_run_items(r, matmul, &args, of_kernel);
     if (p->statistics.rank) {
-        struct zm_row_statistics_args of_dst =
-            op_statistics_args(&p->dst, &p->statistics, r->group);
-        void *const pair[] = {buffers[MATMUL_DST], buffers[MATMUL_STATISTICS]};
-        statistics->f64(&of_dst, pair, 0, statistics->items(&of_dst));
+        const zm_row_statistics_params of_rows = {p->dst, p->statistics, p->norm_weight,
+                                                  p->weighted};
+        struct zm_row_statistics_args of_dst = op_statistics_args(&of_rows, r->group);
+        void *const all[] = {buffers[MATMUL_DST], buffers[MATMUL_STATISTICS],
+                             buffers[MATMUL_NORM_WEIGHT], buffers[MATMUL_WEIGHTED]};
+        statistics->f64(&of_dst, all, 0, statistics->items(&of_dst));
     }
 }
 
@@ -157,12 +159,22 @@ static double row_scale(const op_run *r, size_t row)
     return sqrt(squares);
 }
 
-/* Statistics of 16-bit rows may be taken before or after these are rounded. */
+static double largest(const double *values, size_t count)
+{
+    double most = 0;
+    for (size_t i = 0; i < count; ++i) {
+        most = fmax(most, fabs(values[i]));
+    }
+    return most;
+}
+
+/* What is made of 16-bit rows may be taken before or after these are rounded, and is rounded again
+ * where it is weighted. */
 static double scale(const op_run *r, size_t operand, size_t row)
 {
     const zm_matmul_params *p = &r->reference.matmul;
     double error = row_scale(r, row), squares = 0;
-    if (operand != MATMUL_STATISTICS) {
+    if (operand != MATMUL_STATISTICS && operand != MATMUL_WEIGHTED) {
         return error;
     }
     const double *dst = op_run_result(r, MATMUL_DST) + op_place(&p->dst, row, 0) - p->dst.offset;
@@ -171,6 +183,9 @@ static double scale(const op_run *r, size_t operand, size_t row)
     }
     error += op_narrow_error(r->op, r->params.matmul.dst.dtype, r->params.matmul.statistics.dtype,
                              sqrt(squares));
+    if (operand == MATMUL_WEIGHTED) {
+        return 2 * error * largest(op_run_input(r, MATMUL_NORM_WEIGHT), matmul_outputs(p));
+    }
     return error * (2 * sqrt(squares) + sqrt(matmul_outputs(p))) + squares;
 }
 
@@ -188,7 +203,8 @@ static double bytes(const op_params *params, size_t real_size)
            op_tensor_bytes(&p->factor, real_size) + op_tensor_bytes(&p->dst, real_size) +
            op_tensor_bytes(&p->statistics, real_size) +
            op_tensor_bytes(&p->scale.statistics, real_size) +
-           op_tensor_bytes(&p->scale.column_sums, real_size);
+           op_tensor_bytes(&p->scale.column_sums, real_size) +
+           op_tensor_bytes(&p->norm_weight, real_size) + op_tensor_bytes(&p->weighted, real_size);
 }
 
 static void describe(const op_params *params, char *text, size_t size)
@@ -211,7 +227,9 @@ const op_description op_matmul = {
                  {"dst", offsetof(zm_matmul_params, dst), OP_OUTPUT},
                  {"scale.statistics", offsetof(zm_matmul_params, scale.statistics), OP_INPUT},
                  {"scale.column_sums", offsetof(zm_matmul_params, scale.column_sums), OP_INPUT},
-                 {"statistics", offsetof(zm_matmul_params, statistics), OP_OUTPUT}},
+                 {"statistics", offsetof(zm_matmul_params, statistics), OP_OUTPUT},
+                 {"norm_weight", offsetof(zm_matmul_params, norm_weight), OP_INPUT},
+                 {"weighted", offsetof(zm_matmul_params, weighted), OP_OUTPUT}},
     .cases = matmul_cases,
     .prepare = prepare,
     .fill = fill,

@@ -11,7 +11,7 @@ static const float epsilons[] = {1e-5f, 1e-6f, 1e-12f, 0.5f, 3e-3f};
 /* What happens to a sum on its way to dst. */
 typedef struct epilogue {
     zm_activation activation;
-    bool bias, residual, factor, in_place, gated, statistics;
+    bool bias, residual, factor, in_place, gated, statistics, weighted;
     zm_row_scale_kind scale;
 } epilogue;
 
@@ -61,6 +61,10 @@ static op_case *add_case(op_list *list, uint32_t m, uint32_t n, uint32_t k, cons
     }
     if (e->statistics) {
         p->statistics = op_statistics(m, (i + 2) % 3);
+    }
+    if (e->weighted) {
+        p->norm_weight = op_vector(n, (i + 1) % 3);
+        p->weighted = op_matrix(m, n, (i + 2) % 4, (pad + 2) % 5);
     }
     add_scale(p, e->scale, m, k, i);
     c->fill[MATMUL_WEIGHT] = OP_WEIGHT;
@@ -161,6 +165,7 @@ static bool add_epilogues(op_list *list)
         e.in_place = bits & 4;
         e.gated = bits & 8;
         e.statistics = bits & 16;
+        e.weighted = e.statistics && i % 3 != 0;
         if (e.residual && !e.gated && i % 2) {
             e.residual = false;
             e.factor = true;
@@ -266,6 +271,7 @@ static bool add_aligned(op_list *list)
                             .in_place = i % 2,
                             .gated = i / COUNT(shapes) == 1,
                             .statistics = i / COUNT(shapes) == 2,
+                            .weighted = i / COUNT(shapes) == 2,
                             .scale = i < COUNT(shapes) ? ZM_ROW_SCALE_NONE
                                                        : (zm_row_scale_kind)(1 + i % 3)};
         op_case *c = add_case(list, s[0], s[1], s[2], &e, i);

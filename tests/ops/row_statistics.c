@@ -6,14 +6,21 @@
 
 extern const op_description op_row_statistics;
 
-enum { X, STATISTICS, OPERANDS };
+enum { X, STATISTICS, NORM_WEIGHT, WEIGHTED, OPERANDS };
 
 static op_case *add_case(op_list *list, uint32_t rows, uint32_t d, size_t i)
 {
     op_case *c = op_list_add(list);
-    if (c) {
-        c->params.row_statistics.x = op_matrix(rows, d, i % 4, i % 3 ? (uint32_t)(i % 7) : 0);
-        c->params.row_statistics.statistics = op_statistics(rows, (i + 1) % 4);
+    if (!c) {
+        return NULL;
+    }
+    zm_row_statistics_params *p = &c->params.row_statistics;
+    p->x = op_matrix(rows, d, i % 4, i % 3 ? (uint32_t)(i % 7) : 0);
+    p->statistics = op_statistics(rows, (i + 1) % 4);
+    if (i % 2) {
+        p->weight = op_vector(d, (i + 2) % 4);
+        p->weight.dtype = i % 4 == 1 ? OP_REAL : i % 8 == 3 ? ZM_F16 : ZM_BF16;
+        p->weighted = op_matrix(rows, d, (i + 3) % 4, i / 2 % 2 ? (uint32_t)(i % 5) : 0);
     }
     return c;
 }
@@ -36,6 +43,14 @@ static bool cases(op_list *list)
         c->activation = op_activations[i % 3];
         c->small = i % 7 == 1;
     }
+    for (size_t i = 0; i < 4; ++i) { /* whole vectors */
+        op_case *c = add_case(list, 3, 52 + (uint32_t)i * 33, 2 * i + 1);
+        if (!c) {
+            return false;
+        }
+        c->small = i == 1;
+        op_case_align(&op_row_statistics, c);
+    }
     return true;
 }
 
@@ -53,17 +68,18 @@ static zm_status run(zm_stream *stream, const op_params *params)
 
 static void args(const op_run *r, op_args *out)
 {
-    const zm_row_statistics_params *p = &r->reference.row_statistics;
-    out->row_statistics = op_statistics_args(&p->x, &p->statistics, r->group);
+    out->row_statistics = op_statistics_args(&r->reference.row_statistics, r->group);
 }
 
-/* The squares, and the sum over absolute values, of each group. */
+/* The squares, and the sum over absolute values, of each group; of what is weighted itself. */
 static double scale(const op_run *r, size_t operand, size_t row)
 {
     const zm_row_statistics_params *p = &r->reference.row_statistics;
     const double *x = op_run_input(r, X) + row * op_stride(&p->x);
     double scale = 0;
-    (void)operand;
+    if (operand == WEIGHTED) {
+        return 0;
+    }
     for (size_t first = 0; first < op_cols(&p->x); first += r->group) {
         double squares = 0, sum = 0;
         for (size_t i = first; i < first + r->group && i < op_cols(&p->x); ++i) {
@@ -82,15 +98,20 @@ static double flops(const op_params *params)
 
 static double bytes(const op_params *params, size_t real_size)
 {
-    return op_tensor_bytes(&params->row_statistics.x, real_size) +
-           op_tensor_bytes(&params->row_statistics.statistics, real_size);
+    double bytes = 0;
+    for (size_t i = 0; i < OPERANDS; ++i) {
+        bytes += op_tensor_bytes(op_view(&op_row_statistics, params, i), real_size);
+    }
+    return bytes;
 }
 
 const op_description op_row_statistics = {
     .name = "row_statistics",
     .operand_count = OPERANDS,
     .operands = {{"x", offsetof(zm_row_statistics_params, x), OP_INPUT},
-                 {"statistics", offsetof(zm_row_statistics_params, statistics), OP_OUTPUT}},
+                 {"statistics", offsetof(zm_row_statistics_params, statistics), OP_OUTPUT},
+                 {"weight", offsetof(zm_row_statistics_params, weight), OP_INPUT},
+                 {"weighted", offsetof(zm_row_statistics_params, weighted), OP_OUTPUT}},
     .cases = cases,
     .prepare = prepare,
     .run = run,

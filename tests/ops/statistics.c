@@ -19,17 +19,21 @@ void op_statistics_prepare(const zm_device *device, uint32_t d, zm_tensor *stati
     }
 }
 
-struct zm_row_statistics_args op_statistics_args(const zm_tensor *x, const zm_tensor *statistics,
-                                                 uint32_t group)
+struct zm_row_statistics_args op_statistics_args(const zm_row_statistics_params *p, uint32_t group)
 {
     return (struct zm_row_statistics_args){
-        .rows = op_rows(x),
-        .d = op_cols(x),
+        .rows = op_rows(&p->x),
+        .d = op_cols(&p->x),
         .group = group,
-        .x_offset = (uint32_t)x->offset,
-        .x_stride = (uint32_t)op_stride(x),
-        .statistics_offset = (uint32_t)statistics->offset,
-        .statistics_stride = (uint32_t)op_stride(statistics),
+        .x_offset = (uint32_t)p->x.offset,
+        .x_stride = (uint32_t)op_stride(&p->x),
+        .statistics_offset = (uint32_t)p->statistics.offset,
+        .statistics_stride = (uint32_t)op_stride(&p->statistics),
+        .weight_offset = (uint32_t)p->weight.offset,
+        .param_type = ZM_F64,
+        .weighted_offset = (uint32_t)p->weighted.offset,
+        .weighted_stride = (uint32_t)op_stride(&p->weighted),
+        .flags = p->weight.rank ? ZM_FLAG_WEIGHT : 0,
     };
 }
 

@@ -9,8 +9,8 @@
 zm_tensor op_statistics(uint32_t rows, uint64_t offset);
 /* Of rows of d columns; a tensor that is absent stays absent. */
 void op_statistics_prepare(const zm_device *device, uint32_t d, zm_tensor *statistics);
-struct zm_row_statistics_args op_statistics_args(const zm_tensor *x, const zm_tensor *statistics,
-                                                 uint32_t group);
+/* Of a reference, whose weight is float64. */
+struct zm_row_statistics_args op_statistics_args(const zm_row_statistics_params *p, uint32_t group);
 /* Fills in the statistics of rows of doubles, `stride` apart. */
 void op_statistics_fill(const double *x, size_t rows, size_t d, size_t stride, uint32_t group,
                         double *values);

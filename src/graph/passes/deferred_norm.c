@@ -49,7 +49,7 @@ static void defer(zm_graph *graph, size_t n, const zm_device *device)
     uint32_t group = zm_statistics_group(device);
     const zm_size shape[] = {norm.x.shape[0], 2 * ((norm.x.shape[1] + group - 1) / group)};
     const zm_row_statistics_params statistics = {
-        norm.x, zm_graph_tensor(graph, NULL, device->info.real_type, 2, shape)};
+        .x = norm.x, .statistics = zm_graph_tensor(graph, NULL, device->info.real_type, 2, shape)};
     const zm_row_scale_kind kind = zm_norm_scale(graph->nodes[n].op);
     const zm_row_scale scale = {.kind = kind,
                                 .statistics = statistics.statistics,
