@@ -119,11 +119,11 @@ static void test_deferred_norm_of_rows(void **state)
     expect(f, ZM_PASS_WRITER_STATISTIC, 1);
 }
 
-static void test_norm_with_weight_stays(void **state)
+static void test_norm_with_bias_stays(void **state)
 {
     fixture *f = *state;
     zm_norm_params p = norm_of(f, f->t[X]);
-    p.weight = f->t[ONES];
+    p.weight = p.bias = f->t[ONES];
     zm_graph_rms_norm(f->graph, &p);
     put_copy(f, head(f, p.dst, 0), f->t[Y]);
     p = norm_of(f, f->t[X]);
@@ -170,6 +170,189 @@ static void test_norm_of_what_is_written_stays(void **state)
     zm_graph_matmul(f->graph, &p);
     put_copy(f, x, f->t[Y]);
     expect(f, ZM_PASS_DEFERRED_NORM, 0);
+}
+
+/* ---- norms with a weight ---- */
+
+/* The norm's weight: of the fixture's vectors the one that is called so is not what it is called.
+ */
+static zm_tensor weighted(fixture *f, put_norm *norm, zm_tensor x, zm_tensor weight)
+{
+    zm_norm_params p = norm_of(f, x);
+    p.weight = weight;
+    norm(f->graph, &p);
+    return p.dst;
+}
+
+static void test_weighted_norm(void **state)
+{
+    fixture *f = *state;
+    zm_tensor x = add(f, head(f, f->t[X], 0), f->t[X]);
+    zm_tensor norm = weighted(f, zm_graph_rms_norm, x, f->t[ONES]);
+    put_add(f, head(f, head(f, norm, 1), 2), x, f->t[Y]); /* x is there as ever */
+    put_add(f, head(f, norm, 0), x, f->t[Y2]);
+    expect(f, ZM_PASS_DEFERRED_NORM, 1);
+    expect(f, ZM_PASS_WRITER_STATISTIC, 1);
+    assert_int_equal(operations(f), 4); /* products */
+    const zm_compile_params unmoved = {.off = {[ZM_PASS_WRITER_STATISTIC] = true}};
+    expect_with(f, &unmoved, ZM_PASS_DEFERRED_NORM, 1);
+}
+
+/* Readers of what is weighted may write where x was, even before others read it. */
+static void test_weighted_norm_in_place(void **state)
+{
+    fixture *f = *state;
+    zm_tensor x = head(f, f->t[X], 2), norm = weighted(f, zm_graph_crms_norm, x, f->t[ONES]);
+    zm_matmul_params p = product(f, norm, 0);
+    p.dst = x;
+    zm_graph_matmul(f->graph, &p);
+    put_add(f, head(f, norm, 1), x, f->t[Y]);
+    expect(f, ZM_PASS_DEFERRED_NORM, 1);
+    expect(f, ZM_PASS_WRITER_STATISTIC, 1);
+}
+
+static void test_weighted_norm_of_f16_stays(void **state)
+{
+    fixture *f = *state;
+    for (int i = 0; i < 2; i++) {
+        const zm_size shape[] = {f->rows, D};
+        const zm_dtype type = i ? ZM_F16 : ZM_BF16;
+        zm_tensor narrow[3];
+        for (int j = 0; j < 3; j++)
+            narrow[j] = zm_graph_tensor(f->graph, NULL, type, 2, shape);
+        put_copy(f, f->t[X], narrow[0]);
+        zm_norm_params p = {.x = narrow[0], .weight = f->t[ONES], .dst = narrow[1], .eps = EPS};
+        zm_graph_rms_norm(f->graph, &p);
+        zm_matmul_params reader = product(f, p.dst, 0);
+        reader.dst = narrow[2];
+        zm_graph_matmul(f->graph, &reader);
+        zm_executable *exe = NULL;
+        put_copy(f, narrow[2], f->t[Y + i]);
+        assert_int_equal(zm_graph_compile(f->graph, f->device, NULL, &exe), ZM_OK);
+        assert_int_equal(zm_executable_get_info(exe).fired[ZM_PASS_DEFERRED_NORM], 1);
+        zm_executable_destroy(&exe);
+    }
+}
+
+/* The sums are those of the weights together. */
+static void test_weighted_layer_norm(void **state)
+{
+    fixture *f = *state;
+    zm_tensor x = add(f, head(f, f->t[X], 0), f->t[X]);
+    put_copy(f, head(f, weighted(f, zm_graph_layer_norm, x, f->t[ONES]), 1), f->t[Y]);
+    expect(f, ZM_PASS_DEFERRED_NORM, 0); /* they are not known */
+    for (uint32_t n = 0; n < HEADS * D; n++) {
+        double sum = 0;
+        for (uint32_t k = 0; k < D; k++)
+            sum += (double)f->values[W][n * D + k] * (double)f->values[ONES][k];
+        f->values[SUMS][n] = (float)sum;
+    }
+    zm_graph_column_sums(f->graph, f->t[W], f->t[SUMS]);
+    expect(f, ZM_PASS_DEFERRED_NORM, 1);
+    expect(f, ZM_PASS_WRITER_STATISTIC, 1);
+}
+
+/* A product has room for one of them; the others stay operations, but for one that has no weight.
+ */
+static void test_weighted_norms_of_one_tensor(void **state)
+{
+    fixture *f = *state;
+    zm_tensor other = f->t[BIAS], x = add(f, head(f, f->t[X], 0), f->t[X]);
+    other.shape[0] = D;
+    zm_tensor a = weighted(f, zm_graph_rms_norm, x, f->t[ONES]);
+    zm_tensor b = weighted(f, zm_graph_rms_norm, x, other);
+    put_add(f, head(f, a, 1), head(f, b, 2), f->t[Y]);
+    put_add(f, head(f, rms(f, x), 0), x, f->t[Y2]);
+    expect(f, ZM_PASS_DEFERRED_NORM, 3);
+    expect(f, ZM_PASS_SHARED_STATISTIC, 1);
+    expect(f, ZM_PASS_WRITER_STATISTIC, 1);
+    assert_int_equal(operations(f), 5);
+}
+
+/* All rows would be weighted for the sake of one. */
+static void test_weighted_norm_of_rows(void **state)
+{
+    fixture *f = *state;
+    zm_tensor x = head(f, f->t[X], 0);
+    zm_norm_params p = {.x = zm_graph_rows(f->graph, x, 0, 1),
+                        .weight = f->t[ONES],
+                        .dst = zm_graph_tensor(f->graph, NULL, ZM_F32, 2, (zm_size[]){1, D}),
+                        .eps = EPS};
+    zm_graph_rms_norm(f->graph, &p);
+    zm_matmul_params last = product(f, p.dst, 1);
+    last.dst = zm_graph_rows(f->graph, f->t[Y], 0, 1);
+    zm_graph_matmul(f->graph, &last);
+    expect(f, ZM_PASS_DEFERRED_NORM, 1);
+    expect(f, ZM_PASS_WRITER_STATISTIC, 0);
+}
+
+/* A product's bias and the norm's weight share a type. */
+static void test_weight_of_another_type(void **state)
+{
+    fixture *f = *state;
+    zm_tensor half = zm_graph_tensor(f->graph, NULL, ZM_F16, 1, (zm_size[]){D});
+    zm_matmul_params writer = product(f, f->t[X], 0);
+    put_copy(f, f->t[ONES], half);
+    writer.bias = f->t[BIAS];
+    writer.bias.shape[0] = D;
+    zm_graph_matmul(f->graph, &writer);
+    put_copy(f, head(f, weighted(f, zm_graph_rms_norm, writer.dst, half), 1), f->t[Y]);
+    expect(f, ZM_PASS_DEFERRED_NORM, 1);
+    expect(f, ZM_PASS_WRITER_STATISTIC, 0);
+    writer.bias = (zm_tensor){0};
+    writer.dst = inner(f);
+    zm_graph_matmul(f->graph, &writer);
+    put_copy(f, head(f, weighted(f, zm_graph_rms_norm, writer.dst, half), 1), f->t[Y2]);
+    expect(f, ZM_PASS_WRITER_STATISTIC, 1);
+}
+
+/* The weight is written after the product, or by it for all that is known. */
+static void test_weight_that_changes(void **state)
+{
+    fixture *f = *state;
+    zm_tensor x = head(f, f->t[X], 0);
+    zm_tensor weight = zm_graph_tensor(f->graph, NULL, ZM_F32, 1, (zm_size[]){D});
+    put_copy(f, f->t[ONES], weight);
+    put_copy(f, f->t[ONES], weight); /* so that it is no view */
+    put_copy(f, head(f, weighted(f, zm_graph_rms_norm, x, weight), 1), f->t[Y]);
+    zm_matmul_params writer = product(f, f->t[X], 0);
+    writer.dst = f->t[Y2];
+    zm_graph_matmul(f->graph, &writer);
+    put_add(f, head(f, weighted(f, zm_graph_rms_norm, f->t[Y2], f->t[ONES]), 1), f->t[X], f->t[Y]);
+    expect(f, ZM_PASS_DEFERRED_NORM, 2);
+    expect(f, ZM_PASS_WRITER_STATISTIC, 0);
+}
+
+/* What is weighted goes to memory that others use before. */
+static void test_weighted_elsewhere(void **state)
+{
+    fixture *f = *state;
+    const uint32_t groups = (D - 1) / zm_statistics_group(f->device) + 1;
+    zm_tensor x = head(f, f->t[X], 0), before = inner(f);
+    zm_row_statistics_params p = {.x = x, .weight = f->t[ONES], .weighted = f->t[Y2]};
+    p.statistics = zm_graph_tensor(f->graph, NULL, ZM_F32, 2, (zm_size[]){f->rows, 2 * groups});
+    put_copy(f, f->t[Y2], before);
+    zm_graph_row_statistics(f->graph, &p);
+    zm_matmul_params reader = product(f, f->t[Y2], 1);
+    reader.scale = (zm_row_scale){.kind = ZM_ROW_SCALE_RMS, .statistics = p.statistics};
+    zm_graph_matmul(f->graph, &reader);
+    put_add(f, reader.dst, before, f->t[Y]);
+    expect(f, ZM_PASS_WRITER_STATISTIC, 0);
+}
+
+/* What is weighted is made where the norm was: writing the weight later does no harm. */
+static void test_weighted_norm_of_written_weight(void **state)
+{
+    fixture *f = *state;
+    zm_tensor weight = zm_graph_tensor(f->graph, NULL, ZM_F32, 1, (zm_size[]){D});
+    put_copy(f, f->t[ONES], weight);
+    zm_tensor x = head(f, f->t[X], 0), norm = weighted(f, zm_graph_rms_norm, x, weight);
+    zm_tensor other = f->t[BIAS];
+    other.shape[0] = D;
+    put_copy(f, other, weight);
+    put_copy(f, head(f, norm, 1), f->t[Y]);
+    expect(f, ZM_PASS_DEFERRED_NORM, 1);
+    expect(f, ZM_PASS_WRITER_STATISTIC, 1);
 }
 
 /* ---- statistics ---- */
@@ -247,7 +430,17 @@ int main(void)
         TEST(test_deferred_crms_norm),
         TEST(test_deferred_layer_norm),
         TEST(test_deferred_norm_of_rows),
-        TEST(test_norm_with_weight_stays),
+        TEST(test_norm_with_bias_stays),
+        TEST(test_weighted_norm),
+        TEST(test_weighted_norm_in_place),
+        TEST(test_weighted_norm_of_f16_stays),
+        TEST(test_weighted_layer_norm),
+        TEST(test_weighted_norms_of_one_tensor),
+        TEST(test_weighted_norm_of_rows),
+        TEST(test_weight_of_another_type),
+        TEST(test_weight_that_changes),
+        TEST(test_weighted_norm_of_written_weight),
+        TEST(test_weighted_elsewhere),
         TEST(test_norm_with_other_readers_stays),
         TEST(test_norm_of_what_changes_stays),
         TEST(test_norm_of_what_is_written_stays),

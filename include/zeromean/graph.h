@@ -79,8 +79,9 @@ ZM_API void zm_graph_top_k(zm_graph *graph, const zm_top_k_params *params);
 ZM_API void zm_graph_argmax(zm_graph *graph, const zm_argmax_params *params);
 
 /* sums[i] = sum over j of weight[i][j], by which a LayerNorm before the weight can be deferred
- * (zm_row_scale); of a gated weight as zm_gated_bias_pack has it. No operation: the application
- * calculates them from the weight as it is stored. */
+ * (zm_row_scale), or of weight[i][j] * g[j] where that norm has a weight g itself; of a gated
+ * weight as zm_gated_bias_pack has it. No operation: the application calculates them from the
+ * weights as they are stored. */
 ZM_API void zm_graph_column_sums(zm_graph *graph, zm_tensor weight, zm_tensor sums);
 
 /* Operations added from here on are for the index-th of the devices that a pipeline is compiled for
@@ -103,11 +104,12 @@ typedef enum zm_pass {
     ZM_PASS_MERGE,            /* matmuls of one input and adjacent weights become one: q, k, v */
     ZM_PASS_EPILOGUE,         /* a sum with a matmul's output becomes its residual */
     ZM_PASS_RESIDUAL_NORM,    /* a sum and its norm become one operation */
-    ZM_PASS_DEFERRED_NORM,    /* a norm without weight and bias goes into the epilogue of the
-                                 matmuls that read it; of a layer_norm, where the column sums of
-                                 their weights are known */
+    ZM_PASS_DEFERRED_NORM,    /* a norm without bias goes into the epilogue of the matmuls that
+                                 read it, its weight (not for F16 rows) into what they read; of
+                                 a layer_norm, where the column sums of their weights are known */
     ZM_PASS_SHARED_STATISTIC, /* deferred norms of one tensor read the same statistics */
-    ZM_PASS_WRITER_STATISTIC, /* which come out of the epilogue of the matmul that writes it */
+    ZM_PASS_WRITER_STATISTIC, /* which come out of the epilogue of the matmul that writes it, as
+                                 does what a norm's weight makes of it */
     ZM_PASS_IN_PLACE,         /* an output takes the memory of an input that is needed no more */
     ZM_PASS_COUNT
 } zm_pass;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* W norm(x) = r W x: a norm without weight and bias (fold them into what reads it) that only
- * matmuls read is left out. They read x itself and scale their rows, from statistics of x. */
+/* W norm(x) = r W x: a norm without bias (fold it into those of what reads it) that only matmuls
+ * read is left out. They read x itself, or x times the norm's weight where it has one, and scale
+ * their rows, from statistics of x. */
 #include "graph/edit.h"
 #include "graph/passes/passes.h"
 
@@ -13,18 +14,25 @@ static bool can_scale(const zm_graph *graph, size_t m, const zm_norm_params *nor
     if (graph->nodes[m].op != &zm_op_matmul || p->x.rank != 2 ||
         p->scale.kind != ZM_ROW_SCALE_NONE || !zm_same_view(&p->x, &norm->dst))
         return false;
-    /* Its output must not lie where it now reads. */
-    if (zm_roots_meet(zm_edit_root(graph, &p->dst), zm_edit_root(graph, &norm->x)))
+    /* Its output must not lie where it now reads; what is weighted has a place of its own. */
+    if (!norm->weight.buffer &&
+        zm_roots_meet(zm_edit_root(graph, &p->dst), zm_edit_root(graph, &norm->x)))
         return false;
     return kind != ZM_ROW_SCALE_LAYER || zm_column_sums_find(graph, &p->weight, &sums);
+}
+
+/* x times a weight may be more than F16 holds; the norm is not. */
+static bool can_weight(const zm_norm_params *norm)
+{
+    return !norm->weight.buffer || norm->x.dtype != ZM_F16;
 }
 
 static bool can_defer(const zm_graph *graph, size_t n)
 {
     const zm_norm_params *norm = graph->nodes[n].params;
     zm_row_scale_kind kind = zm_norm_scale(graph->nodes[n].op);
-    if (kind == ZM_ROW_SCALE_NONE || norm->weight.buffer || norm->bias.buffer ||
-        norm->residual.buffer || (norm->x.shape[1] & ZM_SIZE_FORMULA) ||
+    if (kind == ZM_ROW_SCALE_NONE || norm->bias.buffer || norm->residual.buffer ||
+        !can_weight(norm) || (norm->x.shape[1] & ZM_SIZE_FORMULA) ||
         !zm_is_private(graph, n, &norm->dst))
         return false;
     const zm_value *value = zm_value_find(graph, &norm->dst), *x = zm_edit_root(graph, &norm->x);
@@ -36,20 +44,34 @@ static bool can_defer(const zm_graph *graph, size_t n)
             uses += zm_node_root(graph, node, i) == value;
         if (!uses)
             continue;
-        if (uses != 1 || !can_scale(graph, m, norm, kind) || zm_nodes_write(graph, n, m, x))
+        bool stays = norm->weight.buffer || !zm_nodes_write(graph, n, m, x);
+        if (uses != 1 || !stays || !can_scale(graph, m, norm, kind))
             return false;
         readers++;
     }
     return readers > 0;
 }
 
+/* Statistics of the norm's x, and x times its weight. */
+static zm_row_statistics_params statistics_of(zm_graph *graph, const zm_norm_params *norm,
+                                              const zm_device *device)
+{
+    uint32_t group = zm_statistics_group(device), d = norm->x.shape[1];
+    const zm_size rows = norm->x.shape[0], sums[] = {rows, 2 * ((d + group - 1) / group)};
+    zm_row_statistics_params p = {
+        .x = norm->x,
+        .statistics = zm_graph_tensor(graph, NULL, device->info.real_type, 2, sums),
+        .weight = norm->weight,
+    };
+    if (p.weight.buffer)
+        p.weighted = zm_graph_tensor(graph, NULL, norm->x.dtype, 2, (zm_size[]){rows, d});
+    return p;
+}
+
 static void defer(zm_graph *graph, size_t n, const zm_device *device)
 {
     const zm_norm_params norm = *(const zm_norm_params *)graph->nodes[n].params;
-    uint32_t group = zm_statistics_group(device);
-    const zm_size shape[] = {norm.x.shape[0], 2 * ((norm.x.shape[1] + group - 1) / group)};
-    const zm_row_statistics_params statistics = {
-        .x = norm.x, .statistics = zm_graph_tensor(graph, NULL, device->info.real_type, 2, shape)};
+    const zm_row_statistics_params statistics = statistics_of(graph, &norm, device);
     const zm_row_scale_kind kind = zm_norm_scale(graph->nodes[n].op);
     const zm_row_scale scale = {.kind = kind,
                                 .statistics = statistics.statistics,
@@ -60,7 +82,7 @@ static void defer(zm_graph *graph, size_t n, const zm_device *device)
         zm_matmul_params *p = graph->nodes[m].params;
         if (graph->nodes[m].op != &zm_op_matmul || !zm_same_view(&p->x, &norm.dst))
             continue;
-        p->x = norm.x;
+        p->x = norm.weight.buffer ? statistics.weighted : norm.x;
         p->scale = scale;
         if (kind == ZM_ROW_SCALE_LAYER)
             zm_column_sums_find(graph, &p->weight, &p->scale.column_sums);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Norms of one tensor share its statistics, also where their eps are not the same: branches that
- * are parallel. */
+ * are parallel. Where a norm has a weight, a tensor is written for it alone: that one stays. */
 #include "graph/edit.h"
 #include "graph/passes/passes.h"
 
@@ -8,8 +8,9 @@
 static bool is_same(const zm_graph *graph, size_t n, size_t m)
 {
     const zm_row_statistics_params *p = graph->nodes[n].params, *q = graph->nodes[m].params;
-    return graph->nodes[n].op == &zm_op_row_statistics && zm_same_view(&p->x, &q->x) &&
-           zm_is_private(graph, n, &p->statistics) && zm_is_private(graph, m, &q->statistics) &&
+    return graph->nodes[n].op == &zm_op_row_statistics && !q->weighted.buffer &&
+           zm_same_view(&p->x, &q->x) && zm_is_private(graph, n, &p->statistics) &&
+           zm_is_private(graph, m, &q->statistics) &&
            !zm_nodes_write(graph, n, m, zm_edit_root(graph, &q->x)) &&
            zm_can_replace(graph, zm_value_find(graph, &q->statistics), &p->statistics);
 }

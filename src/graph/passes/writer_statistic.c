@@ -1,8 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Statistics of what a matmul writes come out of its epilogue, where the rows are at hand: with
- * the deferred norm, no kernel is left that is about a norm. */
+/* Statistics of what a matmul writes come out of its epilogue, where the rows are at hand, as does
+ * what is weighted: with the deferred norm, no kernel is left that is about a norm. */
 #include "graph/edit.h"
 #include "graph/passes/passes.h"
+
+/* Can the matmul at n write what is weighted at m? Not where it would be of more rows. */
+static bool can_weight(const zm_graph *graph, size_t n, size_t m)
+{
+    const zm_row_statistics_params *p = graph->nodes[m].params;
+    const zm_matmul_params *writer = graph->nodes[n].params;
+    bool same_type = !writer->bias.buffer || writer->bias.dtype == p->weight.dtype;
+    return zm_same_view(&p->x, &writer->dst) && same_type &&
+           zm_is_private(graph, m, &p->weighted) &&
+           !zm_nodes_write(graph, n, m, zm_edit_root(graph, &p->weight));
+}
 
 /* The matmul at n writes x, or the rows of which x is some. */
 static bool can_fuse(const zm_graph *graph, size_t n, size_t m)
@@ -14,7 +25,8 @@ static bool can_fuse(const zm_graph *graph, size_t n, size_t m)
                 p->x.offset == 0 && p->x.shape[1] == writer->dst.shape[1];
     return graph->nodes[n].op == &zm_op_matmul && writer->dst.rank == 2 &&
            !writer->statistics.buffer && (rows || zm_same_view(&p->x, &writer->dst)) &&
-           zm_is_private(graph, m, &p->statistics);
+           zm_is_private(graph, m, &p->statistics) &&
+           (!p->weighted.buffer || can_weight(graph, n, m));
 }
 
 static void fuse(zm_graph *graph, size_t n, size_t m)
@@ -23,6 +35,8 @@ static void fuse(zm_graph *graph, size_t n, size_t m)
     const zm_value *x = zm_value_find(graph, &p.x);
     zm_matmul_params writer = *(const zm_matmul_params *)graph->nodes[n].params;
     writer.statistics = p.statistics;
+    writer.norm_weight = p.weight;
+    writer.weighted = p.weighted;
     if (!zm_same_view(&p.x, &writer.dst)) {
         const zm_size shape[] = {writer.dst.shape[0], p.statistics.shape[1]};
         writer.statistics = zm_graph_tensor(graph, NULL, p.statistics.dtype, 2, shape);
