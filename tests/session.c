@@ -322,6 +322,41 @@ static void test_pipelines(void **state)
     stop(self);
 }
 
+/* ---- norms ---- */
+
+/* All norms are deferred but the encoder's last one, which observers see and every layer of the
+ * decoder reads, and where it is one with a sum, the first. A launch for statistics is left of what
+ * no product has written, or of which one row is read: both first norms and the decoder's last. */
+static void check_deferred(const char *spec, const char *norm, uint32_t wanted)
+{
+    fixture *self = start(&(test_whisper){.seed = SEED, .norm = norm}, spec);
+    zm_session_params params = {.log = &test_log.log, .records = 512};
+    float *mel = test_mel(SEED), logits[TEST_VOCABULARY];
+    uint32_t norms = 0, statistics = 0;
+    zm_records records;
+    zm_session_destroy(&self->session);
+    assert_int_equal(zm_session_create(self->device, self->model, &params, &self->session), ZM_OK);
+    assert_int_equal(zm_session_encode(self->session, mel), ZM_OK);
+    decode(self, tokens, COUNT, logits);
+    assert_int_equal(zm_session_take_records(self->session, 0, &records), ZM_OK);
+    assert_int_equal(records.lost, 0);
+    for (size_t i = 0; i < records.count; i++) {
+        norms += strstr(records.records[i].op, "_norm") != NULL;
+        statistics += strcmp(records.records[i].op, "row_statistics") == 0;
+    }
+    assert_int_equal(norms, wanted);
+    assert_int_equal(norms + statistics, 4);
+    free(mel);
+    stop(self);
+}
+
+static void test_norms_are_deferred(void **state)
+{
+    (void)state;
+    check_deferred("host", NULL, 2);
+    check_deferred("opencl", "rms_norm", 1);
+}
+
 /* ---- the cache ---- */
 
 static void check_cached(const char *spec)
@@ -486,6 +521,7 @@ int main(void)
         cmocka_unit_test(test_split_has_the_same_bits),
         cmocka_unit_test(test_splits_that_make_no_sense),
         cmocka_unit_test(test_pipelines),
+        cmocka_unit_test(test_norms_are_deferred),
         cmocka_unit_test(test_cached_decoding),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_failing_device),
