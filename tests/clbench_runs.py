@@ -200,7 +200,7 @@ class Tune(Clbench):
 
     def test_numbers_that_are_worse_than_the_built_in_ones_go(self):
         cache = self.scratch / "cache"
-        slow = {**self.device(), "op": "attention", "parameters": {"few_rows": 64}}
+        slow = {**self.device(), "op": "attention", "parameters": {"tile_rows": 1}}
         other = {"device": "another", "op": "attention", "parameters": {"few_rows": 2}}
         self.write(cache, other, slow)
         self.json("tune", "attention", "--shape", "rows=64,kv=256", "--time", "2", *OPENCL,

@@ -38,7 +38,8 @@ class Graph(Program):
         nodes = [line.split() for line in lines if re.match(r"\d", line)]
         self.assertEqual([node[0] for node in nodes], list(map(str, range(len(nodes)))))
         used = {word.split("=")[1] for node in nodes for word in node[2:]
-                if re.match(r"(x|dst|residual|sum)=[a-z]\w*(%\d+)?$", word)}
+                if re.match(r"(x|dst|residual|sum|weighted|(scale\.)?statistics)="
+                            r"([a-z]\w*)?(%\d+)?$", word)}
         self.assertEqual(declared, used)
         return [node[1] for node in nodes if node[1] != "observe"]
 
@@ -71,10 +72,11 @@ class Graph(Program):
         self.assertEqual(lines[:2], ["symbol tokens 1..64", "symbol length 1..64"])
         before, more, none = self.graph("--part", "decoder", "--off", "all")
         self.assertEqual(none, {})
-        self.assertEqual(int(more[2]), int(counts[2]) + fired["epilogue"])
+        gone = fired["epilogue"] + fired["writer-statistic"]
+        self.assertEqual(int(more[2]), int(counts[2]) + gone)
         self.assertEqual(self.nodes(before).count("add"), fired["epilogue"])
         _, _, others = self.graph("--part", "decoder", "--off", "epilogue,in-place")
-        self.assertEqual(set(others), {"residual-norm"})
+        self.assertEqual(set(others), {"residual-norm", "deferred-norm"})
 
     def test_dot(self):
         for part in ("encoder", "decoder"):
