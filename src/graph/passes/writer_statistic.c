@@ -15,17 +15,18 @@ static bool can_weight(const zm_graph *graph, size_t n, size_t m)
            !zm_nodes_write(graph, n, m, zm_edit_root(graph, &p->weight));
 }
 
-/* The matmul at n writes x, or the rows of which x is some. */
+/* The node at n is a matmul that writes x, or the rows of which x is some. */
 static bool can_fuse(const zm_graph *graph, size_t n, size_t m)
 {
+    if (n == ZM_NO_NODE || graph->nodes[n].op != &zm_op_matmul)
+        return false;
     const zm_row_statistics_params *p = graph->nodes[m].params;
     const zm_matmul_params *writer = graph->nodes[n].params;
     const zm_value *x = zm_value_find(graph, &p->x);
     bool rows = x->kind == ZM_VALUE_ROWS && zm_same_view(&x->tensor, &writer->dst) &&
                 p->x.offset == 0 && p->x.shape[1] == writer->dst.shape[1];
-    return graph->nodes[n].op == &zm_op_matmul && writer->dst.rank == 2 &&
-           !writer->statistics.buffer && (rows || zm_same_view(&p->x, &writer->dst)) &&
-           zm_is_private(graph, m, &p->statistics) &&
+    return writer->dst.rank == 2 && !writer->statistics.buffer &&
+           (rows || zm_same_view(&p->x, &writer->dst)) && zm_is_private(graph, m, &p->statistics) &&
            (!p->weighted.buffer || can_weight(graph, n, m));
 }
 
@@ -60,7 +61,7 @@ uint32_t zm_pass_writer_statistic(zm_graph *graph, const zm_device *device)
         if (graph->nodes[m].op != &zm_op_row_statistics)
             continue;
         size_t n = zm_last_writer(graph, m, zm_edit_root(graph, &p->x));
-        if (n == ZM_NO_NODE || !can_fuse(graph, n, m))
+        if (!can_fuse(graph, n, m))
             continue;
         fuse(graph, n, m);
         m--;
