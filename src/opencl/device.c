@@ -325,7 +325,7 @@ static bool walk_platform(walker *w, const zm_opencl_fns *cl, cl_platform_id pla
     return true;
 }
 
-static void walk(walker *w)
+static void walk_platforms(walker *w)
 {
     zm_opencl_fns cl;
     if (!zm_opencl_load(w->log, &cl))
@@ -341,6 +341,17 @@ static void walk(walker *w)
     for (cl_uint i = 0; i < count && i < MAX_PLATFORMS; i++)
         if (!walk_platform(w, &cl, platforms[i]))
             return;
+}
+
+/* Drivers set themselves up when they are asked for the first time, and PoCL 3.1 crashes when two
+ * threads do that at once. */
+static zm_mutex asking = PTHREAD_MUTEX_INITIALIZER;
+
+static void walk(walker *w)
+{
+    zm_mutex_lock(&asking);
+    walk_platforms(w);
+    zm_mutex_unlock(&asking);
 }
 
 static bool visit_add(void *user, const zm_opencl_fns *cl, cl_platform_id platform, cl_device_id id,
@@ -421,7 +432,9 @@ static zm_status create_context(zm_opencl_device *device)
     cl_context_properties properties[] = {CL_CONTEXT_PLATFORM,
                                           (cl_context_properties)device->platform, 0};
     cl_int error = CL_SUCCESS;
+    zm_mutex_lock(&asking);
     device->context = device->cl.clCreateContext(properties, 1, &device->id, NULL, NULL, &error);
+    zm_mutex_unlock(&asking);
     if (error != CL_SUCCESS)
         device->context = NULL;
     return zm_opencl_check(&device->base, error, "clCreateContext");
