@@ -22,11 +22,12 @@ static bool can_write(const zm_graph *graph, const zm_node *node, const zm_tenso
     const zm_value *to = zm_edit_root(graph, dst);
     if (zm_same_view(&p->dst, dst))
         return true;
-    if (zm_roots_meet(zm_edit_root(graph, &p->x), to))
-        return false;
-    for (size_t i = 0; i < node->op->operand_count; i++)
-        if (zm_node_root(graph, node, i) == to)
+    for (size_t i = 0; i < node->op->operand_count; i++) {
+        const zm_value *root = zm_node_root(graph, node, i);
+        bool weight = node->op->operands[i].type == ZM_OPERAND_WEIGHT;
+        if (root && (weight ? root == to : zm_roots_meet(root, to)))
             return false;
+    }
     return true;
 }
 
