@@ -35,6 +35,7 @@ static void test_same_bits(void **state)
         assert_int_equal(info.moved_bytes, 2 * lab_steps[STEPS - 1] * D * sizeof(float));
         assert_int_equal(info.fallen, 0);
         assert_int_equal(info.copied_bytes, 0);
+        assert_int_equal(info.work.memory_bytes, info.work.least_bytes);
     }
     lab_run(f, two, &watch);
     assert_int_equal(watch.count, STEPS * LAYERS);

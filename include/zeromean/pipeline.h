@@ -56,7 +56,7 @@ typedef struct zm_pipeline_info {
     uint32_t moves;          /* of tensors between devices in the last run */
     uint64_t moved_bytes;    /* by them */
     uint64_t copied_bytes;   /* of weights and vectors that are on another device as well */
-    zm_executable_info work; /* of all stages together; memory_bytes also has what moves */
+    zm_executable_info work; /* of all stages together; its bytes also have what moves */
 } zm_pipeline_info;
 
 ZM_API zm_pipeline_info zm_pipeline_get_info(const zm_pipeline *pipeline);

@@ -118,6 +118,7 @@ zm_status zm_crossing_own(zm_pipeline *pipeline, zm_crossing *crossing, uint32_t
         place->dtype = on->info.real_type;
     place->buffer = crossing->owned[device];
     pipeline->info.work.memory_bytes += params.size;
+    pipeline->info.work.least_bytes += params.size; /* which lives all the time */
     return ZM_OK;
 }
 
