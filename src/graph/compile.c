@@ -127,6 +127,21 @@ zm_status zm_executable_open(zm_executable *exe, const zm_graph *graph)
     return room_make(exe);
 }
 
+/* The device has said that there is no memory: what takes it. */
+static zm_status arenas_fail(const zm_executable *exe, const zm_memory *memory, zm_status status)
+{
+    const zm_graph *graph = exe->graph;
+    char name[64];
+    size_t most = 0;
+    for (size_t i = 1; i < graph->value_count; i++)
+        if (memory->places[i].bytes > memory->places[most].bytes)
+            most = i;
+    zm_value_print(graph->values[most], name, sizeof(name));
+    return zm_fail(&graph->log, status,
+                   "graph: the inner tensors take %" PRIu64 " bytes, of which %s %" PRIu64,
+                   memory->total, name, memory->places[most].bytes);
+}
+
 static zm_status arenas_create(zm_executable *exe, const zm_memory *memory)
 {
     zm_status status = ZM_OK;
@@ -139,7 +154,9 @@ static zm_status arenas_create(zm_executable *exe, const zm_memory *memory)
         status = zm_buffer_create(exe->device, &params, &exe->arenas[exe->arena_count]);
         exe->arena_count += status == ZM_OK;
     }
-    for (size_t i = 0; status == ZM_OK && i < exe->graph->value_count; i++) {
+    if (status != ZM_OK)
+        return arenas_fail(exe, memory, status);
+    for (size_t i = 0; i < exe->graph->value_count; i++) {
         const zm_place *place = &memory->places[i];
         if (!place->bytes)
             continue;
