@@ -244,6 +244,35 @@ static void test_rows_of_columns(void **state)
     zm_buffer_destroy(&out);
 }
 
+/* A symbol may be 0, as a position is, but no dimension. */
+static void test_dimension_of_0(void **state)
+{
+    fixture *f = *state;
+    const zm_size past = zm_graph_symbol(f->graph, "past", 0, 4), shape[] = {past, 16};
+    zm_tensor z = zm_graph_tensor(f->graph, "z", ZM_F32, 2, shape);
+    put_add(f, zm_graph_rows(f->graph, f->x, 0, past), zm_graph_rows(f->graph, f->x, 0, past), z);
+    put_add(f, z, z, zm_graph_rows(f->graph, f->y, 0, past));
+    zm_executable *exe = NULL;
+    zm_stream *stream = NULL;
+    zm_buffer *out = NULL;
+    const zm_buffer_params size = {.size = 8 * 16 * sizeof(float)};
+    assert_int_equal(zm_stream_create(f->device, NULL, &stream), ZM_OK);
+    assert_int_equal(zm_buffer_create(f->device, &size, &out), ZM_OK);
+    zm_tensor x = zm_tensor_2d(f->buffer, ZM_F32, 8, 16), y = zm_tensor_2d(out, ZM_F32, 8, 16);
+    assert_int_equal(zm_graph_compile(f->graph, f->device, NULL, &exe), ZM_OK);
+    assert_int_equal(zm_executable_bind(exe, "x", &x), ZM_OK);
+    assert_int_equal(zm_executable_bind(exe, "y", &y), ZM_OK);
+    assert_int_equal(zm_executable_set(exe, past, 0), ZM_OK);
+    assert_int_equal(zm_executable_run(exe, stream, NULL), bad);
+    assert_non_null(
+        strstr(f->log.error, "node 0 (add -> z): x: dimension 0, past, is 0 in this run"));
+    assert_int_equal(zm_executable_set(exe, past, 1), ZM_OK);
+    assert_int_equal(zm_executable_run(exe, stream, NULL), ZM_OK);
+    zm_executable_destroy(&exe);
+    zm_stream_destroy(&stream);
+    zm_buffer_destroy(&out);
+}
+
 /* A part of a weight in panels begins with a panel. */
 static void test_part_of_panels(void **state)
 {
@@ -485,6 +514,7 @@ int main(void)
         TEST(test_view_outside),
         TEST(test_bad_alias),
         TEST(test_rows_of_columns),
+        TEST(test_dimension_of_0),
         TEST(test_part_of_panels),
         TEST(test_too_large),
         TEST(test_in_place),

@@ -54,6 +54,21 @@ static zm_status panel_resolve(uint32_t panel, zm_tensor *tensor, zm_refusal *re
     return ZM_OK;
 }
 
+/* What a symbol that may be 0 (a position) makes of a shape. */
+static zm_status extents_check(const zm_executable *exe, const zm_tensor *tensor, const char *name,
+                               zm_refusal *refusal)
+{
+    char size[96];
+    for (uint32_t i = 0; i < tensor->rank; i++) {
+        if (!(tensor->shape[i] & ZM_SIZE_FORMULA) || zm_size_number(exe->numbers, tensor->shape[i]))
+            continue;
+        zm_size_print(exe->graph, tensor->shape[i], size, sizeof(size));
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
+                         "%s: dimension %" PRIu32 ", %s, is 0 in this run", name, i, size);
+    }
+    return ZM_OK;
+}
+
 static zm_status tensor_resolve(const zm_executable *exe, const zm_node *node, size_t i,
                                 zm_refusal *refusal)
 {
@@ -62,7 +77,9 @@ static zm_status tensor_resolve(const zm_executable *exe, const zm_node *node, s
     const zm_tensor *place = &exe->places[root->index];
     const char *name = node->op->operands[i].name;
     zm_refusal inner;
-    zm_status status = ZM_OK;
+    zm_status status = extents_check(exe, tensor, name, refusal);
+    if (status != ZM_OK)
+        return status;
     shape_resolve(exe, tensor);
     tensor->offset += rows_offset(exe, exe->graph->values[node->value[i] - 1]);
     if (root->tensor.rank > 0 && !stays_within(exe, tensor, root))
