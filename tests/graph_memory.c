@@ -54,9 +54,12 @@ static void put_all(fixture *f)
     zm_norm_params other = norm_of(f, x);
     other.eps = 2 * EPS;
     zm_graph_rms_norm(f->graph, &other);
-    zm_tensor a = head(f, norm, 0), b = head(f, norm, 1), c = head(f, other.dst, 2);
-    zm_graph_column_sums(f->graph, f->t[W], f->t[SUMS]);
-    zm_norm_params last = norm_of(f, add(f, add(f, a, b), add(f, c, x)));
+    zm_tensor a = head(f, norm, 0), b = head(f, norm, 1);
+    zm_matmul_params summed = product(f, other.dst, 2);
+    summed.scale.column_sums = f->t[SUMS];
+    summed.scale.column_sums.shape[0] = D;
+    zm_graph_matmul(f->graph, &summed);
+    zm_norm_params last = norm_of(f, add(f, add(f, a, b), add(f, summed.dst, x)));
     last.weight = zm_tensor_1d(real.buffer, ZM_F32, D);
     zm_graph_layer_norm(f->graph, &last);
     zm_tensor row = zm_graph_rows(f->graph, last.dst, zm_graph_difference(f->graph, f->rows, 1), 1);

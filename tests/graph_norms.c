@@ -4,8 +4,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
+
+#include <zeromean/block.h>
 
 #include "passes_lab.h"
 
@@ -62,24 +65,43 @@ static void test_no_residual_norm_before_weight(void **state)
 
 typedef void put_norm(zm_graph *graph, const zm_norm_params *params);
 
+/* The i-th of the fixture's column sums. */
+static zm_tensor sums_of(const fixture *f, uint32_t i)
+{
+    zm_tensor sums = f->t[SUMS];
+    sums.shape[0] = D;
+    sums.offset = i * D;
+    return sums;
+}
+
+/* By weights of which the column sums are known. */
+static zm_matmul_params summed(fixture *f, zm_tensor x, uint32_t i)
+{
+    zm_matmul_params p = product(f, x, i);
+    p.scale.column_sums = sums_of(f, i);
+    return p;
+}
+
 /* A writer, the norm of what it writes, and two readers. */
-static void put_block(fixture *f, put_norm *norm, uint32_t true_d)
+static void put_block(fixture *f, put_norm *norm, uint32_t true_d, bool sums)
 {
     zm_tensor x = add(f, head(f, f->t[X], 0), f->t[X]);
     zm_norm_params p = norm_of(f, x);
     p.true_d = true_d;
     norm(f->graph, &p);
-    zm_matmul_params up = product(f, p.dst, 1);
+    zm_matmul_params up = sums ? summed(f, p.dst, 1) : product(f, p.dst, 1);
     up.activation = ZM_ACTIVATION_GELU;
     zm_graph_matmul(f->graph, &up);
     put_add(f, head(f, up.dst, 2), x, f->t[Y]);
-    put_add(f, head(f, p.dst, 0), x, f->t[Y2]);
+    zm_matmul_params other = sums ? summed(f, p.dst, 0) : product(f, p.dst, 0);
+    zm_graph_matmul(f->graph, &other);
+    put_add(f, other.dst, x, f->t[Y2]);
 }
 
 static void test_deferred_norm(void **state)
 {
     fixture *f = *state;
-    put_block(f, zm_graph_rms_norm, 0);
+    put_block(f, zm_graph_rms_norm, 0, false);
     expect(f, ZM_PASS_DEFERRED_NORM, 1);
     expect(f, ZM_PASS_WRITER_STATISTIC, 1);
     assert_int_equal(operations(f), 4); /* products */
@@ -88,17 +110,17 @@ static void test_deferred_norm(void **state)
 static void test_deferred_crms_norm(void **state)
 {
     fixture *f = *state;
-    put_block(f, zm_graph_crms_norm, 0);
-    put_block(f, zm_graph_crms_norm, D + 1);
+    put_block(f, zm_graph_crms_norm, 0, false);
+    put_block(f, zm_graph_crms_norm, D + 1, false);
     expect(f, ZM_PASS_DEFERRED_NORM, 2);
 }
 
 static void test_deferred_layer_norm(void **state)
 {
     fixture *f = *state;
-    put_block(f, zm_graph_layer_norm, 0);
+    put_block(f, zm_graph_layer_norm, 0, false);
     expect(f, ZM_PASS_DEFERRED_NORM, 0); /* column sums are not known */
-    zm_graph_column_sums(f->graph, f->t[W], f->t[SUMS]);
+    put_block(f, zm_graph_layer_norm, 0, true);
     expect(f, ZM_PASS_DEFERRED_NORM, 1);
 }
 
@@ -234,22 +256,78 @@ static void test_weighted_norm_of_f16_stays(void **state)
     }
 }
 
-/* The sums are those of the weights together. */
+/* Column sums of the i-th weights and a norm's weight in the place of the j-th. */
+static zm_tensor sums_with(fixture *f, uint32_t i, const float *weight, uint32_t j)
+{
+    for (uint32_t n = 0; n < D; n++) {
+        double sum = 0;
+        for (uint32_t k = 0; k < D; k++)
+            sum += (double)f->values[W][(i * D + n) * D + k] * (double)weight[k];
+        f->values[SUMS][j * D + n] = (float)sum;
+    }
+    return sums_of(f, j);
+}
+
 static void test_weighted_layer_norm(void **state)
 {
     fixture *f = *state;
     zm_tensor x = add(f, head(f, f->t[X], 0), f->t[X]);
     put_copy(f, head(f, weighted(f, zm_graph_layer_norm, x, f->t[ONES]), 1), f->t[Y]);
     expect(f, ZM_PASS_DEFERRED_NORM, 0); /* they are not known */
-    for (uint32_t n = 0; n < HEADS * D; n++) {
-        double sum = 0;
-        for (uint32_t k = 0; k < D; k++)
-            sum += (double)f->values[W][n * D + k] * (double)f->values[ONES][k];
-        f->values[SUMS][n] = (float)sum;
-    }
-    zm_graph_column_sums(f->graph, f->t[W], f->t[SUMS]);
+    x = add(f, head(f, f->t[X2], 0), f->t[X]);
+    zm_matmul_params p = product(f, weighted(f, zm_graph_layer_norm, x, f->t[ONES]), 1);
+    p.scale.column_sums = sums_with(f, 1, f->values[ONES], 0);
+    zm_graph_matmul(f->graph, &p);
+    put_copy(f, p.dst, f->t[Y2]);
     expect(f, ZM_PASS_DEFERRED_NORM, 1);
     expect(f, ZM_PASS_WRITER_STATISTIC, 1);
+}
+
+/* Layers that share their weights, but not their norms. */
+static void test_one_weight_behind_two_norms(void **state)
+{
+    fixture *f = *state;
+    zm_tensor other = f->t[BIAS], weight = zm_tensor_rows(f->t[W], D, D);
+    other.shape[0] = D;
+    const zm_linear linears[] = {
+        {.weight = weight, .column_sums = sums_with(f, 1, f->values[ONES], 0)},
+        {.weight = weight, .column_sums = sums_with(f, 1, f->values[BIAS], 1)},
+        {.weight = weight}};
+    for (int i = 0; i < 3; i++) {
+        zm_tensor norm = weighted(f, zm_graph_layer_norm, f->t[X], i ? other : f->t[ONES]);
+        put_add(f, zm_graph_linear(f->graph, NULL, &linears[i], ZM_ACTIVATION_NONE, norm),
+                i == 1 ? f->t[Y] : f->t[X], i == 2 ? f->t[Y2] : f->t[Y]);
+    }
+    expect(f, ZM_PASS_DEFERRED_NORM, 2); /* of the third, they are not known */
+}
+
+/* Adjacent ones stay known when their weights are merged. */
+static void test_merged_column_sums(void **state)
+{
+    fixture *f = *state;
+    zm_norm_params norm = norm_of(f, f->t[X]);
+    for (int i = 0; i < 2; i++) {
+        zm_graph_layer_norm(f->graph, &norm);
+        zm_matmul_params p = summed(f, norm.dst, 0), q = summed(f, norm.dst, 1);
+        if (i)
+            q.scale.column_sums = sums_of(f, 2); /* which are not read */
+        zm_graph_matmul(f->graph, &p);
+        zm_graph_matmul(f->graph, &q);
+        put_add(f, p.dst, q.dst, i ? f->t[Y2] : f->t[Y]);
+        norm = norm_of(f, f->t[X2]);
+    }
+    expect(f, ZM_PASS_MERGE, 2);
+    expect(f, ZM_PASS_DEFERRED_NORM, 1);
+}
+
+static void test_unfit_column_sums(void **state)
+{
+    fixture *f = *state;
+    zm_matmul_params p = summed(f, f->t[X], 1);
+    p.scale.column_sums.shape[0] = D - 1;
+    zm_graph_matmul(f->graph, &p);
+    assert_int_equal(zm_graph_status(f->graph), ZM_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(f->log.error, "matmul: column sums need"));
 }
 
 /* A product has room for one of them; the others stay operations, but for one that has no weight.
@@ -435,6 +513,9 @@ int main(void)
         TEST(test_weighted_norm_in_place),
         TEST(test_weighted_norm_of_f16_stays),
         TEST(test_weighted_layer_norm),
+        TEST(test_one_weight_behind_two_norms),
+        TEST(test_merged_column_sums),
+        TEST(test_unfit_column_sums),
         TEST(test_weighted_norms_of_one_tensor),
         TEST(test_weighted_norm_of_rows),
         TEST(test_weight_of_another_type),

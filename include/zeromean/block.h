@@ -35,7 +35,7 @@ typedef struct zm_norm_weights {
 typedef struct zm_linear {
     zm_tensor weight;      /* [n][k] as zm_matmul has it */
     zm_tensor bias;        /* [n], optional */
-    zm_tensor column_sums; /* [n], optional: by which a LayerNorm before it can be deferred */
+    zm_tensor column_sums; /* [n], optional: those of zm_graph_matmul, for the norm before it */
 } zm_linear;
 
 /* Keys and values of one attention, 1-d tensors as zm_kv_store has them. Where there are several

@@ -66,6 +66,10 @@ ZM_API void zm_graph_row_statistics(zm_graph *graph, const zm_row_statistics_par
 ZM_API void zm_graph_add(zm_graph *graph, const zm_add_params *params);
 ZM_API void zm_graph_recentre(zm_graph *graph, const zm_add_params *params);
 ZM_API void zm_graph_activate(zm_graph *graph, const zm_activate_params *params);
+/* scale.column_sums may be given without a kind of scale: then a LayerNorm whose output is x can be
+ * deferred (zm_row_scale). sums[i] = sum over j of weight[i][j], or of weight[i][j] * g[j] where
+ * that norm has a weight g, of the weight as it is stored; of a gated one as zm_gated_bias_pack has
+ * it. */
 ZM_API void zm_graph_matmul(zm_graph *graph, const zm_matmul_params *params);
 ZM_API void zm_graph_conv1d(zm_graph *graph, const zm_conv1d_params *params);
 ZM_API void zm_graph_patch_embedding(zm_graph *graph, const zm_patch_embedding_params *params);
@@ -77,12 +81,6 @@ ZM_API void zm_graph_softmax(zm_graph *graph, const zm_softmax_params *params);
 ZM_API void zm_graph_copy(zm_graph *graph, const zm_copy_params *params);
 ZM_API void zm_graph_top_k(zm_graph *graph, const zm_top_k_params *params);
 ZM_API void zm_graph_argmax(zm_graph *graph, const zm_argmax_params *params);
-
-/* sums[i] = sum over j of weight[i][j], by which a LayerNorm before the weight can be deferred
- * (zm_row_scale), or of weight[i][j] * g[j] where that norm has a weight g itself; of a gated
- * weight as zm_gated_bias_pack has it. No operation: the application calculates them from the
- * weights as they are stored. */
-ZM_API void zm_graph_column_sums(zm_graph *graph, zm_tensor weight, zm_tensor sums);
 
 /* Operations added from here on are for the index-th of the devices that a pipeline is compiled for
  * (pipeline.h); 0 before. zm_graph_compile takes no notice. */
@@ -109,7 +107,7 @@ typedef enum zm_pass {
     ZM_PASS_RESIDUAL_NORM,    /* a sum and its norm become one operation */
     ZM_PASS_DEFERRED_NORM,    /* a norm without bias goes into the epilogue of the matmuls that
                                  read it, its weight (not for F16 rows) into what they read; of
-                                 a layer_norm, where the column sums of their weights are known */
+                                 a layer_norm, where they have column sums */
     ZM_PASS_SHARED_STATISTIC, /* deferred norms of one tensor read the same statistics */
     ZM_PASS_WRITER_STATISTIC, /* which come out of the epilogue of the matmul that writes it, as
                                  does what a norm's weight makes of it */
@@ -143,8 +141,9 @@ ZM_API void zm_executable_destroy(zm_executable **executable);
 /* ---- running ---- */
 
 /* A packed tensor for the extern of that name, of its type and shape; where the shape has symbols,
- * at least their most. May be done again between runs. ZM_ERROR_NOT_FOUND: there is no such
- * extern. */
+ * at least their most. May be done again between runs. Externs may share memory where the
+ * operations allow it, but none that is written shares that of a weight or of column sums.
+ * ZM_ERROR_NOT_FOUND: there is no such extern. */
 ZM_API zm_status zm_executable_bind(zm_executable *executable, const char *name,
                                     const zm_tensor *tensor);
 /* The value of a symbol in the runs to come. */

@@ -83,11 +83,10 @@ static zm_tensor product(zm_graph *graph, const char *name, const zm_linear *lin
     const zm_matmul_params params = {.x = x,
                                      .weight = linear->weight,
                                      .bias = linear->bias,
+                                     .scale = {.column_sums = linear->column_sums},
                                      .dst = matrix_like(graph, name, x, gated ? n / 2 : n),
                                      .activation = activation,
                                      .gated = gated};
-    if (linear->column_sums.buffer)
-        zm_graph_column_sums(graph, linear->weight, linear->column_sums);
     zm_graph_matmul(graph, &params);
     return params.dst;
 }

@@ -42,9 +42,6 @@ static void types_settle(zm_graph *graph, zm_dtype real)
     for (size_t i = 0; i < graph->value_count; i++)
         if (graph->values[i]->tensor.dtype == ZM_DTYPE_NONE)
             graph->values[i]->tensor.dtype = real;
-    for (size_t i = 0; i < graph->sums_count; i++)
-        if (graph->sums[i].sums.dtype == ZM_DTYPE_NONE)
-            graph->sums[i].sums.dtype = real;
     for (size_t n = 0; n < graph->node_count; n++) {
         zm_node *node = &graph->nodes[n];
         for (size_t i = 0; i < node->op->operand_count; i++) {

@@ -63,18 +63,6 @@ static void usage_add(const zm_pipeline *pipeline, usage *all, size_t s, const z
     u->varies |= root->written || !zm_type_is_constant(type);
 }
 
-/* Column sums may be read wherever their weight is. */
-static void sums_add(const zm_pipeline *pipeline, usage *all)
-{
-    zm_graph *graph = pipeline->graph;
-    for (size_t i = 0; i < graph->sums_count; i++) {
-        const zm_value *weight = zm_value_of(graph, &graph->sums[i].weight);
-        const zm_value *sums = zm_value_of(graph, &graph->sums[i].sums);
-        if (weight && sums && graph->values[sums->root]->kind == ZM_VALUE_EXTERN)
-            all[sums->root].users |= all[weight->root].users;
-    }
-}
-
 static void usages_fill(const zm_pipeline *pipeline, usage *all)
 {
     for (size_t s = 0; s < pipeline->stage_count; s++) {
@@ -83,7 +71,6 @@ static void usages_fill(const zm_pipeline *pipeline, usage *all)
             for (size_t i = 0; i < pipeline->graph->nodes[n].op->operand_count; i++)
                 usage_add(pipeline, all, s, &pipeline->graph->nodes[n], i);
     }
-    sums_add(pipeline, all);
 }
 
 /* ---- crossings ---- */

@@ -22,11 +22,6 @@ static void buffer_replace(zm_graph *graph, const zm_buffer *from, zm_buffer *to
             if (node->value[i] && zm_node_tensor(node, i)->buffer == from)
                 zm_node_tensor(node, i)->buffer = to;
     }
-    for (size_t i = 0; i < graph->sums_count; i++) {
-        zm_column_sums *sums = &graph->sums[i];
-        sums->weight.buffer = sums->weight.buffer == from ? to : sums->weight.buffer;
-        sums->sums.buffer = sums->sums.buffer == from ? to : sums->sums.buffer;
-    }
 }
 
 /* What crosses a border lies in a buffer of the pipeline. */
@@ -132,40 +127,12 @@ static void nodes_keep(zm_graph *graph, size_t first, size_t last)
     graph->node_count = last - first;
 }
 
-static bool is_used(const zm_graph *graph, const zm_value *root)
-{
-    return root && (zm_nodes_read(graph, 0, graph->node_count, root) ||
-                    zm_nodes_write(graph, 0, graph->node_count, root));
-}
-
-/* Are the sums on the device, of a weight that the stage reads as it was given? */
-static bool sums_stay(const zm_graph *graph, const zm_column_sums *sums, const zm_device *device)
-{
-    const zm_value *weight = zm_edit_root(graph, &sums->weight);
-    const zm_value *values = zm_edit_root(graph, &sums->sums);
-    bool here =
-        values && (values->kind != ZM_VALUE_BUFFER || values->tensor.buffer->device == device);
-    return here && is_used(graph, weight);
-}
-
-static void sums_keep(zm_graph *graph, const zm_device *device)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < graph->sums_count; i++)
-        if (sums_stay(graph, &graph->sums[i], device))
-            graph->sums[kept++] = graph->sums[i];
-    graph->sums_count = kept;
-}
-
 /* An extern that the stage does not need need not be bound. */
 static void externs_keep(const zm_pipeline *pipeline, const zm_stage *stage, zm_graph *graph)
 {
     for (size_t i = 0; i < pipeline->crossing_count; i++) {
         zm_value *value = graph->values[pipeline->crossings[i].root];
-        bool used = stage->uses[i] != 0;
-        for (size_t k = 0; !used && k < graph->sums_count; k++)
-            used = zm_edit_root(graph, &graph->sums[k].sums) == value;
-        if (!used && value->kind == ZM_VALUE_EXTERN)
+        if (!stage->uses[i] && value->kind == ZM_VALUE_EXTERN)
             value->kind = ZM_VALUE_INNER;
     }
 }
@@ -183,7 +150,6 @@ zm_status zm_stage_compile(zm_pipeline *pipeline, zm_stage *stage, const zm_comp
     crossings_replace(pipeline, stage, graph);
     for (size_t n = 0; status == ZM_OK && n < graph->node_count; n++)
         zm_node_take(graph, &graph->nodes[n]);
-    sums_keep(graph, device);
     externs_keep(pipeline, stage, graph);
     if (status == ZM_OK)
         status = zm_graph_compile(graph, device, params, &stage->executable);

@@ -62,7 +62,6 @@ void zm_graph_destroy(zm_graph **out)
     free(graph->formulas);
     free(graph->values);
     free(graph->nodes);
-    free(graph->sums);
     free(graph);
     *out = NULL;
 }
@@ -218,44 +217,6 @@ void zm_graph_device(zm_graph *graph, uint32_t index)
         graph->device = index;
 }
 
-/* ---- column sums ---- */
-
-void zm_graph_column_sums(zm_graph *graph, zm_tensor weight, zm_tensor sums)
-{
-    if (!graph || graph->status != ZM_OK)
-        return;
-    bool sound = weight.buffer && sums.buffer && weight.rank == 2 && sums.rank == 1 &&
-                 !((weight.shape[0] | weight.shape[1]) & ZM_SIZE_FORMULA) &&
-                 weight.shape[0] == sums.shape[0] && zm_value_of(graph, &weight) &&
-                 zm_value_of(graph, &sums);
-    if (!sound) {
-        zm_graph_fail(graph, ZM_ERROR_INVALID_ARGUMENT,
-                      "column sums: need a weight [n][k] and sums [n] of this graph");
-        return;
-    }
-    zm_column_sums *all = zm_graph_reserve(graph, graph->sums, &graph->sums_capacity,
-                                           graph->sums_count, sizeof(*all));
-    if (!all)
-        return;
-    graph->sums = all;
-    all[graph->sums_count++] = (zm_column_sums){weight, sums};
-}
-
-bool zm_column_sums_find(const zm_graph *graph, const zm_tensor *weight, zm_tensor *out)
-{
-    for (size_t i = 0; i < graph->sums_count; i++) {
-        const zm_tensor *known = &graph->sums[i].weight;
-        uint64_t k = known->shape[1], past = weight->offset - known->offset;
-        if (known->buffer != weight->buffer || weight->rank != 2 || weight->shape[1] != k ||
-            weight->offset < known->offset || past % k != 0 ||
-            past / k + weight->shape[0] > known->shape[0])
-            continue;
-        *out = zm_tensor_cols(graph->sums[i].sums, (uint32_t)(past / k), weight->shape[0]);
-        return true;
-    }
-    return false;
-}
-
 /* ---- copies ---- */
 
 static zm_status formulas_clone(const zm_graph *graph, zm_graph *copy)
@@ -321,21 +282,6 @@ static zm_status nodes_clone(const zm_graph *graph, zm_graph *copy)
     return ZM_OK;
 }
 
-static zm_status sums_clone(const zm_graph *graph, zm_graph *copy)
-{
-    copy->sums = zm_calloc(graph->sums_count + 1, sizeof(zm_column_sums));
-    if (!copy->sums)
-        return ZM_ERROR_OUT_OF_MEMORY;
-    copy->sums_capacity = graph->sums_count + 1;
-    for (; copy->sums_count < graph->sums_count; copy->sums_count++) {
-        zm_column_sums *sums = &copy->sums[copy->sums_count];
-        *sums = graph->sums[copy->sums_count];
-        tensor_follow(copy, &sums->weight);
-        tensor_follow(copy, &sums->sums);
-    }
-    return ZM_OK;
-}
-
 zm_status zm_graph_clone(const zm_graph *graph, zm_graph **out)
 {
     zm_graph *copy = NULL;
@@ -347,8 +293,6 @@ zm_status zm_graph_clone(const zm_graph *graph, zm_graph **out)
         status = values_clone(graph, copy);
     if (status == ZM_OK)
         status = nodes_clone(graph, copy);
-    if (status == ZM_OK)
-        status = sums_clone(graph, copy);
     if (status == ZM_OK) {
         *out = copy;
         return ZM_OK;

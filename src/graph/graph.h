@@ -54,23 +54,16 @@ typedef struct zm_node {
     uint32_t device;                 /* of a pipeline, that it is for */
 } zm_node;
 
-/* What zm_graph_column_sums was told. */
-typedef struct zm_column_sums {
-    zm_tensor weight, sums;
-} zm_column_sums;
-
 struct zm_graph {
     zm_log log;
     zm_status status;
     zm_formula *formulas;
     zm_value **values; /* which stay where they are, since tensors point to them */
     zm_node *nodes;
-    zm_column_sums *sums;
     uint32_t device; /* of the nodes to come */
     size_t formula_count, formula_capacity;
     size_t value_count, value_capacity;
     size_t node_count, node_capacity;
-    size_t sums_count, sums_capacity;
 };
 
 /* Logs the first error of the graph and keeps it. */
@@ -127,8 +120,6 @@ zm_value *zm_node_root(const zm_graph *graph, const zm_node *node, size_t i);
 
 /* After its params have changed: what they name. */
 void zm_node_take(zm_graph *graph, zm_node *node);
-/* The column sums of the weight, or of these rows of one; false = they are not known. */
-bool zm_column_sums_find(const zm_graph *graph, const zm_tensor *weight, zm_tensor *out);
 
 /* A copy that can be changed. */
 zm_status zm_graph_clone(const zm_graph *graph, zm_graph **out);

@@ -36,8 +36,20 @@ void zm_graph_activate(zm_graph *graph, const zm_activate_params *params)
     zm_graph_add_node(graph, &zm_op_activate, params, NULL);
 }
 
+/* Of a LayerNorm that may be deferred: the op knows them with a row scale only. */
+static bool sums_are_sound(const zm_matmul_params *p)
+{
+    const zm_tensor *weight = &p->weight, *sums = &p->scale.column_sums;
+    return p->scale.kind != ZM_ROW_SCALE_NONE || !sums->buffer ||
+           (weight->rank == 2 && sums->rank == 1 && weight->shape[0] == sums->shape[0] &&
+            !((weight->shape[0] | weight->shape[1]) & ZM_SIZE_FORMULA));
+}
+
 void zm_graph_matmul(zm_graph *graph, const zm_matmul_params *params)
 {
+    if (graph && params && !sums_are_sound(params))
+        zm_graph_fail(graph, ZM_ERROR_INVALID_ARGUMENT,
+                      "matmul: column sums need a weight [n][k] and are [n]");
     zm_graph_add_node(graph, &zm_op_matmul, params, NULL);
 }
 

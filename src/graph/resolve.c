@@ -102,6 +102,13 @@ static void size_resolve(const zm_executable *exe, const zm_operand *operand)
     memcpy((char *)exe->params + operand->offset, &size, sizeof(size));
 }
 
+/* Column sums that no pass has used yet are no operand. */
+static void sums_hide(zm_matmul_params *p)
+{
+    if (p->scale.kind == ZM_ROW_SCALE_NONE)
+        p->scale.column_sums = (zm_tensor){0};
+}
+
 zm_status zm_executable_fill(zm_executable *exe, size_t n, zm_refusal *refusal)
 {
     const zm_node *node = &exe->graph->nodes[n];
@@ -113,6 +120,8 @@ zm_status zm_executable_fill(zm_executable *exe, size_t n, zm_refusal *refusal)
         else if (node->value[i])
             status = tensor_resolve(exe, node, i, refusal);
     }
+    if (node->op == &zm_op_matmul)
+        sums_hide(exe->params);
     return status;
 }
 

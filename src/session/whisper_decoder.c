@@ -47,9 +47,8 @@ static void predict(const zm_whisper *whisper, zm_graph *graph, zm_tensor x)
         .x = zm_graph_block_norm(graph, &weights->decoder[0], &weights->decoder_norm, row),
         .weight = weights->head.weight,
         .bias = weights->head.bias,
+        .scale = {.column_sums = weights->head.column_sums},
         .dst = whisper->state.logits};
-    if (weights->head.column_sums.buffer)
-        zm_graph_column_sums(graph, weights->head.weight, weights->head.column_sums);
     zm_graph_matmul(graph, &head);
     zm_graph_observe(graph, "logits", 0, head.dst);
 }

@@ -10,7 +10,6 @@ static bool can_scale(const zm_graph *graph, size_t m, const zm_norm_params *nor
                       zm_row_scale_kind kind)
 {
     const zm_matmul_params *p = graph->nodes[m].params;
-    zm_tensor sums;
     if (graph->nodes[m].op != &zm_op_matmul || p->x.rank != 2 ||
         p->scale.kind != ZM_ROW_SCALE_NONE || !zm_same_view(&p->x, &norm->dst))
         return false;
@@ -18,7 +17,7 @@ static bool can_scale(const zm_graph *graph, size_t m, const zm_norm_params *nor
     if (!norm->weight.buffer &&
         zm_roots_meet(zm_edit_root(graph, &p->dst), zm_edit_root(graph, &norm->x)))
         return false;
-    return kind != ZM_ROW_SCALE_LAYER || zm_column_sums_find(graph, &p->weight, &sums);
+    return kind != ZM_ROW_SCALE_LAYER || p->scale.column_sums.buffer;
 }
 
 /* x times a weight may be more than F16 holds; the norm is not. */
@@ -82,10 +81,11 @@ static void defer(zm_graph *graph, size_t n, const zm_device *device)
         zm_matmul_params *p = graph->nodes[m].params;
         if (graph->nodes[m].op != &zm_op_matmul || !zm_same_view(&p->x, &norm.dst))
             continue;
+        const zm_tensor sums = p->scale.column_sums;
         p->x = norm.weight.buffer ? statistics.weighted : norm.x;
         p->scale = scale;
         if (kind == ZM_ROW_SCALE_LAYER)
-            zm_column_sums_find(graph, &p->weight, &p->scale.column_sums);
+            p->scale.column_sums = sums;
         zm_node_take(graph, &graph->nodes[m]);
     }
 }

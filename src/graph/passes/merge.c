@@ -15,7 +15,7 @@ static bool follows(const zm_tensor *a, const zm_tensor *b, uint64_t row)
            a->rank == b->rank && b->offset == a->offset + a->shape[0] * row;
 }
 
-static bool biases_follow(const zm_tensor *a, const zm_tensor *b)
+static bool vectors_follow(const zm_tensor *a, const zm_tensor *b)
 {
     return (!a->buffer && !b->buffer) || (a->buffer && b->buffer && follows(a, b, 1));
 }
@@ -61,7 +61,7 @@ static bool can_merge(const zm_graph *graph, size_t a, size_t b)
     const zm_matmul_params *p = graph->nodes[a].params, *q = graph->nodes[b].params;
     return is_plain(p) && is_plain(q) && p->activation == q->activation &&
            zm_same_view(&p->x, &q->x) && weights_follow(&p->weight, &q->weight) &&
-           biases_follow(&p->bias, &q->bias) && outputs_can_move(graph, a, b, &p->dst, &q->dst) &&
+           vectors_follow(&p->bias, &q->bias) && outputs_can_move(graph, a, b, &p->dst, &q->dst) &&
            zm_inputs_keep(graph, &graph->nodes[b], a, b);
 }
 
@@ -79,6 +79,7 @@ static void merge(zm_graph *graph, size_t a, size_t b)
 {
     zm_matmul_params p = *(const zm_matmul_params *)graph->nodes[a].params;
     const zm_matmul_params q = *(const zm_matmul_params *)graph->nodes[b].params;
+    zm_tensor *sums = &p.scale.column_sums; /* lost where they are not adjacent */
     const zm_value *x = zm_value_find(graph, &p.dst), *y = zm_value_find(graph, &q.dst);
     const zm_tensor both = both_create(graph, &p, &q);
     const zm_tensor left = zm_tensor_cols(both, 0, p.dst.shape[1]);
@@ -91,6 +92,10 @@ static void merge(zm_graph *graph, size_t a, size_t b)
     p.weight.shape[0] += q.weight.shape[0];
     if (p.bias.buffer)
         p.bias.shape[0] += q.bias.shape[0];
+    if (!vectors_follow(sums, &q.scale.column_sums))
+        *sums = (zm_tensor){0};
+    else if (sums->buffer)
+        sums->shape[0] += q.scale.column_sums.shape[0];
     p.dst = both;
     zm_node_become(graph, a, &zm_op_matmul, &p);
 }

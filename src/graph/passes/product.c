@@ -15,7 +15,8 @@ static bool is_for(const zm_graph *graph, size_t n, size_t m, const zm_tensor *b
 }
 
 /* May the matmul write dst, which may have something in common with what it reads? Externs can be
- * bound to one memory, but no weight to that of an output. */
+ * bound to one memory, but no weight to that of an output, nor
+ * column sums. */
 static bool can_write(const zm_graph *graph, const zm_node *node, const zm_tensor *dst)
 {
     const zm_matmul_params *p = node->params;
@@ -24,7 +25,8 @@ static bool can_write(const zm_graph *graph, const zm_node *node, const zm_tenso
         return true;
     for (size_t i = 0; i < node->op->operand_count; i++) {
         const zm_value *root = zm_node_root(graph, node, i);
-        bool weight = node->op->operands[i].type == ZM_OPERAND_WEIGHT;
+        bool weight = node->op->operands[i].type == ZM_OPERAND_WEIGHT ||
+                      zm_node_tensor(node, i) == &p->scale.column_sums;
         if (root && (weight ? root == to : zm_roots_meet(root, to)))
             return false;
     }
