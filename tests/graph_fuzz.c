@@ -194,9 +194,11 @@ static uint32_t put_heads(sink *s, uint32_t x, float eps, const zm_tensor *weigh
     note(s, norm);
     for (uint32_t i = 0; i < heads; i++) {
         behind = tensor_new(s, NULL, COLS);
-        const zm_matmul_params head = {.x = s->tensors[norm],
-                                       .weight = zm_tensor_rows(weights[0], i * COLS, COLS),
-                                       .dst = s->tensors[behind]};
+        zm_matmul_params head = {.x = s->tensors[norm],
+                                 .weight = zm_tensor_rows(weights[0], i * COLS, COLS),
+                                 .dst = s->tensors[behind]};
+        if (s->graph)
+            head.scale.column_sums = zm_tensor_cols(weights[2], i * COLS, COLS);
         put_matmul(s, &head, behind);
     }
     return behind;
@@ -424,19 +426,30 @@ static void check_graph(uint64_t seed, const zm_tensor *real, const zm_tensor *w
     zm_graph_destroy(&s.graph);
 }
 
+static void sums_fill(const float *weight, float *sums)
+{
+    for (size_t n = 0; n < WIDE; n++) {
+        double sum = 0;
+        for (size_t k = 0; k < COLS; k++)
+            sum += (double)weight[n * COLS + k];
+        sums[n] = (float)sum;
+    }
+}
+
 static void test_random_graphs(void **state)
 {
     (void)state;
     const zm_device_params params = {.spec = "host", .host_threads = 1};
     zm_device *device = NULL, *second = NULL;
     zm_stream *stream = NULL;
-    static float values[(MOST_ROWS + 2 * WIDE) * COLS];
+    static float values[(MOST_ROWS + 2 * WIDE) * COLS + WIDE];
     const zm_buffer_params size = {.size = sizeof(values)};
     zm_buffer *buffer = NULL;
     uint64_t random = 1;
     totals sums[2] = {{0}}; /* in one arena, in several */
     for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
         values[i] = (float)test_random_between(&random, -1, 1);
+    sums_fill(values + (size_t)MOST_ROWS * COLS, values + (size_t)(MOST_ROWS + 2 * WIDE) * COLS);
     assert_int_equal(zm_device_open(&params, &device), ZM_OK);
     assert_int_equal(zm_device_open(&params, &second), ZM_OK);
     assert_int_equal(zm_stream_create(device, NULL, &stream), ZM_OK);
@@ -446,9 +459,10 @@ static void test_random_graphs(void **state)
     assert_int_equal(zm_buffer_write(stream, buffer, 0, values, sizeof(values)), ZM_OK);
     zm_tensor real = zm_tensor_2d(buffer, ZM_F32, MOST_ROWS, COLS);
     zm_tensor weights[] = {zm_tensor_2d(buffer, ZM_F32, WIDE, COLS),
-                           zm_tensor_2d(buffer, ZM_F32, COLS, WIDE)};
-    weights[0].offset = MOST_ROWS * COLS;
-    weights[1].offset = weights[0].offset + WIDE * COLS;
+                           zm_tensor_2d(buffer, ZM_F32, COLS, WIDE),
+                           zm_tensor_1d(buffer, ZM_F32, WIDE)}; /* column sums of the first */
+    for (int i = 0; i < 3; i++)
+        weights[i].offset = (MOST_ROWS + (uint64_t)i * WIDE) * COLS;
     uint64_t most = device->info.limits.max_buffer_bytes;
     for (uint64_t seed = 0; seed < GRAPHS; seed++) {
         /* Some in arenas of which each holds one wide tensor and one other. */
