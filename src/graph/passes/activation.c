@@ -37,11 +37,11 @@ static bool fuse(zm_graph *graph, size_t m, const zm_activate_params *a)
 static bool fuse_either(zm_graph *graph, size_t m)
 {
     const zm_activate_params a = *(const zm_activate_params *)graph->nodes[m].params;
-    zm_activate_params turned = a;
-    turned.x = a.y;
-    turned.y = a.x;
-    bool even = a.y.buffer && !a.bias.buffer && a.activation == ZM_ACTIVATION_NONE;
-    return fuse(graph, m, &a) || (even && fuse(graph, m, &turned));
+    zm_activate_params swapped = a;
+    swapped.x = a.y;
+    swapped.y = a.x;
+    bool swappable = a.y.buffer && !a.bias.buffer && a.activation == ZM_ACTIVATION_NONE;
+    return fuse(graph, m, &a) || (swappable && fuse(graph, m, &swapped));
 }
 
 uint32_t zm_pass_activation(zm_graph *graph, const zm_device *device)
