@@ -116,6 +116,8 @@ class Graph(Program):
     def test_what_makes_no_sense(self):
         for off in ("viev", "view,", ",view", "view,,merge", "x" * 300):
             self.assertIn("--off: there is no pass '", self.line(2, "graph", self.model, "--off", off))
+        for off in ("all,merge", "merge,all", "all,all"):
+            self.assertIn("--off: 'all'", self.line(2, "graph", self.model, "--off", off))
 
 
 if __name__ == "__main__":

@@ -45,12 +45,17 @@ static bool is_word(const char *text, size_t length, const char *word)
     return strlen(word) == length && memcmp(text, word, length) == 0;
 }
 
-/* "PASS[,PASS]...", in which "all" stands for every one; NULL = none. */
+/* "PASS[,PASS]..." or "all", which stands for every one; NULL = none. */
 static zm_cli_exit read_passes(const char *text, bool off[ZM_PASS_COUNT])
 {
+    bool alone = text && !strchr(text, ',');
     while (text) {
         size_t length = strcspn(text, ",");
         bool all = is_word(text, length, "all"), found = all;
+        if (all && !alone) {
+            zm_cli_error("--off: 'all' leaves no pass to name beside it");
+            return ZM_CLI_USAGE;
+        }
         for (int i = 0; i < ZM_PASS_COUNT; i++) {
             bool named = all || is_word(text, length, zm_pass_name((zm_pass)i));
             off[i] |= named;
