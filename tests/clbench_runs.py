@@ -142,7 +142,11 @@ class Nets(Clbench):
     def test_what_is_left_out_of_the_paper(self):
         shapes = {}
         for option, more in ("--budget", ()), ("--memory", ("--budget", "1e9")):
-            result = self.json("paper", option, "0.001", "--time", "0.001", *more, *HOST)
+            done = self.run_program("paper", option, "0.001", "--time", "0.001", "--json", *more,
+                                    *HOST)
+            self.assertEqual(done.returncode, 1)
+            self.assertRegex(done.stderr.decode(), rf"\nclbench: nothing was timed: vit-ti,.*{option[2:]}.*\n$")
+            result = json.loads(done.stdout)
             for row in result["rows"]:
                 self.assertEqual(row["status"], "skipped")
                 self.assertIn(option[2:], row["reason"])
