@@ -59,6 +59,14 @@ static zm_cli_exit finish(const options *o, const session *s, const result *r)
     return failed ? ZM_CLI_FAILED : code;
 }
 
+static bool has_profile(const result *r)
+{
+    for (size_t i = 0; i < r->row_count; i++)
+        if (r->rows[i].profile.runs)
+            return true;
+    return false;
+}
+
 static void show(const options *o, const result *r)
 {
     if (o->csv)
@@ -74,6 +82,11 @@ static void show(const options *o, const result *r)
         else if (!o->json)
             print_graph_row(&r->rows[i]);
     }
+    if (o->csv || o->json || !has_profile(r))
+        return;
+    print_kernels_head();
+    for (size_t i = 0; i < r->row_count; i++)
+        print_kernels(&r->rows[i]);
 }
 
 static zm_cli_exit measure(const options *o, session *s, const net *n, const net_options *how)
@@ -147,7 +160,8 @@ static zm_cli_exit run(const zm_cli_command *command, bool model, int argc, char
     net_options how = {.what = o.decode ? "decode" : command->name,
                        .type = types[o.type],
                        .weight_type = types[o.weight_type],
-                       .seconds = o.seconds};
+                       .seconds = o.seconds,
+                       .profile = true};
     how.form_count = net_forms_read(o.norms, how.forms);
     if (!how.form_count)
         return usage(&o, "norm", "a word is no form, or is there twice");

@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include "ceiling.h"
+#include "cli/output.h"
 #include "common/alloc.h"
 #include "measure.h"
+#include "net_profile.h"
 #include "net_run.h"
 #include "net_serve.h"
 
@@ -17,6 +19,7 @@
 #define HOST_TOKENS 3                    /* that the host calculates, too, */
 #define HOST_BATCH 2                     /* of the first sequences */
 #define MEMORY_SHARE 0.6
+#define PROFILE_SHARE 0.1 /* of the time for a form */
 #define TOLERANCE 1e-4
 #define TOLERANCE_NARROW 3e-2 /* where a type has 16 bits */
 
@@ -309,6 +312,18 @@ static zm_status summarize(const turns *t, size_t i, result_row *row)
     return status;
 }
 
+/* After all are timed: its stream keeps times, which may cost some. */
+static void add_profile(turns *t, size_t i)
+{
+    result_row *row = &t->rows[i];
+    session_forget(t->s);
+    zm_status status = net_profile_take(&t->runs[i], PROFILE_SHARE * t->options->seconds,
+                                        row->time.seconds.median, &row->profile);
+    if (status != ZM_OK)
+        zm_cli_note("warning: %s: no times of kernels: %s", row->kernel,
+                    session_reason(t->s, status));
+}
+
 static void measure_all(turns *t)
 {
     const net_options *o = t->options;
@@ -337,6 +352,8 @@ static void measure_all(turns *t)
         zm_status one = status ? status : summarize(t, i, &t->rows[i]);
         if (one != ZM_OK)
             give_up(t->s, one, &t->rows[i]);
+        else if (o->profile)
+            add_profile(t, i);
     }
 }
 

@@ -15,6 +15,7 @@ typedef struct net_options {
     size_t form_count;
     double seconds;          /* of quiet time for each form */
     double memory;           /* bytes that all may take together; 0 = 60 % of what there are */
+    bool profile;            /* what each kernel takes, too */
     const result_peak *peak; /* not ok = no ceilings */
     zm_cli_exit *serve;      /* what came of timing on request, which is done instead; NULL = no */
 } net_options;

@@ -10,9 +10,9 @@
 #include "cli/output.h"
 #include "common/alloc.h"
 #include "common/clock.h"
+#include "net_profile.h"
 #include "serve.h"
 
-#define MOST_RECORDS (1u << 16)
 #define MOST_RUNS 4096 /* of which the host's time is kept */
 
 typedef struct serving {
@@ -63,53 +63,28 @@ static zm_cli_exit answer_host(session *s, net_seat *it, size_t index, double se
 
 /* ---- how long the device takes ---- */
 
-static json_t *ops_json(const zm_records *records, double runs)
+static json_t *ops_json(const row_profile *profile)
 {
     json_t *ops = json_object();
-    for (size_t i = 0; i < records->count; i++) {
-        const zm_record *r = &records->records[i];
-        json_t *op = json_object_get(ops, r->op);
-        if (!op) {
-            op = json_pack("{sf sf}", "launches", 0.0, "seconds", 0.0);
-            json_object_set_new(ops, r->op, op);
-        }
-        double launches = json_number_value(json_object_get(op, "launches")) + 1 / runs;
-        double seconds = json_number_value(json_object_get(op, "seconds")) +
-                         1e-9 * (double)(r->end_ns - r->start_ns) / runs;
-        json_object_set_new(op, "launches", json_real(launches));
-        json_object_set_new(op, "seconds", json_real(seconds));
+    for (size_t i = 0; i < profile->count; i++) {
+        const row_kernel *k = &profile->kernels[i];
+        const json_t *op = json_object_get(ops, k->op);
+        double launches = json_number_value(json_object_get(op, "launches")) + k->launches;
+        double seconds = json_number_value(json_object_get(op, "seconds")) + k->seconds;
+        json_object_set_new(ops, k->op,
+                            json_pack("{sf sf}", "launches", launches, "seconds", seconds));
     }
     return ops;
 }
 
-/* The first run is to warm up. */
-static zm_status record(net_seat *it, zm_stream *stream, uint32_t runs, zm_records *out)
-{
-    zm_status status = zm_executable_run(it->run->exe, stream, NULL);
-    if (status == ZM_OK)
-        status = zm_stream_take_records(stream, out);
-    for (uint32_t i = 0; status == ZM_OK && i < runs; i++)
-        status = zm_executable_run(it->run->exe, stream, NULL);
-    return status == ZM_OK ? zm_stream_take_records(stream, out) : status;
-}
-
 static zm_cli_exit answer_ops(session *s, net_seat *it, size_t index, double seconds)
 {
-    const zm_stream_params params = {.records = MOST_RECORDS};
-    zm_stream *stream = NULL;
-    zm_records records = {0};
-    double most = seconds / it->call;
-    uint32_t runs = most < 1 ? 1 : most > 100 ? 100 : (uint32_t)most;
-    zm_status status = zm_stream_create(s->device, &params, &stream);
-    if (status == ZM_OK)
-        status = record(it, stream, runs, &records);
-    json_t *ops = status == ZM_OK ? ops_json(&records, runs) : NULL;
-    zm_stream_destroy(&stream);
+    row_profile profile;
+    zm_status status = net_profile_take(it->run, seconds, it->call, &profile);
     if (status != ZM_OK)
         return fail(s, status);
-    return zm_cli_json_print(json_pack("{sI sI so sI}", "index", (json_int_t)index, "runs",
-                                       (json_int_t)runs, "ops", ops, "lost",
-                                       (json_int_t)records.lost));
+    return zm_cli_json_print(json_pack("{sI sI so}", "index", (json_int_t)index, "runs",
+                                       (json_int_t)profile.runs, "ops", ops_json(&profile)));
 }
 
 /* ---- what comes out ---- */

@@ -135,6 +135,22 @@ void print_graph_row(const result_row *row)
            print_fired(&row->graph, fired), row->time.noisy ? "  (noisy)" : "");
 }
 
+void print_kernels_head(void)
+{
+    printf("\n%-14s %-18s %-18s %-18s %9s %12s %7s\n", "form", "op", "candidate", "kernel",
+           "launches", "ms", "share");
+}
+
+void print_kernels(const result_row *row)
+{
+    const row_profile *p = &row->profile;
+    for (size_t i = 0; i < p->count; i++) {
+        const row_kernel *k = &p->kernels[i];
+        printf("%-14s %-18s %-18s %-18s %9.0f %12.3f %5.1f %%\n", i ? "" : row->kernel, k->op,
+               k->candidate, k->kernel, k->launches, k->seconds * 1e3, row_kernel_percent(p, i));
+    }
+}
+
 /* ---- CSV (RFC 4180) ---- */
 
 static void print_field(const char *text, char end)

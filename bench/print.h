@@ -22,6 +22,9 @@ void print_table_row(const result_row *row);
 const char *print_fired(const row_graph *graph, char out[PRINT_FIRED]);
 void print_graph_head(void);
 void print_graph_row(const result_row *row);
+void print_kernels_head(void);
+/* Nothing where there is no profile. */
+void print_kernels(const result_row *row);
 
 void print_csv_head(void);
 void print_csv_row(const result_row *row);

@@ -34,6 +34,11 @@ double row_gbps(const result_row *row)
     return row->status == ROW_OK ? row->bytes / row->time.seconds.median * 1e-9 : 0;
 }
 
+double row_kernel_percent(const row_profile *profile, size_t i)
+{
+    return 100 * profile->kernels[i].seconds / profile->seconds;
+}
+
 /* The first "model name" of /proc/cpuinfo. */
 static void read_processor(char *out, size_t size)
 {

@@ -61,6 +61,21 @@ typedef struct row_graph {
     double error; /* relative L2 error against what the row has to compute */
 } row_graph;
 
+#define ROW_MOST_KERNELS 32
+
+typedef struct row_kernel {
+    char op[32], candidate[32], kernel[32];
+    double launches, seconds; /* of a run */
+} row_kernel;
+
+/* Of a row that is a graph, by the device's clock. */
+typedef struct row_profile {
+    uint32_t runs;  /* 0 = there is none */
+    double seconds; /* of all kernels */
+    size_t count;
+    row_kernel kernels[ROW_MOST_KERNELS]; /* what takes longest first */
+} row_profile;
+
 typedef struct result_row {
     char op[32], shape[96], type[8], weight_type[8], kernel[32];
     row_status status;
@@ -70,6 +85,7 @@ typedef struct result_row {
     row_ceiling ceiling;
     row_versus versus;
     row_graph graph;
+    row_profile profile;
 } result_row;
 
 typedef struct peak_fma {
@@ -119,6 +135,8 @@ const char *ceiling_bound_name(ceiling_bound bound);
 /* 0 where it is unknown or the row is not ok. */
 double row_gflops(const result_row *row);
 double row_gbps(const result_row *row);
+/* Of what all kernels take; NaN where that is nothing. */
+double row_kernel_percent(const row_profile *profile, size_t i);
 
 /* NULL when out of memory. info: for the object "device"; NULL = from the result itself. */
 json_t *result_to_json(const result *r, const zm_device_info *info);

@@ -65,6 +65,20 @@ static json_t *graph_json(const row_graph *g)
                      real(g->least_bytes), "error", real(g->error), "fired", fired);
 }
 
+static json_t *kernels_json(const row_profile *p)
+{
+    json_t *kernels = json_array();
+    for (size_t i = 0; i < p->count; i++) {
+        const row_kernel *k = &p->kernels[i];
+        json_array_append_new(kernels,
+                              json_pack("{so so so sI so so}", "op", text(k->op), "candidate",
+                                        text(k->candidate), "kernel", text(k->kernel), "launches",
+                                        (json_int_t)k->launches, "seconds", real(k->seconds),
+                                        "percent", real(row_kernel_percent(p, i))));
+    }
+    return kernels;
+}
+
 static json_t *row_json(const result_row *row)
 {
     json_t *object =
@@ -81,6 +95,8 @@ static json_t *row_json(const result_row *row)
         json_object_set_new(object, "versus", versus_json(&row->versus));
     if (row->graph.there)
         json_object_set_new(object, "graph", graph_json(&row->graph));
+    if (row->profile.runs)
+        json_object_set_new(object, "kernels", kernels_json(&row->profile));
     return object;
 }
 

@@ -15,6 +15,7 @@
 
 #include "net_basis.h"
 #include "net_measure.h"
+#include "net_profile.h"
 #include "net_run.h"
 #include "scratch.h"
 #include "support/random.h"
@@ -298,6 +299,64 @@ static void test_bytes(void **state)
     assert_true(net_state_bytes(&many, 4, 1) == 6 * (each + rest));
 }
 
+/* ---- the time of each kernel ---- */
+
+static void put(zm_record *r, const char *op, const char *kernel, uint64_t ns)
+{
+    *r = (zm_record){.candidate = "cpu", .start_ns = 1000, .end_ns = 1000 + ns};
+    snprintf(r->op, sizeof(r->op), "%s", op);
+    snprintf(r->kernel, sizeof(r->kernel), "%s", kernel);
+}
+
+static void check_kernel(const row_profile *p, size_t i, const char *op, const char *kernel,
+                         double launches, double ns, double percent)
+{
+    assert_string_equal(p->kernels[i].op, op);
+    assert_string_equal(p->kernels[i].kernel, kernel);
+    assert_true(p->kernels[i].launches == launches);
+    assert_true(fabs(p->kernels[i].seconds - ns * 1e-9) < 1e-15);
+    assert_true(fabs(row_kernel_percent(p, i) - percent) < 1e-9);
+}
+
+static void test_profile(void **state)
+{
+    zm_record launches[6];
+    row_profile p;
+    (void)state;
+    for (size_t i = 0; i < 6; i += 3) { /* two runs */
+        put(&launches[i], "add", "rows", i ? 120 : 80);
+        put(&launches[i + 1], "matmul", "rows", 200 + 20 * i);
+        put(&launches[i + 2], "matmul", "tiles", 670 - 20 * i);
+    }
+    strcpy(launches[3].candidate, "gpu"); /* which has a kernel of that name, too */
+    net_profile_sum(&(zm_records){launches, 6, 0}, 2, &p);
+    assert_int_equal(p.count, 4);
+    assert_int_equal(p.runs, 2);
+    check_kernel(&p, 0, "matmul", "tiles", 1, 640, 100 * 640 / 970.0);
+    check_kernel(&p, 1, "matmul", "rows", 1, 230, 100 * 230 / 970.0);
+    check_kernel(&p, 2, "add", "rows", .5, 60, 100 * 60 / 970.0);
+    check_kernel(&p, 3, "add", "rows", .5, 40, 100 * 40 / 970.0);
+    assert_string_equal(p.kernels[2].candidate, "gpu");
+    assert_string_equal(p.kernels[3].candidate, "cpu");
+}
+
+/* Nothing is left out where there are more than have room. */
+static void test_profile_of_many(void **state)
+{
+    zm_record launches[ROW_MOST_KERNELS + 2];
+    char name[16];
+    row_profile p;
+    (void)state;
+    for (size_t i = 0; i < ROW_MOST_KERNELS + 2; i++) {
+        snprintf(name, sizeof(name), "k%zu", i);
+        put(&launches[i], "op", name, 10);
+    }
+    net_profile_sum(&(zm_records){launches, ROW_MOST_KERNELS + 2, 0}, 1, &p);
+    assert_int_equal(p.count, ROW_MOST_KERNELS);
+    check_kernel(&p, 0, "others", "", 3, 30, 100 * 3.0 / (ROW_MOST_KERNELS + 2));
+    assert_true(fabs(p.seconds - (ROW_MOST_KERNELS + 2) * 1e-8) < 1e-15);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -310,6 +369,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_batch, open_host, close_host),
         cmocka_unit_test_setup_teardown(test_others_are_noticed, open_host, close_host),
         cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_profile),
+        cmocka_unit_test(test_profile_of_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

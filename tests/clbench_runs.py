@@ -32,8 +32,23 @@ class Nets(Clbench):
         self.assertEqual(graph["launches"], launches, row["kernel"])
         self.assertLess(graph["error"], 1e-5)
         self.assertLessEqual(graph["least_bytes"], graph["memory_bytes"])
+        self.check_kernels(row)
         for name, times in fired.items():
             self.assertEqual(graph["fired"][name.replace("_", "-")], times, row["kernel"])
+
+    def check_kernels(self, row):
+        """All launches are there, of kernels with a name, and their times are parts of one whole."""
+        kernels = row["kernels"]
+        names = [(one["op"], one["candidate"], one["kernel"]) for one in kernels]
+        self.assertEqual(len(set(names)), len(names), names)
+        self.assertTrue(all(map(all, names)), names)
+        self.assertEqual(sum(one["launches"] for one in kernels), row["graph"]["launches"])
+        self.assertAlmostEqual(sum(one["percent"] for one in kernels), 100, 5)
+        seconds = [one["seconds"] for one in kernels]
+        self.assertEqual(seconds, sorted(seconds, reverse=True))
+        self.assertGreater(seconds[-1], 0)
+        for one in kernels:
+            self.assertAlmostEqual(one["percent"], 100 * one["seconds"] / sum(seconds), 5)
 
     def test_block(self):
         result = self.json("block", *TINY, "--norm", "ln,ln-fused,rms-deferred,none", *OPENCL)
@@ -107,9 +122,23 @@ class Nets(Clbench):
         self.assertEqual((row["status"], row["type"], row["weight_type"]), ("ok", "f16", "bf16"))
         self.assertLess(row["graph"]["error"], 3e-2)
 
+    def check_table(self, text):
+        head, *lines = text.splitlines()
+        self.assertEqual(head.split(), ["form", "op", "candidate", "kernel", "launches", "ms", "share"])
+        shares = []
+        for line in lines:
+            if line[0] != " ":
+                shares.append([])
+            shares[-1].append(float(line.split()[-2]))
+        self.assertEqual(len(shares), 10)
+        for form in shares:
+            self.assertAlmostEqual(sum(form), 100, delta=.05 * len(form) + 1e-6)
+
     def test_text_and_csv(self):
         text = self.ok("block", *TINY, *HOST)
-        self.assertEqual(len(text.splitlines()), 2 + 10)
+        rows, kernels = text.split("\n\n")
+        self.assertEqual(len(rows.splitlines()), 2 + 10)
+        self.check_table(kernels)
         self.assertRegex(text, r"(?m)^rms-deferred .* writer-statistic=1")
         head, row = csv.reader(io.StringIO(self.ok("block", *TINY, "--norm", "ln", "--csv", *HOST)))
         self.assertEqual(len(head), len(row))
@@ -145,7 +174,8 @@ class Nets(Clbench):
             done = self.run_program("paper", option, "0.001", "--time", "0.001", "--json", *more,
                                     *HOST)
             self.assertEqual(done.returncode, 1)
-            self.assertRegex(done.stderr.decode(), rf"\nclbench: nothing was timed: vit-ti,.*{option[2:]}.*\n$")
+            self.assertRegex(done.stderr.decode(),
+                             rf"\nclbench: nothing was timed: vit-ti,.*{option[2:]}.*\n$")
             result = json.loads(done.stdout)
             for row in result["rows"]:
                 self.assertEqual(row["status"], "skipped")
