@@ -130,6 +130,8 @@ static void test_matmul_types(void **state)
     REFUSE(matmul, bad, p.scale.column_sums.dtype = ZM_F16);
     REFUSE(matmul, bad, p.weight.dtype = ZM_F64);
     REFUSE(matmul, bad, p.weight.dtype = ZM_U8);
+    REFUSE(matmul, bad, p.weight.dtype = ZM_Q4_0);
+    assert_non_null(strstr(f.said, "weight: type q4_0 does not fit"));
     REFUSE(matmul, bad, p.residual.dtype = ZM_BF16);
     REFUSE(matmul, bad, p.x.dtype = ZM_F64);
     REFUSE(matmul, bad, p.x.dtype = p.residual.dtype = p.dst.dtype = ZM_F64);

@@ -55,7 +55,9 @@ ZM_API const char *zm_status_name(zm_status status);
 /* The status in words, in English, without a final full stop. Static storage. */
 ZM_API const char *zm_status_message(zm_status status);
 
-/* Element types of tensors. */
+/* Element types of tensors. The last ones are quantised: blocks of consecutive elements of a row,
+ * laid out as in GGUF files, that share one or two scales. They are what files store; ops take them
+ * only where they say so. */
 typedef enum zm_dtype {
     ZM_DTYPE_NONE = 0,
     ZM_F32,
@@ -65,13 +67,31 @@ typedef enum zm_dtype {
     ZM_I32,
     ZM_I64,
     ZM_U8,
+    ZM_Q4_0,
+    ZM_Q4_1,
+    ZM_Q5_0,
+    ZM_Q5_1,
+    ZM_Q8_0,
+    ZM_Q2_K,
+    ZM_Q3_K,
+    ZM_Q4_K,
+    ZM_Q5_K,
+    ZM_Q6_K,
     ZM_DTYPE_COUNT
 } zm_dtype;
 
-/* Bytes of one element; 0 for a value outside the enum. */
+/* Bytes of one element; 0 for a quantised type, whose elements have none of their own, and for a
+ * value outside the enum. */
 ZM_API size_t zm_dtype_size(zm_dtype dtype);
 
-/* "f32", "f16", ...; "none" for a value outside the enum. Static storage. */
+/* Elements of one block: 32 or 256 for a quantised type, 1 for the others; 0 for a value outside
+ * the enum. A row of quantised elements is a whole number of blocks. */
+ZM_API uint32_t zm_dtype_block_length(zm_dtype dtype);
+/* Bytes of one block, so of one element where the type is not quantised; 0 for a value outside the
+ * enum. */
+ZM_API size_t zm_dtype_block_size(zm_dtype dtype);
+
+/* "f32", "q4_k", ...; "none" for a value outside the enum. Static storage. */
 ZM_API const char *zm_dtype_name(zm_dtype dtype);
 
 /* Which normalisation the blocks of a model use. */

@@ -28,16 +28,33 @@ const char *zm_status_message(zm_status status)
 
 static const struct {
     const char *name;
-    size_t size;
+    uint32_t length; /* elements of a block */
+    uint32_t size;   /* bytes of a block */
 } dtypes[ZM_DTYPE_COUNT] = {
-    [ZM_DTYPE_NONE] = {"none", 0}, [ZM_F32] = {"f32", 4}, [ZM_F16] = {"f16", 2},
-    [ZM_BF16] = {"bf16", 2},       [ZM_F64] = {"f64", 8}, [ZM_I32] = {"i32", 4},
-    [ZM_I64] = {"i64", 8},         [ZM_U8] = {"u8", 1},
+    [ZM_DTYPE_NONE] = {"none", 0, 0}, [ZM_F32] = {"f32", 1, 4},
+    [ZM_F16] = {"f16", 1, 2},         [ZM_BF16] = {"bf16", 1, 2},
+    [ZM_F64] = {"f64", 1, 8},         [ZM_I32] = {"i32", 1, 4},
+    [ZM_I64] = {"i64", 1, 8},         [ZM_U8] = {"u8", 1, 1},
+    [ZM_Q4_0] = {"q4_0", 32, 18},     [ZM_Q4_1] = {"q4_1", 32, 20},
+    [ZM_Q5_0] = {"q5_0", 32, 22},     [ZM_Q5_1] = {"q5_1", 32, 24},
+    [ZM_Q8_0] = {"q8_0", 32, 34},     [ZM_Q2_K] = {"q2_k", 256, 84},
+    [ZM_Q3_K] = {"q3_k", 256, 110},   [ZM_Q4_K] = {"q4_k", 256, 144},
+    [ZM_Q5_K] = {"q5_k", 256, 176},   [ZM_Q6_K] = {"q6_k", 256, 210},
 };
+
+uint32_t zm_dtype_block_length(zm_dtype dtype)
+{
+    return dtype >= 0 && dtype < ZM_DTYPE_COUNT ? dtypes[dtype].length : 0;
+}
+
+size_t zm_dtype_block_size(zm_dtype dtype)
+{
+    return dtype >= 0 && dtype < ZM_DTYPE_COUNT ? dtypes[dtype].size : 0;
+}
 
 size_t zm_dtype_size(zm_dtype dtype)
 {
-    return dtype >= 0 && dtype < ZM_DTYPE_COUNT ? dtypes[dtype].size : 0;
+    return zm_dtype_block_length(dtype) == 1 ? dtypes[dtype].size : 0;
 }
 
 const char *zm_dtype_name(zm_dtype dtype)

@@ -18,7 +18,7 @@ const char *zm_safetensors_type_name(zm_dtype dtype)
 zm_dtype zm_safetensors_type_find(const char *name)
 {
     for (int i = ZM_DTYPE_NONE + 1; i < ZM_DTYPE_COUNT; i++)
-        if (strcmp(type_names[i], name) == 0)
+        if (type_names[i] && strcmp(type_names[i], name) == 0)
             return (zm_dtype)i;
     return ZM_DTYPE_NONE;
 }
