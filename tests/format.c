@@ -250,7 +250,7 @@ static void fill(uint8_t *data, uint64_t size, uint64_t seed)
 
 static void write_declared(const char *path, uint64_t piece)
 {
-    zm_safetensors_writer *writer = NULL;
+    zm_tensor_writer *writer = NULL;
     assert_int_equal(
         zm_safetensors_writer_open(path, declared, TENSORS, metadata, 2, NULL, &writer), ZM_OK);
     for (size_t i = 0; i < TENSORS; i++) {
@@ -258,12 +258,12 @@ static void write_declared(const char *path, uint64_t piece)
         uint64_t size = declared_bytes(i);
         fill(data, size, i);
         for (uint64_t at = 0; at < size; at += piece)
-            assert_int_equal(zm_safetensors_writer_write(writer, data + at,
-                                                         size - at < piece ? size - at : piece),
-                             ZM_OK);
+            assert_int_equal(
+                zm_tensor_writer_write(writer, data + at, size - at < piece ? size - at : piece),
+                ZM_OK);
     }
     assert_false(zm_path_exists(path));
-    assert_int_equal(zm_safetensors_writer_commit(&writer), ZM_OK);
+    assert_int_equal(zm_tensor_writer_commit(&writer), ZM_OK);
     assert_null(writer);
 }
 
@@ -324,20 +324,20 @@ static void test_wrong_amount(void **state)
 {
     scratch_log log;
     scratch_log_init(&log);
-    zm_safetensors_writer *writer = NULL;
+    zm_tensor_writer *writer = NULL;
     const char *path = scratch_path(state, "out");
     const zm_model_tensor one = {.name = "a", .dtype = ZM_F32, .rank = 1, .shape = {2}};
     assert_int_equal(zm_safetensors_writer_open(path, &one, 1, NULL, 0, &log.log, &writer), ZM_OK);
-    assert_int_equal(zm_safetensors_writer_write(writer, "1234567", 7), ZM_OK);
-    assert_int_equal(zm_safetensors_writer_write(writer, "89", 2), ZM_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(zm_tensor_writer_write(writer, "1234567", 7), ZM_OK);
+    assert_int_equal(zm_tensor_writer_write(writer, "89", 2), ZM_ERROR_INVALID_ARGUMENT);
     assert_non_null(strstr(log.error, "more data"));
-    assert_int_equal(zm_safetensors_writer_commit(&writer), ZM_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(zm_tensor_writer_commit(&writer), ZM_ERROR_INVALID_ARGUMENT);
     assert_non_null(strstr(log.error, "7 bytes of data were written, 8 declared"));
     assert_null(writer);
     assert_int_equal(zm_safetensors_writer_open(path, &one, 1, NULL, 0, &log.log, &writer), ZM_OK);
-    zm_safetensors_writer_discard(&writer);
-    zm_safetensors_writer_discard(&writer);
-    zm_safetensors_writer_discard(NULL);
+    zm_tensor_writer_discard(&writer);
+    zm_tensor_writer_discard(&writer);
+    zm_tensor_writer_discard(NULL);
     assert_int_equal(scratch_count(*state), 0);
 }
 
@@ -346,7 +346,7 @@ static void assert_undeclarable(void *const *state, const zm_model_tensor *tenso
 {
     scratch_log log;
     scratch_log_init(&log);
-    zm_safetensors_writer *writer = NULL;
+    zm_tensor_writer *writer = NULL;
     assert_int_equal(zm_safetensors_writer_open(scratch_path(state, "out"), tensors, count, extra,
                                                 extra ? 1 : 0, &log.log, &writer),
                      ZM_ERROR_INVALID_ARGUMENT);

@@ -59,14 +59,13 @@ void tensor_list_say_norm(tensor_list *list, const char *norm, const char *forma
 
 void tensor_list_write(const tensor_list *list, const char *path, size_t begin, size_t end)
 {
-    zm_safetensors_writer *writer = NULL;
+    zm_tensor_writer *writer = NULL;
     assert_int_equal(zm_safetensors_writer_open(path, list->tensors + begin, end - begin,
                                                 list->metadata, list->metadata_count, NULL,
                                                 &writer),
                      ZM_OK);
     for (size_t i = begin; i < end; i++)
         assert_int_equal(
-            zm_safetensors_writer_write(writer, list->tensors[i].data, list->tensors[i].bytes),
-            ZM_OK);
-    assert_int_equal(zm_safetensors_writer_commit(&writer), ZM_OK);
+            zm_tensor_writer_write(writer, list->tensors[i].data, list->tensors[i].bytes), ZM_OK);
+    assert_int_equal(zm_tensor_writer_commit(&writer), ZM_OK);
 }

@@ -109,7 +109,7 @@ static char *origin(conversion *c)
     return known ? (char *)known : c->report.source_sha256;
 }
 
-static zm_status open_writer(conversion *c, const char *path, zm_safetensors_writer **out)
+static zm_status open_writer(conversion *c, const char *path, zm_tensor_writer **out)
 {
     char format_key[] = FORMAT_KEY, format[] = FORMAT_VERSION;
     char norm_key[] = "zeromean.norm", norm[] = "rms_norm";
@@ -136,7 +136,7 @@ static zm_status open_writer(conversion *c, const char *path, zm_safetensors_wri
     return status;
 }
 
-static zm_status write_tensors(conversion *c, zm_safetensors_writer *writer)
+static zm_status write_tensors(conversion *c, zm_tensor_writer *writer)
 {
     if (!zm_convert_progress_begin(&c->progress, "converting", c->plan.input_bytes))
         return ZM_ERROR_CANCELLED;
@@ -160,15 +160,15 @@ static zm_status write_output(conversion *c)
     zm_status status = zm_staging_begin(&c->staging, c->plan.output_bytes + c->side_bytes);
     if (status)
         return status;
-    zm_safetensors_writer *writer = NULL;
+    zm_tensor_writer *writer = NULL;
     char *path = zm_path_join(c->staging.temporary, WEIGHTS);
     status = path ? open_writer(c, path, &writer)
                   : zm_fail(c->log, ZM_ERROR_OUT_OF_MEMORY, "no memory to convert");
     if (!status)
         status = write_tensors(c, writer);
     if (!status)
-        status = zm_safetensors_writer_commit(&writer);
-    zm_safetensors_writer_discard(&writer);
+        status = zm_tensor_writer_commit(&writer);
+    zm_tensor_writer_discard(&writer);
     struct stat info;
     if (!status && stat(path, &info) == 0)
         c->report.output_bytes = (uint64_t)info.st_size;

@@ -70,7 +70,7 @@ static zm_status transfer_pieces(transfer *t)
         if (status)
             return status;
         measure_piece(t, count);
-        status = zm_safetensors_writer_write(params->writer, t->bytes, count * output_size);
+        status = zm_tensor_writer_write(params->writer, t->bytes, count * output_size);
         if (status)
             return status;
         if (!zm_convert_progress_advance(params->progress, count * input_size))

@@ -9,7 +9,7 @@
 
 typedef struct zm_transfer_params {
     const zm_plan_item *item;
-    zm_safetensors_writer *writer;
+    zm_tensor_writer *writer;
     const zm_log *log;
     zm_convert_progress *progress; /* counts bytes of the input */
 } zm_transfer_params;

@@ -7,6 +7,7 @@
 #include <zeromean/model.h>
 
 #include "common/file.h"
+#include "format/tensor_writer.h"
 
 typedef struct zm_metadata {
     char *key;
@@ -29,20 +30,10 @@ typedef struct zm_safetensors {
 zm_status zm_safetensors_open(const char *path, const zm_log *log, zm_safetensors **out);
 void zm_safetensors_close(zm_safetensors **file);
 
-/* Writing: declare all tensors, then write their data in that order, piece by piece. */
-typedef struct zm_safetensors_writer zm_safetensors_writer;
-
-/* tensors: name, dtype, rank and shape are read; data is not. */
+/* Begins a file: the tensors' name, dtype, rank and shape are read; data is not. */
 zm_status zm_safetensors_writer_open(const char *path, const zm_model_tensor *tensors,
                                      size_t tensor_count, const zm_metadata *metadata,
                                      size_t metadata_count, const zm_log *log,
-                                     zm_safetensors_writer **out);
-/* The next bytes of the data section. */
-zm_status zm_safetensors_writer_write(zm_safetensors_writer *writer, const void *data,
-                                      uint64_t size);
-/* ZM_ERROR_INVALID_ARGUMENT unless exactly the declared bytes were written. Closes the writer. */
-zm_status zm_safetensors_writer_commit(zm_safetensors_writer **writer);
-/* Leaves no file. Accepts NULL. */
-void zm_safetensors_writer_discard(zm_safetensors_writer **writer);
+                                     zm_tensor_writer **out);
 
 #endif

@@ -7,12 +7,6 @@
 #include "format/safetensors.h"
 #include "format/safetensors_types.h"
 
-struct zm_safetensors_writer {
-    zm_writer file;
-    uint64_t declared; /* bytes of the data section */
-    uint64_t written;
-};
-
 /* False: the tensor cannot be written. */
 static bool measure(const zm_model_tensor *tensor, uint64_t begin, uint64_t *end)
 {
@@ -50,22 +44,24 @@ static bool is_utf8(const char *text)
 }
 
 static zm_status describe_tensors(const char *path, json_t *header, const zm_model_tensor *tensors,
-                                  size_t count, const zm_log *log, uint64_t *declared)
+                                  size_t count, const zm_log *log, uint64_t *sizes)
 {
+    uint64_t end = 0;
     for (size_t i = 0; i < count; i++) {
         const char *name = tensors[i].name;
-        uint64_t begin = *declared;
+        uint64_t begin = end;
         if (!name || !zm_safetensors_name_valid(name) || !is_utf8(name))
             return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "%s: tensor %zu has no valid name", path,
                            i);
         if (json_object_get(header, name))
             return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "%s: two tensors are called %s", path,
                            name);
-        if (!measure(&tensors[i], begin, declared))
+        if (!measure(&tensors[i], begin, &end))
             return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT,
                            "%s: tensor %s: its type, rank or size cannot be written", path, name);
-        if (json_object_set_new(header, name, describe_tensor(&tensors[i], begin, *declared)) != 0)
+        if (json_object_set_new(header, name, describe_tensor(&tensors[i], begin, end)) != 0)
             return zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory for its header", path);
+        sizes[i] = end - begin;
     }
     return ZM_OK;
 }
@@ -89,13 +85,14 @@ static zm_status describe_metadata(const char *path, json_t *header, const zm_me
 
 /* Length, JSON, and blanks up to a multiple of 8, so that the data is aligned. Two passes of
  * json_dumpb: json_dumps may leave parts out when memory runs short. */
-static zm_status write_header(zm_writer *file, const json_t *header)
+static zm_status write_header(zm_tensor_writer *writer, const char *path, const json_t *header,
+                              const zm_log *log)
 {
     size_t size = json_dumpb(header, NULL, 0, JSON_COMPACT);
     size_t padded = (size + 7) / 8 * 8;
     if (size > 0 && padded > ZM_SAFETENSORS_MAX_HEADER)
-        return zm_fail(&file->log, ZM_ERROR_UNSUPPORTED, "%s: its header would be over %u bytes",
-                       file->path, ZM_SAFETENSORS_MAX_HEADER);
+        return zm_fail(log, ZM_ERROR_UNSUPPORTED, "%s: its header would be over %u bytes", path,
+                       ZM_SAFETENSORS_MAX_HEADER);
     char *text = malloc(padded + ZM_SAFETENSORS_LENGTH_SIZE);
     zm_status status = ZM_OK;
     if (text) {
@@ -107,10 +104,9 @@ static zm_status write_header(zm_writer *file, const json_t *header)
             status = ZM_ERROR_OUT_OF_MEMORY;
     }
     if (!text || status != ZM_OK)
-        status =
-            zm_fail(&file->log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory for its header", file->path);
+        status = zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory for its header", path);
     else
-        status = zm_writer_write(file, text, padded + ZM_SAFETENSORS_LENGTH_SIZE);
+        status = zm_tensor_writer_header(writer, text, padded + ZM_SAFETENSORS_LENGTH_SIZE);
     free(text);
     return status;
 }
@@ -118,63 +114,28 @@ static zm_status write_header(zm_writer *file, const json_t *header)
 zm_status zm_safetensors_writer_open(const char *path, const zm_model_tensor *tensors,
                                      size_t tensor_count, const zm_metadata *metadata,
                                      size_t metadata_count, const zm_log *log,
-                                     zm_safetensors_writer **out)
+                                     zm_tensor_writer **out)
 {
-    zm_safetensors_writer *writer = zm_calloc(1, sizeof(*writer));
+    zm_tensor_writer *writer = NULL;
     json_t *header = json_object();
+    uint64_t *sizes = zm_calloc(tensor_count, sizeof(*sizes));
     zm_status status = ZM_OK;
-    if (writer)
-        writer->file.fd = -1;
-    if (!writer || !header)
+    if (!sizes || !header)
         status = zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory to write it", path);
     if (status == ZM_OK)
         status = describe_metadata(path, header, metadata, metadata_count, log);
     if (status == ZM_OK)
-        status = describe_tensors(path, header, tensors, tensor_count, log, &writer->declared);
+        status = describe_tensors(path, header, tensors, tensor_count, log, sizes);
     if (status == ZM_OK)
-        status = zm_writer_open(&writer->file, path, log);
+        status = zm_tensor_writer_open(path, sizes, tensor_count, 1, log, &writer);
     if (status == ZM_OK)
-        status = write_header(&writer->file, header);
+        status = write_header(writer, path, header, log);
     json_decref(header);
+    free(sizes);
     if (status != ZM_OK) {
-        zm_safetensors_writer_discard(&writer);
+        zm_tensor_writer_discard(&writer);
         return status;
     }
     *out = writer;
     return ZM_OK;
-}
-
-zm_status zm_safetensors_writer_write(zm_safetensors_writer *writer, const void *data,
-                                      uint64_t size)
-{
-    if (size > writer->declared - writer->written)
-        return zm_fail(&writer->file.log, ZM_ERROR_INVALID_ARGUMENT,
-                       "%s: more data than the tensors that were declared", writer->file.path);
-    zm_status status = zm_writer_write(&writer->file, data, size);
-    if (status == ZM_OK)
-        writer->written += size;
-    return status;
-}
-
-zm_status zm_safetensors_writer_commit(zm_safetensors_writer **writer)
-{
-    zm_safetensors_writer *w = *writer;
-    zm_status status = ZM_OK;
-    if (w->written != w->declared)
-        status = zm_fail(&w->file.log, ZM_ERROR_INVALID_ARGUMENT,
-                         "%s: %llu bytes of data were written, %llu declared", w->file.path,
-                         (unsigned long long)w->written, (unsigned long long)w->declared);
-    else
-        status = zm_writer_commit(&w->file);
-    zm_safetensors_writer_discard(writer);
-    return status;
-}
-
-void zm_safetensors_writer_discard(zm_safetensors_writer **writer)
-{
-    if (!writer || !*writer)
-        return;
-    zm_writer_discard(&(*writer)->file);
-    free(*writer);
-    *writer = NULL;
 }
