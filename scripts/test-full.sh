@@ -32,8 +32,8 @@ bare_build() {
 # Without the tests that need 80-bit long doubles, which Valgrind computes in 64.
 valgrind_tests() {
     export ZEROMEAN_TEST_UNDER="valgrind -q --leak-check=full --error-exitcode=99"
-    tests build --timeout-multiplier 30 common format model config text half ref ref_attention \
-        ref_linear staging
+    tests build --timeout-multiplier 30 common format gguf gguf_writer \
+        quant model config text half ref ref_attention ref_linear staging
     unset ZEROMEAN_TEST_UNDER
 }
 
@@ -154,8 +154,8 @@ thread_tests() {
 fuzz() {
     local name corpus
     CC=clang CXX=clang++ configure "$ROOT/build-fuzz" -Dfuzz=true >/dev/null
-    ninja -C "$ROOT/build-fuzz" tests/fuzz/fuzz_safetensors tests/fuzz/fuzz_model >/dev/null
-    for name in safetensors model; do
+    ninja -C "$ROOT/build-fuzz" tests/fuzz/fuzz_{safetensors,gguf,model} >/dev/null
+    for name in safetensors gguf model; do
         corpus=$ROOT/build-fuzz/corpus-$name
         mkdir -p "$corpus"
         check "fuzzing $name" env -C "$ROOT/build-fuzz" tests/fuzz/fuzz_$name \
@@ -168,6 +168,7 @@ stage "tests with Clang" tests build-clang --no-suite slow --no-suite models
 stage "clang-tidy" clang_tidy
 stage "build without OpenCL and audio" bare_build
 stage "model" "$ROOT/scripts/fetch-model" whisper-base
+stage "model in GGUF" "$ROOT/scripts/fetch-model" smollm2
 stage "slow tests" tests build --suite slow
 # The repeats as on a larger device, which has other tiles for the same bits.
 stage "checkop, all cases on OpenCL" check "checkop: all cases on OpenCL" \

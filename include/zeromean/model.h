@@ -2,8 +2,9 @@
 /* Model files: what they are and which tensors they hold.
  *
  * A model is a directory in the Hugging Face layout (config.json, tokenizer.json and
- * model.safetensors, or its shards with model.safetensors.index.json). Files are mapped, not
- * read; nothing in them is trusted.
+ * model.safetensors, or its shards with model.safetensors.index.json), or a GGUF file of version 2
+ * or 3, of which any part will do where it is split. Files are mapped, not read; nothing in them is
+ * trusted.
  *
  * Thread-safety: an open model is read-only and may be shared. */
 #ifndef ZEROMEAN_MODEL_H
@@ -11,6 +12,7 @@
 
 #include <zeromean/common.h>
 #include <zeromean/log.h>
+#include <zeromean/metadata.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -28,7 +30,7 @@ typedef struct zm_model_tensor {
     uint64_t shape[4]; /* outermost first */
     uint64_t elements;
     uint64_t bytes;
-    const void *data; /* little-endian, aligned to the size of an element */
+    const void *data; /* little-endian, aligned to the size of an element; quantised: 8 bytes */
 } zm_model_tensor;
 
 /* Hyper-parameters of Whisper (Radford et al. 2022, arXiv 2212.04356). */
@@ -51,19 +53,23 @@ typedef struct zm_whisper_info {
 typedef struct zm_model_info {
     const char *path;
     zm_architecture architecture;
-    const char *architecture_name; /* "whisper" */
-    zm_norm norm;                  /* ZM_NORM_LAYER, or what the converter wrote */
+    const char *architecture_name; /* "whisper"; as in the file where architecture is NONE */
+    zm_norm norm;                  /* ZM_NORM_LAYER, or what the converter wrote; DEFAULT and */
+                                   /* an eps of 0 where architecture is NONE */
     float eps;                     /* of the norms */
     uint64_t parameters;           /* elements of all tensors */
     uint64_t bytes;                /* of all tensors */
     size_t tensor_count;
+    size_t metadata_count;
     zm_whisper_info whisper; /* for ZM_ARCHITECTURE_WHISPER */
 } zm_model_info;
 
-/* Opens a model directory, checks the header of every file in it and that every tensor that the
- * architecture needs is there with its shape and a floating type. Errors name the file and the
- * tensor. ZM_ERROR_NOT_FOUND, ZM_ERROR_IO, ZM_ERROR_BAD_FORMAT, ZM_ERROR_UNSUPPORTED (an
- * architecture or a version of the format that this library does not know). */
+/* Opens a model, checks the header of every file of it and that every tensor that the architecture
+ * needs is there with its shape and a floating type. Errors name the file and the tensor.
+ * ZM_ERROR_NOT_FOUND, ZM_ERROR_IO, ZM_ERROR_BAD_FORMAT, ZM_ERROR_UNSUPPORTED (an architecture, a
+ * type or a version of the format that this library does not know). A GGUF file opens whatever its
+ * architecture is: one that is not known is ZM_ARCHITECTURE_NONE, which has tensors and metadata,
+ * and is refused by whatever needs to know. */
 ZM_API zm_status zm_model_open(const char *path, const zm_log *log, zm_model **out);
 /* Sessions keep what they need: a model may be closed while sessions of it live. */
 ZM_API void zm_model_close(zm_model **model);
@@ -74,7 +80,11 @@ ZM_API const zm_model_info *zm_model_get_info(const zm_model *model);
 ZM_API const zm_model_tensor *zm_model_get_tensor(const zm_model *model, size_t index);
 /* NULL when there is none. */
 ZM_API const zm_model_tensor *zm_model_find_tensor(const zm_model *model, const char *name);
-/* Metadata of the (first) safetensors file; NULL when there is none of that key. */
+/* Metadata of the (first) file. index < info.metadata_count, in order of key; NULL otherwise. */
+ZM_API const zm_metadata_value *zm_model_get_value(const zm_model *model, size_t index);
+/* NULL when there is none of that key. */
+ZM_API const zm_metadata_value *zm_model_find_value(const zm_model *model, const char *key);
+/* A value that is a string, not an array; NULL when there is none of that key. */
 ZM_API const char *zm_model_get_metadata(const zm_model *model, const char *key);
 
 #ifdef __cplusplus

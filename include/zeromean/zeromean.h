@@ -11,6 +11,7 @@
 #include <zeromean/device.h>
 #include <zeromean/graph.h>
 #include <zeromean/log.h>
+#include <zeromean/metadata.h>
 #include <zeromean/model.h>
 #include <zeromean/ops.h>
 #include <zeromean/pipeline.h>

@@ -5,6 +5,7 @@
 
 #include "common/alloc.h"
 #include "format/json.h"
+#include "format/metadata.h"
 #include "model/model_private.h"
 #include "model/pages.h"
 
@@ -13,7 +14,7 @@
 /* The newest version of the metadata that this library understands. */
 #define FORMAT_VERSION "1"
 
-/* path is a directory, or a .safetensors file in one. */
+/* path is a directory, or a .safetensors file in one. GGUF files have gone another way. */
 static zm_status split_path(const char *path, const zm_log *log, char **directory,
                             const char **file)
 {
@@ -28,8 +29,8 @@ static zm_status split_path(const char *path, const zm_log *log, char **director
         return zm_fail(log, ZM_ERROR_NOT_FOUND, "%s: there is no such model", path);
     if (length < suffix_length || strcmp(path + length - suffix_length, suffix) != 0)
         return zm_fail(log, ZM_ERROR_BAD_FORMAT,
-                       "%s: is neither a model directory nor a .safetensors file in one; give the "
-                       "directory that has config.json and model.safetensors",
+                       "%s: is neither a model directory, nor a .safetensors file in one, nor a "
+                       ".gguf file; give the directory that has config.json and model.safetensors",
                        path);
     *file = path;
     char *slash = strrchr(*directory, '/');
@@ -120,17 +121,18 @@ static void count_tensors(zm_model *model)
     zm_model_info *info = &model->info;
     info->path = model->path;
     info->tensor_count = model->tensor_count;
+    info->metadata_count = model->value_count;
     for (size_t i = 0; i < model->tensor_count; i++) {
         info->parameters += model->tensors[i].elements; /* no overflow: all lie in memory */
         info->bytes += model->tensors[i].bytes;
     }
 }
 
-static zm_status open_model(zm_model *model, const char *path, const zm_log *log)
+static zm_status open_directory(zm_model *model, const zm_log *log)
 {
     char *directory = NULL;
     const char *file = NULL;
-    zm_status status = split_path(path, log, &directory, &file);
+    zm_status status = split_path(model->path, log, &directory, &file);
     if (status == ZM_OK)
         status = read_config(model, directory, log);
     if (status == ZM_OK)
@@ -139,8 +141,6 @@ static zm_status open_model(zm_model *model, const char *path, const zm_log *log
         status = read_norm(model, log);
     if (status == ZM_OK)
         status = zm_weights_check(model, log);
-    if (status == ZM_OK)
-        count_tensors(model);
     free(directory);
     return status;
 }
@@ -161,11 +161,13 @@ zm_status zm_model_open(const char *path, const zm_log *log, zm_model **out)
     if (!model || !model->path)
         status = zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory to open it", path);
     if (status == ZM_OK)
-        status = open_model(model, path, log);
+        status =
+            zm_model_is_gguf(path) ? zm_gguf_model_open(model, log) : open_directory(model, log);
     if (status != ZM_OK) {
         zm_model_close(&model);
         return status;
     }
+    count_tensors(model);
     *out = model;
     return ZM_OK;
 }
@@ -202,13 +204,18 @@ const zm_model_tensor *zm_model_get_tensor(const zm_model *model, size_t index)
     return index < model->tensor_count ? &model->tensors[index] : NULL;
 }
 
+const zm_metadata_value *zm_model_get_value(const zm_model *model, size_t index)
+{
+    return index < model->value_count ? &model->values[index] : NULL;
+}
+
+const zm_metadata_value *zm_model_find_value(const zm_model *model, const char *key)
+{
+    return zm_metadata_find(model->values, model->value_count, key);
+}
+
 const char *zm_model_get_metadata(const zm_model *model, const char *key)
 {
-    if (model->file_count == 0)
-        return NULL;
-    const zm_safetensors *file = model->files[0];
-    for (size_t i = 0; i < file->metadata_count; i++)
-        if (strcmp(file->metadata[i].key, key) == 0)
-            return file->metadata[i].value;
-    return NULL;
+    const zm_metadata_value *value = zm_model_find_value(model, key);
+    return value && value->texts && !value->is_array ? value->texts[0].data : NULL;
 }

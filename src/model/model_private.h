@@ -4,25 +4,39 @@
 
 #include <stdatomic.h>
 
+#include "format/gguf.h"
 #include "format/safetensors.h"
 #include "model/architecture.h"
 
 struct zm_model {
     atomic_uint users; /* who have to close it */
     zm_model_info info;
-    const zm_architecture_desc *architecture;
+    const zm_architecture_desc *architecture; /* NULL when it is not known */
     char *path;
     zm_safetensors **files; /* the shards, in order of their names */
     size_t file_count;
+    zm_gguf *gguf;            /* instead of files */
     zm_model_tensor *tensors; /* of all files, in order of name; names belong to the files */
     size_t tensor_count;
+    zm_metadata_value *values; /* in order of key; what they point to belongs to the files */
+    size_t value_count;
+    zm_text *texts; /* of values that come from safetensors */
 };
+
+/* Is it the name of a GGUF file? */
+bool zm_model_is_gguf(const char *path);
+/* Opens it, with all of its parts, and what it says about itself. On failure what was opened hangs
+ * on the model. */
+zm_status zm_gguf_model_open(zm_model *model, const zm_log *log);
 
 /* Opens the weights: the file, or with file == NULL what the directory holds. On failure what was
  * opened hangs on the model. */
 zm_status zm_weights_open(zm_model *model, const char *directory, const char *file,
                           const zm_log *log);
 void zm_weights_close(zm_model *model);
+
+/* Lists tensors and metadata of the files that are open. */
+zm_status zm_weights_collect(zm_model *model, const zm_log *log);
 
 /* Every tensor that the architecture needs, with its shape and a floating type. */
 zm_status zm_weights_check(const zm_model *model, const zm_log *log);

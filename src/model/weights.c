@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/alloc.h"
+#include "format/metadata.h"
 #include "model/model_private.h"
 #include "model/pages.h"
 
@@ -51,19 +52,48 @@ static int compare_names(const void *left, const void *right)
     return strcmp(a->name, b->name);
 }
 
-static zm_status collect(zm_model *model, const zm_log *log)
+static void collect_tensors(zm_model *model, const zm_model_tensor *tensors, size_t count)
 {
-    size_t count = 0;
+    for (size_t i = 0; i < count; i++)
+        model->tensors[model->tensor_count++] = tensors[i];
+}
+
+/* The first file speaks for all. */
+static void collect_values(zm_model *model)
+{
+    const zm_safetensors *file = model->gguf ? NULL : model->files[0];
+    for (size_t i = 0; i < model->value_count; i++) {
+        if (model->gguf) {
+            model->values[i] = model->gguf->parts[0].values[i];
+            continue;
+        }
+        const zm_metadata *pair = &file->metadata[i];
+        model->texts[i] = (zm_text){pair->value, strlen(pair->value)};
+        model->values[i] = (zm_metadata_value){
+            .key = pair->key, .type = ZM_METADATA_STRING, .count = 1, .texts = &model->texts[i]};
+    }
+    zm_metadata_sort(model->values, model->value_count); /* no file has a key twice */
+}
+
+zm_status zm_weights_collect(zm_model *model, const zm_log *log)
+{
+    size_t count = model->gguf ? model->gguf->tensor_count : 0;
     for (size_t i = 0; i < model->file_count; i++)
         count += model->files[i]->tensor_count;
+    model->value_count =
+        model->gguf ? model->gguf->parts[0].value_count : model->files[0]->metadata_count;
     model->tensors = zm_calloc(count, sizeof(*model->tensors));
-    if (!model->tensors)
+    model->values = zm_calloc(model->value_count, sizeof(*model->values));
+    model->texts = zm_calloc(model->gguf ? 0 : model->value_count, sizeof(*model->texts));
+    if (!model->tensors || !model->values || !model->texts)
         return zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory for %zu tensors", model->path,
                        count);
+    if (model->gguf)
+        collect_tensors(model, model->gguf->tensors, count);
     for (size_t i = 0; i < model->file_count; i++)
-        for (size_t k = 0; k < model->files[i]->tensor_count; k++)
-            model->tensors[model->tensor_count++] = model->files[i]->tensors[k];
+        collect_tensors(model, model->files[i]->tensors, model->files[i]->tensor_count);
     qsort(model->tensors, count, sizeof(*model->tensors), compare_names);
+    collect_values(model);
     return ZM_OK;
 }
 
@@ -72,18 +102,23 @@ zm_status zm_weights_open(zm_model *model, const char *directory, const char *fi
 {
     zm_status status =
         file ? zm_weights_add_file(model, file, log) : open_directory(model, directory, log);
-    return status == ZM_OK ? collect(model, log) : status;
+    return status == ZM_OK ? zm_weights_collect(model, log) : status;
 }
 
 void zm_weights_close(zm_model *model)
 {
     for (size_t i = 0; i < model->file_count; i++)
         zm_safetensors_close(&model->files[i]);
+    zm_gguf_close(&model->gguf);
     free(model->files);
     free(model->tensors);
+    free(model->values);
+    free(model->texts);
     model->files = NULL;
     model->tensors = NULL;
-    model->file_count = model->tensor_count = 0;
+    model->values = NULL;
+    model->texts = NULL;
+    model->file_count = model->tensor_count = model->value_count = 0;
 }
 
 static int compare_key(const void *key, const void *element)
@@ -201,4 +236,6 @@ void zm_model_drop_pages(const zm_model *model, const zm_model_tensor *tensor)
     /* A range outside the mapping is left alone, so only the tensor's own file acts. */
     for (size_t i = 0; i < model->file_count; i++)
         zm_map_drop(&model->files[i]->map, tensor->data, tensor->bytes);
+    for (size_t i = 0; model->gguf && i < model->gguf->part_count; i++)
+        zm_map_drop(&model->gguf->parts[i].map, tensor->data, tensor->bytes);
 }

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* libFuzzer: any bytes are opened or refused; what is opened keeps the promises of gguf.h.
+ *
+ *   CC=clang meson setup build-fuzz -Dfuzz=true && ninja -C build-fuzz tests/fuzz/fuzz_gguf
+ *   build-fuzz/tests/fuzz/fuzz_gguf -dict=tests/fuzz/gguf.dict -max_len=1024 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/quant.h"
+#include "format/gguf.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool holds)
+{
+    if (!holds)
+        abort();
+}
+
+static void write_at(int fd, const void *data, size_t size, off_t offset)
+{
+    require(pwrite(fd, data, size, offset) == (ssize_t)size);
+}
+
+/* The first byte chooses: the rest as it is, or behind a good header, whose small counts come from
+ * that byte. The second form gets the fuzzer past it. */
+static void make_file(int fd, const uint8_t *data, size_t size)
+{
+    require(ftruncate(fd, 0) == 0);
+    if (size == 0)
+        return;
+    uint8_t header[24] = {'G', 'G', 'U', 'F', 3};
+    bool raw = data[0] % 2 == 0;
+    header[8] = data[0] >> 1 & 3;
+    header[16] = data[0] >> 3 & 7;
+    if (!raw)
+        write_at(fd, header, sizeof(header), 0);
+    write_at(fd, data + 1, size - 1, raw ? 0 : sizeof(header));
+}
+
+static void touch(const void *data, uint64_t size)
+{
+    const volatile uint8_t *bytes = data;
+    for (uint64_t i = 0; i < size; i++)
+        (void)bytes[i];
+}
+
+static void check_tensor(const zm_model_tensor *tensor)
+{
+    uint64_t elements = 1, length = zm_dtype_block_length(tensor->dtype);
+    require(tensor->rank <= 4 && tensor->name[0] != '\0' && length > 0);
+    for (uint32_t i = 0; i < tensor->rank; i++)
+        elements *= tensor->shape[i];
+    require(elements == tensor->elements && elements % length == 0);
+    require(tensor->bytes == elements / length * zm_dtype_block_size(tensor->dtype));
+    require((uintptr_t)tensor->data % 8 == 0);
+    touch(tensor->data, tensor->bytes);
+    float decoded[256];
+    if (elements >= length && zm_quant_can_decode(tensor->dtype))
+        zm_quant_decode(decoded, tensor->data, tensor->dtype, length);
+}
+
+static void check_value(const zm_metadata_value *value)
+{
+    int64_t integer;
+    double real;
+    bool truth;
+    zm_text text;
+    require(value->key[0] != '\0' && value->type != ZM_METADATA_NONE);
+    require(value->is_array || value->count == 1);
+    for (uint64_t i = 0; i < value->count; i++) {
+        bool is_text = zm_metadata_string(value, i, &text);
+        require(is_text == (value->type == ZM_METADATA_STRING));
+        require(zm_metadata_real(value, i, &real) || is_text || zm_metadata_bool(value, i, &truth));
+        (void)zm_metadata_integer(value, i, &integer);
+        if (is_text)
+            touch(text.data, text.length + !value->is_array);
+    }
+}
+
+static void check_file(const zm_gguf *file)
+{
+    require(file->part_count == 1);
+    const zm_gguf_part *part = &file->parts[0];
+    for (size_t i = 0; i < file->tensor_count; i++) {
+        check_tensor(&file->tensors[i]);
+        require(i == 0 || strcmp(file->tensors[i - 1].name, file->tensors[i].name) < 0);
+    }
+    for (size_t i = 0; i < part->value_count; i++) {
+        check_value(&part->values[i]);
+        require(i == 0 || strcmp(part->values[i - 1].key, part->values[i].key) < 0);
+    }
+}
+
+static unsigned messages;
+
+static void count_message(void *user, zm_log_level level, const char *message)
+{
+    (void)user;
+    messages += level == ZM_LOG_ERROR && message[0] != '\0';
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static int fd = -1;
+    static char path[64];
+    const zm_log log = {count_message, NULL, ZM_LOG_DEBUG};
+    if (fd < 0) {
+        fd = memfd_create("fuzz", 0);
+        require(fd >= 0);
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    }
+    make_file(fd, data, size);
+    messages = 0;
+    zm_gguf *file = NULL;
+    zm_status status = zm_gguf_open(path, &log, &file);
+    require((status == ZM_OK) == (file != NULL));
+    require(messages == (status == ZM_OK ? 0 : 1));
+    if (file)
+        check_file(file);
+    zm_gguf_close(&file);
+    return 0;
+}
