@@ -131,6 +131,34 @@ class Models(Program):
         about = self.json("inspect", self.model, "--tensors")
         self.assertEqual(len(about["tensors"]), about["model"]["tensor_count"])
 
+    def test_inspect_metadata(self):
+        self.ok("convert", self.model, self.out)
+        self.assertIn('zeromean.norm', self.ok("inspect", self.out, "--metadata"))
+        self.assertNotIn("metadata", self.json("inspect", self.out))
+        about = self.json("inspect", self.out, "--metadata")
+        self.assertEqual(about["metadata"]["zeromean.norm"], "rms_norm")
+
+    def test_inspect_gguf(self):
+        path = self.scratch / "llama.gguf"
+        path.write_bytes(tiny_model.gguf())
+        text = self.ok("inspect", path, "--metadata", "--tensors")
+        self.assertIn("llama, which is not supported", text)
+        self.assertRegex(text, r"a.template +string \"one\\ntwo\?\[1m\"\n")
+        self.assertRegex(text, r"tokens +string\[5\] \"0\", \"1\", \"2\", \"3\", \.\.\.\n")
+        self.assertRegex(text, r"q4_0 2x32 +blk.0.attn_q.weight\n")
+        about = self.json("inspect", path, "--metadata", "--tensors")
+        self.assertEqual(about["model"]["architecture"], "llama")
+        self.assertEqual(about["model"]["parameters"], 64)
+        self.assertEqual(about["metadata"], {
+            "a.bool": True, "a.real": 0.5, "a.template": "one\ntwo\x1b[1m",
+            "general.architecture": "llama", "tokens": ["0", "1", "2", "3", "\ufffd"]})
+        self.assertEqual(about["tensors"], [{"name": "blk.0.attn_q.weight", "dtype": "q4_0",
+                                             "shape": [2, 32], "bytes": 36}])
+        for arguments in (["convert", path, self.out], ["transcribe", path, self.wav]):
+            self.failure(*arguments)
+        path.write_bytes(tiny_model.gguf()[:-1])
+        self.assertIn("truncated?", self.failure("inspect", path))
+
     def test_convert_and_check(self):
         self.assertIn("recentred", self.ok("convert", self.model, self.out))
         self.assertEqual(self.json("inspect", self.out)["model"]["norm"], "rms_norm")

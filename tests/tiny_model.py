@@ -133,3 +133,21 @@ def write(folder, seed=1):
                           ("tokenizer", tokenizer())):
         (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
     return folder
+
+
+def gguf():
+    """The bytes of a GGUF file with one tensor and some metadata, of no use but to look at."""
+    def text(value):
+        return struct.pack("<Q", len(value)) + value
+
+    values = {
+        b"general.architecture": struct.pack("<I", 8) + text(b"llama"),
+        b"a.bool": struct.pack("<IB", 7, 1),
+        b"a.real": struct.pack("<If", 6, 0.5),
+        b"a.template": struct.pack("<I", 8) + text(b"one\ntwo\x1b[1m"),
+        b"tokens": struct.pack("<IIQ", 9, 8, 5) + b"".join(map(text, b"0 1 2 3 \xff".split(b" "))),
+    }
+    head = b"GGUF" + struct.pack("<IQQ", 3, 1, len(values))
+    head += b"".join(text(key) + value for key, value in values.items())
+    head += text(b"blk.0.attn_q.weight") + struct.pack("<I2QIQ", 2, 32, 2, 2, 0)
+    return head + bytes(-len(head) % 32) + bytes(36)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* zeromean inspect: what a model directory holds. */
+/* zeromean inspect: what a model holds. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <zeromean/model.h>
 
+#include "cli/metadata.h"
 #include "cli/model.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -41,7 +42,7 @@ static json_t *tensor_json(const zm_model_tensor *tensor)
     return zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0]));
 }
 
-static json_t *inspect_json(const zm_model *model, bool with_tensors)
+static json_t *inspect_json(const zm_model *model, bool with_metadata, bool with_tensors)
 {
     const zm_model_info *info = zm_model_get_info(model);
     const zm_cli_field fields[] = {
@@ -52,6 +53,8 @@ static json_t *inspect_json(const zm_model *model, bool with_tensors)
     json_t *object = zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0]));
     if (info->architecture == ZM_ARCHITECTURE_WHISPER)
         json_object_set_new(object, "whisper", whisper_json(&info->whisper));
+    if (with_metadata)
+        json_object_set_new(object, "metadata", zm_cli_metadata_json(model));
     if (!with_tensors)
         return object;
     json_t *tensors = json_array();
@@ -85,19 +88,29 @@ static void print_tensor(const zm_model_tensor *tensor)
     printf("%*s %s\n", width < 18 ? 18 - width : 0, "", tensor->name);
 }
 
-static void print_text(const zm_model *model, bool with_tensors)
+static void print_text(const zm_model *model, bool with_metadata, bool with_tensors)
 {
     const zm_model_info *info = zm_model_get_info(model);
-    printf("architecture  %s\n", info->architecture_name);
-    printf("norm          %s, eps %g\n", zm_norm_name(info->norm), (double)info->eps);
+    if (info->architecture == ZM_ARCHITECTURE_NONE) {
+        printf("architecture  %s, which is not supported\n", info->architecture_name);
+    } else {
+        printf("architecture  %s\n", info->architecture_name);
+        printf("norm          %s, eps %g\n", zm_norm_name(info->norm), (double)info->eps);
+    }
     printf("parameters    %" PRIu64 "\n", info->parameters);
     printf("bytes         %" PRIu64 "\n", info->bytes);
     printf("tensors       %zu\n", info->tensor_count);
+    if (info->metadata_count)
+        printf("metadata      %zu entries\n", info->metadata_count);
     if (info->architecture == ZM_ARCHITECTURE_WHISPER)
         print_whisper(&info->whisper);
     const char *source = zm_model_get_metadata(model, ZM_CLI_SOURCE_KEY);
     if (source)
         printf("converted     from SHA-256 %s\n", source);
+    if (with_metadata)
+        printf("\n");
+    if (with_metadata)
+        zm_cli_metadata_print(model);
     if (!with_tensors)
         return;
     printf("\n");
@@ -107,22 +120,23 @@ static void print_text(const zm_model *model, bool with_tensors)
 
 static zm_cli_exit run(int argc, char **argv)
 {
-    bool json = false, tensors = false;
+    bool json = false, metadata = false, tensors = false;
     const zm_cli_option options[] = {
+        {"metadata", 0, NULL, "show the metadata too", ZM_CLI_FLAG, &metadata},
         {"tensors", 0, NULL, "list the tensors too", ZM_CLI_FLAG, &tensors},
         {"json", 0, NULL, "print JSON (schema zeromean.inspect/1)", ZM_CLI_FLAG, &json},
     };
     zm_cli_arguments arguments;
     zm_cli_exit code;
-    if (!zm_cli_parse(&zm_cli_inspect, options, 2, argc, argv, &arguments, &code))
+    if (!zm_cli_parse(&zm_cli_inspect, options, 3, argc, argv, &arguments, &code))
         return code;
 
     zm_model *model = NULL;
     code = zm_cli_result(zm_model_open(arguments.values[0], zm_cli_log(), &model));
     if (code == ZM_CLI_OK && json)
-        code = zm_cli_json_print(inspect_json(model, tensors));
+        code = zm_cli_json_print(inspect_json(model, metadata, tensors));
     else if (code == ZM_CLI_OK)
-        print_text(model, tensors);
+        print_text(model, metadata, tensors);
     zm_model_close(&model);
     return code;
 }
@@ -130,7 +144,7 @@ static zm_cli_exit run(int argc, char **argv)
 const zm_cli_command zm_cli_inspect = {
     .name = "inspect",
     .synopsis = "MODEL",
-    .summary = "Show what a model directory holds",
+    .summary = "Show what a model directory or a GGUF file holds",
     .min_arguments = 1,
     .max_arguments = 1,
     .run = run,
