@@ -28,7 +28,8 @@ typedef struct bytes {
 static void put(bytes *b, const void *data, size_t size)
 {
     assert_true(b->size + size <= sizeof(b->data));
-    memcpy(b->data + b->size, data, size);
+    if (size > 0)
+        memcpy(b->data + b->size, data, size);
     b->size += size;
 }
 
