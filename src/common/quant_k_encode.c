@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Q4_K and Q6_K from float32: for each sub-block several scales around the plain one are tried,
  * each with the levels that are nearest under it and then the scale (and minimum) that fit those
- * levels best by least squares. Then the scales are rounded to their integers, neighbours of which
- * are tried as well, since levels can make up for them. */
+ * levels best by least squares. Then the scales are rounded to their integers; of Q4_K neighbours
+ * are tried as well, since scale and minimum can make up for each other. */
 #include <math.h>
 #include <string.h>
 
@@ -238,20 +238,6 @@ static float linear_fit(const float *x)
     return best;
 }
 
-static int linear_round(const float *x, float scale, float unit)
-{
-    float least = INFINITY;
-    int best = 0, near = unit != 0 ? (int)level(scale / unit, -128, 127) : 0;
-    for (int s = near - 2; s <= near + 2; s++) {
-        float error = s < -128 || s > 127 ? INFINITY : linear_error(x, unit * (float)s);
-        if (error < least) {
-            least = error;
-            best = s;
-        }
-    }
-    return best;
-}
-
 void zm_q6_k_encode(uint8_t *block, const float *src)
 {
     float x[256], fits[16], largest = 0;
@@ -268,7 +254,7 @@ void zm_q6_k_encode(uint8_t *block, const float *src)
     if (!isfinite(unit))
         return;
     for (int s = 0; s < 16; s++) {
-        int rounded = linear_round(x + 16 * s, fits[s], unit);
+        int rounded = unit != 0 ? (int)level(fits[s] / unit, -128, 127) : 0;
         float scale = unit * (float)rounded;
         block[192 + s] = (uint8_t)rounded;
         for (int i = 16 * s; i < 16 * s + 16; i++) {
