@@ -112,6 +112,7 @@ static void test_refused_files(void **state)
 #define WITH_VOCAB(vocab) "{" DECODER ",\"model\":{\"type\":\"BPE\",\"vocab\":" vocab "}}"
 #define WITH_ADDED(added) \
     "{\"added_tokens\":" added "," DECODER ",\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0}}}"
+#define WITH_PARTS(parts) "{" parts "," DECODER ",\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0}}}"
     static const struct {
         const char *json;
         zm_status expected;
@@ -152,8 +153,40 @@ static void test_refused_files(void **state)
         {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0}}}", ZM_ERROR_UNSUPPORTED},
         {"{\"decoder\":{\"type\":\"WordPiece\"},\"model\":{\"vocab\":{\"a\":0}}}",
          ZM_ERROR_UNSUPPORTED},
-        {"{" DECODER ",\"model\":{\"type\":\"Unigram\",\"vocab\":{\"a\":0}}}",
+        {"{" DECODER ",\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":0}}}",
          ZM_ERROR_UNSUPPORTED},
+        {"{" DECODER ",\"model\":{\"type\":\"Unigram\",\"vocab\":{\"a\":0}}}", ZM_ERROR_BAD_FORMAT},
+        {"{" DECODER ",\"model\":{\"type\":\"Unigram\",\"vocab\":[]}}", ZM_ERROR_BAD_FORMAT},
+        {"{" DECODER ",\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\"]]}}", ZM_ERROR_BAD_FORMAT},
+        {"{" DECODER ",\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",\"b\"]]}}",
+         ZM_ERROR_BAD_FORMAT},
+        {"{" DECODER ",\"model\":{\"type\":\"Unigram\",\"unk_id\":1,\"vocab\":[[\"a\",0]]}}",
+         ZM_ERROR_BAD_FORMAT},
+        {WITH_VOCAB("{\"a\":0,\"b\":1,\"ab\":2},\"merges\":{}"), ZM_ERROR_BAD_FORMAT},
+        {WITH_VOCAB("{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[7]"), ZM_ERROR_BAD_FORMAT},
+        {WITH_VOCAB("{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"ab\"]"), ZM_ERROR_BAD_FORMAT},
+        {WITH_VOCAB("{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"b a\"]"), ZM_ERROR_BAD_FORMAT},
+        {WITH_VOCAB("{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"a b \"]"), ZM_ERROR_BAD_FORMAT},
+        {WITH_VOCAB("{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[[\"a\"]]"), ZM_ERROR_BAD_FORMAT},
+        {WITH_VOCAB("{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[[\"a\",\"b\",\"a\"]]"),
+         ZM_ERROR_BAD_FORMAT},
+        {WITH_PARTS("\"normalizer\":{}"), ZM_ERROR_BAD_FORMAT},
+        {WITH_PARTS("\"normalizer\":{\"type\":\"Sequence\"}"), ZM_ERROR_BAD_FORMAT},
+        {WITH_PARTS("\"normalizer\":{\"type\":\"Replace\",\"content\":\"\"}"), ZM_ERROR_BAD_FORMAT},
+        {WITH_PARTS("\"normalizer\":{\"type\":\"Prepend\"}"), ZM_ERROR_BAD_FORMAT},
+        {WITH_PARTS("\"pre_tokenizer\":{\"type\":\"Split\",\"behavior\":\"Isolated\"}"),
+         ZM_ERROR_BAD_FORMAT},
+        {WITH_PARTS("\"pre_tokenizer\":{\"type\":\"Split\",\"behavior\":\"Odd\","
+                    "\"pattern\":{\"String\":\"a\"}}"),
+         ZM_ERROR_BAD_FORMAT},
+        {WITH_PARTS("\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"ab\"}"),
+         ZM_ERROR_BAD_FORMAT},
+        {WITH_PARTS("\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[]}"),
+         ZM_ERROR_BAD_FORMAT},
+        {WITH_PARTS("\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":["
+                    "{\"SpecialToken\":{\"id\":\"s\"}},{\"Sequence\":{}}],\"special_tokens\":"
+                    "{\"s\":{\"ids\":[1]}}}"),
+         ZM_ERROR_BAD_FORMAT},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         scratch_log seen;

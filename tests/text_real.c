@@ -86,6 +86,17 @@ static void test_sentence(void **state)
     assert_string_equal(text, sentence);
 }
 
+static void test_sentence_again(void **state)
+{
+    const zm_encode_params params = {.text = sentence, .size = strlen(sentence), .bare = true};
+    int32_t *ids = NULL;
+    size_t count = 0;
+    assert_int_equal(zm_tokenizer_encode(*state, &params, &ids, &count), ZM_OK);
+    assert_int_equal(count, sizeof(model->tokens) / sizeof(model->tokens[0]));
+    assert_memory_equal(ids, model->tokens, sizeof(model->tokens));
+    free(ids);
+}
+
 static void test_special_tokens(void **state)
 {
     assert_int_equal(zm_tokenizer_size(*state), model->size);
@@ -103,6 +114,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sentence),
+        cmocka_unit_test(test_sentence_again),
         cmocka_unit_test(test_special_tokens),
     };
     for (size_t i = 0; argc == 2 && i < sizeof(known) / sizeof(known[0]); i++)

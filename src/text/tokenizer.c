@@ -1,249 +1,264 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Byte-level BPE (Radford et al. 2019), the way back: the vocabulary spells each byte as a
- * printable character, so that a token is a list of characters below U+0144. */
-#include <zeromean/text.h>
+/* The tokens of a tokenizer: their spelling, their bytes, and finding them. */
+#include "text/tokenizer.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/alloc.h"
 #include "common/log.h"
-#include "format/json.h"
+#include "text/utf8.h"
 
-enum {
-    FILE_BYTES_MAX = 128 << 20,
-    TOKENS_MAX = 1 << 21, /* the largest vocabularies in use have 2^18 */
-    CHARACTERS = 0x144    /* of the byte alphabet: the 188 printable ones below U+0100, then 68 */
-};
-
-typedef struct token {
-    uint32_t offset, size; /* in the arena */
-    bool present, added, special;
-} token;
-
-struct zm_tokenizer {
-    char *arena;
-    size_t arena_size, arena_capacity;
-    token *tokens; /* by id; gaps have present = false */
-    size_t token_capacity;
-    uint32_t size;
-    int16_t byte_of[CHARACTERS]; /* -1 = no byte is spelt so */
-};
-
-/* What every step of reading needs. */
-typedef struct reader {
-    zm_tokenizer *tokenizer;
-    const char *path;
-    const zm_log *log;
-} reader;
+enum { REASON_BYTES = 600 };
 
 void zm_tokenizer_close(zm_tokenizer **tokenizer)
 {
     if (!tokenizer || !*tokenizer)
         return;
-    free((*tokenizer)->arena);
-    free((*tokenizer)->tokens);
-    free(*tokenizer);
+    zm_tokenizer *self = *tokenizer;
+    free(self->arena.bytes);
+    free(self->tokens);
+    free(self->index);
+    free(self->scores);
+    free(self->refusal);
+    zm_table_clear(&self->merges);
+    zm_trie_clear(&self->pieces);
+    zm_trie_clear(&self->added[0]);
+    zm_trie_clear(&self->added[1]);
+    zm_pattern_clear(&self->word);
+    zm_steps_clear(self);
+    free(self);
     *tokenizer = NULL;
 }
 
 /* Printable Latin-1 stands for itself, the other bytes for U+0100 and up, in order. */
-static void alphabet_init(zm_tokenizer *tokenizer)
+zm_tokenizer *zm_tokenizer_make(void)
 {
+    zm_tokenizer *tokenizer = zm_calloc(1, sizeof(*tokenizer));
     int16_t next = 0x100;
-    for (int32_t i = 0; i < CHARACTERS; i++)
+    if (!tokenizer)
+        return NULL;
+    tokenizer->unknown = -1;
+    for (int32_t i = 0; i < ZM_BYTE_CHARACTERS; i++)
         tokenizer->byte_of[i] = -1;
     for (int16_t byte = 0; byte < 256; byte++) {
         bool printable = (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte != 0xAD);
-        tokenizer->byte_of[printable ? byte : next++] = byte;
+        int16_t character = printable ? byte : next++;
+        char text[4];
+        size_t size = zm_utf8_encode((uint32_t)character, text);
+        tokenizer->byte_of[character] = byte;
+        tokenizer->byte_tokens[byte] = -1;
+        tokenizer->byte_text_size[byte] = (uint8_t)size;
+        memcpy(tokenizer->byte_text[byte], text, size);
     }
+    return tokenizer;
 }
 
-static zm_status out_of_memory(const reader *in)
+zm_status zm_token_out_of_memory(const zm_token_reader *in)
 {
-    return zm_fail(in->log, ZM_ERROR_OUT_OF_MEMORY, "%s: out of memory", in->path);
+    return zm_fail(in->log, ZM_ERROR_OUT_OF_MEMORY, "%s: out of memory", in->name);
 }
 
-static bool arena_append(zm_tokenizer *tokenizer, char byte)
+zm_status zm_token_result(const zm_token_reader *in, zm_status status)
 {
-    if (tokenizer->arena_size == UINT32_MAX ||
-        !zm_array_reserve((void **)&tokenizer->arena, &tokenizer->arena_capacity,
-                          tokenizer->arena_size + 1, 1))
-        return false;
-    tokenizer->arena[tokenizer->arena_size++] = byte;
-    return true;
+    if (status == ZM_OK)
+        return ZM_OK;
+    if (status == ZM_ERROR_OUT_OF_MEMORY)
+        return zm_token_out_of_memory(in);
+    return zm_fail(in->log, ZM_ERROR_BAD_FORMAT, "%s: its tokens take more than %zu MB", in->name,
+                   ZM_TEXT_SIZE_MAX >> 20);
 }
 
-/* Makes room for token id and marks it as there. */
-static zm_status token_add(const reader *in, int64_t id, const char *text, token **out)
+/* The byte of "<0x0A>", or -1. */
+static int byte_of_token(const char *text, size_t size)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    if (size != 6 || memcmp(text, "<0x", 3) != 0 || text[5] != '>')
+        return -1;
+    const char *high = memchr(digits, text[3], 16), *low = memchr(digits, text[4], 16);
+    return high && low ? (int)(high - digits) * 16 + (int)(low - digits) : -1;
+}
+
+static zm_status append_byte_alphabet(const zm_token_reader *in, int64_t id, const char *text,
+                                      size_t size)
 {
     zm_tokenizer *tokenizer = in->tokenizer;
-    if (id < 0 || id >= TOKENS_MAX)
-        return zm_fail(in->log, ZM_ERROR_BAD_FORMAT, "%s: token '%.60s' has the id %" PRId64,
-                       in->path, text, id);
-    if (!zm_array_reserve((void **)&tokenizer->tokens, &tokenizer->token_capacity, (size_t)id + 1,
-                          sizeof(token)))
-        return out_of_memory(in);
-    while (tokenizer->size <= id)
-        tokenizer->tokens[tokenizer->size++] = (token){0};
-    if (tokenizer->tokens[id].present)
-        return zm_fail(in->log, ZM_ERROR_BAD_FORMAT, "%s: two tokens with the id %" PRId64,
-                       in->path, id);
-    tokenizer->tokens[id].present = true;
-    tokenizer->tokens[id].offset = (uint32_t)tokenizer->arena_size;
-    *out = &tokenizer->tokens[id];
-    return ZM_OK;
-}
-
-/* The next character of valid UTF-8, which is all that jansson hands out; characters over U+07FF
- * come out as some number over the alphabet. */
-static uint32_t next_character(const char **text)
-{
-    const unsigned char *c = (const unsigned char *)*text;
-    if (c[0] < 0x80) {
-        *text += 1;
-        return c[0];
-    }
-    *text += c[0] < 0xE0 ? 2 : c[0] < 0xF0 ? 3 : 4;
-    return c[0] < 0xE0 ? (uint32_t)(c[0] & 0x1F) << 6 | (c[1] & 0x3F) : UINT32_MAX;
-}
-
-static zm_status read_vocabulary_token(const reader *in, const char *text, int64_t id)
-{
-    zm_tokenizer *tokenizer = in->tokenizer;
-    if (id >= 0 && id < tokenizer->size && tokenizer->tokens[id].added &&
-        strlen(text) == tokenizer->tokens[id].size &&
-        memcmp(text, tokenizer->arena + tokenizer->tokens[id].offset, strlen(text)) == 0)
-        return ZM_OK; /* listed in both places, as GPT-2's <|endoftext|> is */
-    token *added;
-    zm_status status = token_add(in, id, text, &added);
-    if (status != ZM_OK)
-        return status;
-    for (const char *c = text; *c;) {
-        uint32_t character = next_character(&c);
-        int16_t byte = character < CHARACTERS ? tokenizer->byte_of[character] : -1;
+    if (!zm_utf8_is_valid(text, size))
+        return zm_fail(in->log, ZM_ERROR_BAD_FORMAT, "%s: token %" PRId64 " is not UTF-8", in->name,
+                       id);
+    for (size_t i = 0, length; i < size; i += length) {
+        uint32_t character = zm_utf8_decode(text + i, &length);
+        int16_t byte = character < ZM_BYTE_CHARACTERS ? tokenizer->byte_of[character] : -1;
         if (byte < 0)
             return zm_fail(in->log, ZM_ERROR_BAD_FORMAT,
-                           "%s: token %" PRId64 " has a character that spells no byte", in->path,
+                           "%s: token %" PRId64 " has a character that spells no byte", in->name,
                            id);
-        if (!arena_append(tokenizer, (char)byte))
-            return out_of_memory(in);
-        added->size++;
-    }
-    return ZM_OK;
-}
-
-static zm_status read_vocabulary(const reader *in, json_t *vocabulary)
-{
-    const char *text;
-    json_t *id;
-    if (!json_is_object(vocabulary) || json_object_size(vocabulary) == 0)
-        return zm_fail(in->log, ZM_ERROR_BAD_FORMAT, "%s: no object model.vocab", in->path);
-    json_object_foreach(vocabulary, text, id)
-    {
-        if (!json_is_integer(id))
-            return zm_fail(in->log, ZM_ERROR_BAD_FORMAT, "%s: token '%.60s' has no integer id",
-                           in->path, text);
-        zm_status status = read_vocabulary_token(in, text, json_integer_value(id));
+        const char value = (char)byte;
+        zm_status status = zm_text_buffer_append(&tokenizer->arena, &value, 1);
         if (status != ZM_OK)
-            return status;
+            return zm_token_result(in, status);
     }
     return ZM_OK;
 }
 
-static zm_status read_added_token(const reader *in, const json_t *entry)
+/* Appends what the text stands for. */
+static zm_status append_bytes(const zm_token_reader *in, int64_t id, const char *text, size_t size)
 {
-    const char *text = zm_json_string(entry, "content");
-    const json_t *id = json_object_get(entry, "id");
-    if (!text || !json_is_integer(id))
-        return zm_fail(in->log, ZM_ERROR_BAD_FORMAT,
-                       "%s: an entry of added_tokens without id or content", in->path);
-    token *added;
-    zm_status status = token_add(in, json_integer_value(id), text, &added);
+    zm_text_buffer *arena = &in->tokenizer->arena;
+    const zm_spelling *spelling = &in->tokenizer->spelling;
+    const size_t space = strlen(spelling->space);
+    if (spelling->byte_alphabet)
+        return append_byte_alphabet(in, id, text, size);
+    const int byte = spelling->byte_tokens ? byte_of_token(text, size) : -1;
+    const char value = (char)byte;
+    if (byte >= 0)
+        return zm_token_result(in, zm_text_buffer_append(arena, &value, 1));
+    zm_status status = ZM_OK;
+    while (status == ZM_OK && size > 0) {
+        const char *found = space > 0 ? memmem(text, size, spelling->space, space) : NULL;
+        const size_t before = found ? (size_t)(found - text) : size;
+        status = zm_text_buffer_append(arena, text, before);
+        if (status == ZM_OK && found)
+            status = zm_text_buffer_append(arena, " ", 1);
+        text += before + (found ? space : 0);
+        size -= before + (found ? space : 0);
+    }
+    return zm_token_result(in, status);
+}
+
+/* Makes room for token id. */
+static zm_status make_room(const zm_token_reader *in, int64_t id, const char *text, size_t size)
+{
+    zm_tokenizer *tokenizer = in->tokenizer;
+    if (id < 0 || id >= ZM_TOKENS_MAX)
+        return zm_fail(in->log, ZM_ERROR_BAD_FORMAT, "%s: token '%.*s' has the id %" PRId64,
+                       in->name, (int)(size < 60 ? size : 60), text, id);
+    if (!zm_array_reserve((void **)&tokenizer->tokens, &tokenizer->token_capacity, (size_t)id + 1,
+                          sizeof(zm_token)))
+        return zm_token_out_of_memory(in);
+    while (tokenizer->size <= id)
+        tokenizer->tokens[tokenizer->size++] = (zm_token){0};
+    return ZM_OK;
+}
+
+zm_status zm_token_add(const zm_token_reader *in, int64_t id, const char *text, size_t size,
+                       const zm_token *about)
+{
+    zm_tokenizer *tokenizer = in->tokenizer;
+    zm_text_buffer *arena = &tokenizer->arena;
+    zm_status status = make_room(in, id, text, size);
     if (status != ZM_OK)
         return status;
-    added->added = true;
-    added->special = json_is_true(json_object_get(entry, "special"));
-    for (; *text; text++) {
-        if (!arena_append(in->tokenizer, *text))
-            return out_of_memory(in);
-        added->size++;
+    zm_token *token = &tokenizer->tokens[id];
+    if (token->added && !about->added && token->text_size == size &&
+        (size == 0 || memcmp(text, arena->bytes + token->text_offset, size) == 0)) {
+        token->in_model = about->in_model; /* listed in both places, as GPT-2's <|endoftext|> is */
+        return ZM_OK;
     }
-    return ZM_OK;
-}
-
-static zm_status read_added_tokens(const reader *in, const json_t *added)
-{
-    size_t i;
-    json_t *entry;
-    if (added && !json_is_null(added) && !json_is_array(added))
-        return zm_fail(in->log, ZM_ERROR_BAD_FORMAT, "%s: added_tokens is no array", in->path);
-    json_array_foreach(added, i, entry)
-    {
-        zm_status status = read_added_token(in, entry);
-        if (status != ZM_OK)
-            return status;
-    }
-    return ZM_OK;
-}
-
-/* Whether a decoder, or one of a sequence of them, is the byte-level one. */
-static bool is_byte_level(const json_t *decoder)
-{
-    const char *type = zm_json_string(decoder, "type");
-    size_t i;
-    json_t *part;
-    if (type && strcmp(type, "ByteLevel") == 0)
-        return true;
-    json_array_foreach(json_object_get(decoder, "decoders"), i, part)
-    {
-        const char *part_type = zm_json_string(part, "type");
-        if (part_type && strcmp(part_type, "ByteLevel") == 0)
-            return true;
-    }
-    return false;
-}
-
-static zm_status read_tokens(const reader *in, const json_t *root)
-{
-    const json_t *model = json_object_get(root, "model");
-    const char *type = zm_json_string(model, "type");
-    if (!json_is_object(model))
-        return zm_fail(in->log, ZM_ERROR_BAD_FORMAT, "%s: no object 'model'", in->path);
-    if ((type && strcmp(type, "BPE") != 0) || !is_byte_level(json_object_get(root, "decoder")))
-        return zm_fail(in->log, ZM_ERROR_UNSUPPORTED,
-                       "%s: a tokenizer that is not byte-level BPE (model '%.40s')", in->path,
-                       type ? type : "without a type");
-    zm_status status = read_added_tokens(in, json_object_get(root, "added_tokens"));
-    return status == ZM_OK ? read_vocabulary(in, json_object_get(model, "vocab")) : status;
-}
-
-zm_status zm_tokenizer_open(const char *path, const zm_log *log, zm_tokenizer **out)
-{
-    if (!path || !out)
-        return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "zm_tokenizer_open: a NULL argument");
-    json_t *root = NULL;
-    zm_tokenizer *tokenizer = NULL;
-    zm_status status = zm_json_read(path, FILE_BYTES_MAX, log, &root);
-    if (status != ZM_OK)
-        goto done;
-    tokenizer = zm_calloc(1, sizeof(*tokenizer));
-    const reader in = {.tokenizer = tokenizer, .path = path, .log = log};
-    if (!tokenizer) {
-        status = out_of_memory(&in);
-        goto done;
-    }
-    alphabet_init(tokenizer);
-    status = read_tokens(&in, root);
-    if (status != ZM_OK)
-        goto done;
-    *out = tokenizer;
-    tokenizer = NULL;
-done:
-    json_decref(root);
-    zm_tokenizer_close(&tokenizer);
+    if (token->present)
+        return zm_fail(in->log, ZM_ERROR_BAD_FORMAT, "%s: two tokens with the id %" PRId64,
+                       in->name, id);
+    *token = *about;
+    token->present = true;
+    token->text_offset = token->offset = (uint32_t)arena->size;
+    token->text_size = token->size = (uint32_t)size;
+    status = zm_token_result(in, zm_text_buffer_append(arena, text, size));
+    if (status != ZM_OK || token->added)
+        return status;
+    token->offset = (uint32_t)arena->size;
+    status = append_bytes(in, id, text, size);
+    token->size = (uint32_t)arena->size - token->offset;
     return status;
+}
+
+static const char *text_of(const zm_tokenizer *tokenizer, uint32_t id)
+{
+    return tokenizer->arena.bytes + tokenizer->tokens[id].text_offset;
+}
+
+/* FNV-1a. */
+static size_t hash_of(const char *text, size_t size)
+{
+    uint64_t hash = 0xCBF29CE484222325u;
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ (uint8_t)text[i]) * 0x100000001B3u;
+    return (size_t)(hash ^ hash >> 32);
+}
+
+/* The place of this text in the index, or the free one where it belongs. */
+static uint32_t *place_of(const zm_tokenizer *tokenizer, const char *text, size_t size)
+{
+    const size_t mask = tokenizer->index_capacity - 1;
+    size_t i = hash_of(text, size) & mask;
+    for (uint32_t entry; (entry = tokenizer->index[i]) != 0; i = (i + 1) & mask)
+        if (tokenizer->tokens[entry - 1].text_size == size &&
+            memcmp(text_of(tokenizer, entry - 1), text, size) == 0)
+            break;
+    return &tokenizer->index[i];
+}
+
+int32_t zm_token_find(const zm_tokenizer *tokenizer, const char *text, size_t size)
+{
+    if (tokenizer->index_capacity == 0 || size == 0)
+        return -1;
+    return (int32_t)*place_of(tokenizer, text, size) - 1;
+}
+
+static zm_status build_index(const zm_token_reader *in)
+{
+    zm_tokenizer *tokenizer = in->tokenizer;
+    size_t capacity = 64;
+    while (capacity < (size_t)tokenizer->size * 2)
+        capacity *= 2;
+    tokenizer->index = zm_calloc(capacity, sizeof(uint32_t));
+    if (!tokenizer->index)
+        return zm_token_out_of_memory(in);
+    tokenizer->index_capacity = capacity;
+    for (uint32_t id = 0; id < tokenizer->size; id++) {
+        const zm_token *token = &tokenizer->tokens[id];
+        if (token->in_model && token->text_size > 0)
+            *place_of(tokenizer, text_of(tokenizer, id), token->text_size) = id + 1;
+    }
+    return ZM_OK;
+}
+
+zm_status zm_token_finish(const zm_token_reader *in)
+{
+    zm_tokenizer *tokenizer = in->tokenizer;
+    for (uint32_t id = 0; id < tokenizer->size; id++) {
+        const zm_token *token = &tokenizer->tokens[id];
+        int byte = -1;
+        if (token->present)
+            byte = byte_of_token(text_of(tokenizer, id), token->text_size);
+        if (byte >= 0)
+            tokenizer->byte_tokens[byte] = (int32_t)id;
+    }
+    return build_index(in);
+}
+
+static void keep_message(void *user, zm_log_level level, const char *message)
+{
+    char *kept = user;
+    if (level == ZM_LOG_ERROR && kept[0] == '\0')
+        snprintf(kept, REASON_BYTES, "%s", message);
+}
+
+zm_status zm_token_read_encoding(const zm_token_reader *in,
+                                 zm_status (*read)(const zm_token_reader *in, const void *source),
+                                 const void *source)
+{
+    char reason[REASON_BYTES] = "";
+    const zm_log log = {.write = keep_message, .user = reason, .level = ZM_LOG_ERROR};
+    const zm_token_reader quiet = {.tokenizer = in->tokenizer, .name = in->name, .log = &log};
+    zm_status status = read(&quiet, source);
+    if (status == ZM_OK)
+        return ZM_OK;
+    if (status != ZM_ERROR_UNSUPPORTED)
+        return zm_fail(in->log, status, "%s", reason);
+    in->tokenizer->refusal = zm_strdup(reason);
+    return in->tokenizer->refusal ? ZM_OK : zm_token_out_of_memory(in);
 }
 
 uint32_t zm_tokenizer_size(const zm_tokenizer *tokenizer)
@@ -256,9 +271,9 @@ zm_status zm_tokenizer_bytes(const zm_tokenizer *tokenizer, int32_t id, bool spe
 {
     if (id < 0 || (uint32_t)id >= tokenizer->size || !tokenizer->tokens[id].present)
         return ZM_ERROR_NOT_FOUND;
-    const token *found = &tokenizer->tokens[id];
+    const zm_token *found = &tokenizer->tokens[id];
     bool silent = found->special && !special;
-    *bytes = silent || found->size == 0 ? "" : tokenizer->arena + found->offset;
+    *bytes = silent || found->size == 0 ? "" : tokenizer->arena.bytes + found->offset;
     *size = silent ? 0 : found->size;
     return ZM_OK;
 }
@@ -266,11 +281,9 @@ zm_status zm_tokenizer_bytes(const zm_tokenizer *tokenizer, int32_t id, bool spe
 int32_t zm_tokenizer_find_special(const zm_tokenizer *tokenizer, const char *text)
 {
     const size_t size = strlen(text);
-    for (uint32_t i = 0; i < tokenizer->size; i++) {
-        const token *candidate = &tokenizer->tokens[i];
-        if (candidate->added && candidate->size == size &&
-            memcmp(tokenizer->arena + candidate->offset, text, size) == 0)
+    for (uint32_t i = 0; i < tokenizer->size; i++)
+        if (tokenizer->tokens[i].added && tokenizer->tokens[i].text_size == size &&
+            memcmp(text_of(tokenizer, i), text, size) == 0)
             return (int32_t)i;
-    }
     return -1;
 }
