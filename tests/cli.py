@@ -19,7 +19,7 @@ import tap
 import tiny_model
 from program import ROOT, Program, write_wav
 
-COMMANDS = ("transcribe", "convert", "check", "devices", "inspect", "graph")
+COMMANDS = ("transcribe", "convert", "check", "devices", "inspect", "graph", "tokenize")
 HOST = ("--device", "host")
 
 
@@ -51,8 +51,9 @@ class Usage(Program):
 
     def test_number_of_arguments(self):
         for arguments in (["transcribe"], ["transcribe", "m"], ["convert", "m"], ["check", "m"],
-                          ["inspect"], ["inspect", "a", "b"], ["graph"], ["graph", "a", "b"], ["convert", "a", "b", "c"],
-                          ["devices", "a"]):
+                          ["inspect"], ["inspect", "a", "b"], ["graph"], ["graph", "a", "b"],
+                          ["convert", "a", "b", "c"], ["devices", "a"], ["tokenize"],
+                          ["tokenize", "a", "b", "c"], ["tokenize", "a", "b", "-p", "c"]):
             self.usage(*arguments)
 
     def test_values(self):
@@ -108,6 +109,71 @@ class Devices(Program):
         with open("/dev/full", "wb") as full:
             for arguments in (["devices"], ["devices", "--json"], ["--help"]):
                 self.assertIn("standard output", self.failure(*arguments, stdout=full))
+
+
+class Tokenize(Program):
+    """The vocabulary of the tiny model is the 256 bytes."""
+
+    def setUp(self):
+        super().setUp()
+        self.model = tiny_model.write(self.scratch / "model")
+        self.text = self.scratch / "text"
+
+    def from_stdin(self, *arguments, data):
+        done = subprocess.run([self.path, "tokenize", *map(str, arguments)], input=data,
+                              capture_output=True, timeout=60, check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        return done.stdout
+
+    def test_text_from_everywhere(self):
+        self.assertEqual(self.ok("tokenize", self.model, "-p", "Aé"), "65 195 169\n")
+        self.assertEqual(self.ok("tokenize", self.model / "tokenizer.json", "--prompt=Aé"),
+                         "65 195 169\n")
+        self.text.write_bytes(b"A\0\xc3")
+        self.assertEqual(self.ok("tokenize", self.model, self.text), "65 0 239 191 189\n")
+        self.assertEqual(self.from_stdin(self.model, data=b"A\n"), b"65 10\n")
+        self.assertEqual(self.from_stdin(self.model, data=b""), b"\n")
+        data = bytes(range(128)) * 1000
+        self.assertEqual(self.from_stdin(self.model, data=data).split(), [b"%d" % c for c in data])
+
+    def test_special_tokens(self):
+        special = tiny_model.SPECIAL[0]
+        self.assertEqual(self.ok("tokenize", self.model, "-p", f"a{special}"), "97 256\n")
+        self.assertEqual(self.ok("tokenize", self.model, "-p", f"a{special}", "--literal").split(),
+                         [str(c) for c in f"a{special}".encode()])
+        self.assertEqual(self.ok("tokenize", self.model, "--decode", "-p", "97 256"), f"a{special}\n")
+        self.assertEqual(self.ok("tokenize", self.model, "--decode", "--bare", "-p", "97 256"), "a\n")
+
+    def test_back_to_text(self):
+        self.assertEqual(self.from_stdin(self.model, "--decode", data=b"[65, 195,\t169]\n10 "),
+                         "Aé\n".encode())
+        self.assertEqual(self.from_stdin(self.model, "--decode", data=b"255 0"), b"\xff\0\n")
+        self.assertEqual(self.from_stdin(self.model, "--decode", data=b""), b"\n")
+        for wrong in ("x", "1 2x", "-1", "1.5", "99999999999999999999", "99999"):
+            self.assertIn(wrong.split()[-1], self.failure("tokenize", self.model, "--decode", "-p", wrong))
+
+    def test_json(self):
+        said = self.json("tokenize", self.model, "-p", "Aé")
+        self.assertEqual(said["schema"], "zeromean.tokenize/1")
+        self.assertEqual((said["text"], said["tokens"]), ("Aé", [65, 195, 169]))
+        self.assertEqual(said["pieces"], ["A", "\ufffd", "\ufffd"])
+        self.assertGreater(said["vocabulary"], 256)
+        self.assertEqual(self.json("tokenize", self.model, "--decode", "-p", "65 195 169")["text"], "Aé")
+
+    def test_what_is_not_there(self):
+        self.failure("tokenize", self.scratch / "none", "-p", "a")
+        self.failure("tokenize", self.scratch, "-p", "a")
+        self.failure("tokenize", self.model, self.scratch / "none")
+        self.failure("tokenize", self.model, self.scratch)
+        with open("/dev/full", "wb") as full:
+            self.assertIn("standard output", self.failure("tokenize", self.model, "-p", "a", stdout=full))
+
+    def test_what_is_not_supported(self):
+        made = tiny_model.tokenizer()
+        made["normalizer"] = {"type": "Nmt"}
+        (self.model / "tokenizer.json").write_text(json.dumps(made), encoding="utf-8")
+        self.assertIn("'Nmt'", self.failure("tokenize", self.model, "-p", "a"))
+        self.assertEqual(self.ok("tokenize", self.model, "--decode", "-p", "65"), "A\n")
 
 
 class Models(Program):

@@ -15,7 +15,6 @@
 #include "cli/progress.h"
 #include "cli/split.h"
 #include "common/clock.h"
-#include "common/file.h"
 
 typedef struct job {
     const char *device_specs, *split, *kernels, *language;
@@ -187,12 +186,7 @@ static zm_cli_exit load_model(job *j, const char *path)
     zm_cli_exit code = zm_cli_result(zm_model_open(path, zm_cli_log(), &j->model));
     if (code != ZM_CLI_OK)
         return code;
-    char *tokenizer = zm_path_join(path, "tokenizer.json");
-    zm_status status = ZM_ERROR_OUT_OF_MEMORY;
-    if (tokenizer)
-        status = zm_tokenizer_open(tokenizer, zm_cli_log(), &j->tokenizer);
-    free(tokenizer);
-    return zm_cli_result(status);
+    return zm_cli_result(zm_cli_tokenizer_open(path, &j->tokenizer));
 }
 
 static bool goes_on(void *user)
