@@ -21,19 +21,22 @@ clang_tidy() {
 }
 
 bare_build() {
-    build build-bare -Dwerror=true -Dopencl=disabled -Daudio=disabled
+    build build-bare -Dwerror=true -Dopencl=disabled -Daudio=disabled -Dtext=disabled
     check "the host device alone" "$ROOT/build-bare/zeromean" devices
     check "no audio is said in one line" bash -c \
         '"$1" transcribe "$2" README.md 2>&1 | grep -c "without audio" | grep -qx 1' sh \
         "$ROOT/build-bare/zeromean" "$ZEROMEAN_MODELS_DIR/whisper-tiny.en"
-    tests build-bare common format model config recentre convert ref no-audio readme
+    check "no patterns is said in one line" bash -c \
+        '"$1" tokenize "$2" README.md 2>&1 | grep -c "no PCRE2" | grep -qx 1' sh \
+        "$ROOT/build-bare/zeromean" "$ZEROMEAN_MODELS_DIR/whisper-tiny.en"
+    tests build-bare common format model config text recentre convert ref no-audio readme
 }
 
 # Without the tests that need 80-bit long doubles, which Valgrind computes in 64.
 valgrind_tests() {
     export ZEROMEAN_TEST_UNDER="valgrind -q --leak-check=full --error-exitcode=99"
-    tests build --timeout-multiplier 30 common format gguf gguf_writer \
-        quant model config text half ref ref_attention ref_linear staging
+    tests build --timeout-multiplier 30 common format gguf gguf_writer quant model config text \
+        text_vocabulary half ref ref_attention ref_linear staging
     unset ZEROMEAN_TEST_UNDER
 }
 
@@ -151,6 +154,15 @@ thread_tests() {
     unset ZEROMEAN_TEST_UNDER
 }
 
+# Ids against the packages of others, on lines that are hard.
+tokenizer_peers() {
+    make_venv "$ROOT/build/text-venv" "import tokenizers, sentencepiece" tokenizers==0.23.3 \
+        sentencepiece==0.2.3
+    check "tokens as the packages tokenizers and sentencepiece make them" \
+        "$ROOT/build/text-venv/bin/python" "$ROOT/tests/text/compare.py" \
+        "$ROOT/build/libzeromean.so" "$ZEROMEAN_MODELS_DIR"
+}
+
 fuzz() {
     local name corpus
     CC=clang CXX=clang++ configure "$ROOT/build-fuzz" -Dfuzz=true >/dev/null
@@ -173,6 +185,7 @@ stage "slow tests" tests build --suite slow
 # The repeats as on a larger device, which has other tiles for the same bits.
 stage "checkop, all cases on OpenCL" check "checkop: all cases on OpenCL" \
     "$ROOT/scripts/test-wrapper" "$ROOT/build/checkop" --device opencl --units 64
+stage "tokenizers of others" tokenizer_peers
 stage "Valgrind" valgrind_tests
 stage "ThreadSanitizer" thread_tests
 stage "Oclgrind" oclgrind_tests
