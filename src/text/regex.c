@@ -9,7 +9,8 @@
 #include "text/pattern.h"
 
 enum {
-    MATCH_LIMIT = 20000000, /* steps of one search; no pattern in use comes near */
+    STEPS_LEAST = 100000, /* of one search; no pattern in use takes several for each byte */
+    STEPS_PER_BYTE = 16,
     HEAP_LIMIT_KB = 64 << 10,
     STACK_BYTES = 1 << 20,
     PATTERN_BYTES_MAX = 16 << 10
@@ -112,7 +113,6 @@ static zm_matcher *make_matcher(void)
         zm_matcher_free(matcher);
         return NULL;
     }
-    pcre2_set_match_limit(matcher->context, MATCH_LIMIT);
     pcre2_set_heap_limit(matcher->context, HEAP_LIMIT_KB);
     matcher->stack = pcre2_jit_stack_create(32 << 10, STACK_BYTES, NULL);
     if (matcher->stack) /* there is none where there is no JIT */
@@ -129,6 +129,8 @@ zm_status zm_regex_find(const zm_regex *regex, zm_matcher **matcher, const char 
         return ZM_ERROR_OUT_OF_MEMORY;
     pcre2_match_data *data = (*matcher)->data;
     uint32_t options = PCRE2_NO_UTF_CHECK;
+    const size_t steps = STEPS_LEAST + (size - from) * STEPS_PER_BYTE;
+    pcre2_set_match_limit((*matcher)->context, steps < UINT32_MAX ? (uint32_t)steps : UINT32_MAX);
     int found =
         pcre2_match(regex->code, (PCRE2_SPTR)text, size, from, options, data, (*matcher)->context);
     if (found == PCRE2_ERROR_JIT_STACKLIMIT)
