@@ -156,8 +156,8 @@ thread_tests() {
 
 # Ids against the packages of others, on lines that are hard.
 tokenizer_peers() {
-    make_venv "$ROOT/build/text-venv" "import tokenizers, sentencepiece" tokenizers==0.23.3 \
-        sentencepiece==0.2.3
+    make_venv "$ROOT/build/text-venv" "import tokenizers, sentencepiece, gguf" \
+        tokenizers==0.23.3 sentencepiece==0.2.3 gguf==0.19.0
     check "tokens as the packages tokenizers and sentencepiece make them" \
         "$ROOT/build/text-venv/bin/python" "$ROOT/tests/text/compare.py" \
         "$ROOT/build/libzeromean.so" "$ZEROMEAN_MODELS_DIR"
@@ -166,8 +166,8 @@ tokenizer_peers() {
 fuzz() {
     local name corpus
     CC=clang CXX=clang++ configure "$ROOT/build-fuzz" -Dfuzz=true >/dev/null
-    ninja -C "$ROOT/build-fuzz" tests/fuzz/fuzz_{safetensors,gguf,model} >/dev/null
-    for name in safetensors gguf model; do
+    ninja -C "$ROOT/build-fuzz" tests/fuzz/fuzz_{safetensors,gguf,model,tokenizer} >/dev/null
+    for name in safetensors gguf model tokenizer; do
         corpus=$ROOT/build-fuzz/corpus-$name
         mkdir -p "$corpus"
         check "fuzzing $name" env -C "$ROOT/build-fuzz" tests/fuzz/fuzz_$name \

@@ -40,6 +40,10 @@ zm_tokenizer *zm_tokenizer_make(void)
     int16_t next = 0x100;
     if (!tokenizer)
         return NULL;
+    if (zm_text_buffer_append(&tokenizer->arena, "", 1) != ZM_OK) { /* it is never NULL */
+        zm_tokenizer_close(&tokenizer);
+        return NULL;
+    }
     tokenizer->unknown = -1;
     for (int32_t i = 0; i < ZM_BYTE_CHARACTERS; i++)
         tokenizer->byte_of[i] = -1;
