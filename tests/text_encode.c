@@ -137,6 +137,56 @@ static void test_merges(void **state)
     }
 }
 
+/* Where the text is cut shows in what is merged. The ids are those of the package tokenizers. */
+static void test_splits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *kind, *pattern, *behavior, *text, *ids;
+        bool invert;
+    } cases[] = {
+        {"String", "b", "Isolated", "abba bbcab", "0 1 1 0 7 1 1 9 1", false},
+        {"String", "b", "Isolated", "abba bbcab", "0 1 1 0 7 1 1 9 1", true},
+        {"String", "b", "Removed", "abba bbcab", "0 0 7 9", false},
+        {"String", "b", "Removed", "abba bbcab", "1 1 1 1 1", true},
+        {"String", "b", "Contiguous", "abba bbcab", "0 6 0 7 6 9 1", false},
+        {"Regex", "b", "MergedWithPrevious", "abba bbcab", "4 1 0 7 1 1 2 4", false},
+        {"Regex", "b", "MergedWithPrevious", "abba bbcab", "0 1 5 7 1 8 0 1", true},
+        {"Regex", "b", "MergedWithNext", "abba bbcab", "0 1 5 7 1 8 0 1", false},
+        {"Regex", "b", "MergedWithNext", "abba bbcab", "4 1 0 7 1 1 2 4", true},
+        {"Regex", "[^(\\\\s|[b.])]+", "Isolated", "aa(bca ab", "3 1 9 7 0 1", false},
+        {"Regex", "\\\\s", "Removed",
+         "a\xC2\xA0"
+         "bb b",
+         "0 6 1", false},
+        {"Regex", "x*", "Isolated", "abbab", "0 1 1 0 1", false},
+        {"Regex", "(?=b)", "Isolated", "abbab", "0 1 5 1", false},
+        {"Regex", "\\\\w", "Isolated",
+         "a\xC2\xBD"
+         "b",
+         "0 1", false},
+        {"Regex", "[\\\\u0062]|\\\\x{63}", "Isolated", "abca", "0 1 2 0", false},
+        {"Regex", "(?i:B)", "Isolated", "abca", "0 1 9", false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char json[2048];
+        snprintf(
+            json, sizeof(json),
+            "{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\","
+            "\"pattern\":{\"%s\":\"%s\"},\"behavior\":\"%s\",\"invert\":%s},"
+            "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}]}," BYTES
+            "\"vocab\":{\"a\":0,\"b\":1,\"c\":2,\"aa\":3,\"ab\":4,\"ba\":5,\"bb\":6,"
+            "\"\\u0120\":7,\"bc\":8,\"ca\":9},\"merges\":[\"b a\",\"a b\",\"a a\",\"b b\",\"b c\","
+            "\"c a\"]}}",
+            cases[i].kind, cases[i].pattern, cases[i].behavior, cases[i].invert ? "true" : "false");
+        zm_tokenizer *tokenizer = open_json(json);
+        const char *got = encode_text(tokenizer, cases[i].text);
+        if (strcmp(got, cases[i].ids) != 0)
+            fail_msg("case %zu: %s instead of %s", i, got, cases[i].ids);
+        zm_tokenizer_close(&tokenizer);
+    }
+}
+
 static void test_added_tokens(void **state)
 {
     (void)state;
@@ -296,10 +346,15 @@ static int remove_path(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_known_ids),       cmocka_unit_test(test_merges),
-        cmocka_unit_test(test_added_tokens),    cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_arguments),       cmocka_unit_test(test_encoding_refused),
-        cmocka_unit_test(test_endless_pattern), cmocka_unit_test(test_long_word),
+        cmocka_unit_test(test_known_ids),
+        cmocka_unit_test(test_merges),
+        cmocka_unit_test(test_splits),
+        cmocka_unit_test(test_added_tokens),
+        cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_encoding_refused),
+        cmocka_unit_test(test_endless_pattern),
+        cmocka_unit_test(test_long_word),
     };
     return cmocka_run_group_tests(tests, make_path, remove_path);
 }
