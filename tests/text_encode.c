@@ -137,6 +137,22 @@ static void test_merges(void **state)
     }
 }
 
+/* A symbol that was merged away takes part in nothing more, and pairs change while they wait. */
+static void test_rich_merges(void **state)
+{
+    (void)state;
+    zm_tokenizer *tokenizer = open_json(
+        "{" PRE_BYTES BYTES
+        "\"vocab\":{\"a\":0,\"b\":1,\"ab\":2,\"ba\":3,\"aba\":4,\"bab\":5,\"abab\":6,"
+        "\"aab\":7,\"aa\":8,\"aaa\":9,\"baa\":10},\"merges\":[\"a a\",\"ab a\",\"a aa\",\"ba b\","
+        "\"aa a\",\"a ab\",\"a b\",\"ba a\",\"aba b\",\"a bab\",\"b ab\",\"b a\",\"ab ab\",\"b "
+        "aa\","
+        "\"a ba\",\"aa b\"]}}");
+    assert_string_equal(encode_text(tokenizer, "aabab"), "8 5");
+    assert_string_equal(encode_text(tokenizer, "aabababaaabababbaab"), "7 6 9 1 6 10 1");
+    zm_tokenizer_close(&tokenizer);
+}
+
 /* Where the text is cut shows in what is merged. The ids are those of the package tokenizers. */
 static void test_splits(void **state)
 {
@@ -346,15 +362,11 @@ static int remove_path(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_known_ids),
-        cmocka_unit_test(test_merges),
-        cmocka_unit_test(test_splits),
-        cmocka_unit_test(test_added_tokens),
-        cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_arguments),
-        cmocka_unit_test(test_encoding_refused),
-        cmocka_unit_test(test_endless_pattern),
-        cmocka_unit_test(test_long_word),
+        cmocka_unit_test(test_known_ids),       cmocka_unit_test(test_merges),
+        cmocka_unit_test(test_splits),          cmocka_unit_test(test_rich_merges),
+        cmocka_unit_test(test_added_tokens),    cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_arguments),       cmocka_unit_test(test_encoding_refused),
+        cmocka_unit_test(test_endless_pattern), cmocka_unit_test(test_long_word),
     };
     return cmocka_run_group_tests(tests, make_path, remove_path);
 }

@@ -32,10 +32,10 @@ static size_t skip_spaces(const char *text, size_t size, size_t at)
     return at;
 }
 
-static size_t skip_spaces_back(const char *text, size_t least, size_t at)
+static size_t skip_spaces_back(const char *text, size_t at)
 {
     size_t length;
-    while (at > least) {
+    while (at > 0) {
         const size_t before = step_back(text, at);
         if (!is_space(zm_utf8_decode(text + before, &length)))
             break;
@@ -78,8 +78,8 @@ static int32_t longest_at(const zm_trie *trie, const zm_piece *piece, size_t at,
 }
 
 /* Whether the token counts where it was found; widens its range by the white space it takes. */
-static zm_status accept(zm_encoder *e, const zm_piece *piece, const zm_token *token, size_t done,
-                        size_t *begin, size_t *end, bool *out)
+static zm_status accept(zm_encoder *e, const zm_piece *piece, const zm_token *token, size_t *begin,
+                        size_t *end, bool *out)
 {
     bool touches = false;
     *out = false;
@@ -91,7 +91,7 @@ static zm_status accept(zm_encoder *e, const zm_piece *piece, const zm_token *to
             return status;
     }
     if (token->left_strip)
-        *begin = skip_spaces_back(piece->text, done < *begin ? done : *begin, *begin);
+        *begin = skip_spaces_back(piece->text, *begin);
     if (token->right_strip)
         *end = skip_spaces(piece->text, piece->size, *end);
     *out = true;
@@ -112,7 +112,7 @@ zm_status zm_added_run(zm_encoder *e, size_t step, zm_piece piece)
             continue;
         }
         next = end;
-        status = accept(e, &piece, &e->tokenizer->tokens[id], done, &begin, &end, &accepted);
+        status = accept(e, &piece, &e->tokenizer->tokens[id], &begin, &end, &accepted);
         if (status == ZM_OK && accepted && begin > done)
             status = zm_steps_run(
                 e, step + 1, (zm_piece){piece.text + done, begin - done, piece.first && done == 0});
