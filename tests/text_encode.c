@@ -137,6 +137,32 @@ static void test_merges(void **state)
     }
 }
 
+/* Only what begins where the text begins gets the space, and only that one is taken away again: an
+ * empty token in front of it changes nothing. */
+static void test_space_in_front(void **state)
+{
+    (void)state;
+    zm_tokenizer *tokenizer = open_json(
+        "{\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{"
+        "\"String\":"
+        "\"_\"},\"content\":\" \"},{\"type\":\"Fuse\"},{\"type\":\"Strip\",\"content\":\" "
+        "\",\"start\":1,"
+        "\"stop\":0}]},\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":"
+        "\"WhitespaceSplit\"},{\"type\":\"Metaspace\",\"replacement\":\"_\",\"prepend_scheme\":"
+        "\"first\","
+        "\"split\":false}]},\"model\":{\"vocab\":{\"_\":0,\"a\":1,\"_a\":2,\"\":3},\"merges\":[\"_ "
+        "a\"]}}");
+    static const int32_t ids[] = {3, 2, 2};
+    char *text = NULL;
+    size_t size = 0;
+    assert_string_equal(encode_text(tokenizer, "a a"), "2 1");
+    assert_string_equal(encode_text(tokenizer, " a a"), "1 1");
+    assert_int_equal(zm_tokenizer_decode(tokenizer, ids, 3, false, &text, &size), ZM_OK);
+    assert_string_equal(text, "a a");
+    free(text);
+    zm_tokenizer_close(&tokenizer);
+}
+
 /* A symbol that was merged away takes part in nothing more, and pairs change while they wait. */
 static void test_rich_merges(void **state)
 {
@@ -362,11 +388,17 @@ static int remove_path(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_known_ids),       cmocka_unit_test(test_merges),
-        cmocka_unit_test(test_splits),          cmocka_unit_test(test_rich_merges),
-        cmocka_unit_test(test_added_tokens),    cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_arguments),       cmocka_unit_test(test_encoding_refused),
-        cmocka_unit_test(test_endless_pattern), cmocka_unit_test(test_long_word),
+        cmocka_unit_test(test_known_ids),
+        cmocka_unit_test(test_merges),
+        cmocka_unit_test(test_splits),
+        cmocka_unit_test(test_space_in_front),
+        cmocka_unit_test(test_rich_merges),
+        cmocka_unit_test(test_added_tokens),
+        cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_encoding_refused),
+        cmocka_unit_test(test_endless_pattern),
+        cmocka_unit_test(test_long_word),
     };
     return cmocka_run_group_tests(tests, make_path, remove_path);
 }

@@ -25,6 +25,7 @@ typedef struct {
     int32_t size;       /* of the vocabulary */
     int32_t tokens[12]; /* of `sentence` */
     special_token specials[3];
+    int32_t encoded[14]; /* what the package tokenizers makes of it with this file, if not tokens */
 } known_model;
 
 static const char sentence[] = " And Mr. John Dashwood had then leisure to consider how";
@@ -36,12 +37,15 @@ static const known_model known[] = {
         50363,
         {843, 1770, 13, 1757, 16189, 3822, 550, 788, 24638, 284, 2074, 703},
         {{"<|endoftext|>", 50256}, {"<|notimestamps|>", 50362}},
+        {0},
     },
     {
         "whisper-base",
         50364,
         {400, 2221, 13, 2619, 23453, 6092, 632, 550, 31339, 281, 1949, 577},
         {{"<|endoftext|>", 50257}, {"<|en|>", 50259}, {"<|notimestamps|>", 50363}},
+        /* the file lacks a merge that " had" and " to" need */
+        {400, 2221, 13, 2619, 23453, 6092, 632, 220, 19096, 31339, 220, 1353, 1949, 577},
     },
 };
 
@@ -89,11 +93,14 @@ static void test_sentence(void **state)
 static void test_sentence_again(void **state)
 {
     const zm_encode_params params = {.text = sentence, .size = strlen(sentence), .bare = true};
+    const bool other = model->encoded[0] != 0;
+    const size_t expected =
+        (other ? sizeof(model->encoded) : sizeof(model->tokens)) / sizeof(int32_t);
     int32_t *ids = NULL;
     size_t count = 0;
     assert_int_equal(zm_tokenizer_encode(*state, &params, &ids, &count), ZM_OK);
-    assert_int_equal(count, sizeof(model->tokens) / sizeof(model->tokens[0]));
-    assert_memory_equal(ids, model->tokens, sizeof(model->tokens));
+    assert_int_equal(count, expected);
+    assert_memory_equal(ids, other ? model->encoded : model->tokens, count * sizeof(int32_t));
     free(ids);
 }
 

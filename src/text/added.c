@@ -149,6 +149,7 @@ static zm_status add_token(zm_encoder *e, zm_tokenizer *tokenizer, uint32_t id)
         if (value && *value < 0)
             *value = (int32_t)id;
     }
+    e->output = NULL;
     free(normalized.bytes);
     free(valid.bytes);
     return status;
