@@ -15,7 +15,8 @@ typedef struct zm_tokenizer zm_tokenizer;
 
 /* Reads a tokenizer.json (Hugging Face tokenizers): BPE or unigram. A normalizer, pre-tokenizer or
  * post-processor that is not known, or not in this build, is no failure here: decoding works, and
- * zm_tokenizer_encode refuses with the reason.
+ * zm_tokenizer_encode refuses with the reason. Truncation and padding are left to the caller.
+ * Characters newer than the Unicode of the PCRE2 in use belong to no class of its patterns.
  * ZM_ERROR_NOT_FOUND, ZM_ERROR_BAD_FORMAT; ZM_ERROR_UNSUPPORTED: another model, or a decoder that
  * is not known. */
 ZM_API zm_status zm_tokenizer_open(const char *path, const zm_log *log, zm_tokenizer **out);
