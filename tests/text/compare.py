@@ -182,15 +182,17 @@ def gguf_fields(described, pre):
     }
 
 
-def check(name, ours, reference, lines, decode="replaced", encode=None):
-    """Prints how many lines differ, and the first ones."""
+def check(name, ours, reference, lines, decode="replaced", encode=None, same=None):
+    """Prints how many lines differ, and the first ones. same: whether other ids are as good."""
     start, different, tokens = time.monotonic(), 0, 0
     for data in lines:
         text = data.decode(errors="replace")
         wanted = encode(text) if encode else reference.encode(text).ids
         got = ours.encode(data)
         tokens += len(wanted)
-        problem = f"{got} instead of {wanted}" if got != wanted else ""
+        problem = ""
+        if got != wanted and not (same and same(got, wanted)):
+            problem = f"{got} instead of {wanted}"
         if decode and not problem:
             back = ours.decode(got)
             try:
@@ -246,7 +248,13 @@ def check_sentencepiece(kind, lines, folder):
     # It has no text that begins anew behind a token, and does not look for its control tokens.
     plain = [line for line in lines
              if not any(token in line for token in (b"<tool>", b"<s>", b"</s>", b"<unk>", b"\0"))]
-    return check(f"sentencepiece-{kind}", ours, reference, plain, decode=None, encode=reference.encode)
+
+    def equal_scores(got, wanted):
+        """It adds up in float32, in which two ways of nearly one score may change places."""
+        sums = [sum(map(reference.get_score, ids)) for ids in (got, wanted)]
+        return kind == "unigram" and abs(sums[0] - sums[1]) < 1e-5 * abs(sums[0])
+
+    return check(f"sentencepiece-{kind}", ours, reference, plain, None, reference.encode, equal_scores)
 
 
 def gguf_vocabulary(path):
