@@ -22,10 +22,10 @@ typedef struct zm_tokenizer zm_tokenizer;
 ZM_API zm_status zm_tokenizer_open(const char *path, const zm_log *log, zm_tokenizer **out);
 ZM_API void zm_tokenizer_close(zm_tokenizer **tokenizer);
 
-/* Bytes with their number; no NUL ends them. */
+/* Text as a file has it; no NUL ends it. */
 typedef struct zm_text {
-    const char *bytes;
-    size_t size;
+    const char *data;
+    size_t length;
 } zm_text;
 
 /* What a token is; the numbers are those of GGUF. */

@@ -75,7 +75,7 @@ static zm_status read_gpt2(const zm_token_reader *in, const zm_vocabulary *from)
         status = add_pre_tokenizer(in, pre);
     in->tokenizer->whole_words = pre->whole_words;
     for (size_t i = 0; status == ZM_OK && i < from->merge_count; i++)
-        status = zm_merge_add_line(in, (uint32_t)i, from->merges[i].bytes, from->merges[i].size);
+        status = zm_merge_add_line(in, (uint32_t)i, from->merges[i].data, from->merges[i].length);
     return status;
 }
 
@@ -121,7 +121,7 @@ static zm_status read_token(const zm_token_reader *in, const zm_vocabulary *from
     if (type < ZM_TOKEN_DEFAULT || type > ZM_TOKEN_BYTE)
         return zm_fail(in->log, ZM_ERROR_BAD_FORMAT, "%s: token %zu has the type %d", in->name, id,
                        (int)type);
-    return zm_token_add(in, (int64_t)id, from->tokens[id].bytes, from->tokens[id].size, &about);
+    return zm_token_add(in, (int64_t)id, from->tokens[id].data, from->tokens[id].length, &about);
 }
 
 /* A token in front of, or behind, each text. */

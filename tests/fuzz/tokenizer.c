@@ -106,8 +106,8 @@ static zm_text next_line(const char **data, size_t *size)
 {
     const char *end = *size > 0 ? memchr(*data, '\n', *size) : NULL;
     const zm_text line = {*data, end ? (size_t)(end - *data) : *size};
-    *size -= line.size + (end ? 1 : 0);
-    *data += line.size + (end ? 1 : 0);
+    *size -= line.length + (end ? 1 : 0);
+    *data += line.length + (end ? 1 : 0);
     return line;
 }
 
@@ -121,12 +121,13 @@ static void try_vocabulary(uint8_t choice, const char *data, size_t size)
     static float scores[ENTRIES_MAX];
     const uint32_t first = 0, second = 1;
     size_t count = 0, merge_count = 0;
-    for (zm_text line; count < ENTRIES_MAX && (line = next_line(&data, &size)).size > 0; count++) {
-        types[count] = line.bytes[0] - '0';
-        scores[count] = -(float)(line.size * 7 % 5);
-        tokens[count] = (zm_text){line.bytes + 1, line.size - 1};
+    for (zm_text line; count < ENTRIES_MAX && (line = next_line(&data, &size)).length > 0;
+         count++) {
+        types[count] = line.data[0] - '0';
+        scores[count] = -(float)(line.length * 7 % 5);
+        tokens[count] = (zm_text){line.data + 1, line.length - 1};
     }
-    for (zm_text line; merge_count < ENTRIES_MAX && (line = next_line(&data, &size)).size > 0;)
+    for (zm_text line; merge_count < ENTRIES_MAX && (line = next_line(&data, &size)).length > 0;)
         merges[merge_count++] = line;
     const zm_vocabulary vocabulary = {.model = models[choice % 3],
                                       .pre = pres[choice / 3 % 6],
