@@ -5,6 +5,8 @@
 
 #include <zeromean/common.h>
 #include <zeromean/log.h>
+#include <zeromean/metadata.h>
+#include <zeromean/model.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -21,12 +23,6 @@ typedef struct zm_tokenizer zm_tokenizer;
  * is not known. */
 ZM_API zm_status zm_tokenizer_open(const char *path, const zm_log *log, zm_tokenizer **out);
 ZM_API void zm_tokenizer_close(zm_tokenizer **tokenizer);
-
-/* Text as a file has it; no NUL ends it. */
-typedef struct zm_text {
-    const char *data;
-    size_t length;
-} zm_text;
 
 /* What a token is; the numbers are those of GGUF. */
 typedef enum zm_token_type {
@@ -65,6 +61,11 @@ typedef struct zm_vocabulary {
 /* Copies what it needs. ZM_ERROR_INVALID_ARGUMENT, ZM_ERROR_BAD_FORMAT; ZM_ERROR_UNSUPPORTED:
  * another model. As with zm_tokenizer_open, what only encoding needs does not fail here. */
 ZM_API zm_status zm_tokenizer_create(const zm_vocabulary *vocabulary, zm_tokenizer **out);
+
+/* The tokenizer of a model: tokenizer.json of its directory, or the metadata of a GGUF file. The
+ * model may be closed before it. As zm_tokenizer_open and zm_tokenizer_create. */
+ZM_API zm_status zm_tokenizer_open_model(const zm_model *model, const zm_log *log,
+                                         zm_tokenizer **out);
 
 /* One more than the largest token. */
 ZM_API uint32_t zm_tokenizer_size(const zm_tokenizer *tokenizer);

@@ -27,11 +27,22 @@ typedef struct job {
 
 zm_status zm_cli_tokenizer_open(const char *model, zm_tokenizer **out)
 {
-    if (!zm_path_is_directory(model))
+    const size_t length = strlen(model);
+    const bool gguf = length > 5 && strcmp(model + length - 5, ".gguf") == 0;
+    if (!gguf && !zm_path_is_directory(model))
         return zm_tokenizer_open(model, zm_cli_log(), out);
-    char *path = zm_path_join(model, "tokenizer.json");
-    zm_status status = path ? zm_tokenizer_open(path, zm_cli_log(), out) : ZM_ERROR_OUT_OF_MEMORY;
-    free(path);
+    if (!gguf) {
+        char *path = zm_path_join(model, "tokenizer.json");
+        zm_status status =
+            path ? zm_tokenizer_open(path, zm_cli_log(), out) : ZM_ERROR_OUT_OF_MEMORY;
+        free(path);
+        return status;
+    }
+    zm_model *opened = NULL;
+    zm_status status = zm_model_open(model, zm_cli_log(), &opened);
+    if (status == ZM_OK)
+        status = zm_tokenizer_open_model(opened, zm_cli_log(), out);
+    zm_model_close(&opened);
     return status;
 }
 
