@@ -13,6 +13,7 @@
 #include <zeromean/common.h>
 #include <zeromean/log.h>
 #include <zeromean/metadata.h>
+#include <zeromean/ops.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -20,7 +21,11 @@ extern "C" {
 
 typedef struct zm_model zm_model;
 
-typedef enum zm_architecture { ZM_ARCHITECTURE_NONE = 0, ZM_ARCHITECTURE_WHISPER } zm_architecture;
+typedef enum zm_architecture {
+    ZM_ARCHITECTURE_NONE = 0,
+    ZM_ARCHITECTURE_WHISPER,
+    ZM_ARCHITECTURE_TEXT /* one decoder of text: gpt2, llama, ... */
+} zm_architecture;
 
 /* One tensor of the file. data points into the mapping. */
 typedef struct zm_model_tensor {
@@ -50,11 +55,33 @@ typedef struct zm_whisper_info {
     size_t begin_suppress_count;
 } zm_whisper_info;
 
+/* Hyper-parameters of a decoder of text, whatever its family is. Sizes are at least 1 where nothing
+ * else is said. */
+typedef struct zm_text_info {
+    uint32_t d, layers, heads, kv_heads, head_dim, ff, vocabulary;
+    uint32_t positions;      /* tokens that the model is made for; 0 = it sets no limit */
+    uint32_t position_rows;  /* of the table of learned positions; 0 = it has none */
+    uint32_t first_position; /* row of that table for the first token */
+    zm_norm norm;            /* of the family; the file's may be another one, see zm_model_info */
+    zm_activation activation;
+    bool gated;          /* activation(gate) * up */
+    bool parallel;       /* attention and MLP read the same main branch */
+    bool one_norm;       /* ... through the same norm */
+    bool embedding_norm; /* one more norm behind the token table */
+    bool tied;           /* the head is the token table */
+    bool alibi;          /* biases of attention by distance, as Press et al. 2021 have the slopes */
+    uint32_t rotary_dim; /* elements of each head that are rotated by position; 0 = none */
+    zm_rope_layout rope_layout;
+    float rope_base;
+    float rope_scale; /* of positions: 1 / factor of linear scaling */
+    uint32_t window;  /* positions that attention sees; 0 = all before */
+} zm_text_info;
+
 typedef struct zm_model_info {
     const char *path;
     zm_architecture architecture;
-    const char *architecture_name; /* "whisper"; as in the file where architecture is NONE */
-    zm_norm norm;                  /* ZM_NORM_LAYER, or what the converter wrote; DEFAULT and */
+    const char *architecture_name; /* "whisper", "llama", ...: as in the file */
+    zm_norm norm;                  /* the family's, or what the converter wrote; DEFAULT and */
                                    /* an eps of 0 where architecture is NONE */
     float eps;                     /* of the norms */
     uint64_t parameters;           /* elements of all tensors */
@@ -62,14 +89,16 @@ typedef struct zm_model_info {
     size_t tensor_count;
     size_t metadata_count;
     zm_whisper_info whisper; /* for ZM_ARCHITECTURE_WHISPER */
+    zm_text_info text;       /* for ZM_ARCHITECTURE_TEXT */
+    const char *refused;     /* why architecture is NONE; NULL = the name says all */
 } zm_model_info;
 
 /* Opens a model, checks the header of every file of it and that every tensor that the architecture
  * needs is there with its shape and a floating type. Errors name the file and the tensor.
  * ZM_ERROR_NOT_FOUND, ZM_ERROR_IO, ZM_ERROR_BAD_FORMAT, ZM_ERROR_UNSUPPORTED (an architecture, a
  * type or a version of the format that this library does not know). A GGUF file opens whatever its
- * architecture is: one that is not known is ZM_ARCHITECTURE_NONE, which has tensors and metadata,
- * and is refused by whatever needs to know. */
+ * architecture is: one that is not known, or of which this library can't do all, is
+ * ZM_ARCHITECTURE_NONE, which has tensors and metadata, and is refused by whatever needs more. */
 ZM_API zm_status zm_model_open(const char *path, const zm_log *log, zm_model **out);
 /* Sessions keep what they need: a model may be closed while sessions of it live. */
 ZM_API void zm_model_close(zm_model **model);

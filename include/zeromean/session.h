@@ -17,7 +17,8 @@ typedef struct zm_session zm_session;
 
 /* A tensor inside the model, shown to an observer as [rows][cols] float64, valid during the call.
  * layer is the block for "encoder.layer" and "decoder.layer" (the main branch after the block), 0
- * for "encoder.input", "encoder.output", "decoder.input" and "logits" (last row only). */
+ * for "encoder.input", "encoder.output", "decoder.input" and "logits" (last row only). Models of
+ * text are decoders. */
 typedef struct zm_observation {
     const char *what;
     uint32_t layer;
@@ -48,6 +49,9 @@ typedef struct zm_session_params {
      * true. False: they give ZM_ERROR_CANCELLED. */
     bool (*go_on)(void *user);
     void *go_on_user;
+    /* Text: how many tokens there is room for; 0 = as many as the model is made for, at most 4096;
+     * more than it is made for is refused. Keys and values take memory for all of them. */
+    uint32_t positions;
     uint32_t records;          /* launches that are kept for zm_session_take_records; 0 = none */
     zm_compile_params compile; /* of its graphs */
 } zm_session_params;
@@ -61,13 +65,13 @@ ZM_API zm_status zm_session_create(zm_device *device, const zm_model *model,
                                    const zm_session_params *params, zm_session **out);
 ZM_API void zm_session_destroy(zm_session **session);
 
-/* Runs the encoder. mel: [2 * encoder_positions][mel_bins] float32, time-major (Whisper: 3000
- * frames of 10 ms). The decoder starts again at position 0. Asynchronous. ZM_ERROR_CANCELLED: then
- * nothing is encoded. */
+/* Runs the encoder; ZM_ERROR_UNSUPPORTED where there is none. mel: [2 *
+ * encoder_positions][mel_bins] float32, time-major (Whisper: 3000 frames of 10 ms). The decoder
+ * starts again at position 0. Asynchronous. ZM_ERROR_CANCELLED: then nothing is encoded. */
 ZM_API zm_status zm_session_encode(zm_session *session, const float *mel);
 
 /* Appends count tokens to the decoder and gives the logits [vocabulary] of the last of them.
- * ZM_ERROR_LIMIT: more than decoder_positions tokens. ZM_ERROR_INVALID_ARGUMENT: a token outside
+ * ZM_ERROR_LIMIT: more than there is room for. ZM_ERROR_INVALID_ARGUMENT: a token outside
  * the vocabulary, or nothing encoded yet. ZM_ERROR_CANCELLED: then none is appended. */
 ZM_API zm_status zm_session_decode(zm_session *session, const int32_t *tokens, uint32_t count,
                                    float *logits);

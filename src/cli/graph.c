@@ -76,10 +76,22 @@ static bool goes_on(void *user)
     return !zm_cli_interrupted();
 }
 
+static zm_cli_exit run_text_once(const job *j)
+{
+    static const int32_t token = 0;
+    float *logits = zm_calloc(zm_model_get_info(j->model)->text.vocabulary, sizeof(*logits));
+    zm_status status =
+        logits ? zm_session_decode(j->session, &token, 1, logits) : ZM_ERROR_OUT_OF_MEMORY;
+    free(logits);
+    return zm_cli_result(status);
+}
+
 /* Silence, and the first token. */
 static zm_cli_exit run_once(const job *j)
 {
     const zm_whisper_info *info = &zm_model_get_info(j->model)->whisper;
+    if (zm_model_get_info(j->model)->architecture == ZM_ARCHITECTURE_TEXT)
+        return run_text_once(j);
     float *mel = zm_calloc(2 * (size_t)info->encoder_positions * info->mel_bins, sizeof(*mel));
     float *logits = zm_calloc(info->vocabulary, sizeof(*logits));
     zm_status status = mel && logits ? ZM_OK : ZM_ERROR_OUT_OF_MEMORY;
@@ -130,6 +142,8 @@ static void print_counts(const job *j, const char *name, const zm_pipeline_info 
 static void print_part(const job *j, zm_part part)
 {
     const zm_pipeline *pipeline = zm_session_pipeline(j->session, part);
+    if (!pipeline)
+        return;
     const zm_pipeline_info info = zm_pipeline_get_info(pipeline);
     const zm_executable *stage;
     uint32_t device = 0;

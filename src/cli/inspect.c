@@ -79,6 +79,15 @@ static void print_whisper(const zm_whisper_info *w)
         printf("languages     English only\n");
 }
 
+static void print_text_model(const zm_text_info *t)
+{
+    printf("width         %u\n", t->d);
+    printf("layers        %u, %u heads of %u, %u with keys, ff %u\n", t->layers, t->heads,
+           t->head_dim, t->kv_heads, t->ff);
+    printf("positions     %u\n", t->positions);
+    printf("vocabulary    %u\n", t->vocabulary);
+}
+
 static void print_tensor(const zm_model_tensor *tensor)
 {
     printf("%-5s", zm_dtype_name(tensor->dtype));
@@ -92,7 +101,8 @@ static void print_text(const zm_model *model, bool with_metadata, bool with_tens
 {
     const zm_model_info *info = zm_model_get_info(model);
     if (info->architecture == ZM_ARCHITECTURE_NONE) {
-        printf("architecture  %s, which is not supported\n", info->architecture_name);
+        printf("architecture  %s, which is not supported%s%s\n", info->architecture_name,
+               info->refused ? ": " : "", info->refused ? info->refused : "");
     } else {
         printf("architecture  %s\n", info->architecture_name);
         printf("norm          %s, eps %g\n", zm_norm_name(info->norm), (double)info->eps);
@@ -104,6 +114,8 @@ static void print_text(const zm_model *model, bool with_metadata, bool with_tens
         printf("metadata      %zu entries\n", info->metadata_count);
     if (info->architecture == ZM_ARCHITECTURE_WHISPER)
         print_whisper(&info->whisper);
+    if (info->architecture == ZM_ARCHITECTURE_TEXT)
+        print_text_model(&info->text);
     const char *source = zm_model_get_metadata(model, ZM_CLI_SOURCE_KEY);
     if (source)
         printf("converted     from SHA-256 %s\n", source);

@@ -84,7 +84,11 @@ zm_status zm_plan_make(const zm_model *model, zm_dtype type, const zm_log *log, 
         count += model->files[f]->tensor_count;
     plan.items = zm_calloc(count, sizeof(*plan.items));
     zm_status status = ZM_OK;
-    if (!plan.items)
+    if (zm_model_get_info(model)->architecture == ZM_ARCHITECTURE_TEXT)
+        status =
+            zm_fail(log, ZM_ERROR_UNSUPPORTED, "%s: models of type %s cannot be converted yet",
+                    zm_model_get_info(model)->path, zm_model_get_info(model)->architecture_name);
+    else if (!plan.items)
         status = zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "no memory to plan the conversion");
     for (size_t f = 0; f < model->file_count && !status; f++) {
         const zm_safetensors *file = model->files[f];

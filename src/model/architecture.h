@@ -14,6 +14,7 @@ typedef enum zm_tensor_role {
     ZM_ROLE_NONE = 0,    /* no tensor of the architecture */
     ZM_ROLE_INPUT,       /* computes on the model's input, before there is a main branch */
     ZM_ROLE_EMBEDDING,   /* token table: begins the main branch and is the head as well */
+    ZM_ROLE_TABLE,       /* token table that is not the head */
     ZM_ROLE_HEAD,        /* a copy of the token table under another name; not read */
     ZM_ROLE_POSITION,    /* position table, added to the input or the embedding */
     ZM_ROLE_NORM_WEIGHT, /* affine part of a norm */
@@ -37,6 +38,12 @@ typedef enum zm_size {
     ZM_SIZE_DECODER_LAYERS,
     ZM_SIZE_DECODER_FF,
     ZM_SIZE_DECODER_POSITIONS,
+    ZM_SIZE_LAYERS,
+    ZM_SIZE_FF,
+    ZM_SIZE_Q,   /* rows of the queries' projection */
+    ZM_SIZE_KV,  /* of the keys', and of the values' */
+    ZM_SIZE_QKV, /* of all three */
+    ZM_SIZE_POSITION_ROWS,
     ZM_SIZE_COUNT
 } zm_size;
 
@@ -47,6 +54,7 @@ typedef struct zm_tensor_pattern {
     uint32_t rank;
     zm_size shape[4];
     bool optional;
+    bool transposed; /* the last two dimensions are the other way round */
 } zm_tensor_pattern;
 
 typedef struct zm_architecture_desc {

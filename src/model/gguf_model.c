@@ -2,6 +2,7 @@
 /* Models that are GGUF files. */
 #include <string.h>
 
+#include "common/alloc.h"
 #include "format/gguf_types.h"
 #include "format/metadata.h"
 #include "model/model_private.h"
@@ -14,7 +15,6 @@ bool zm_model_is_gguf(const char *path)
            !zm_path_is_directory(path);
 }
 
-/* No table describes an architecture by the names of GGUF yet. */
 static zm_status name_architecture(zm_model *model, const zm_log *log)
 {
     const zm_metadata_value *value =
@@ -31,6 +31,47 @@ static zm_status name_architecture(zm_model *model, const zm_log *log)
     return ZM_OK;
 }
 
+/* Keeps the first reason. */
+static void keep_reason(void *user, zm_log_level level, const char *message)
+{
+    char **reason = user;
+    if (level == ZM_LOG_ERROR && !*reason)
+        *reason = zm_strdup(message);
+}
+
+static zm_status read_text(zm_model *model, const zm_log *log)
+{
+    const zm_text_fields fields = {
+        .what = model->path, .model = model, .family = model->family->name, .log = log};
+    zm_status status = zm_text_read(model->family, &fields, &model->info);
+    if (status == ZM_OK)
+        status = zm_text_patterns_make(model, log);
+    return status == ZM_OK ? zm_weights_check(model, log) : status;
+}
+
+/* A file of which not all can be done still has tensors and metadata to show. */
+static zm_status choose_family(zm_model *model, const zm_log *log)
+{
+    const zm_log reasons = {keep_reason, &model->refusal, ZM_LOG_ERROR};
+    zm_model_info *info = &model->info;
+    model->family = zm_text_family_find(info->architecture_name, true);
+    if (!model->family)
+        return ZM_OK;
+    info->architecture = ZM_ARCHITECTURE_TEXT;
+    model->architecture = &zm_architecture_text;
+    zm_status status = read_text(model, &reasons);
+    if (status == ZM_OK)
+        return ZM_OK;
+    zm_text_patterns_free(model);
+    if (status == ZM_ERROR_OUT_OF_MEMORY)
+        return zm_fail(log, status, "%s: no memory to open it", model->path);
+    *info =
+        (zm_model_info){.architecture_name = info->architecture_name, .refused = model->refusal};
+    model->architecture = NULL;
+    model->family = NULL;
+    return ZM_OK;
+}
+
 zm_status zm_gguf_model_open(zm_model *model, const zm_log *log)
 {
     if (!zm_path_exists(model->path))
@@ -38,5 +79,7 @@ zm_status zm_gguf_model_open(zm_model *model, const zm_log *log)
     zm_status status = zm_gguf_open(model->path, log, &model->gguf);
     if (status == ZM_OK)
         status = zm_weights_collect(model, log);
-    return status == ZM_OK ? name_architecture(model, log) : status;
+    if (status == ZM_OK)
+        status = name_architecture(model, log);
+    return status == ZM_OK ? choose_family(model, log) : status;
 }

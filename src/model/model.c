@@ -47,13 +47,17 @@ static zm_status choose_architecture(zm_model *model, const char *path, const js
     const char *type = zm_json_string(config, "model_type");
     if (!type)
         return zm_fail(log, ZM_ERROR_BAD_FORMAT, "%s: has no string model_type", path);
-    model->architecture = zm_architecture_find(type);
+    model->family = zm_text_family_find(type, false);
+    model->architecture = model->family ? &zm_architecture_text : zm_architecture_find(type);
     if (!model->architecture)
         return zm_fail(log, ZM_ERROR_UNSUPPORTED,
                        "%s: the architecture %.60s is not supported; supported: %s", path, type,
                        zm_architecture_names());
     model->info.architecture = model->architecture->architecture;
-    model->info.architecture_name = model->architecture->model_type;
+    model->info.architecture_name =
+        model->family ? model->family->name : model->architecture->model_type;
+    model->patterns = model->architecture->patterns;
+    model->pattern_count = model->architecture->pattern_count;
     return ZM_OK;
 }
 
@@ -72,6 +76,23 @@ static zm_status read_eps(zm_model *model, const char *path, const json_t *confi
     return ZM_OK;
 }
 
+static zm_status read_whisper(zm_model *model, const char *directory, const char *path,
+                              const json_t *config, const zm_log *log)
+{
+    zm_status status = read_eps(model, path, config, log);
+    model->info.norm = ZM_NORM_LAYER;
+    return status == ZM_OK ? model->architecture->read(directory, config, log, &model->info)
+                           : status;
+}
+
+static zm_status read_text(zm_model *model, const char *path, const json_t *config,
+                           const zm_log *log)
+{
+    const zm_text_fields fields = {
+        .what = path, .config = config, .family = model->family->name, .log = log};
+    return zm_text_read(model->family, &fields, &model->info);
+}
+
 static zm_status read_config(zm_model *model, const char *directory, const zm_log *log)
 {
     json_t *config = NULL;
@@ -88,9 +109,8 @@ static zm_status read_config(zm_model *model, const char *directory, const zm_lo
     if (status == ZM_OK)
         status = choose_architecture(model, path, config, log);
     if (status == ZM_OK)
-        status = read_eps(model, path, config, log);
-    if (status == ZM_OK)
-        status = model->architecture->read(directory, config, log, &model->info);
+        status = model->family ? read_text(model, path, config, log)
+                               : read_whisper(model, directory, path, config, log);
     json_decref(config);
     free(path);
     return status;
@@ -106,7 +126,9 @@ static zm_status read_norm(zm_model *model, const zm_log *log)
                        "%s: was written in format %.20s, this version reads format " FORMAT_VERSION
                        "; use a newer version, or convert the original again",
                        model->path, format);
-    if (!norm || strcmp(norm, zm_norm_name(ZM_NORM_LAYER)) == 0)
+    if (!norm)
+        return ZM_OK;
+    if (strcmp(norm, zm_norm_name(ZM_NORM_LAYER)) == 0)
         model->info.norm = ZM_NORM_LAYER;
     else if (strcmp(norm, zm_norm_name(ZM_NORM_RMS)) == 0)
         model->info.norm = ZM_NORM_RMS;
@@ -139,6 +161,8 @@ static zm_status open_directory(zm_model *model, const zm_log *log)
         status = zm_weights_open(model, directory, file, log);
     if (status == ZM_OK)
         status = read_norm(model, log);
+    if (status == ZM_OK && model->family)
+        status = zm_text_patterns_make(model, log);
     if (status == ZM_OK)
         status = zm_weights_check(model, log);
     free(directory);
@@ -180,9 +204,11 @@ void zm_model_close(zm_model **model)
     *model = NULL;
     if (atomic_fetch_sub(&m->users, 1) > 1)
         return;
-    if (m->architecture)
+    if (m->architecture && m->architecture->finish)
         m->architecture->finish(&m->info);
+    zm_text_patterns_free(m);
     zm_weights_close(m);
+    free(m->refusal);
     free(m->path);
     free(m);
 }

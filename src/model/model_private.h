@@ -7,11 +7,18 @@
 #include "format/gguf.h"
 #include "format/safetensors.h"
 #include "model/architecture.h"
+#include "model/text.h"
 
 struct zm_model {
     atomic_uint users; /* who have to close it */
     zm_model_info info;
     const zm_architecture_desc *architecture; /* NULL when it is not known */
+    const zm_text_family *family;             /* of text; else NULL */
+    const zm_tensor_pattern *patterns;        /* what the architecture's tensors are */
+    size_t pattern_count;
+    zm_tensor_pattern *text_patterns; /* made for a model of text */
+    char **pattern_names;
+    char *refusal; /* info.refused */
     char *path;
     zm_safetensors **files; /* the shards, in order of their names */
     size_t file_count;
@@ -22,6 +29,14 @@ struct zm_model {
     size_t value_count;
     zm_text *texts; /* of values that come from safetensors */
 };
+
+extern const zm_architecture_desc zm_architecture_text;
+
+/* Family and info are there. On failure what was made hangs on the model. */
+zm_status zm_text_patterns_make(zm_model *model, const zm_log *log);
+void zm_text_patterns_free(zm_model *model);
+/* A tensor that nothing is in. */
+bool zm_text_is_ignored(const char *name);
 
 /* Is it the name of a GGUF file? */
 bool zm_model_is_gguf(const char *path);

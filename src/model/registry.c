@@ -8,6 +8,7 @@
 
 static const zm_architecture_desc *const architectures[] = {
     &zm_architecture_whisper,
+    &zm_architecture_text,
 };
 
 #define ARCHITECTURE_COUNT (sizeof(architectures) / sizeof(architectures[0]))
@@ -15,7 +16,7 @@ static const zm_architecture_desc *const architectures[] = {
 const zm_architecture_desc *zm_architecture_find(const char *model_type)
 {
     for (size_t i = 0; i < ARCHITECTURE_COUNT; i++)
-        if (strcmp(architectures[i]->model_type, model_type) == 0)
+        if (architectures[i]->model_type && strcmp(architectures[i]->model_type, model_type) == 0)
             return architectures[i];
     return NULL;
 }
@@ -30,7 +31,7 @@ const zm_architecture_desc *zm_architecture_get(zm_architecture architecture)
 
 const char *zm_architecture_names(void)
 {
-    return "whisper";
+    return "whisper, " ZM_TEXT_FAMILIES;
 }
 
 /* A layer number as the patterns mean it: digits, no leading zero. Returns its length, 0 = none. */
@@ -59,25 +60,32 @@ static bool matches(const char *pattern, const char *name, uint32_t *layer)
     return digits > 0 && strcmp(star + 1, name + head + digits) == 0;
 }
 
-const zm_tensor_pattern *zm_tensor_pattern_find(const zm_architecture_desc *desc, const char *name,
-                                                uint32_t *layer)
+static const zm_tensor_pattern *find_pattern(const zm_tensor_pattern *patterns, size_t count,
+                                             const char *name, uint32_t *layer)
 {
     uint32_t number = 0;
-    for (size_t i = 0; i < desc->pattern_count; i++) {
-        if (!matches(desc->patterns[i].name, name, &number))
+    for (size_t i = 0; i < count; i++) {
+        if (!matches(patterns[i].name, name, &number))
             continue;
         if (layer)
             *layer = number;
-        return &desc->patterns[i];
+        return &patterns[i];
     }
     return NULL;
+}
+
+const zm_tensor_pattern *zm_tensor_pattern_find(const zm_architecture_desc *desc, const char *name,
+                                                uint32_t *layer)
+{
+    return find_pattern(desc->patterns, desc->pattern_count, name, layer);
 }
 
 zm_tensor_role zm_tensor_role_get(const zm_model *model, const char *name)
 {
     uint64_t sizes[ZM_SIZE_COUNT];
     uint32_t layer = 0;
-    const zm_tensor_pattern *pattern = zm_tensor_pattern_find(model->architecture, name, &layer);
+    const zm_tensor_pattern *pattern =
+        find_pattern(model->patterns, model->pattern_count, name, &layer);
     if (!pattern)
         return ZM_ROLE_NONE;
     model->architecture->sizes(&model->info, sizes);

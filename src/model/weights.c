@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/alloc.h"
+#include "common/quant.h"
 #include "format/metadata.h"
 #include "model/model_private.h"
 #include "model/pages.h"
@@ -146,7 +147,7 @@ static zm_status check_tensor(const zm_model *model, const zm_tensor_pattern *pa
     uint64_t shape[4] = {0};
     char expected[100], found[100];
     for (uint32_t i = 0; i < pattern->rank; i++)
-        shape[i] = sizes[pattern->shape[i]];
+        shape[i] = sizes[pattern->shape[pattern->transposed ? pattern->rank - 1 - i : i]];
     write_shape(expected, sizeof(expected), shape, pattern->rank);
     const zm_model_tensor *tensor = zm_model_find_tensor(model, name);
     if (!tensor && pattern->optional)
@@ -162,8 +163,8 @@ static zm_status check_tensor(const zm_model *model, const zm_tensor_pattern *pa
                        "%s: tensor %s has the shape %s, expected %s; "
                        "is config.json of the same model?",
                        model->path, name, found[0] ? found : "of a scalar", expected);
-    if (tensor->dtype != ZM_F32 && tensor->dtype != ZM_F16 && tensor->dtype != ZM_BF16 &&
-        tensor->dtype != ZM_F64)
+    /* Only GGUF has quantised blocks. */
+    if (!zm_quant_can_decode(tensor->dtype))
         return zm_fail(log, ZM_ERROR_UNSUPPORTED,
                        "%s: tensor %s is %s, expected a floating type (f16, bf16, f32, f64)",
                        model->path, name, zm_dtype_name(tensor->dtype));
@@ -189,24 +190,31 @@ static zm_status check_pattern(const zm_model *model, const zm_tensor_pattern *p
 }
 
 /* Not an error, but a model that has them may be another one than it says. */
-static void warn_of_extra_tensors(const zm_model *model, const zm_log *log)
+static zm_status look_at_extra_tensors(const zm_model *model, const zm_log *log)
 {
     const char *first = NULL;
     size_t count = 0;
     for (size_t i = 0; i < model->tensor_count; i++) {
         const char *name = model->tensors[i].name;
-        if (zm_tensor_role_get(model, name) != ZM_ROLE_NONE)
+        if (zm_tensor_role_get(model, name) != ZM_ROLE_NONE ||
+            (model->family && zm_text_is_ignored(name)))
             continue;
+        /* Families grow variants under one name, with more norms, biases or factors. */
+        if (model->family)
+            return zm_fail(log, ZM_ERROR_UNSUPPORTED,
+                           "%s: tensor %.200s has no part in %s as it is supported", model->path,
+                           name, model->info.architecture_name);
         if (count++ == 0)
             first = name;
     }
     if (count == 1)
         zm_logf(log, ZM_LOG_WARNING, "%s: tensor %.200s is not part of %s: ignored", model->path,
-                first, model->architecture->model_type);
+                first, model->info.architecture_name);
     else if (count > 1)
         zm_logf(log, ZM_LOG_WARNING,
                 "%s: %zu tensors are not part of %s: ignored; the first is %.200s", model->path,
-                count, model->architecture->model_type, first);
+                count, model->info.architecture_name, first);
+    return ZM_OK;
 }
 
 zm_status zm_weights_check(const zm_model *model, const zm_log *log)
@@ -214,19 +222,22 @@ zm_status zm_weights_check(const zm_model *model, const zm_log *log)
     const zm_architecture_desc *desc = model->architecture;
     uint64_t sizes[ZM_SIZE_COUNT];
     desc->sizes(&model->info, sizes);
-    for (size_t i = 0; i < desc->pattern_count; i++) {
-        zm_status status = check_pattern(model, &desc->patterns[i], sizes, log);
+    for (size_t i = 0; i < model->pattern_count; i++) {
+        zm_status status = check_pattern(model, &model->patterns[i], sizes, log);
         if (status != ZM_OK)
             return status;
     }
-    warn_of_extra_tensors(model, log);
-    return desc->check ? desc->check(model, log) : ZM_OK;
+    zm_status status = look_at_extra_tensors(model, log);
+    return status == ZM_OK && desc->check ? desc->check(model, log) : status;
 }
 
 bool zm_model_is_mapped(const zm_model *model, const zm_model_tensor *tensor)
 {
     for (size_t i = 0; i < model->file_count; i++)
         if (zm_map_holds(&model->files[i]->map, tensor->data, tensor->bytes))
+            return true;
+    for (size_t i = 0; model->gguf && i < model->gguf->part_count; i++)
+        if (zm_map_holds(&model->gguf->parts[i].map, tensor->data, tensor->bytes))
             return true;
     return false;
 }

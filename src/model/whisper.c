@@ -18,17 +18,17 @@
 #define EL E "layers.*."
 #define DL D "layers.*."
 
-#define VECTOR(name, role, layers, n)     \
-    {                                     \
-        name, role, layers, 1, {n}, false \
+#define VECTOR(name, role, layers, n)            \
+    {                                            \
+        name, role, layers, 1, {n}, false, false \
     }
-#define MATRIX(name, role, layers, n, k)     \
-    {                                        \
-        name, role, layers, 2, {n, k}, false \
+#define MATRIX(name, role, layers, n, k)            \
+    {                                               \
+        name, role, layers, 2, {n, k}, false, false \
     }
-#define CONV(name, channels)                                                              \
-    {                                                                                     \
-        name, ZM_ROLE_INPUT, ZM_SIZE_ONE, 3, {ZM_SIZE_D, channels, ZM_SIZE_KERNEL}, false \
+#define CONV(name, channels)                                                                     \
+    {                                                                                            \
+        name, ZM_ROLE_INPUT, ZM_SIZE_ONE, 3, {ZM_SIZE_D, channels, ZM_SIZE_KERNEL}, false, false \
     }
 #define NORM(name, layers)                                          \
     VECTOR(name ".weight", ZM_ROLE_NORM_WEIGHT, layers, ZM_SIZE_D), \
@@ -71,7 +71,7 @@ static const zm_tensor_pattern patterns[] = {
     WRITER(DL "fc2", ZM_SIZE_DECODER_LAYERS, ZM_SIZE_DECODER_FF),
     NORM(D "layer_norm", ZM_SIZE_ONE),
 
-    {"proj_out.weight", ZM_ROLE_HEAD, ZM_SIZE_ONE, 2, {ZM_SIZE_VOCABULARY, ZM_SIZE_D}, true},
+    {"proj_out.weight", ZM_ROLE_HEAD, ZM_SIZE_ONE, 2, {ZM_SIZE_VOCABULARY, ZM_SIZE_D}, true, false},
 };
 
 /* A field that this implementation has only one value for. */

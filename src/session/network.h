@@ -46,6 +46,7 @@ struct zm_network {
 };
 
 extern const zm_network_fns zm_network_whisper;
+extern const zm_network_fns zm_network_text;
 
 /* Room for the largest tensor that is written, read or observed, in elements. */
 zm_status zm_network_reserve_staging(zm_network *network, uint64_t elements);

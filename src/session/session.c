@@ -11,7 +11,7 @@ struct zm_session {
     zm_network *network;
 };
 
-static const zm_network_fns *const networks[] = {&zm_network_whisper};
+static const zm_network_fns *const networks[] = {&zm_network_whisper, &zm_network_text};
 
 static const zm_network_fns *find_network(zm_architecture architecture)
 {
@@ -92,8 +92,9 @@ static zm_status network_create(zm_device *device, const zm_model *model,
     const zm_model_info *info = zm_model_get_info(model);
     const zm_network_fns *fns = find_network(info->architecture);
     if (!fns)
-        return zm_fail(params->log, ZM_ERROR_UNSUPPORTED, "%s: models of type %s cannot be run",
-                       info->path, info->architecture_name);
+        return zm_fail(params->log, ZM_ERROR_UNSUPPORTED, "%s: models of type %s cannot be run%s%s",
+                       info->path, info->architecture_name, info->refused ? ": " : "",
+                       info->refused ? info->refused : "");
     zm_network *network = zm_calloc(1, fns->size);
     if (!network)
         return zm_fail(params->log, ZM_ERROR_OUT_OF_MEMORY, "session: out of memory");

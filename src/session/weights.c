@@ -11,27 +11,23 @@
 #include "common/alloc.h"
 #include "common/file.h"
 #include "common/half.h"
+#include "common/quant.h"
 #include "model/pages.h"
 #include "session/fold.h"
+#include "session/weight_source.h"
 
 /* Bytes of a piece: small enough to stay in a cache, large enough to matter. */
 #define PIECE_BYTES (UINT64_C(1) << 20)
 #define MAX_PARTS 3
 #define MAX_NAME 192
 
-/* A tensor of the file on its way into rows of a weight. */
-typedef struct weight_source {
-    const zm_model_tensor *tensor;
-    uint64_t n, k;
-    uint32_t kernel; /* > 1: [k / kernel][kernel] becomes [kernel][k / kernel] in each row */
-} weight_source;
-
 /* A weight in the device's memory while it is filled. */
 typedef struct weight_target {
     zm_tensor tensor;
     zm_weight_layout layout;
     const zm_norm_fold *fold; /* NULL = what reads no such norm */
-    void *memory;             /* NULL = the values stay where they are in the file */
+    bool gated;
+    void *memory; /* NULL = the values stay where they are in the file */
 } weight_target;
 
 static zm_status out_of_memory(const zm_weight_loader *loader)
@@ -76,24 +72,26 @@ static const zm_model_tensor *find(const zm_weight_loader *loader, const char *n
     return zm_model_find_tensor(loader->model, full);
 }
 
-static bool is_real(zm_dtype type)
-{
-    return type == ZM_F32 || type == ZM_F16 || type == ZM_BF16 || type == ZM_F64;
-}
-
 /* The model has checked the tensors its architecture needs; this guards the memory of the device
  * against a model that did not. */
 static zm_status check_source(const zm_weight_loader *loader, const char *name, const char *suffix,
-                              const weight_source *source)
+                              const zm_weight_source *source)
 {
     const zm_log *log = &loader->storage->log;
     if (!source->tensor)
         return zm_fail(log, ZM_ERROR_BAD_FORMAT, "%s: tensor %s%s%s is missing",
                        zm_model_get_info(loader->model)->path, loader->prefix, name, suffix);
-    if (!is_real(source->tensor->dtype) || source->tensor->elements != source->n * source->k)
+    uint64_t together, last = zm_weight_row(source, source->n - 1, &together);
+    if (!zm_quant_can_decode(source->tensor->dtype) || last >= zm_weight_rows(source) ||
+        source->tensor->elements != zm_weight_rows(source) * source->k ||
+        source->k % zm_dtype_block_length(source->tensor->dtype) != 0)
         return zm_fail(log, ZM_ERROR_BAD_FORMAT, "%s: tensor %s is not of %llu x %llu real numbers",
                        zm_model_get_info(loader->model)->path, source->tensor->name,
-                       (unsigned long long)source->n, (unsigned long long)source->k);
+                       (unsigned long long)zm_weight_rows(source), (unsigned long long)source->k);
+    if (source->transposed && zm_dtype_block_length(source->tensor->dtype) != 1)
+        return zm_fail(log, ZM_ERROR_UNSUPPORTED,
+                       "%s: tensor %s is quantised along its outputs, which is not supported",
+                       zm_model_get_info(loader->model)->path, source->tensor->name);
     return ZM_OK;
 }
 
@@ -116,44 +114,6 @@ static bool all_finite(const void *values, zm_dtype type, uint64_t count)
     return !bad;
 }
 
-/* [channels][kernel] -> [kernel][channels] for each of rows rows. */
-static void reorder(void *dst, const void *src, zm_dtype type, uint64_t rows, uint64_t channels,
-                    uint32_t kernel)
-{
-    size_t size = zm_dtype_size(type);
-    for (uint64_t row = 0; row < rows; row++) {
-        char *out = (char *)dst + row * channels * kernel * size;
-        const char *in = (const char *)src + row * channels * kernel * size;
-        for (uint32_t j = 0; j < kernel; j++) {
-            for (uint64_t c = 0; c < channels; c++, out += size)
-                memcpy(out, in + (c * kernel + j) * size, size);
-        }
-    }
-}
-
-/* Rows first .. first + rows - 1 of the source in the target's type: in loader->real or, where
- * nothing is to be done, in loader->raw. */
-static const void *fetch(zm_weight_loader *loader, const weight_source *source, uint64_t first,
-                         uint64_t rows, zm_dtype type)
-{
-    const zm_model_tensor *tensor = source->tensor;
-    uint64_t size = zm_dtype_size(tensor->dtype), count = rows * source->k;
-    const char *data = (const char *)tensor->data + first * source->k * size;
-    /* The file does not promise alignment. */
-    memcpy(loader->raw, data, count * size);
-    void *values = loader->raw, *other = loader->real;
-    if (tensor->dtype != type) {
-        zm_convert_reals(loader->real, type, loader->raw, tensor->dtype, count);
-        values = loader->real;
-        other = loader->raw;
-    }
-    if (source->kernel > 1) {
-        reorder(other, values, type, rows, source->k / source->kernel, source->kernel);
-        values = other;
-    }
-    return values;
-}
-
 static zm_status fail_not_finite(const zm_weight_loader *loader, const zm_model_tensor *tensor)
 {
     return zm_fail(&loader->storage->log, ZM_ERROR_BAD_FORMAT,
@@ -164,37 +124,66 @@ static zm_status fail_not_finite(const zm_weight_loader *loader, const zm_model_
 /* So many elements of it are done. */
 static zm_status advance(zm_weight_loader *loader, const zm_model_tensor *tensor, uint64_t elements)
 {
-    loader->done += loader->again ? 0 : elements * zm_dtype_size(tensor->dtype);
+    loader->done += loader->again ? 0 : zm_weight_bytes(tensor->dtype, elements);
     bool go_on = !loader->progress ||
                  loader->progress(loader->progress_user, "loading weights", loader->done,
                                   zm_model_get_info(loader->model)->bytes);
     return go_on ? ZM_OK : ZM_ERROR_CANCELLED;
 }
 
-static zm_status store(zm_weight_loader *loader, const weight_source *source,
+/* How many rows a panel has of each half of a gated weight. */
+static uint32_t half_of(const weight_target *target)
+{
+    return target->layout.panel ? target->layout.panel / 2 : 1;
+}
+
+/* Rows in order become those of the target from `row` on; or, of a gated one, those of gate or of
+ * up, which alternate by half a panel. */
+static zm_status pack(const weight_target *target, uint64_t row, const void *values, zm_dtype type,
+                      uint64_t rows, uint64_t k)
+{
+    uint32_t panel = target->layout.panel ? target->layout.panel : 1;
+    uint32_t n = target->tensor.shape[0], total = (n + panel - 1) / panel * panel;
+    if (!target->gated)
+        return zm_weight_pack(target->memory, type, &target->layout, total, (uint32_t)row, values,
+                              type, (uint32_t)rows, (uint32_t)k);
+    uint64_t half = half_of(target), up = row >= n / 2 ? 1 : 0;
+    zm_status status = ZM_OK;
+    for (uint64_t i = 0, count; i < rows && status == ZM_OK; i += count) {
+        uint64_t at = row + i - up * (n / 2);
+        count = half - at % half;
+        count = count < rows - i ? count : rows - i;
+        status = zm_weight_pack(target->memory, type, &target->layout, total,
+                                (uint32_t)(at / half * 2 * half + up * half + at % half),
+                                (const char *)values + i * k * zm_dtype_size(type), type,
+                                (uint32_t)count, (uint32_t)k);
+    }
+    return status;
+}
+
+static zm_status store(zm_weight_loader *loader, const zm_weight_source *source,
                        const weight_target *target, uint32_t first)
 {
     const zm_model_tensor *tensor = source->tensor;
     zm_dtype type = target->tensor.dtype;
     uint64_t size = zm_dtype_size(tensor->dtype), widest = zm_dtype_size(type);
+    size = size ? size : sizeof(float); /* of decoded blocks */
     uint64_t row_bytes = source->k * (widest > size ? widest : size);
     if (row_bytes > PIECE_BYTES)
         return zm_fail(&loader->storage->log, ZM_ERROR_LIMIT,
                        "%s: the rows of tensor %s are too long",
                        zm_model_get_info(loader->model)->path, tensor->name);
     uint64_t block = PIECE_BYTES / row_bytes;
-    for (uint64_t row = 0; row < source->n; row += block) {
-        uint64_t rows = source->n - row < block ? source->n - row : block;
-        const void *values = fetch(loader, source, row, rows, type);
+    for (uint64_t row = 0, rows; row < source->n; row += rows) {
+        rows = source->n - row < block ? source->n - row : block;
+        const void *values = zm_weight_fetch(loader->raw, loader->real, source, row, &rows, type);
         if (!all_finite(values, type, rows * source->k))
             return fail_not_finite(loader, tensor);
         if (target->fold)
             zm_norm_fold_rows(target->fold, first + row, values, type, rows, source->k);
         zm_status status = ZM_OK;
         if (target->memory)
-            status = zm_weight_pack(target->memory, type, &target->layout, target->tensor.shape[0],
-                                    first + (uint32_t)row, values, type, (uint32_t)rows,
-                                    (uint32_t)source->k);
+            status = pack(target, first + row, values, type, rows, source->k);
         if (status == ZM_OK)
             status = advance(loader, tensor, rows * source->k);
         if (status != ZM_OK)
@@ -206,11 +195,12 @@ static zm_status store(zm_weight_loader *loader, const weight_source *source,
 }
 
 /* Is the tensor in the file what the device reads? */
-static bool is_in_place(const zm_weight_loader *loader, const weight_source *sources,
+static bool is_in_place(const zm_weight_loader *loader, const zm_weight_source *sources,
                         uint32_t count, const weight_target *target)
 {
     const zm_model_tensor *tensor = sources[0].tensor;
     return count == 1 && sources[0].kernel == 1 && target->layout.panel == 0 &&
+           zm_weight_rows(sources) == sources[0].n && !sources[0].run && !sources[0].transposed &&
            tensor->dtype == target->tensor.dtype && zm_model_is_mapped(loader->model, tensor) &&
            zm_storage_can_wrap(loader->storage, tensor->data, tensor->dtype);
 }
@@ -251,7 +241,7 @@ static zm_status make(zm_weight_loader *loader, weight_target *target)
 }
 
 /* Makes the target of the sources one below the other. */
-static zm_status fill(zm_weight_loader *loader, const weight_source *sources, uint32_t count,
+static zm_status fill(zm_weight_loader *loader, const zm_weight_source *sources, uint32_t count,
                       weight_target *target)
 {
     zm_status status = check_size(loader, sources[0].tensor, target);
@@ -274,7 +264,7 @@ static zm_status fill(zm_weight_loader *loader, const weight_source *sources, ui
 
 /* F16 stays where all of it is F16; anything else is float32, exactly. The plain C of the host
  * device works on its real type. */
-static zm_dtype weight_type(const zm_weight_loader *loader, const weight_source *sources,
+static zm_dtype weight_type(const zm_weight_loader *loader, const zm_weight_source *sources,
                             uint32_t count)
 {
     const zm_device_info *info = zm_device_get_info(loader->storage->device);
@@ -287,16 +277,18 @@ static zm_dtype weight_type(const zm_weight_loader *loader, const weight_source 
     return ZM_F16;
 }
 
-static zm_status load_matrix(zm_weight_loader *loader, const weight_source *sources, uint32_t count,
-                             const zm_norm_fold *fold, zm_tensor *out)
+static zm_status load_matrix(zm_weight_loader *loader, const zm_weight_source *sources,
+                             uint32_t count, const zm_norm_fold *fold, bool gated, zm_tensor *out)
 {
-    uint64_t n = sources[0].n * count, k = sources[0].k;
+    uint64_t n = 0, k = sources[0].k;
+    for (uint32_t i = 0; i < count; i++)
+        n += sources[i].n;
     if (n > UINT32_MAX || k > UINT32_MAX)
         return zm_fail(&loader->storage->log, ZM_ERROR_LIMIT, "%s: tensor %s is too large",
                        zm_model_get_info(loader->model)->path, sources[0].tensor->name);
     zm_dtype type = weight_type(loader, sources, count);
-    weight_target target = {.tensor = zm_tensor_2d(NULL, type, (uint32_t)n, (uint32_t)k),
-                            .fold = fold};
+    weight_target target = {
+        .tensor = zm_tensor_2d(NULL, type, (uint32_t)n, (uint32_t)k), .fold = fold, .gated = gated};
     zm_status status = zm_weight_layout_get(loader->storage->device, (uint32_t)n, (uint32_t)k, type,
                                             &target.layout);
     if (status != ZM_OK)
@@ -309,7 +301,8 @@ static zm_status load_matrix(zm_weight_loader *loader, const weight_source *sour
 }
 
 /* Rows of the real type. */
-static zm_status load_plain(zm_weight_loader *loader, const weight_source *source, zm_tensor *out)
+static zm_status load_plain(zm_weight_loader *loader, const zm_weight_source *source,
+                            zm_tensor *out)
 {
     zm_dtype type = loader->storage->real_type;
     weight_target target = {.tensor =
@@ -323,19 +316,36 @@ static zm_status load_plain(zm_weight_loader *loader, const weight_source *sourc
 
 /* ---- vectors ---- */
 
-/* Adds NAME + suffix [n] to the values; each of its elements is one of the real type. */
-static zm_status vector_add(zm_weight_loader *loader, const char *name, const char *suffix,
-                            uint64_t n, double *values)
+static zm_weight_source source_of(const zm_weight_loader *loader, const zm_linear_part *part,
+                                  const char *suffix, uint32_t k, bool transposed)
 {
-    weight_source source = {find(loader, name, suffix), n, 1, 1};
-    zm_status status = check_source(loader, name, suffix, &source);
+    return (zm_weight_source){.tensor = find(loader, part->name, suffix),
+                              .n = part->n,
+                              .k = k,
+                              .kernel = 1,
+                              .rows = part->rows,
+                              .first = part->first,
+                              .run = part->run,
+                              .stride = part->stride,
+                              .transposed = transposed};
+}
+
+/* Adds the part's rows of NAME + suffix to the values; each of its elements is one of the real
+ * type. */
+static zm_status part_add(zm_weight_loader *loader, const zm_linear_part *part, const char *suffix,
+                          double *values)
+{
+    zm_weight_source source = source_of(loader, part, suffix, 1, false);
+    uint64_t n = part->n;
+    zm_status status = check_source(loader, part->name, suffix, &source);
     if (status != ZM_OK)
         return status;
     double largest = loader->storage->real_type == ZM_F64 ? DBL_MAX : (double)FLT_MAX;
     uint64_t block = PIECE_BYTES / sizeof(double);
-    for (uint64_t i = 0; i < n; i += block) {
-        uint64_t count = n - i < block ? n - i : block;
-        const double *piece = fetch(loader, &source, i, count, ZM_F64);
+    for (uint64_t i = 0, count; i < n; i += count) {
+        count = n - i < block ? n - i : block;
+        const double *piece =
+            zm_weight_fetch(loader->raw, loader->real, &source, i, &count, ZM_F64);
         for (uint64_t j = 0; j < count; j++) {
             if (!(fabs(piece[j]) <= largest))
                 return fail_not_finite(loader, source.tensor);
@@ -344,6 +354,23 @@ static zm_status vector_add(zm_weight_loader *loader, const char *name, const ch
     }
     zm_model_drop_pages(loader->model, source.tensor);
     return advance(loader, source.tensor, n);
+}
+
+static zm_status vector_add(zm_weight_loader *loader, const char *name, const char *suffix,
+                            uint32_t n, double *values)
+{
+    const zm_linear_part part = {.name = name, .n = n};
+    return part_add(loader, &part, suffix, values);
+}
+
+/* Gate and up, n / 2 each one behind the other, become halves that alternate. */
+static void alternate(double *out, const double *in, uint32_t n, uint32_t half)
+{
+    for (uint32_t i = 0, count; i < n / 2; i += count) {
+        count = n / 2 - i < half ? n / 2 - i : half;
+        memcpy(out + 2 * (size_t)i, in + i, count * sizeof(*out));
+        memcpy(out + 2 * (size_t)i + count, in + n / 2 + i, count * sizeof(*out));
+    }
 }
 
 /* Rounds to the real type, once. */
@@ -385,11 +412,12 @@ static zm_status add_biases(zm_weight_loader *loader, const zm_linear_source *so
 {
     zm_status status = ZM_OK;
     for (uint32_t i = 0; i < source->count && status == ZM_OK; i++) {
-        if (!find(loader, source->names[i], ".bias"))
-            continue;
-        status = vector_add(loader, source->names[i], ".bias", source->n,
-                            values + (size_t)i * source->n);
-        *present = true;
+        const zm_linear_part *part = &source->parts[i];
+        if (find(loader, part->name, ".bias")) {
+            status = part_add(loader, part, ".bias", values);
+            *present = true;
+        }
+        values += part->n;
     }
     return status;
 }
@@ -402,11 +430,19 @@ static void fold_free(zm_norm_fold *fold)
     free(fold->sums);
 }
 
+static uint32_t rows_of_all(const zm_linear_source *source)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < source->count; i++)
+        n += source->parts[i].n;
+    return n;
+}
+
 /* Where no norm is read, there is nothing yet in the bias and nothing will be. */
 static zm_status fold_make(zm_weight_loader *loader, const zm_linear_source *source,
                            zm_norm_fold *out)
 {
-    size_t n = (size_t)source->count * source->n;
+    size_t n = rows_of_all(source);
     out->layer = loader->column_sums;
     out->gamma = zm_calloc(source->k, sizeof(double));
     out->beta = zm_calloc(source->k, sizeof(double));
@@ -417,7 +453,7 @@ static zm_status fold_make(zm_weight_loader *loader, const zm_linear_source *sou
     if (!source->norm)
         return ZM_OK;
     zm_status status = vector_add(loader, source->norm, ".weight", source->k, out->gamma);
-    if (status == ZM_OK)
+    if (status == ZM_OK && find(loader, source->norm, ".bias"))
         status = vector_add(loader, source->norm, ".bias", source->k, out->beta);
     return status;
 }
@@ -425,15 +461,31 @@ static zm_status fold_make(zm_weight_loader *loader, const zm_linear_source *sou
 static zm_status load_weights(zm_weight_loader *loader, const zm_linear_source *source,
                               const zm_norm_fold *fold, zm_tensor *out)
 {
-    weight_source sources[MAX_PARTS];
+    zm_weight_source sources[MAX_PARTS] = {{0}};
     for (uint32_t i = 0; i < source->count; i++) {
-        sources[i] =
-            (weight_source){find(loader, source->names[i], ".weight"), source->n, source->k, 1};
-        zm_status status = check_source(loader, source->names[i], ".weight", &sources[i]);
+        const zm_linear_part *part = &source->parts[i];
+        sources[i] = source_of(loader, part, ".weight", source->k, source->transposed);
+        zm_status status = check_source(loader, part->name, ".weight", &sources[i]);
         if (status != ZM_OK)
             return status;
     }
-    return load_matrix(loader, sources, source->count, fold, out);
+    return load_matrix(loader, sources, source->count, fold, source->gated, out);
+}
+
+/* A bias, or what is packed like one. */
+static zm_status put_rows(zm_weight_loader *loader, const zm_linear_source *source,
+                          const double *values, const zm_tensor *weight, zm_tensor *out)
+{
+    uint32_t n = weight->shape[0];
+    if (!source->gated)
+        return vector_put(loader, values, n, out);
+    double *packed = zm_calloc(n, sizeof(*packed));
+    if (!packed)
+        return out_of_memory(loader);
+    alternate(packed, values, n, weight->panel ? weight->panel / 2 : 1);
+    zm_status status = vector_put(loader, packed, n, out);
+    free(packed);
+    return status;
 }
 
 zm_status zm_load_linear(zm_weight_loader *loader, const zm_linear_source *source, zm_linear *out,
@@ -441,18 +493,18 @@ zm_status zm_load_linear(zm_weight_loader *loader, const zm_linear_source *sourc
 {
     if (source->count == 0 || source->count > MAX_PARTS)
         return ZM_ERROR_INVALID_ARGUMENT;
-    uint32_t n = source->count * source->n;
-    bool biased = source->norm != NULL;
+    bool biased = source->norm && find(loader, source->norm, ".bias");
+    bool folds = biased || (source->norm && loader->column_sums);
     zm_norm_fold fold = {0};
     zm_status status = fold_make(loader, source, &fold);
     if (status == ZM_OK)
-        status = load_weights(loader, source, biased ? &fold : NULL, &out->weight);
+        status = load_weights(loader, source, folds ? &fold : NULL, &out->weight);
     if (status == ZM_OK)
         status = add_biases(loader, source, fold.bias, &biased);
     if (status == ZM_OK && biased)
-        status = vector_put(loader, fold.bias, n, &out->bias);
+        status = put_rows(loader, source, fold.bias, &out->weight, &out->bias);
     if (status == ZM_OK && source->norm && loader->column_sums)
-        status = vector_put(loader, fold.sums, n, &out->column_sums);
+        status = put_rows(loader, source, fold.sums, &out->weight, &out->column_sums);
     if (status == ZM_OK && source->norm)
         status = vector_put(loader, fold.gamma, source->k, &norm->weight);
     fold_free(&fold);
@@ -462,10 +514,13 @@ zm_status zm_load_linear(zm_weight_loader *loader, const zm_linear_source *sourc
 zm_status zm_load_conv1d(zm_weight_loader *loader, const char *name, uint32_t n, uint32_t channels,
                          uint32_t kernel, zm_linear *out)
 {
-    weight_source weight = {find(loader, name, ".weight"), n, (uint64_t)channels * kernel, kernel};
+    zm_weight_source weight = {.tensor = find(loader, name, ".weight"),
+                               .n = n,
+                               .k = (uint64_t)channels * kernel,
+                               .kernel = kernel};
     zm_status status = check_source(loader, name, ".weight", &weight);
     if (status == ZM_OK)
-        status = load_matrix(loader, &weight, 1, NULL, &out->weight);
+        status = load_matrix(loader, &weight, 1, NULL, false, &out->weight);
     if (status == ZM_OK && find(loader, name, ".bias"))
         status = load_vector(loader, name, ".bias", n, &out->bias);
     return status;
@@ -476,7 +531,7 @@ zm_status zm_load_conv1d(zm_weight_loader *loader, const char *name, uint32_t n,
 zm_status zm_load_norm(zm_weight_loader *loader, const char *name, uint32_t d, zm_norm_weights *out)
 {
     zm_status status = load_vector(loader, name, ".weight", d, &out->weight);
-    if (status == ZM_OK)
+    if (status == ZM_OK && find(loader, name, ".bias"))
         status = load_vector(loader, name, ".bias", d, &out->bias);
     return status;
 }
@@ -484,7 +539,7 @@ zm_status zm_load_norm(zm_weight_loader *loader, const char *name, uint32_t d, z
 zm_status zm_load_rows(zm_weight_loader *loader, const char *name, uint32_t rows, uint32_t cols,
                        zm_tensor *out)
 {
-    weight_source table = {find(loader, name, ""), rows, cols, 1};
+    zm_weight_source table = {.tensor = find(loader, name, ""), .n = rows, .k = cols, .kernel = 1};
     zm_status status = check_source(loader, name, "", &table);
     return status == ZM_OK ? load_plain(loader, &table, out) : status;
 }

@@ -2,9 +2,10 @@
 /* From the tensors of a model file to the weights of a device.
  *
  * Matrices are packed in the layout that the device wants and keep F16 where every part of them is
- * F16 and the device has kernels for it; the host device gets its real type. Vectors and tables of
- * positions have the device's real type. Values pass through one small piece of memory, are looked
- * at once (NaN and Inf are refused by name), and the pages of the file are let go of behind them.
+ * F16 and the device has kernels for it; quantised blocks are decoded; the host device gets its
+ * real type. Vectors and tables of positions have the device's real type. Values pass through one
+ * small piece of memory, are looked at once (NaN and Inf are refused by name), and the pages of the
+ * file are let go of behind them.
  *
  * A norm that only one linear reads is left with its weight, so that a graph can defer it: its bias
  * goes into that of the linear. */
@@ -37,22 +38,34 @@ void zm_weight_loader_finish(zm_weight_loader *loader);
 ZM_PRINTF(2, 3)
 void zm_weight_loader_prefix(zm_weight_loader *loader, const char *format, ...);
 
-/* Linears NAME.weight [n][k], and NAME.bias [n] where there is one, that are stacked into one. */
+/* n rows of a linear NAME.weight [rows][k], and of NAME.bias [rows] where there is one: run rows
+ * from `first` on, run rows `stride` rows behind those, and so on. */
+typedef struct zm_linear_part {
+    const char *name;
+    uint32_t n;
+    uint32_t rows; /* 0 = n */
+    uint32_t first;
+    uint32_t run, stride; /* 0 = all n together */
+} zm_linear_part;
+
+/* Parts that are stacked into one linear. */
 typedef struct zm_linear_source {
-    const char *const *names;
-    uint32_t count, n, k;
-    const char *norm; /* NAME.weight and NAME.bias [k]: what they and nothing else read; NULL = that
-                         is something else */
+    const zm_linear_part *parts;
+    uint32_t count, k;
+    const char *norm; /* NAME.weight and, where there is one, NAME.bias [k]: what they read; NULL =
+                         that is no norm */
+    bool transposed;  /* weights are [k][rows] */
+    bool gated;       /* two parts, gate and up, of as many rows, for a gated product */
 } zm_linear_source;
 
-/* One weight [count * n][k]; one bias, with zeros for those without, or none where none has one and
+/* One weight [sum of n][k]; one bias, with zeros for those without, or none where none has one and
  * no norm adds to it. norm: gets the norm's weight; NULL where the source has none. */
 zm_status zm_load_linear(zm_weight_loader *loader, const zm_linear_source *source, zm_linear *out,
                          zm_norm_weights *norm);
 /* NAME.weight [n][channels][kernel] becomes [n][kernel][channels], as zm_conv1d wants it. */
 zm_status zm_load_conv1d(zm_weight_loader *loader, const char *name, uint32_t n, uint32_t channels,
                          uint32_t kernel, zm_linear *out);
-/* NAME.weight and NAME.bias [d], of a norm that more than one linear reads. */
+/* NAME.weight and, where there is one, NAME.bias [d], of a norm that keeps its bias. */
 zm_status zm_load_norm(zm_weight_loader *loader, const char *name, uint32_t d,
                        zm_norm_weights *out);
 /* Plain rows NAME [rows][cols]. */

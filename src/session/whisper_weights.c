@@ -7,7 +7,8 @@
 static zm_status load_single(zm_weight_loader *loader, const char *name, uint32_t n, uint32_t k,
                              zm_linear *out)
 {
-    const zm_linear_source source = {&name, 1, n, k, NULL};
+    const zm_linear_part part = {.name = name, .n = n};
+    const zm_linear_source source = {.parts = &part, .count = 1, .k = k};
     return zm_load_linear(loader, &source, out, NULL);
 }
 
@@ -15,14 +16,18 @@ static zm_status load_single(zm_weight_loader *loader, const char *name, uint32_
 static zm_status load_normed(zm_weight_loader *loader, const char *norm, const char *name,
                              uint32_t n, uint32_t k, zm_norm_weights *out_norm, zm_linear *out)
 {
-    const zm_linear_source source = {&name, 1, n, k, norm};
+    const zm_linear_part part = {.name = name, .n = n};
+    const zm_linear_source source = {.parts = &part, .count = 1, .k = k, .norm = norm};
     return zm_load_linear(loader, &source, out, out_norm);
 }
 
 static zm_status load_self_attention(zm_weight_loader *loader, uint32_t d, zm_block_attention *self)
 {
-    static const char *const in[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"};
-    const zm_linear_source source = {in, 3, d, d, "self_attn_layer_norm"};
+    const zm_linear_part in[] = {{.name = "self_attn.q_proj", .n = d},
+                                 {.name = "self_attn.k_proj", .n = d},
+                                 {.name = "self_attn.v_proj", .n = d}};
+    const zm_linear_source source = {
+        .parts = in, .count = 3, .k = d, .norm = "self_attn_layer_norm"};
     zm_status status = zm_load_linear(loader, &source, &self->in, &self->norm);
     if (status == ZM_OK)
         status = load_single(loader, "self_attn.out_proj", d, d, &self->out);
@@ -32,8 +37,9 @@ static zm_status load_self_attention(zm_weight_loader *loader, uint32_t d, zm_bl
 static zm_status load_cross_attention(zm_weight_loader *loader, uint32_t d,
                                       zm_block_attention *cross, zm_linear *out_kv)
 {
-    static const char *const kv[] = {"encoder_attn.k_proj", "encoder_attn.v_proj"};
-    const zm_linear_source source = {kv, 2, d, d, NULL};
+    const zm_linear_part kv[] = {{.name = "encoder_attn.k_proj", .n = d},
+                                 {.name = "encoder_attn.v_proj", .n = d}};
+    const zm_linear_source source = {.parts = kv, .count = 2, .k = d};
     zm_status status = load_normed(loader, "encoder_attn_layer_norm", "encoder_attn.q_proj", d, d,
                                    &cross->norm, &cross->in);
     if (status == ZM_OK)

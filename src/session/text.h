@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Decoders of text on a device: one network for all families (model/text.h). */
+#ifndef ZM_SRC_SESSION_TEXT_H
+#define ZM_SRC_SESSION_TEXT_H
+
+#include <zeromean/block.h>
+
+#include "session/network.h"
+
+typedef struct zm_text_weights {
+    zm_tensor table;     /* [vocabulary][d] */
+    zm_linear head;      /* the same where it is tied, on the last device */
+    zm_tensor positions; /* [position_rows][d], optional: learned ones */
+    zm_tensor slopes;    /* [heads], optional */
+    zm_norm_weights embedding_norm, last_norm;
+    zm_block *blocks; /* layers */
+} zm_text_weights;
+
+typedef struct zm_text_network {
+    zm_network base;
+    zm_text_info info;
+    zm_norm norm;
+    float eps;
+    zm_text_weights weights;
+    zm_tensor tokens;  /* [batch] I32: a piece of a prompt */
+    zm_tensor numbers; /* [positions] I32: 0, 1, 2 ..., where positions are rotations */
+    zm_tensor logits;  /* [1][vocabulary] */
+    zm_pipeline *decoder;
+    zm_size count, length; /* of tokens: new ones, and all of them */
+    uint32_t positions;    /* tokens that there is room for */
+    uint32_t batch;        /* of them in one run, at most */
+    uint32_t position;     /* tokens that are there */
+} zm_text_network;
+
+/* Fills weights, whose blocks are zeroed and have no caches. */
+zm_status zm_text_load_weights(zm_text_network *text, const zm_model *model,
+                               const zm_session_params *params);
+
+#endif

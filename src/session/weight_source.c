@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "session/weight_source.h"
+
+#include <string.h>
+
+#include "common/half.h"
+#include "common/quant.h"
+
+uint64_t zm_weight_rows(const zm_weight_source *source)
+{
+    return source->rows ? source->rows : source->n;
+}
+
+uint64_t zm_weight_row(const zm_weight_source *source, uint64_t row, uint64_t *together)
+{
+    uint64_t run = source->run ? source->run : source->n;
+    *together = run - row % run;
+    return source->first + row / run * source->stride + row % run;
+}
+
+/* [channels][kernel] -> [kernel][channels] for each of rows rows. */
+static void reorder(void *dst, const void *src, zm_dtype type, uint64_t rows, uint64_t channels,
+                    uint32_t kernel)
+{
+    size_t size = zm_dtype_size(type);
+    for (uint64_t row = 0; row < rows; row++) {
+        char *out = (char *)dst + row * channels * kernel * size;
+        const char *in = (const char *)src + row * channels * kernel * size;
+        for (uint32_t j = 0; j < kernel; j++) {
+            for (uint64_t c = 0; c < channels; c++, out += size)
+                memcpy(out, in + (c * kernel + j) * size, size);
+        }
+    }
+}
+
+uint64_t zm_weight_bytes(zm_dtype type, uint64_t elements)
+{
+    return elements / zm_dtype_block_length(type) * zm_dtype_block_size(type);
+}
+
+/* Rows of [k][rows] elements, each of them in one piece. */
+static void gather(void *dst, const zm_weight_source *source, uint64_t row, uint64_t rows)
+{
+    size_t size = zm_dtype_size(source->tensor->dtype);
+    for (uint64_t c = 0; c < source->k; c++) {
+        const char *in =
+            (const char *)source->tensor->data + (c * zm_weight_rows(source) + row) * size;
+        char *out = (char *)dst + c * size;
+        for (uint64_t r = 0; r < rows; r++)
+            memcpy(out + r * source->k * size, in + r * size, size);
+    }
+}
+
+/* Rows of the tensor that are together, as they are in the file (blocks decoded): the type. The
+ * file does not promise alignment. */
+static zm_dtype take(void *raw, const zm_weight_source *source, uint64_t row, uint64_t rows)
+{
+    const zm_model_tensor *tensor = source->tensor;
+    uint64_t count = rows * source->k;
+    const char *data = (const char *)tensor->data + zm_weight_bytes(tensor->dtype, row * source->k);
+    if (zm_dtype_block_length(tensor->dtype) != 1) {
+        zm_quant_decode(raw, data, tensor->dtype, count);
+        return ZM_F32;
+    }
+    if (source->transposed)
+        gather(raw, source, row, rows);
+    else
+        memcpy(raw, data, count * zm_dtype_size(tensor->dtype));
+    return tensor->dtype;
+}
+
+const void *zm_weight_fetch(void *raw, void *real, const zm_weight_source *source, uint64_t row,
+                            uint64_t *rows, zm_dtype type)
+{
+    uint64_t together, place = zm_weight_row(source, row, &together);
+    *rows = together < *rows ? together : *rows;
+    uint64_t count = *rows * source->k;
+    zm_dtype stored = take(raw, source, place, *rows);
+    void *values = raw, *other = real;
+    if (stored != type) {
+        zm_convert_reals(real, type, raw, stored, count);
+        values = real;
+        other = raw;
+    }
+    if (source->kernel > 1) {
+        reorder(other, values, type, *rows, source->k / source->kernel, source->kernel);
+        values = other;
+    }
+    return values;
+}
