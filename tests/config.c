@@ -22,7 +22,7 @@ static void test_config(void **state)
         zm_status status;
         const char *message;
     } changes[] = {
-        {"whisper", "gpt2", UNSUPPORTED, "the architecture gpt2 is not supported"},
+        {"whisper", "bert", UNSUPPORTED, "the architecture bert is not supported"},
         {"\"whisper\"", "7", BAD, "config.json: has no string model_type"},
         {"model_type", "x", BAD, "config.json: has no string model_type"},
         {"{", "[", BAD, "not valid JSON"},

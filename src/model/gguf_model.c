@@ -54,7 +54,7 @@ static zm_status choose_family(zm_model *model, const zm_log *log)
 {
     const zm_log reasons = {keep_reason, &model->refusal, ZM_LOG_ERROR};
     zm_model_info *info = &model->info;
-    model->family = zm_text_family_find(info->architecture_name, true);
+    model->family = zm_text_family_find(info->architecture_name, NULL);
     if (!model->family)
         return ZM_OK;
     info->architecture = ZM_ARCHITECTURE_TEXT;

@@ -47,7 +47,7 @@ static zm_status choose_architecture(zm_model *model, const char *path, const js
     const char *type = zm_json_string(config, "model_type");
     if (!type)
         return zm_fail(log, ZM_ERROR_BAD_FORMAT, "%s: has no string model_type", path);
-    model->family = zm_text_family_find(type, false);
+    model->family = zm_text_family_find(type, config);
     model->architecture = model->family ? &zm_architecture_text : zm_architecture_find(type);
     if (!model->architecture)
         return zm_fail(log, ZM_ERROR_UNSUPPORTED,

@@ -105,7 +105,8 @@ static zm_status read_sizes(const reader *r)
     if (status == ZM_OK)
         status = read_size(r, ZM_TEXT_KEY_HEADS, MAX_WIDTH, 0, &text->heads);
     if (status == ZM_OK)
-        status = read_size(r, ZM_TEXT_KEY_KV_HEADS, MAX_WIDTH, text->heads, &text->kv_heads);
+        status = read_size(r, ZM_TEXT_KEY_KV_HEADS, MAX_WIDTH,
+                           text->kv_heads ? text->kv_heads : text->heads, &text->kv_heads);
     if (status == ZM_OK)
         status =
             read_size(r, ZM_TEXT_KEY_HEAD_DIM, MAX_WIDTH, text->d / text->heads, &text->head_dim);
@@ -122,13 +123,13 @@ static zm_status read_rope(const reader *r)
 {
     zm_text_info *text = r->text;
     float part = 1;
-    if (!r->family->keys[ZM_TEXT_KEY_ROPE_BASE] && text->rotary_dim == 0)
+    if (!r->family->keys[ZM_TEXT_KEY_ROPE_BASE] && !r->family->keys[ZM_TEXT_KEY_ROTARY_DIM])
         return ZM_OK;
     text->rope_scale = 1;
     zm_status status = read_real(r, ZM_TEXT_KEY_ROPE_BASE, 1, 1e12, 10000, &text->rope_base);
     if (status == ZM_OK)
         status = read_real(r, ZM_TEXT_KEY_ROTARY_PART, 0, 1, 1, &part);
-    uint32_t whole = (uint32_t)((double)part * text->head_dim + 1e-6);
+    uint32_t whole = (uint32_t)((double)part * text->head_dim + 1e-4);
     if (status == ZM_OK)
         status = read_size(r, ZM_TEXT_KEY_ROTARY_DIM, text->head_dim, whole, &text->rotary_dim);
     if (status == ZM_OK && (text->rotary_dim % 2 != 0 || text->rotary_dim == 0))
@@ -169,6 +170,9 @@ zm_status zm_text_read(const zm_text_family *family, const zm_text_fields *field
         status = read_real(&r, ZM_TEXT_KEY_EPS, 1e-30, 1, 1e-5, &info->eps);
     if (status == ZM_OK)
         status = read_rope(&r);
+    if (status == ZM_OK && family->keys[ZM_TEXT_KEY_WINDOW])
+        status = zm_text_field_u32(fields, family->keys[ZM_TEXT_KEY_WINDOW], 1, MAX_POSITIONS,
+                                   &info->text.window, &(bool){false});
     if (status == ZM_OK && family->settle)
         status = family->settle(fields, &info->text);
     if (status == ZM_OK)

@@ -45,6 +45,7 @@ typedef enum zm_text_key {
     ZM_TEXT_KEY_ROPE_BASE,   /* absent: 10000 */
     ZM_TEXT_KEY_ROTARY_DIM,  /* absent: of the next one */
     ZM_TEXT_KEY_ROTARY_PART, /* of head_dim; absent: all of it */
+    ZM_TEXT_KEY_WINDOW,      /* absent: none */
     ZM_TEXT_KEY_COUNT
 } zm_text_key;
 
@@ -54,7 +55,7 @@ typedef enum zm_text_fused {
     ZM_TEXT_FUSED_GROUPS     /* for each head of k: its heads of q, itself, its head of v */
 } zm_text_fused;
 
-/* A field that may be absent or have this value, as JSON writes it; others are refused. */
+/* A field that may be absent or null, or have this value, as JSON writes it; others are refused. */
 typedef struct zm_text_fixed {
     const char *key, *value;
 } zm_text_fixed;
@@ -64,22 +65,24 @@ typedef struct zm_text_fields zm_text_fields;
 typedef struct zm_text_family {
     const char *name; /* model_type, or general.architecture */
     bool gguf;
-    bool transposed; /* matrices of the layers are [k][n] (GPT-2's Conv1D) */
+    const char *variant; /* a field that is true in models of this row; NULL = in the others */
+    bool transposed;     /* matrices of the layers are [k][n] (GPT-2's Conv1D) */
     zm_text_fused fused;
     uint32_t biased;    /* bits of the slots whose .bias has to be there; others may have one */
     const char *prefix; /* of all names; files without it are the same; NULL = none */
     zm_text_info info;  /* what all of its models have in common */
     const char *keys[ZM_TEXT_KEY_COUNT];   /* NULL = there is no such field */
     const char *slots[ZM_TEXT_SLOT_COUNT]; /* '*' stands for the layer; NULL = no such tensor */
-    zm_text_fixed fixed[8];
+    zm_text_fixed fixed[9];                /* as many as have a key */
     /* What differs from model to model of the family in its own way; NULL = nothing. */
     zm_status (*settle)(const zm_text_fields *fields, zm_text_info *info);
 } zm_text_family;
 
-/* NULL = there is no such family in this format. */
-const zm_text_family *zm_text_family_find(const char *name, bool gguf);
+/* config: NULL = GGUF. NULL = there is no such family in this format. */
+const zm_text_family *zm_text_family_find(const char *name, const json_t *config);
 /* Those of config.json, for messages. */
-#define ZM_TEXT_FAMILIES "llama"
+#define ZM_TEXT_FAMILIES \
+    "llama, gpt2, gpt_neox, gptj, phi, falcon, opt, bloom, qwen2, mistral, mpt, gpt_bigcode"
 
 /* Fills norm, eps and text of info; tensors of the model are there already. */
 zm_status zm_text_read(const zm_text_family *family, const zm_text_fields *fields,

@@ -19,9 +19,20 @@ typedef struct value {
     char text[MAX_VALUE];
 } value;
 
+/* A point in a key goes into an object. */
+static const json_t *json_field(const json_t *config, const char *key)
+{
+    const char *point = strchr(key, '.');
+    char object[MAX_KEY];
+    if (!point)
+        return json_object_get(config, key);
+    snprintf(object, sizeof(object), "%.*s", (int)(point - key), key);
+    return json_field(json_object_get(config, object), point + 1);
+}
+
 static void json_value(const json_t *config, const char *key, value *out)
 {
-    const json_t *field = json_object_get(config, key);
+    const json_t *field = json_field(config, key);
     if (!field || json_is_null(field))
         return;
     out->kind = json_is_number(field)    ? NUMBER

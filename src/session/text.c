@@ -52,6 +52,37 @@ static zm_status create_numbers(zm_text_network *text)
     return status;
 }
 
+/* 2^(-8 i / n) for i = 1 .. n, n a power of two; what heads are over that have those of 2 n in
+ * between (Press et al. 2021). */
+static double slope_of(uint32_t head, uint32_t heads)
+{
+    uint32_t n = 1;
+    while (n <= heads / 2)
+        n *= 2;
+    return head < n ? exp2(-8.0 * (head + 1) / n) : exp2(-4.0 * (2 * (head - n) + 1) / n);
+}
+
+static zm_status create_slopes(zm_text_network *text)
+{
+    zm_storage *storage = &text->base.storages[0];
+    uint32_t heads = text->info.heads;
+    zm_buffer *buffer = NULL;
+    double *slopes = zm_calloc(heads, 2 * sizeof(*slopes));
+    if (!slopes)
+        return zm_fail(&text->base.log, ZM_ERROR_OUT_OF_MEMORY, "session: out of memory");
+    for (uint32_t i = 0; i < heads; i++)
+        slopes[i] = slope_of(i, heads);
+    zm_convert_reals(slopes + heads, storage->real_type, slopes, ZM_F64, heads);
+    zm_status status = zm_storage_buffer(storage, heads, storage->real_type, &buffer);
+    if (status == ZM_OK)
+        status = zm_buffer_write(text->base.streams[0], buffer, 0, slopes + heads,
+                                 heads * zm_dtype_size(storage->real_type));
+    if (status == ZM_OK)
+        text->weights.slopes = zm_tensor_1d(buffer, storage->real_type, heads);
+    free(slopes);
+    return status;
+}
+
 static zm_status create_state(zm_text_network *text)
 {
     zm_network *network = &text->base;
@@ -60,6 +91,8 @@ static zm_status create_state(zm_text_network *text)
     zm_status status = create_tokens(text, text->batch, &text->tokens);
     if (status == ZM_OK && text->info.rotary_dim)
         status = create_numbers(text);
+    if (status == ZM_OK && text->info.alibi)
+        status = create_slopes(text);
     if (status == ZM_OK)
         status = zm_storage_matrix(last, 1, text->info.vocabulary, &text->logits);
     if (status == ZM_OK)

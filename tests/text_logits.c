@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* text_logits DEVICE TOKENS PIECES MODEL...: logits of the last token of each piece, as the device
+ * has them; then again with all behind the first piece at once. One JSON list of lists per model.
+ * tests/text_models.py holds them against a reference. */
+#include <zeromean/session.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MOST 64
+
+typedef struct list {
+    int32_t values[MOST];
+    uint32_t count;
+} list;
+
+static list read_list(const char *text)
+{
+    list out = {{0}, 0};
+    for (char *end; out.count < MOST && *text; text = *end ? end + 1 : end)
+        out.values[out.count++] = (int32_t)strtol(text, &end, 10);
+    return out;
+}
+
+static void print_message(void *user, zm_log_level level, const char *message)
+{
+    (void)user;
+    if (level <= ZM_LOG_WARNING)
+        fprintf(stderr, "%s\n", message);
+}
+
+static void keep_logits(void *user, const zm_observation *seen)
+{
+    const char **before = user;
+    if (strcmp(seen->what, "logits") != 0)
+        return;
+    for (uint32_t i = 0; i < seen->cols; i++)
+        printf("%s%.17g", i ? "," : *before, seen->data[i]);
+    printf("]");
+    *before = ",\n[";
+}
+
+static zm_status run(zm_device *device, const char *path, const list *tokens, const list *pieces,
+                     const zm_log *log)
+{
+    const char *before = "[[";
+    const zm_session_params params = {
+        .log = log, .observe = keep_logits, .observe_user = &before, .positions = MOST};
+    zm_model *model = NULL;
+    zm_session *session = NULL;
+    float *logits = NULL;
+    zm_status status = zm_model_open(path, log, &model);
+    if (status == ZM_OK)
+        status = zm_session_create(device, model, &params, &session);
+    if (status == ZM_OK)
+        logits = malloc(zm_model_get_info(model)->text.vocabulary * sizeof(*logits));
+    const int32_t *next = tokens->values;
+    for (uint32_t i = 0; i < pieces->count && logits && status == ZM_OK; i++) {
+        status = zm_session_decode(session, next, (uint32_t)pieces->values[i], logits);
+        next += pieces->values[i];
+    }
+    uint32_t first = (uint32_t)pieces->values[0];
+    if (status == ZM_OK)
+        status = zm_session_rewind(session, first);
+    if (status == ZM_OK)
+        status = zm_session_decode(session, tokens->values + first, tokens->count - first, logits);
+    printf("]\n");
+    free(logits);
+    zm_session_destroy(&session);
+    zm_model_close(&model);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    const zm_log log = {print_message, NULL, ZM_LOG_WARNING};
+    zm_device_params params = {.spec = argc > 4 ? argv[1] : NULL, .log = &log};
+    zm_device *device = NULL;
+    if (argc < 5 || zm_device_open(&params, &device) != ZM_OK)
+        return 2;
+    const list tokens = read_list(argv[2]), pieces = read_list(argv[3]);
+    zm_status status = ZM_OK;
+    for (int i = 4; i < argc && status == ZM_OK; i++)
+        status = run(device, argv[i], &tokens, &pieces, &log);
+    zm_device_close(&device);
+    return status == ZM_OK ? 0 : 1;
+}

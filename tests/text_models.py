@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every family of decoders of text, small and with random weights, against text_reference.py.
+
+usage: text_models.py TEXT_LOGITS DEVICE...
+"""
+import json
+import math
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import tap
+from text_reference import (FAMILIES, TOKENS, Falcon, GptBigcode, Gptj, Gpt2, Llama, Mpt, Opt)
+
+PIECES = [5, 1, 1, 2]  # of the tokens
+PROGRAM, DEVICES = sys.argv[1], sys.argv[2:]
+
+
+def distance(got, expected):
+    error = math.fsum((a - b) ** 2 for a, b in zip(got, expected))
+    return math.sqrt(error / math.fsum(b * b for b in expected))
+
+
+class Families(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch = tempfile.TemporaryDirectory()
+        cls.folder = pathlib.Path(cls.scratch.name)
+        cls.models, cls.expected = [], {}
+        for family in FAMILIES:
+            model = family()
+            cls.expected[family.__name__] = model.logits()
+            model.write(cls.folder / family.__name__)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.scratch.cleanup()
+
+    def run_program(self, device, *names):
+        numbers = [",".join(map(str, part)) for part in (TOKENS, PIECES)]
+        return subprocess.run([PROGRAM, device, *numbers, *(self.folder / n for n in names)],
+                              capture_output=True, text=True, timeout=240)
+
+    def check(self, device, budget):
+        names = [family.__name__ for family in FAMILIES]
+        done = self.run_program(device, *names)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        decoder, text = json.JSONDecoder(), done.stdout.strip()
+        for name in names:
+            rows, end = decoder.raw_decode(text)
+            text = text[end:].strip()
+            last = [sum(PIECES[:i + 1]) - 1 for i in range(len(PIECES))]
+            self.assertEqual(len(rows), len(last) + 1)
+            for row, place in zip(rows, last + last[-1:]):
+                error = distance(row, self.expected[name][place])
+                with self.subTest(family=name, device=device, position=place):
+                    self.assertLessEqual(error, budget)
+
+    def test_budgets(self):
+        """Each device; one that computes in float64 has to be exact."""
+        for device in DEVICES:
+            self.check(device, 1e-12 if device.endswith("f64") else 1e-5)
+
+    def assert_refused(self, family, reason, **changes):
+        model = family()
+        model.logits()
+        model.config = dict(model.config, **changes)
+        name = f"{family.__name__}-{len(list(self.folder.iterdir()))}"
+        model.write(self.folder / name)
+        done = self.run_program("host", name)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(reason, done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1)
+
+    def test_refusals(self):
+        """What the blocks can't express: field and value."""
+        for family, reason, changes in [
+                (Llama, 'rope_scaling is {"type":"linear"}', {"rope_scaling": {"type": "linear"}}),
+                (Llama, "model_type", {"model_type": 7}),
+                (Llama, "gemma is not supported", {"model_type": "gemma"}),
+                (Llama, 'hidden_act "mish" is not supported', {"hidden_act": "mish"}),
+                (Llama, "hidden_size is missing", {"hidden_size": ...}),
+                (Llama, "do not fit a width", {"num_key_value_heads": 4}),
+                (Llama, "rms_norm_eps is -1", {"rms_norm_eps": -1}),
+                (Llama, "num_hidden_layers is 2.5", {"num_hidden_layers": 2.5}),
+                (Llama, "input_layernorm.weight [24] is missing", {"num_hidden_layers": 3}),
+                (Llama, "has no part in llama", {"num_hidden_layers": 1}),
+                (Gpt2, "scale_attn_by_inverse_layer_idx is true",
+                 {"scale_attn_by_inverse_layer_idx": True}),
+                (Opt, "do_layer_norm_before is false", {"do_layer_norm_before": False}),
+                (Opt, "word_embed_proj_dim 12", {"word_embed_proj_dim": 12}),
+                (Falcon, "alibi is true", {"alibi": True}),
+                (Mpt, "attn_config.qk_ln is true", {"attn_config": {"qk_ln": True}}),
+                (GptBigcode, "multi_query is false", {"multi_query": False}),
+                (Gptj, "rotary_dim is 9", {"rotary_dim": 9}),
+                (Gptj, "expected pairs", {"rotary_dim": 3})]:
+            with self.subTest(family=family.__name__, reason=reason):
+                self.assert_refused(family, reason, **changes)
+
+
+if __name__ == "__main__":
+    tap.main()
