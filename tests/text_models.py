@@ -12,6 +12,7 @@ import tempfile
 import unittest
 
 import tap
+import text_gguf
 from text_reference import (FAMILIES, TOKENS, Falcon, GptBigcode, Gptj, Gpt2, Llama, Mpt, Opt)
 
 PIECES = [5, 1, 1, 2]  # of the tokens
@@ -28,11 +29,14 @@ class Families(unittest.TestCase):
     def setUpClass(cls):
         cls.scratch = tempfile.TemporaryDirectory()
         cls.folder = pathlib.Path(cls.scratch.name)
-        cls.models, cls.expected = [], {}
+        cls.expected = {}  # of each file
         for family in FAMILIES:
-            model = family()
-            cls.expected[family.__name__] = model.logits()
-            model.write(cls.folder / family.__name__)
+            model, name = family(), family.__name__
+            cls.expected[name] = model.logits()
+            model.write(cls.folder / name)
+            if name in text_gguf.FAMILIES:
+                cls.expected[name + ".gguf"] = cls.expected[name]
+                text_gguf.write(model, cls.folder / (name + ".gguf"))
 
     @classmethod
     def tearDownClass(cls):
@@ -44,7 +48,7 @@ class Families(unittest.TestCase):
                               capture_output=True, text=True, timeout=240)
 
     def check(self, device, budget):
-        names = [family.__name__ for family in FAMILIES]
+        names = list(self.expected)
         done = self.run_program(device, *names)
         self.assertEqual(done.returncode, 0, done.stderr)
         decoder, text = json.JSONDecoder(), done.stdout.strip()
@@ -98,6 +102,24 @@ class Families(unittest.TestCase):
                 (Gptj, "expected pairs", {"rotary_dim": 3})]:
             with self.subTest(family=family.__name__, reason=reason):
                 self.assert_refused(family, reason, **changes)
+
+
+    def test_gguf_refusals(self):
+        """A file that can't be run opens; the session says why."""
+        for reason, changes in [
+                ('rope.scaling.type is "yarn"', {"rope.scaling.type": "yarn"}),
+                ("expert_count is 8", {"expert_count": 8}),
+                ("attention.head_count is 6.5", {"attention.head_count": 6.5}),
+                ("blk.2.attn_norm.weight [24] is missing", {"block_count": 3})]:
+            with self.subTest(reason=reason):
+                model = Llama()
+                model.logits()
+                text_gguf.write(model, self.folder / "refused.gguf", changes)
+                done = self.run_program("host", "refused.gguf")
+                self.assertEqual(done.returncode, 1)
+                self.assertIn("models of type llama cannot be run: ", done.stderr)
+                self.assertIn(reason, done.stderr)
+                self.assertEqual(done.stderr.count("\n"), 1)
 
 
 if __name__ == "__main__":

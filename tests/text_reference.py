@@ -276,8 +276,12 @@ class Gpt2(Model):
 
 
 class Gpt2Base(Gpt2):
-    """As the first files have it, without the prefix."""
+    """As the first files have it, without the prefix and with the mask of the attention."""
     prefix = ""
+
+    def logits(self):
+        self.get("h.1.attn.bias", 4, 4)
+        return super().logits()
 
 
 class GptBigcode(Gpt2):

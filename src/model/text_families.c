@@ -58,6 +58,26 @@
     S(UP) = "transformer.h.*.mlp.dense_h_to_4h", S(DOWN) = "transformer.h.*.mlp.dense_4h_to_h", \
     S(LAST_NORM) = "transformer.ln_f", S(HEAD) = "lm_head"
 
+/* GGUF has the same names for all families. */
+#define GGUF_KEYS                                                                            \
+    K(D) = "embedding_length", K(LAYERS) = "block_count", K(HEADS) = "attention.head_count", \
+    K(KV_HEADS) = "attention.head_count_kv", K(HEAD_DIM) = "attention.key_length",           \
+    K(FF) = "feed_forward_length", K(POSITIONS) = "context_length"
+#define GGUF_RMS K(EPS) = "attention.layer_norm_rms_epsilon"
+#define GGUF_LAYER K(EPS) = "attention.layer_norm_epsilon"
+#define GGUF_ROPE K(ROPE_BASE) = "rope.freq_base", K(ROTARY_DIM) = "rope.dimension_count"
+#define GGUF_PLAIN_ROPE                 \
+    {                                   \
+        "rope.scaling.type", "\"none\"" \
+    }
+#define GGUF_SLOTS                                                                              \
+    S(TOKENS) = "token_embd", S(ATTENTION_NORM) = "blk.*.attn_norm",                            \
+    S(ATTENTION_OUT) = "blk.*.attn_output", S(UP) = "blk.*.ffn_up", S(DOWN) = "blk.*.ffn_down", \
+    S(LAST_NORM) = "output_norm", S(HEAD) = "output"
+#define GGUF_QKV S(Q) = "blk.*.attn_q", S(K) = "blk.*.attn_k", S(V) = "blk.*.attn_v"
+#define GGUF_FUSED S(QKV) = "blk.*.attn_qkv"
+#define GGUF_POSITIONS S(POSITIONS) = "position_embd"
+
 #define NORMS (BIAS(ATTENTION_NORM) | BIAS(MLP_NORM) | BIAS(LAST_NORM))
 #define MLP (BIAS(UP) | BIAS(DOWN))
 
@@ -277,30 +297,85 @@ static const zm_text_family families[] = {
      .keys = {GPT2_KEYS},
      .slots = {GPT2_SLOTS},
      .fixed = {{"multi_query", "true"}, {"scale_attn_weights", "true"}}},
-    {
-        .name = "llama",
-        .gguf = true,
-        .info = {.norm = ZM_NORM_RMS,
-                 .activation = ZM_ACTIVATION_SILU,
-                 .gated = true,
-                 .rope_layout = ZM_ROPE_PAIRS},
-        .keys = {K(D) = "embedding_length", K(LAYERS) = "block_count",
-                 K(HEADS) = "attention.head_count", K(KV_HEADS) = "attention.head_count_kv",
-                 K(HEAD_DIM) = "attention.key_length", K(FF) = "feed_forward_length",
-                 K(POSITIONS) = "context_length", K(EPS) = "attention.layer_norm_rms_epsilon",
-                 K(ROPE_BASE) = "rope.freq_base", K(ROTARY_DIM) = "rope.dimension_count"},
-        .slots = {S(TOKENS) = "token_embd", S(ATTENTION_NORM) = "blk.*.attn_norm",
-                  S(Q) = "blk.*.attn_q", S(K) = "blk.*.attn_k", S(V) = "blk.*.attn_v",
-                  S(ATTENTION_OUT) = "blk.*.attn_output", S(MLP_NORM) = "blk.*.ffn_norm",
-                  S(GATE) = "blk.*.ffn_gate", S(UP) = "blk.*.ffn_up", S(DOWN) = "blk.*.ffn_down",
-                  S(LAST_NORM) = "output_norm", S(HEAD) = "output"},
-        .fixed = {{"rope.scaling.type", "\"none\""},
-                  {"expert_count", "0"},
-                  {"logit_scale", "1"},
-                  {"embedding_scale", "1"},
-                  {"residual_scale", "1"},
-                  {"attention.sliding_window", "0"}},
-    },
+    {.name = "llama",
+     .gguf = true,
+     .info = {.norm = ZM_NORM_RMS,
+              .activation = ZM_ACTIVATION_SILU,
+              .gated = true,
+              .rope_layout = ZM_ROPE_PAIRS},
+     .keys = {GGUF_KEYS, GGUF_RMS, GGUF_ROPE},
+     .slots = {GGUF_SLOTS, GGUF_QKV, S(MLP_NORM) = "blk.*.ffn_norm", S(GATE) = "blk.*.ffn_gate"},
+     .fixed = {GGUF_PLAIN_ROPE,
+               {"expert_count", "0"},
+               {"logit_scale", "1"},
+               {"embedding_scale", "1"},
+               {"residual_scale", "1"},
+               {"attention.sliding_window", "0"}}},
+    {.name = "qwen2",
+     .gguf = true,
+     .biased = BIAS(Q) | BIAS(K) | BIAS(V),
+     .info = LLAMA_INFO,
+     .keys = {GGUF_KEYS, GGUF_RMS, GGUF_ROPE},
+     .slots = {GGUF_SLOTS, GGUF_QKV, S(MLP_NORM) = "blk.*.ffn_norm", S(GATE) = "blk.*.ffn_gate"},
+     .fixed = {GGUF_PLAIN_ROPE, {"attention.sliding_window", "0"}}},
+    {.name = "gpt2",
+     .gguf = true,
+     .biased = NORMS | MLP | BIAS(QKV) | BIAS(ATTENTION_OUT),
+     .info = {.norm = ZM_NORM_LAYER, .activation = ZM_ACTIVATION_GELU_TANH},
+     .keys = {GGUF_KEYS, GGUF_LAYER},
+     .slots = {GGUF_SLOTS, GGUF_FUSED, GGUF_POSITIONS, S(MLP_NORM) = "blk.*.ffn_norm"}},
+    {.name = "starcoder",
+     .gguf = true,
+     .biased = NORMS | MLP | BIAS(QKV) | BIAS(ATTENTION_OUT),
+     .info = {.norm = ZM_NORM_LAYER, .activation = ZM_ACTIVATION_GELU_TANH},
+     .keys = {GGUF_KEYS, GGUF_LAYER},
+     .slots = {GGUF_SLOTS, GGUF_FUSED, GGUF_POSITIONS, S(MLP_NORM) = "blk.*.ffn_norm"}},
+    {.name = "gptneox",
+     .gguf = true,
+     .biased = NORMS | MLP | BIAS(QKV) | BIAS(ATTENTION_OUT),
+     .info = {.norm = ZM_NORM_LAYER, .activation = ZM_ACTIVATION_GELU, .parallel = true},
+     .keys = {GGUF_KEYS, GGUF_LAYER, GGUF_ROPE},
+     .slots = {GGUF_SLOTS, GGUF_FUSED, S(MLP_NORM) = "blk.*.ffn_norm"},
+     .fixed = {GGUF_PLAIN_ROPE},
+     .settle = settle_neox},
+    {.name = "phi2",
+     .gguf = true,
+     .biased = BIAS(ATTENTION_NORM) | BIAS(LAST_NORM) | MLP | BIAS(HEAD) | BIAS(Q) | BIAS(K) |
+               BIAS(V) | BIAS(ATTENTION_OUT),
+     .info = {.norm = ZM_NORM_LAYER,
+              .activation = ZM_ACTIVATION_GELU_TANH,
+              .parallel = true,
+              .one_norm = true},
+     .keys = {GGUF_KEYS, GGUF_LAYER, GGUF_ROPE},
+     .slots = {GGUF_SLOTS, GGUF_QKV},
+     .fixed = {GGUF_PLAIN_ROPE}},
+    /* The 40B has one norm more, whose tensors are refused. */
+    {.name = "falcon",
+     .gguf = true,
+     .biased = BIAS(ATTENTION_NORM) | BIAS(LAST_NORM),
+     .info = {.norm = ZM_NORM_LAYER,
+              .activation = ZM_ACTIVATION_GELU,
+              .parallel = true,
+              .one_norm = true},
+     .keys = {GGUF_KEYS, GGUF_LAYER, GGUF_ROPE},
+     .slots = {GGUF_SLOTS, GGUF_FUSED},
+     .fixed = {GGUF_PLAIN_ROPE}},
+    {.name = "bloom",
+     .gguf = true,
+     .biased = NORMS | MLP | BIAS(EMBEDDING_NORM) | BIAS(QKV) | BIAS(ATTENTION_OUT),
+     .info = {.norm = ZM_NORM_LAYER,
+              .activation = ZM_ACTIVATION_GELU_TANH,
+              .embedding_norm = true,
+              .alibi = true},
+     .keys = {GGUF_KEYS, GGUF_LAYER},
+     .slots = {GGUF_SLOTS, GGUF_FUSED, S(EMBEDDING_NORM) = "token_embd_norm",
+               S(MLP_NORM) = "blk.*.ffn_norm"}},
+    {.name = "mpt",
+     .gguf = true,
+     .info = {.norm = ZM_NORM_LAYER, .activation = ZM_ACTIVATION_GELU, .alibi = true},
+     .keys = {GGUF_KEYS, GGUF_LAYER},
+     .slots = {GGUF_SLOTS, GGUF_FUSED, S(MLP_NORM) = "blk.*.ffn_norm"},
+     .fixed = {{"attention.max_alibi_bias", "8"}, {"attention.clamp_kqv", "0"}}},
 };
 
 #define FAMILY_COUNT (sizeof(families) / sizeof(families[0]))

@@ -152,17 +152,14 @@ static zm_status check_tensor(const zm_model *model, const zm_tensor_pattern *pa
     const zm_model_tensor *tensor = zm_model_find_tensor(model, name);
     if (!tensor && pattern->optional)
         return ZM_OK;
+    const char *hint = model->gguf ? "" : "; is config.json of the same model?";
     if (!tensor)
-        return zm_fail(log, ZM_ERROR_BAD_FORMAT,
-                       "%s: tensor %s %s is missing; is config.json of "
-                       "the same model?",
-                       model->path, name, expected);
+        return zm_fail(log, ZM_ERROR_BAD_FORMAT, "%s: tensor %s %s is missing%s", model->path, name,
+                       expected, hint);
     write_shape(found, sizeof(found), tensor->shape, tensor->rank);
     if (strcmp(expected, found) != 0)
-        return zm_fail(log, ZM_ERROR_BAD_FORMAT,
-                       "%s: tensor %s has the shape %s, expected %s; "
-                       "is config.json of the same model?",
-                       model->path, name, found[0] ? found : "of a scalar", expected);
+        return zm_fail(log, ZM_ERROR_BAD_FORMAT, "%s: tensor %s has the shape %s, expected %s%s",
+                       model->path, name, found[0] ? found : "of a scalar", expected, hint);
     /* Only GGUF has quantised blocks. */
     if (!zm_quant_can_decode(tensor->dtype))
         return zm_fail(log, ZM_ERROR_UNSUPPORTED,
