@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MOST 64
+#define MOST 640
 
 typedef struct list {
     int32_t values[MOST];
@@ -41,12 +41,28 @@ static void keep_logits(void *user, const zm_observation *seen)
     *before = ",\n[";
 }
 
+/* What a session of text says no to; it goes on behind that. */
+static bool refuses(zm_session *session, const zm_model_info *info, float *logits)
+{
+    static const float mel[1];
+    const int32_t outside = (int32_t)info->text.vocabulary, below = -1, many[MOST + 1] = {0};
+    return zm_session_encode(session, mel) == ZM_ERROR_UNSUPPORTED &&
+           zm_session_decode(session, &outside, 1, logits) == ZM_ERROR_INVALID_ARGUMENT &&
+           zm_session_decode(session, &below, 1, logits) == ZM_ERROR_INVALID_ARGUMENT &&
+           zm_session_decode(session, many, MOST + 1, logits) == ZM_ERROR_LIMIT &&
+           zm_session_rewind(session, MOST) == ZM_ERROR_INVALID_ARGUMENT &&
+           !zm_session_pipeline(session, ZM_PART_ENCODER) &&
+           zm_session_pipeline(session, ZM_PART_DECODER);
+}
+
 static zm_status run(zm_device *device, const char *path, const list *tokens, const list *pieces,
                      const zm_log *log)
 {
     const char *before = "[[";
-    const zm_session_params params = {
-        .log = log, .observe = keep_logits, .observe_user = &before, .positions = MOST};
+    const zm_session_params params = {.log = log,
+                                      .observe = keep_logits,
+                                      .observe_user = &before,
+                                      .positions = tokens->count + 1};
     zm_model *model = NULL;
     zm_session *session = NULL;
     float *logits = NULL;
@@ -60,6 +76,8 @@ static zm_status run(zm_device *device, const char *path, const list *tokens, co
         status = zm_session_decode(session, next, (uint32_t)pieces->values[i], logits);
         next += pieces->values[i];
     }
+    if (status == ZM_OK && !refuses(session, zm_model_get_info(model), logits))
+        status = ZM_ERROR_MISMATCH;
     uint32_t first = (uint32_t)pieces->values[0];
     if (status == ZM_OK)
         status = zm_session_rewind(session, first);

@@ -42,8 +42,8 @@ class Families(unittest.TestCase):
     def tearDownClass(cls):
         cls.scratch.cleanup()
 
-    def run_program(self, device, *names):
-        numbers = [",".join(map(str, part)) for part in (TOKENS, PIECES)]
+    def run_program(self, device, *names, tokens=TOKENS, pieces=PIECES):
+        numbers = [",".join(map(str, part)) for part in (tokens, pieces)]
         return subprocess.run([PROGRAM, device, *numbers, *(self.folder / n for n in names)],
                               capture_output=True, text=True, timeout=240)
 
@@ -66,6 +66,21 @@ class Families(unittest.TestCase):
         """Each device; one that computes in float64 has to be exact."""
         for device in DEVICES:
             self.check(device, 1e-12 if device.endswith("f64") else 1e-5)
+
+    def test_long_prompt(self):
+        """More tokens than a run takes at once: as if they had come in other pieces."""
+        model = Llama()
+        model.logits()
+        model.config = dict(model.config, max_position_embeddings=531)
+        model.write(self.folder / "long")
+        tokens, rows = [i * 7 % 37 for i in range(530)], []
+        for pieces in [[1, 529], [500, 30]]:
+            done = self.run_program("host", "long", tokens=tokens, pieces=pieces)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            rows.append(json.loads(done.stdout))
+        self.assertEqual([len(r) for r in rows], [5, 3])  # one of each run
+        self.assertLessEqual(distance(rows[0][-1], rows[1][-1]), 1e-5)
+        self.assertGreater(distance(rows[0][1], rows[1][-1]), 1e-3)
 
     def assert_refused(self, family, reason, **changes):
         model = family()

@@ -114,6 +114,8 @@ class Model:
         self.random = random.Random(type(self).__name__)
         self.tensors = {}
 
+    half = False  # tensors of float16
+
     def get(self, name, *shape, kind="weight"):
         if name not in self.tensors:
             count = math.prod(shape)
@@ -121,6 +123,8 @@ class Model:
             values = [self.random.gauss(centre, 0.2) for _ in range(count)]
             for _ in range(1 + count // 100):
                 values[self.random.randrange(count)] *= 4
+            if self.half:
+                values = struct.unpack(f"{count}e", struct.pack(f"{count}e", *values))
             self.tensors[name] = (list(shape), array.array("f", values))
         shape, values = self.tensors[name]
         return split(list(values), shape[1]) if len(shape) == 2 else list(values)
@@ -147,9 +151,10 @@ class Model:
         (folder / "config.json").write_text(json.dumps(config))
         header, data = {}, b""
         for name, (shape, values) in self.tensors.items():
-            header[name] = {"dtype": "F32", "shape": shape,
-                            "data_offsets": [len(data), len(data) + 4 * len(values)]}
-            data += values.tobytes()
+            raw = struct.pack(f"{len(values)}e", *values) if self.half else values.tobytes()
+            header[name] = {"dtype": "F16" if self.half else "F32", "shape": shape,
+                            "data_offsets": [len(data), len(data) + len(raw)]}
+            data += raw
         text = json.dumps(header).encode()
         text += b" " * (-len(text) % 8)
         (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data)
@@ -223,6 +228,10 @@ class LlamaWide(Llama):
         return product(self.table("model.embed_tokens", VOCABULARY), self.norm("model.norm", x))
 
 
+class LlamaHalf(Llama):
+    half = True
+
+
 class Qwen2(Llama):
     bias_of_qkv = True
     config = dict(Llama.config, model_type="qwen2", use_sliding_window=False)
@@ -284,6 +293,10 @@ class Gpt2Base(Gpt2):
         return super().logits()
 
 
+class Gpt2Half(Gpt2):
+    half = True
+
+
 class GptBigcode(Gpt2):
     kv_heads = 1
     project = Model.linear
@@ -330,6 +343,10 @@ class GptNeox(Model):
 class GptNeoxSequential(GptNeox):
     block = Model.sequential
     config = dict(GptNeox.config, use_parallel_residual=False)
+
+
+class GptNeoxHalf(GptNeox):
+    half = True
 
 
 class Gptj(Model):
@@ -519,5 +536,5 @@ class Mpt(Model):
                        self.norm("transformer.norm_f", x, False))
 
 
-FAMILIES = [Llama, LlamaWide, Gpt2, Gpt2Base, GptNeox, GptNeoxSequential, Gptj, Phi, Falcon,
+FAMILIES = [Llama, LlamaHalf, LlamaWide, Gpt2, Gpt2Half, Gpt2Base, GptNeox, GptNeoxHalf, GptNeoxSequential, Gptj, Phi, Falcon,
             Falcon40, Opt, Bloom, Qwen2, Mistral, Mpt, GptBigcode]

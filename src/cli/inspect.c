@@ -28,6 +28,21 @@ static json_t *whisper_json(const zm_whisper_info *w)
     return zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0]));
 }
 
+static json_t *text_json(const zm_text_info *t)
+{
+    const zm_cli_field fields[] = {
+        {"d", json_integer(t->d)},
+        {"layers", json_integer(t->layers)},
+        {"heads", json_integer(t->heads)},
+        {"kv_heads", json_integer(t->kv_heads)},
+        {"head_dim", json_integer(t->head_dim)},
+        {"ff", json_integer(t->ff)},
+        {"positions", json_integer(t->positions)},
+        {"vocabulary", json_integer(t->vocabulary)},
+    };
+    return zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0]));
+}
+
 static json_t *tensor_json(const zm_model_tensor *tensor)
 {
     json_t *shape = json_array();
@@ -53,6 +68,8 @@ static json_t *inspect_json(const zm_model *model, bool with_metadata, bool with
     json_t *object = zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0]));
     if (info->architecture == ZM_ARCHITECTURE_WHISPER)
         json_object_set_new(object, "whisper", whisper_json(&info->whisper));
+    if (info->architecture == ZM_ARCHITECTURE_TEXT)
+        json_object_set_new(object, "text", text_json(&info->text));
     if (with_metadata)
         json_object_set_new(object, "metadata", zm_cli_metadata_json(model));
     if (!with_tensors)
@@ -84,7 +101,8 @@ static void print_text_model(const zm_text_info *t)
     printf("width         %u\n", t->d);
     printf("layers        %u, %u heads of %u, %u with keys, ff %u\n", t->layers, t->heads,
            t->head_dim, t->kv_heads, t->ff);
-    printf("positions     %u\n", t->positions);
+    if (t->positions)
+        printf("positions     %u\n", t->positions);
     printf("vocabulary    %u\n", t->vocabulary);
 }
 
