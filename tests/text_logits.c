@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* text_logits DEVICE TOKENS PIECES MODEL...: logits of the last token of each piece, as the device
- * has them; then again with all behind the first piece at once. One JSON list of lists per model.
- * tests/text_models.py holds them against a reference. */
+/* text_logits DEVICE[,DEVICE] TOKENS PIECES MODEL...: logits of the last token of each piece, as
+ * the device has them; then again with all behind the first piece at once. One JSON list of lists
+ * per model. tests/text_models.py holds them against a reference. */
 #include <zeromean/session.h>
 
 #include <stdio.h>
@@ -55,20 +55,21 @@ static bool refuses(zm_session *session, const zm_model_info *info, float *logit
            zm_session_pipeline(session, ZM_PART_DECODER);
 }
 
-static zm_status run(zm_device *device, const char *path, const list *tokens, const list *pieces,
-                     const zm_log *log)
+static zm_status run(zm_device *const *devices, const char *path, const list *tokens,
+                     const list *pieces, const zm_log *log)
 {
     const char *before = "[[";
     const zm_session_params params = {.log = log,
                                       .observe = keep_logits,
                                       .observe_user = &before,
-                                      .positions = tokens->count + 1};
+                                      .positions = tokens->count + 1,
+                                      .split = {.more = &devices[1], .count = devices[1] ? 1 : 0}};
     zm_model *model = NULL;
     zm_session *session = NULL;
     float *logits = NULL;
     zm_status status = zm_model_open(path, log, &model);
     if (status == ZM_OK)
-        status = zm_session_create(device, model, &params, &session);
+        status = zm_session_create(devices[0], model, &params, &session);
     if (status == ZM_OK)
         logits = malloc(zm_model_get_info(model)->text.vocabulary * sizeof(*logits));
     const int32_t *next = tokens->values;
@@ -93,14 +94,20 @@ static zm_status run(zm_device *device, const char *path, const list *tokens, co
 int main(int argc, char **argv)
 {
     const zm_log log = {print_message, NULL, ZM_LOG_WARNING};
-    zm_device_params params = {.spec = argc > 4 ? argv[1] : NULL, .log = &log};
-    zm_device *device = NULL;
-    if (argc < 5 || zm_device_open(&params, &device) != ZM_OK)
+    zm_device *devices[2] = {NULL, NULL};
+    char *rest = argc > 4 ? argv[1] : NULL;
+    for (int i = 0; i < 2 && rest; i++) {
+        const zm_device_params params = {.spec = strtok_r(rest, ",", &rest), .log = &log};
+        if (params.spec && zm_device_open(&params, &devices[i]) != ZM_OK)
+            return 2;
+    }
+    if (!devices[0])
         return 2;
     const list tokens = read_list(argv[2]), pieces = read_list(argv[3]);
     zm_status status = ZM_OK;
     for (int i = 4; i < argc && status == ZM_OK; i++)
-        status = run(device, argv[i], &tokens, &pieces, &log);
-    zm_device_close(&device);
+        status = run(devices, argv[i], &tokens, &pieces, &log);
+    zm_device_close(&devices[0]);
+    zm_device_close(&devices[1]);
     return status == ZM_OK ? 0 : 1;
 }

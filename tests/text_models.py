@@ -67,6 +67,12 @@ class Families(unittest.TestCase):
         for device in DEVICES:
             self.check(device, 1e-12 if device.endswith("f64") else 1e-5)
 
+    def test_split(self):
+        """A layer on each of two devices."""
+        if "opencl" not in DEVICES:
+            self.skipTest("needs two kinds of device")
+        self.check("host,opencl", 1e-5)
+
     def test_long_prompt(self):
         """More tokens than a run takes at once: as if they had come in other pieces."""
         model = Llama()
