@@ -6,7 +6,6 @@
 #include <zeromean/common.h>
 #include <zeromean/log.h>
 #include <zeromean/metadata.h>
-#include <zeromean/model.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -15,10 +14,12 @@ extern "C" {
 /* Read-only after opening: may be shared between threads. */
 typedef struct zm_tokenizer zm_tokenizer;
 
-/* Reads a tokenizer.json (Hugging Face tokenizers): BPE or unigram. A normalizer, pre-tokenizer or
- * post-processor that is not known, or not in this build, is no failure here: decoding works, and
- * zm_tokenizer_encode refuses with the reason. Truncation and padding are left to the caller.
- * Characters newer than the Unicode of the PCRE2 in use belong to no class of its patterns.
+/* The tokenizer of a model: path is a model directory with a tokenizer.json, such a file (Hugging
+ * Face tokenizers; BPE or unigram), or a GGUF file, whose metadata have it. A normalizer,
+ * pre-tokenizer or post-processor that is not known, or not in this build, is no failure here:
+ * decoding works, and zm_tokenizer_encode refuses with the reason. Truncation and padding are left
+ * to the caller. Characters newer than the Unicode of the PCRE2 in use belong to no class of its
+ * patterns.
  * ZM_ERROR_NOT_FOUND, ZM_ERROR_BAD_FORMAT; ZM_ERROR_UNSUPPORTED: another model, or a decoder that
  * is not known. */
 ZM_API zm_status zm_tokenizer_open(const char *path, const zm_log *log, zm_tokenizer **out);
@@ -62,11 +63,6 @@ typedef struct zm_vocabulary {
  * another model. As with zm_tokenizer_open, what only encoding needs does not fail here. */
 ZM_API zm_status zm_tokenizer_create(const zm_vocabulary *vocabulary, zm_tokenizer **out);
 
-/* The tokenizer of a model: tokenizer.json of its directory, or the metadata of a GGUF file. The
- * model may be closed before it. As zm_tokenizer_open and zm_tokenizer_create. */
-ZM_API zm_status zm_tokenizer_open_model(const zm_model *model, const zm_log *log,
-                                         zm_tokenizer **out);
-
 /* One more than the largest token. */
 ZM_API uint32_t zm_tokenizer_size(const zm_tokenizer *tokenizer);
 
@@ -78,6 +74,15 @@ ZM_API zm_status zm_tokenizer_bytes(const zm_tokenizer *tokenizer, int32_t token
 
 /* The added token, special or not, of that text, "<|en|>"; -1 when there is none. */
 ZM_API int32_t zm_tokenizer_find_special(const zm_tokenizer *tokenizer, const char *text);
+
+/* The tokens that end a text, and their number: those that the files of a model directory or GGUF
+ * file name (eos_token_id and its like), and special tokens that always do, "<|endoftext|>" or
+ * "<|im_end|>". None for zm_tokenizer_create. *tokens lives as long as the tokenizer. */
+ZM_API size_t zm_tokenizer_get_ends(const zm_tokenizer *tokenizer, const int32_t **tokens);
+
+/* How the model directory or GGUF file writes conversations, in Jinja (chat.h knows some of them);
+ * NULL when it doesn't say. Lives as long as the tokenizer. */
+ZM_API const char *zm_tokenizer_get_chat_template(const zm_tokenizer *tokenizer);
 
 typedef struct zm_encode_params {
     const char *text; /* each sequence of bytes that is no UTF-8 is read as one U+FFFD, cut as

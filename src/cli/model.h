@@ -5,7 +5,6 @@
 
 #include <jansson.h>
 #include <zeromean/model.h>
-#include <zeromean/text.h>
 
 /* Metadata that the converter writes. */
 #define ZM_CLI_SOURCE_KEY "zeromean.source_sha256"
@@ -15,8 +14,5 @@ json_t *zm_cli_model_json(const zm_model *model);
 /* The input of the encoder for the first 30 s of an audio file: [2 * encoder_positions][mel_bins].
  * Free with free(). */
 zm_status zm_cli_mel_read(const char *audio, const zm_model_info *info, float **out);
-
-/* The tokenizer of a model directory, or of the tokenizer.json itself. */
-zm_status zm_cli_tokenizer_open(const char *model, zm_tokenizer **out);
 
 #endif

@@ -4,15 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zeromean/text.h>
 
-#include "cli/model.h"
+#include "cli/input.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "common/alloc.h"
-#include "common/file.h"
 #include "common/log.h"
-
-enum { INPUT_BYTES_MAX = 1 << 28 };
 
 typedef struct job {
     const char *prompt;
@@ -24,56 +22,6 @@ typedef struct job {
     int32_t *tokens;
     size_t count, capacity;
 } job;
-
-zm_status zm_cli_tokenizer_open(const char *model, zm_tokenizer **out)
-{
-    const size_t length = strlen(model);
-    const bool gguf = length > 5 && strcmp(model + length - 5, ".gguf") == 0;
-    if (!gguf && !zm_path_is_directory(model))
-        return zm_tokenizer_open(model, zm_cli_log(), out);
-    if (!gguf) {
-        char *path = zm_path_join(model, "tokenizer.json");
-        zm_status status =
-            path ? zm_tokenizer_open(path, zm_cli_log(), out) : ZM_ERROR_OUT_OF_MEMORY;
-        free(path);
-        return status;
-    }
-    zm_model *opened = NULL;
-    zm_status status = zm_model_open(model, zm_cli_log(), &opened);
-    if (status == ZM_OK)
-        status = zm_tokenizer_open_model(opened, zm_cli_log(), out);
-    zm_model_close(&opened);
-    return status;
-}
-
-static zm_status read_stdin(job *j)
-{
-    size_t capacity = 0, got = 1;
-    while (got > 0) {
-        if (j->size >= INPUT_BYTES_MAX)
-            return zm_fail(zm_cli_log(), ZM_ERROR_LIMIT, "standard input: over %d MB",
-                           INPUT_BYTES_MAX >> 20);
-        if (!zm_array_reserve((void **)&j->text, &capacity, j->size + 4096, 1))
-            return ZM_ERROR_OUT_OF_MEMORY;
-        got = fread(j->text + j->size, 1, capacity - j->size - 1, stdin);
-        j->size += got;
-    }
-    j->text[j->size] = '\0';
-    if (ferror(stdin))
-        return zm_fail(zm_cli_log(), ZM_ERROR_IO, "standard input: cannot be read");
-    return ZM_OK;
-}
-
-static zm_status read_input(job *j, const char *path)
-{
-    if (path)
-        return zm_file_read(path, INPUT_BYTES_MAX, zm_cli_log(), &j->text, &j->size);
-    if (!j->prompt)
-        return read_stdin(j);
-    j->size = strlen(j->prompt);
-    j->text = zm_strdup(j->prompt);
-    return j->text ? ZM_OK : ZM_ERROR_OUT_OF_MEMORY;
-}
 
 /* Numbers with white space or commas between them. */
 static zm_status read_tokens(job *j)
@@ -158,9 +106,10 @@ static zm_cli_exit run_job(job *j, const zm_cli_arguments *arguments)
         return ZM_CLI_USAGE;
     }
     j->model = arguments->values[0];
-    zm_status status = zm_cli_tokenizer_open(j->model, &j->tokenizer);
+    zm_status status = zm_tokenizer_open(j->model, zm_cli_log(), &j->tokenizer);
     if (status == ZM_OK)
-        status = read_input(j, arguments->count > 1 ? arguments->values[1] : NULL);
+        status = zm_cli_input_read(j->prompt, arguments->count > 1 ? arguments->values[1] : NULL,
+                                   &j->text, &j->size);
     if (status == ZM_OK)
         status = j->decode ? read_tokens(j) : encode(j);
     zm_cli_exit code = zm_cli_result(status);
@@ -200,9 +149,9 @@ const zm_cli_command zm_cli_tokenize = {
     .name = "tokenize",
     .synopsis = "MODEL [FILE]",
     .summary = "Cut text into tokens, or put it together again",
-    .details =
-        "MODEL is a model directory with a tokenizer.json, or such a file. Prints the numbers "
-        "of the tokens.\nBytes that are no UTF-8 are read as U+FFFD.\n",
+    .details = "MODEL is a model directory with a tokenizer.json, such a file, or a GGUF file. "
+               "Prints the\n"
+               "numbers of the tokens. Bytes that are no UTF-8 are read as U+FFFD.\n",
     .min_arguments = 1,
     .max_arguments = 2,
     .run = run,

@@ -9,6 +9,7 @@
 
 #include "common/alloc.h"
 #include "common/log.h"
+#include "text/sources.h"
 
 enum { FILE_BYTES_MAX = 128 << 20 };
 
@@ -192,10 +193,8 @@ static zm_status read_root(const zm_token_reader *in, const json_t *root)
     return status == ZM_OK ? zm_token_read_encoding(in, read_encoding, root) : status;
 }
 
-zm_status zm_tokenizer_open(const char *path, const zm_log *log, zm_tokenizer **out)
+zm_status zm_huggingface_open(const char *path, const zm_log *log, zm_tokenizer **out)
 {
-    if (!path || !out)
-        return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "zm_tokenizer_open: a NULL argument");
     json_t *root = NULL;
     zm_status status = zm_json_read(path, FILE_BYTES_MAX, log, &root);
     if (status != ZM_OK)

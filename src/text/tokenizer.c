@@ -22,6 +22,7 @@ void zm_tokenizer_close(zm_tokenizer **tokenizer)
     free(self->tokens);
     free(self->index);
     free(self->scores);
+    free(self->chat_template);
     free(self->refusal);
     zm_table_clear(&self->merges);
     zm_trie_clear(&self->pieces);

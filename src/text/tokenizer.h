@@ -15,6 +15,7 @@ enum {
     ZM_TOKEN_BYTES_MAX = 512, /* of what is looked for by its beginning, in a zm_trie */
     ZM_STEPS_MAX = 24,
     ZM_FRAME_MAX = 8,          /* tokens in front of, or behind, a text */
+    ZM_ENDS_MAX = 24,          /* tokens that end one */
     ZM_BYTE_CHARACTERS = 0x144 /* of the byte alphabet: 188 below U+0100, then 68 */
 };
 
@@ -95,6 +96,9 @@ struct zm_tokenizer {
     zm_pattern word;                   /* a character of a word, for zm_token.single_word */
     int32_t before[ZM_FRAME_MAX], after[ZM_FRAME_MAX];
     size_t before_count, after_count;
+    int32_t ends[ZM_ENDS_MAX];
+    size_t end_count;
+    char *chat_template; /* NULL: there is none */
     char *refusal; /* why it can't encode; NULL: it can */
 };
 
