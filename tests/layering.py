@@ -30,6 +30,7 @@ MAY_INCLUDE = {
     "text": ["format/"],
     "audio": ["format/"],
     "transcribe": [],
+    "generate": [],
     "cli": [],
 }
 

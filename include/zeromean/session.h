@@ -79,6 +79,14 @@ ZM_API zm_status zm_session_decode(zm_session *session, const int32_t *tokens, u
 /* Forgets the decoder's tokens from position on. */
 ZM_API zm_status zm_session_rewind(zm_session *session, uint32_t position);
 
+/* What its decoder is made for. */
+typedef struct zm_session_info {
+    uint32_t vocabulary; /* logits of each token */
+    uint32_t positions;  /* tokens that there is room for */
+} zm_session_info;
+
+ZM_API zm_session_info zm_session_get_info(const zm_session *session);
+
 /* zm_stream_take_records of the session's stream on a device: 0 = the one it was created for, i =
  * the i-th of the split. */
 ZM_API zm_status zm_session_take_records(zm_session *session, uint32_t device, zm_records *out);

@@ -5,10 +5,12 @@
 
 #include <zeromean/audio.h>
 #include <zeromean/block.h>
+#include <zeromean/chat.h>
 #include <zeromean/check.h>
 #include <zeromean/common.h>
 #include <zeromean/convert.h>
 #include <zeromean/device.h>
+#include <zeromean/generate.h>
 #include <zeromean/graph.h>
 #include <zeromean/log.h>
 #include <zeromean/metadata.h>

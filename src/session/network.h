@@ -29,6 +29,7 @@ typedef struct zm_network_fns {
 struct zm_network {
     const zm_network_fns *fns;
     zm_log log;
+    zm_session_info info; /* create says */
     zm_device *devices[ZM_PIPELINE_DEVICES];
     zm_stream *streams[ZM_PIPELINE_DEVICES]; /* one per device, as the storages */
     zm_storage storages[ZM_PIPELINE_DEVICES];

@@ -145,6 +145,11 @@ void zm_session_destroy(zm_session **session)
     *session = NULL;
 }
 
+zm_session_info zm_session_get_info(const zm_session *session)
+{
+    return session ? session->network->info : (zm_session_info){0};
+}
+
 zm_status zm_session_encode(zm_session *session, const float *mel)
 {
     if (!session)

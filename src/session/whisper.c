@@ -116,6 +116,7 @@ static zm_status whisper_create(zm_network *network, const zm_model *model,
     whisper->info = info->whisper;
     whisper->info.suppress = whisper->info.begin_suppress = NULL; /* the model's, not ours */
     whisper->info.suppress_count = whisper->info.begin_suppress_count = 0;
+    network->info = (zm_session_info){info->whisper.vocabulary, info->whisper.decoder_positions};
     whisper->norm = info->norm;
     whisper->eps = info->eps;
     zm_status status = zm_network_check_layers(network, "encoder", whisper->info.encoder_layers);
