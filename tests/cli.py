@@ -19,7 +19,8 @@ import tap
 import tiny_model
 from program import ROOT, Program, write_wav
 
-COMMANDS = ("transcribe", "convert", "check", "devices", "inspect", "graph", "tokenize")
+COMMANDS = ("generate", "chat", "perplexity", "tokenize", "transcribe", "convert", "check", "devices",
+            "inspect", "graph")
 HOST = ("--device", "host")
 
 

@@ -72,13 +72,32 @@ static bool read_count(const char *text, uint32_t *out)
     return true;
 }
 
-static bool read_real(const char *text, double *out)
+static bool read_real(const char *text, bool above_zero, double *out)
 {
     char *end;
     double value = strtod(text, &end);
-    if (end == text || *end || !isfinite(value) || value <= 0)
+    if (end == text || *end || !isfinite(value) || value < 0 || (value == 0 && above_zero))
         return false;
     *out = value;
+    return true;
+}
+
+static bool read_seed(const char *text, uint64_t *out)
+{
+    char *end;
+    errno = 0;
+    const unsigned long long value = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || errno)
+        return false;
+    *out = value;
+    return true;
+}
+
+static bool add_text(const char *text, zm_cli_texts *out)
+{
+    if (!*text || out->count == ZM_CLI_TEXTS_MAX)
+        return false;
+    out->values[out->count++] = text;
     return true;
 }
 
@@ -96,6 +115,19 @@ static bool read_choice(const char *text, const char *words, uint32_t *out)
     return false;
 }
 
+/* In front of what the help calls the value. */
+static const char *wanted(zm_cli_kind kind)
+{
+    switch (kind) {
+    case ZM_CLI_COUNT: return "a whole number from 1 as ";
+    case ZM_CLI_REAL: return "a number above 0 as ";
+    case ZM_CLI_AMOUNT: return "a number from 0 as ";
+    case ZM_CLI_SEED: return "a whole number from 0 as ";
+    case ZM_CLI_TEXTS: return "at most 16 times ";
+    default: return "";
+    }
+}
+
 static bool set_value(const parser *p, const zm_cli_option *option, const char *text)
 {
     char what[160];
@@ -108,15 +140,15 @@ static bool set_value(const parser *p, const zm_cli_option *option, const char *
             *(const char **)option->target = text;
         break;
     case ZM_CLI_COUNT: good = read_count(text, option->target); break;
-    case ZM_CLI_REAL: good = read_real(text, option->target); break;
+    case ZM_CLI_REAL: good = read_real(text, true, option->target); break;
+    case ZM_CLI_AMOUNT: good = read_real(text, false, option->target); break;
+    case ZM_CLI_SEED: good = read_seed(text, option->target); break;
+    case ZM_CLI_TEXTS: good = add_text(text, option->target); break;
     case ZM_CLI_CHOICE: good = read_choice(text, option->value, option->target); break;
     }
     if (good)
         return true;
-    snprintf(what, sizeof(what), "option --%s wants %s%s, not", option->name,
-             option->kind == ZM_CLI_COUNT  ? "a whole number from 1 as "
-             : option->kind == ZM_CLI_REAL ? "a number above 0 as "
-                                           : "",
+    snprintf(what, sizeof(what), "option --%s wants %s%s, not", option->name, wanted(option->kind),
              option->value);
     return usage_error(p, what, text);
 }

@@ -15,8 +15,19 @@ typedef enum zm_cli_kind {
     ZM_CLI_TEXT,     /* const char *: not empty */
     ZM_CLI_COUNT,    /* uint32_t: 1 .. 1000000 */
     ZM_CLI_REAL,     /* double: finite, > 0 */
+    ZM_CLI_AMOUNT,   /* double: finite, >= 0 */
+    ZM_CLI_SEED,     /* uint64_t */
+    ZM_CLI_TEXTS,    /* zm_cli_texts: one more, not empty */
     ZM_CLI_CHOICE    /* uint32_t: which word of `value` ("f32|f16"), from 1 */
 } zm_cli_kind;
+
+enum { ZM_CLI_TEXTS_MAX = 16 };
+
+/* What an option that may come several times has been given. */
+typedef struct zm_cli_texts {
+    const char *values[ZM_CLI_TEXTS_MAX];
+    size_t count;
+} zm_cli_texts;
 
 typedef struct zm_cli_option {
     const char *name;  /* without the dashes */

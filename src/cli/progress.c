@@ -18,12 +18,11 @@ static struct {
     uint64_t drawn_at;
 } bar;
 
-static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t interrupted; /* by which signal */
 
 static void on_signal(int signal_number)
 {
-    (void)signal_number;
-    interrupted = 1;
+    interrupted = signal_number;
 }
 
 void zm_cli_progress_start(void)
@@ -89,5 +88,16 @@ void zm_cli_progress_resume(void)
 
 bool zm_cli_interrupted(void)
 {
-    return interrupted;
+    return interrupted != 0;
+}
+
+bool zm_cli_progress_again(void)
+{
+    if (interrupted == 0)
+        return true;
+    if (interrupted != SIGINT)
+        return false;
+    interrupted = 0;
+    zm_cli_progress_start();
+    return true;
 }

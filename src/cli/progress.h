@@ -23,4 +23,8 @@ void zm_cli_progress_resume(void);
 
 bool zm_cli_interrupted(void);
 
+/* Ctrl-C was about one piece of work: forgets it, for the next one. False: the signal was about the
+ * program. */
+bool zm_cli_progress_again(void);
+
 #endif

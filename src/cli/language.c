@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/language.h"
+
+#include "cli/output.h"
+#include "cli/progress.h"
+#include "common/clock.h"
+#include "common/log.h"
+
+zm_sampling zm_cli_sampling_get(const zm_cli_sampling *from)
+{
+    return (zm_sampling){.temperature = (float)from->temperature,
+                         .top_k = from->top_k,
+                         .top_p = (float)from->top_p,
+                         .min_p = (float)from->min_p,
+                         .repeat_penalty = (float)from->repeat_penalty,
+                         .repeat_last = from->repeat_last,
+                         .seed = from->seed};
+}
+
+static zm_status open_files(zm_cli_language *language, const char *path)
+{
+    zm_status status = zm_model_open(path, zm_cli_log(), &language->model);
+    if (status != ZM_OK)
+        return status;
+    if (zm_model_get_info(language->model)->architecture == ZM_ARCHITECTURE_WHISPER)
+        return zm_fail(zm_cli_log(), ZM_ERROR_UNSUPPORTED,
+                       "%s: a whisper model writes down speech; see 'zeromean transcribe'", path);
+    return zm_tokenizer_open(path, zm_cli_log(), &language->tokenizer);
+}
+
+zm_cli_exit zm_cli_language_open(zm_cli_language *language, const char *path)
+{
+    const uint64_t start = zm_clock_ns();
+    const zm_cli_exit code = zm_cli_result(open_files(language, path));
+    language->load_seconds = zm_clock_since(start);
+    return code;
+}
+
+static bool goes_on(void *user)
+{
+    (void)user;
+    return !zm_cli_interrupted();
+}
+
+zm_cli_exit zm_cli_language_load(zm_cli_language *language, bool quiet)
+{
+    zm_session_params params = {.log = zm_cli_log(), .progress = zm_cli_progress, .go_on = goes_on};
+    const uint64_t start = zm_clock_ns();
+    zm_cli_exit code = zm_cli_split_open(language->device_specs, language->split, language->kernels,
+                                         &language->devices);
+    if (code != ZM_CLI_OK)
+        return code;
+    params.split = zm_cli_split_get(&language->devices);
+    code = zm_cli_result(
+        zm_session_create(language->devices.all[0], language->model, &params, &language->session));
+    zm_cli_progress_hide();
+    if (code == ZM_CLI_OK && !quiet)
+        zm_cli_split_announce(&language->devices);
+    language->load_seconds += zm_clock_since(start);
+    return code;
+}
+
+void zm_cli_language_close(zm_cli_language *language)
+{
+    zm_session_destroy(&language->session);
+    zm_cli_split_close(&language->devices);
+    zm_tokenizer_close(&language->tokenizer);
+    zm_model_close(&language->model);
+}
+
+json_t *zm_cli_tokens_json(const int32_t *tokens, size_t count)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(array, json_integer(tokens[i]));
+    return array;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the commands share that run models of language. */
+#ifndef ZM_SRC_CLI_LANGUAGE_H
+#define ZM_SRC_CLI_LANGUAGE_H
+
+#include <jansson.h>
+#include <zeromean/generate.h>
+
+#include "cli/device.h"
+#include "cli/split.h"
+
+typedef struct zm_cli_language {
+    const char *device_specs, *split, *kernels; /* what the command line says */
+    zm_model *model;
+    zm_tokenizer *tokenizer;
+    zm_cli_split devices;
+    zm_session *session;
+    double load_seconds; /* opening all of it */
+} zm_cli_language;
+
+#define ZM_CLI_LANGUAGE_OPTIONS(language)                    \
+    {"device",    'd',                                       \
+     "DEVICE",    "where to compute, or these, with commas", \
+     ZM_CLI_TEXT, &(language)->device_specs},                \
+        ZM_CLI_SPLIT_OPTION(&(language)->split), ZM_CLI_KERNEL_OPTION(&(language)->kernels)
+
+#define ZM_CLI_LANGUAGE_HELP                                                            \
+    "MODEL is a GGUF file, or a model directory with config.json, tokenizer.json and\n" \
+    "model.safetensors.\n"
+
+/* Sampling on a command line. */
+typedef struct zm_cli_sampling {
+    double temperature, top_p, min_p, repeat_penalty;
+    uint32_t top_k, repeat_last;
+    uint64_t seed;
+} zm_cli_sampling;
+
+#define ZM_CLI_SAMPLING_OPTIONS(s)                                                              \
+    {"temp",        0,                                                                          \
+     "T",           "temperature; 0 = always the most probable token (default)",                \
+     ZM_CLI_AMOUNT, &(s)->temperature},                                                         \
+        {"top-k", 0, "K", "only the K most probable tokens", ZM_CLI_COUNT, &(s)->top_k},        \
+        {"top-p",     0,          "P", "only the most probable ones that make up P of 1",       \
+         ZM_CLI_REAL, &(s)->top_p},                                                             \
+        {"min-p",       0,          "P", "only those at least P times as probable as the best", \
+         ZM_CLI_AMOUNT, &(s)->min_p},                                                           \
+        {"repeat-penalty",                                                                      \
+         0,                                                                                     \
+         "R",                                                                                   \
+         "make tokens that were there less probable; 1 = don't",                                \
+         ZM_CLI_REAL,                                                                           \
+         &(s)->repeat_penalty},                                                                 \
+        {"repeat-last",    0, "N", "... the last N of them (default: 64)", ZM_CLI_COUNT,        \
+         &(s)->repeat_last},                                                                    \
+    {                                                                                           \
+        "seed", 0, "S", "of the random numbers; the same seed, the same text", ZM_CLI_SEED,     \
+            &(s)->seed                                                                          \
+    }
+
+zm_sampling zm_cli_sampling_get(const zm_cli_sampling *sampling);
+
+/* Opens the model; that can fail fast. A model of speech is refused. */
+zm_cli_exit zm_cli_language_open(zm_cli_language *language, const char *path);
+/* Opens devices and session; says which devices unless quiet. */
+zm_cli_exit zm_cli_language_load(zm_cli_language *language, bool quiet);
+void zm_cli_language_close(zm_cli_language *language);
+
+json_t *zm_cli_tokens_json(const int32_t *tokens, size_t count);
+
+#endif
