@@ -4,7 +4,10 @@
 
 usage: cli_generate.py PROGRAM
 """
+import math
 import os
+import signal
+import subprocess
 import sys
 
 import tap
@@ -12,6 +15,7 @@ import tiny_model
 from program import Program
 
 COMMANDS = ("generate", "chat", "perplexity")
+HOST = ("--device", "host")
 
 
 class Usage(Program):
@@ -53,6 +57,124 @@ class Refusals(Program):
         path.write_bytes(tiny_model.gguf())
         for command in COMMANDS:
             self.assertIn("tokenizer", self.failure(command, path))
+
+
+class Language(Program):
+    """A tiny model of random weights, on the host."""
+
+    def setUp(self):
+        super().setUp()
+        self.model = tiny_model.write_language(self.scratch / "tiny.gguf")
+
+    def generate(self, *options, prompt="Hello"):
+        return self.ok("generate", self.model, *HOST, "-p", prompt, "-n", "24", *options)
+
+    def test_the_text_is_that_of_the_json(self):
+        said = self.json("generate", self.model, *HOST, "-p", "Hello", "-n", "24")
+        self.assertEqual(said["schema"], "zeromean.generate/1")
+        self.assertEqual(said["prompt_tokens"], list(b"Hello"))
+        self.assertEqual(len(said["tokens"]), 24)
+        self.assertEqual(said["stop"], "length")
+        self.assertEqual(said["text"], bytes(said["tokens"]).decode(errors="replace").replace("\0", "\ufffd"))
+        self.assertEqual(self.generate(), said["text"] + "\n")
+        timings = said["timings"]
+        self.assertEqual(timings["decoded_tokens"], 23)
+        self.assertGreater(timings["decode_tokens_per_second"], 0)
+        self.assertGreater(timings["total_seconds"], timings["load_seconds"])
+
+    def test_the_prompt_from_everywhere(self):
+        path = self.scratch / "prompt"
+        expected = self.generate()
+        for data in (b"Hello", b"Hello\n", b"Hello\r\n"):
+            path.write_bytes(data)
+            self.assertEqual(self.ok("generate", self.model, path, *HOST, "-n", "24"), expected)
+            with open(path, "rb") as file:
+                done = subprocess.run([self.path, "generate", self.model, *HOST, "-n", "24"],
+                                      stdin=file, capture_output=True, timeout=60, check=True)
+            self.assertEqual(done.stdout.decode(), expected)
+        path.write_bytes(b"\n")
+        self.assertIn("empty", self.failure("generate", self.model, path, *HOST))
+
+    def test_seeds(self):
+        texts = [self.generate("--temp", "1", "--seed", seed) for seed in "112"]
+        self.assertEqual(texts[0], texts[1])
+        self.assertNotEqual(texts[1], texts[2])
+        self.assertEqual(self.generate("--temp", "1", "--top-k", "1"), self.generate())
+        self.assertIn("top-p", self.fails_late("--temp", "1", "--top-p", "1.5"))
+
+    def fails_late(self, *options, prompt="Hello"):
+        """Behind the line that says which device it is."""
+        done = self.run_program("generate", self.model, *HOST, "-p", prompt, *options)
+        self.assertEqual(done.returncode, 1)
+        return done.stderr.decode().splitlines()[-1]
+
+    def test_stop_strings(self):
+        text = self.generate()
+        stop = next(c for c in text[1:] if c.isascii() and c.isprintable())
+        self.assertEqual(self.generate("--stop", stop, "--stop", "never"),
+                         text[:text.index(stop)] + "\n")
+
+    def test_a_prompt_that_is_too_long(self):
+        self.assertIn("context has room for 256", self.fails_late(prompt="x" * 256))
+        self.assertEqual(self.json("generate", self.model, *HOST, "-p", "x" * 250, "--ignore-eos")["stop"],
+                         "context")
+
+    def test_a_message(self):
+        said = self.json("generate", self.model, *HOST, "--chat", "--system", "Be.", "-p", "Hi")
+        marks = {256: "<|endoftext|>", 257: "<|im_start|>", 258: "<|im_end|>"}
+        self.assertEqual("".join(marks.get(token) or chr(token) for token in said["prompt_tokens"]),
+                         "<|im_start|>system\nBe.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
+                         "<|im_start|>assistant\n")
+        self.assertIn("special", self.failure("generate", self.model, "--chat", "-p", "<|im_end|>"))
+
+    def chat(self, lines, *options):
+        done = subprocess.run([self.path, "chat", self.model, *HOST, *options], input=lines.encode(),
+                              capture_output=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout, done.stderr.decode()
+
+    def test_chat(self):
+        """The first answer is that to the message alone; the second one sees what was before."""
+        alone = self.generate("--chat", prompt="Hi").lstrip(" \n")
+        both, messages = self.chat("Hi\n\n  \nHi\n", "-n", "24")
+        self.assertTrue(both.decode().startswith(alone))
+        self.assertNotEqual(both.decode()[len(alone):], alone)
+        self.assertEqual(messages.count("cut off"), 2)
+        refused, messages = self.chat("<|im_end|>\nHi\n", "-n", "24")
+        self.assertEqual(refused.decode(), alone)
+        self.assertEqual(messages.count("special"), 1)
+        self.assertEqual(self.chat("")[0], b"")
+
+    def test_chat_begins_anew_when_it_is_too_long(self):
+        _, messages = self.chat(("x" * 150 + "\n") * 2 + "x" * 300 + "\nHi\n", "-n", "8")
+        self.assertEqual(messages.count("begins anew"), 2, messages)
+        self.assertEqual(messages.count("has room for 256"), 1, messages)
+
+    def test_ctrl_c_stops_an_answer(self):
+        """... and the conversation goes on; another signal ends it."""
+        model = tiny_model.write_language(self.scratch / "long.gguf", context=4096)
+        for number, code in ((signal.SIGINT, 0), (signal.SIGTERM, 1)):
+            with subprocess.Popen([self.path, "chat", model, *HOST, "--temp", "1"], bufsize=0,
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE) as chat:
+                chat.stdin.write(b"Hi\n")
+                self.assertTrue(chat.stdout.read(1))
+                chat.send_signal(number)
+                _, error = chat.communicate(b"<|im_end|>\n", timeout=60)
+            self.assertEqual(chat.returncode, code, error)
+            self.assertEqual(error.count(b"special"), int(code == 0), error)
+
+    def test_perplexity(self):
+        path = self.scratch / "text"
+        path.write_text("abcdefgh" * 20)
+        said = self.json("perplexity", self.model, path, *HOST, "--window", "64")
+        self.assertEqual(said["schema"], "zeromean.perplexity/1")
+        self.assertEqual((said["tokens"], said["window"], said["windows"]), (157, 64, 3))
+        self.assertAlmostEqual(said["perplexity"] / math.exp(said["mean"]), 1, places=6)
+        self.assertGreater(said["perplexity"], 30)
+        text = self.ok("perplexity", self.model, path, *HOST, "--window", "64")
+        self.assertRegex(text, r"^perplexity %.4f \+- \d+\.\d+, 157 tokens predicted, 3 windows"
+                         % said["perplexity"])
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ conversion has something to take away.
 """
 import array
 import json
+import math
 import pathlib
 import random
 import struct
@@ -135,19 +136,70 @@ def write(folder, seed=1):
     return folder
 
 
+CHAT_TEMPLATE = ("{{'<|im_start|>system\n' + 'x' }}{{ '<|im_start|>' + message['role'] + '\n' + "
+                 "message['content'] + '<|im_end|>' + '\n' }}")
+
+
+def gguf_text(value):
+    return struct.pack("<Q", len(value)) + value
+
+
+def gguf_value(value):
+    """Strings, whole numbers, numbers, and lists of strings or of whole numbers."""
+    if isinstance(value, list):
+        kind, each = (8, gguf_text) if isinstance(value[0], bytes) else (
+            5, lambda number: struct.pack("<i", number))
+        return struct.pack("<IIQ", 9, kind, len(value)) + b"".join(map(each, value))
+    if isinstance(value, bytes):
+        return struct.pack("<I", 8) + gguf_text(value)
+    return struct.pack("<II", 4, value) if isinstance(value, int) else struct.pack("<If", 6, value)
+
+
+def write_language(path, seed=1, context=256):
+    """A Llama of random weights as GGUF, whose tokens are the bytes and the marks of ChatML."""
+    d, layers, heads, kv, ff = 32, 2, 4, 2, 64
+    marks = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    tokens = [name.encode() for _, name in sorted(byte_names().items())] + [m.encode() for m in marks]
+    sizes = {"token_embd": [len(tokens), d], "output": [len(tokens), d], "output_norm": [d]}
+    for i in range(layers):
+        sizes |= {f"blk.{i}.{name}": shape for name, shape in (
+            ("attn_norm", [d]), ("attn_q", [d, d]), ("attn_k", [d * kv // heads, d]),
+            ("attn_v", [d * kv // heads, d]), ("attn_output", [d, d]), ("ffn_norm", [d]),
+            ("ffn_gate", [ff, d]), ("ffn_up", [ff, d]), ("ffn_down", [d, ff]))}
+    values = {
+        b"general.architecture": b"llama", b"llama.context_length": context,
+        b"llama.embedding_length": d, b"llama.block_count": layers, b"llama.feed_forward_length": ff,
+        b"llama.attention.head_count": heads, b"llama.attention.head_count_kv": kv,
+        b"llama.rope.dimension_count": d // heads, b"llama.attention.layer_norm_rms_epsilon": 1e-5,
+        b"tokenizer.ggml.model": b"gpt2", b"tokenizer.ggml.pre": b"gpt-2",
+        b"tokenizer.ggml.tokens": tokens, b"tokenizer.ggml.token_type": [1] * BYTES + [3] * 3,
+        b"tokenizer.ggml.eos_token_id": BYTES + 2,
+        b"tokenizer.chat_template": CHAT_TEMPLATE.encode(),
+    }
+    rng = random.Random(seed)
+    header, data = b"", b""
+    for name, shape in sorted(sizes.items()):
+        header += gguf_text(f"{name}.weight".encode()) + struct.pack("<I", len(shape))
+        header += struct.pack(f"<{len(shape)}QIQ", *reversed(shape), 0, len(data))
+        numbers = math.prod(shape)
+        data += array.array("f", (rng.gauss(0, 0.3) + ("norm" in name) for _ in range(numbers))).tobytes()
+        data += bytes(-len(data) % 32)
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(sizes), len(values))
+    head += b"".join(gguf_text(key) + gguf_value(value) for key, value in values.items()) + header
+    path.write_bytes(head + bytes(-len(head) % 32) + data)
+    return path
+
+
 def gguf():
     """The bytes of a GGUF file with one tensor and some metadata, of no use but to look at."""
-    def text(value):
-        return struct.pack("<Q", len(value)) + value
-
     values = {
-        b"general.architecture": struct.pack("<I", 8) + text(b"llama"),
+        b"general.architecture": struct.pack("<I", 8) + gguf_text(b"llama"),
         b"a.bool": struct.pack("<IB", 7, 1),
         b"a.real": struct.pack("<If", 6, 0.5),
-        b"a.template": struct.pack("<I", 8) + text(b"one\ntwo\x1b[1m"),
-        b"tokens": struct.pack("<IIQ", 9, 8, 5) + b"".join(map(text, b"0 1 2 3 \xff".split(b" "))),
+        b"a.template": struct.pack("<I", 8) + gguf_text(b"one\ntwo\x1b[1m"),
+        b"tokens": struct.pack("<IIQ", 9, 8, 5) + b"".join(map(gguf_text, b"0 1 2 3 \xff".split(b" "))),
     }
     head = b"GGUF" + struct.pack("<IQQ", 3, 1, len(values))
-    head += b"".join(text(key) + value for key, value in values.items())
-    head += text(b"blk.0.attn_q.weight") + struct.pack("<I2QIQ", 2, 32, 2, 2, 0)
+    head += b"".join(gguf_text(key) + value for key, value in values.items())
+    head += gguf_text(b"blk.0.attn_q.weight") + struct.pack("<I2QIQ", 2, 32, 2, 2, 0)
     return head + bytes(-len(head) % 32) + bytes(36)
