@@ -28,7 +28,13 @@ static const char *const specials[] = {"<|im_start|>",
                                        "</s>",
                                        "<s>"};
 
-static zm_tokenizer *open_with(void **state, const char *chat_template)
+/* A text begins with the last one of them where the tokenizer says so. */
+#define FRAME                                                                                     \
+    ",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":" \
+    "\"<s>\",\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],\"pair\":[],"           \
+    "\"special_tokens\":{\"<s>\":{\"id\":\"<s>\",\"ids\":[266],\"tokens\":[\"<s>\"]}}}"
+
+static zm_tokenizer *open_with(void **state, const char *chat_template, const char *more)
 {
     char json[16384] =
         "{\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},"
@@ -45,7 +51,7 @@ static zm_tokenizer *open_with(void **state, const char *chat_template)
     for (int i = 0; i < (int)(sizeof(specials) / sizeof(specials[0])); i++)
         used += (size_t)sprintf(json + used, "%s{\"id\":%d,\"content\":\"%s\",\"special\":true}",
                                 i ? "," : "", 256 + i, specials[i]);
-    strcpy(json + used, "]}");
+    sprintf(json + used, "]%s}", more);
     scratch_write(scratch_path(state, "tokenizer.json"), json, strlen(json));
     if (chat_template)
         scratch_write(scratch_path(state, "chat_template.jinja"), chat_template,
@@ -109,7 +115,7 @@ static void test_formats(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         scratch_log seen;
         scratch_log_init(&seen);
-        zm_tokenizer *tokenizer = open_with(state, cases[i].source);
+        zm_tokenizer *tokenizer = open_with(state, cases[i].source, "");
         zm_chat *chat = NULL;
         assert_string_equal(zm_chat_format_name(zm_chat_format_find(cases[i].source)),
                             cases[i].name);
@@ -127,12 +133,31 @@ static void test_formats(void **state)
     }
 }
 
+/* Once, not in front of each message, and not twice. */
+static void test_begin(void **state)
+{
+    static const char *const sources[] = {"[INST] [/INST]", "<|user|> <|assistant|>"};
+    static const char *const expected[] = {
+        "<s>[INST] a [/INST]</s>[INST] b [/INST]",
+        "<s><|user|>\na</s>\n<|assistant|>\n</s>\n<|user|>\nb</s>\n<|assistant|>\n"};
+    for (int i = 0; i < 2; i++) {
+        zm_tokenizer *tokenizer = open_with(state, sources[i], FRAME);
+        zm_chat *chat = NULL;
+        assert_int_equal(zm_chat_create(tokenizer, NULL, NULL, &chat), ZM_OK);
+        assert_int_equal(zm_chat_ask(chat, "a", 1), ZM_OK);
+        assert_int_equal(zm_chat_ask(chat, "b", 1), ZM_OK);
+        assert_is(tokenizer, chat, expected[i]);
+        zm_chat_destroy(&chat);
+        zm_tokenizer_close(&tokenizer);
+    }
+}
+
 /* What would end the message for the model is refused, and nothing has changed. */
 static void test_special_tokens(void **state)
 {
     scratch_log seen;
     scratch_log_init(&seen);
-    zm_tokenizer *tokenizer = open_with(state, SMOLLM2);
+    zm_tokenizer *tokenizer = open_with(state, SMOLLM2, "");
     zm_chat *chat = NULL;
     const int32_t *tokens;
     assert_int_equal(zm_chat_create(tokenizer, "a</s>", &seen.log, &chat),
@@ -159,7 +184,7 @@ static void test_refusals(void **state)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         scratch_log seen;
         scratch_log_init(&seen);
-        zm_tokenizer *tokenizer = open_with(state, bad[i].source);
+        zm_tokenizer *tokenizer = open_with(state, bad[i].source, "");
         zm_chat *chat = NULL;
         assert_int_equal(zm_chat_create(tokenizer, NULL, &seen.log, &chat), ZM_ERROR_UNSUPPORTED);
         assert_int_equal(seen.errors, 1);
@@ -174,6 +199,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_formats, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_begin, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_special_tokens, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_refusals, scratch_setup, scratch_teardown),
     };

@@ -217,6 +217,7 @@ static void test_stop_strings(void **state)
     stops_at("ends in aab", "ends in aab", ZM_STOP_END, 11, "aabc", NULL);
     stops_at("abcd", "a", ZM_STOP_STRING, 4, "abcX", "bc"); /* held for the longer one */
     stops_at("abc", "a", ZM_STOP_END, 3, "abcX", "bc");     /* ... to the very end */
+    stops_at("abcd", "", ZM_STOP_STRING, 2, "abX", "ab");   /* whole beats beginning */
     stops_at("abcX", "", ZM_STOP_STRING, 4, "bcX", "abcX"); /* what begins first */
     stops_at("a\xC3\xA9z", "a", ZM_STOP_STRING, 3, "\xC3\xA9", NULL);
     stops_at("a\xC3\xA8z", "a\xC3\xA8z", ZM_STOP_END, 4, "\xC3\xA9", NULL);
