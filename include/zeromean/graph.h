@@ -96,7 +96,7 @@ ZM_API void zm_graph_observe(zm_graph *graph, const char *what, uint32_t index, 
  * all that may be bound and set. A deferred layer_norm rounds more the larger the mean of a row is
  * beside its standard deviation, since both the variance and the product lose what cancels: relative
  * errors in float32 are about 1e-5 at 17 times, 1e-3 at 170 times. So it is deferred only where the
- * application asks for it, by zm_graph_column_sums; norms of rows without a mean lose nothing. */
+ * application asks for it, by column sums; norms of rows without a mean lose nothing. */
 typedef enum zm_pass {
     ZM_PASS_DEAD_CODE = 0,    /* what nothing reads is left out */
     ZM_PASS_VIEW,             /* what is copied is read where it is */

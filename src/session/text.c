@@ -164,9 +164,8 @@ static void predict(const zm_text_network *text, zm_graph *graph, zm_tensor x)
         .x = zm_graph_block_norm(graph, &text->weights.blocks[0], &text->weights.last_norm, row),
         .weight = head->weight,
         .bias = head->bias,
+        .scale = {.column_sums = head->column_sums},
         .dst = text->logits};
-    if (head->column_sums.buffer)
-        zm_graph_column_sums(graph, head->weight, head->column_sums);
     zm_graph_matmul(graph, &params);
     zm_graph_observe(graph, "logits", 0, params.dst);
 }
