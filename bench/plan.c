@@ -25,20 +25,22 @@ static zm_cli_exit usage_of(const char *option, const shape_reason *reason)
     return ZM_CLI_USAGE;
 }
 
-/* Storage types of real numbers; 0 = a word is none. NULL: one, the default. */
-static size_t read_types(const char *text, zm_dtype out[MAX_TYPES])
+/* Storage types, quantised ones among those of weights; 0 = a word is none. NULL: one, the default.
+ */
+static size_t read_types(const char *text, bool of_weights, zm_dtype out[MAX_TYPES])
 {
-    static const zm_dtype known[] = {ZM_F32, ZM_F16, ZM_BF16, ZM_F64};
+    static const zm_dtype known[] = {ZM_F32, ZM_F16, ZM_BF16, ZM_F64, ZM_Q8_0, ZM_Q4_0, ZM_Q4_1};
+    const size_t known_count = of_weights ? sizeof(known) / sizeof(known[0]) : 4;
     size_t count = 0;
     out[0] = ZM_DTYPE_NONE;
     if (!text)
         return 1;
     while (*text) {
         size_t length = strcspn(text, ","), i = 0;
-        while (i < 4 && (strlen(zm_dtype_name(known[i])) != length ||
-                         memcmp(zm_dtype_name(known[i]), text, length) != 0))
+        while (i < known_count && (strlen(zm_dtype_name(known[i])) != length ||
+                                   memcmp(zm_dtype_name(known[i]), text, length) != 0))
             i++;
-        if (i == 4 || count == MAX_TYPES)
+        if (i == known_count || count == MAX_TYPES)
             return 0;
         out[count++] = known[i];
         text += length + (text[length] == ',');
@@ -156,8 +158,8 @@ zm_cli_exit plan_make(const plan_options *o, const char *versus, plan *out)
     type_lists lists;
     bool matched = false, complete = true;
     memset(out, 0, sizeof(*out));
-    lists.count = read_types(o->types, lists.types);
-    lists.weight_count = read_types(o->weight_types, lists.weight_types);
+    lists.count = read_types(o->types, false, lists.types);
+    lists.weight_count = read_types(o->weight_types, true, lists.weight_types);
     if (lists.count == 0 || lists.weight_count == 0)
         return usage("these are no types of f32, f16, bf16, f64:",
                      lists.count == 0 ? o->types : o->weight_types);

@@ -131,7 +131,7 @@ static void test_matmul_types(void **state)
     REFUSE(matmul, bad, p.weight.dtype = ZM_F64);
     REFUSE(matmul, bad, p.weight.dtype = ZM_U8);
     REFUSE(matmul, bad, p.weight.dtype = ZM_Q4_0);
-    assert_non_null(strstr(f.said, "weight: type q4_0 does not fit"));
+    assert_non_null(strstr(f.said, "weight: rows of q4_0 are not whole blocks of 32"));
     REFUSE(matmul, bad, p.residual.dtype = ZM_BF16);
     REFUSE(matmul, bad, p.x.dtype = ZM_F64);
     REFUSE(matmul, bad, p.x.dtype = p.residual.dtype = p.dst.dtype = ZM_F64);
@@ -249,6 +249,8 @@ static void test_conv1d(void **state)
     (void)state;
     GOOD(conv1d);
     ACCEPT(conv1d, narrow(&p.bias, ZM_BF16));
+    REFUSE(conv1d, bad, p.weight.dtype = ZM_Q8_0);
+    assert_non_null(strstr(f.said, "weight: type q8_0 does not fit"));
     REFUSE(conv1d, bad, p.kernel = 0);
     REFUSE(conv1d, bad, (p.kernel = 10, p.weight.shape[1] = 20));
     REFUSE(conv1d, bad, p.kernel = 2);

@@ -90,6 +90,8 @@ ZM_API uint32_t zm_dtype_block_length(zm_dtype dtype);
 /* Bytes of one block, so of one element where the type is not quantised; 0 for a value outside the
  * enum. */
 ZM_API size_t zm_dtype_block_size(zm_dtype dtype);
+/* Bytes of so many elements, a whole number of blocks; UINT64_MAX where 64 bits don't do. */
+ZM_API uint64_t zm_dtype_bytes(zm_dtype dtype, uint64_t elements);
 
 /* "f32", "q4_k", ...; "none" for a value outside the enum. Static storage. */
 ZM_API const char *zm_dtype_name(zm_dtype dtype);

@@ -8,10 +8,12 @@
  * - Activations of one call (x, y, q, residual, sum, dst) share one type: the device's real_type,
  *   or F16 or BF16 as storage (with or without cl_khr_fp16). Weights of matmul, conv1d,
  *   patch_embedding and embedding are F32, F16, BF16 or the real_type; so are norm weights, biases
- *   and positions, and those of one call share a type. What is derived from weights or rows, and
- *   stored nowhere (statistics, column sums, slopes, rotary factors), has the real_type: a norm or
- *   an angle made of narrow ones would be less than what is stored allows.
- *   Arithmetic and statistics are float32 (float64 on the host device), whatever the storage.
+ *   and positions, and those of one call share a type. Those of matmul and embedding may be
+ *   quantised as well (zm_weight_type_is_read): what their blocks mean is computed with, exactly.
+ * What is derived from weights or rows, and stored nowhere (statistics, column sums, slopes, rotary
+ * factors), has the real_type: a norm or an angle made of narrow ones would be less than what is
+ * stored allows. Arithmetic and statistics are float32 (float64 on the host device), whatever the
+ * storage.
  * - "may alias" means: exactly the same view. Every other overlap between an output and an input
  *   or another output is ZM_ERROR_INVALID_ARGUMENT. Views that lie within each other with unlike
  *   strides, in more than 65536 pieces, are ZM_ERROR_UNSUPPORTED: whether they meet is not tried.
@@ -54,20 +56,27 @@ ZM_API zm_tensor zm_tensor_cols(zm_tensor matrix, uint32_t first, uint32_t count
 /* ---- weights ----
  * Matrix kernels read weights in the layout that suits the device: panels of `panel` output
  * rows, [ceil(n / panel)][k][panel], the last panel filled up with zeros; or plain rows [n][k]
- * when panel is 0. */
+ * when panel is 0. Quantised rows are blocks as in GGUF files; in panels the same bits are in an
+ * order of their own, block by block along k (zm_dtype_bytes of the elements in all). */
 typedef struct zm_weight_layout {
     uint32_t panel;
     uint64_t elements; /* including the zeros */
 } zm_weight_layout;
 
-/* The layout that the device's kernels want for a weight [n][k]. */
+/* Do the device's kernels read weights of that type: F32, F16, BF16, the real_type, or, in matmul
+ * and embedding only, quantised? The host device decodes every quantised type that it is given;
+ * CPU devices read Q8_0, Q4_0 and Q4_1. */
+ZM_API bool zm_weight_type_is_read(const zm_device *device, zm_dtype dtype);
+
+/* The layout that the device's kernels want for a weight [n][k]. k of a quantised type is a
+ * multiple of its block's length. ZM_ERROR_UNSUPPORTED: no kernel reads that quantised type. */
 ZM_API zm_status zm_weight_layout_get(const zm_device *device, uint32_t n, uint32_t k,
                                       zm_dtype dtype, zm_weight_layout *out);
 
 /* Host work: copies rows [n][k] of src_type into dst (layout->elements of dst_type), row r of src
- * becoming row first + r of dst's n_total. dst_type is src_type or F32 or F64 (wider, exact), or
- * F16 or BF16 (rounded to nearest even). Pad rows must have been zeroed before (a zeroed dst will
- * do). */
+ * becoming row first + r of dst's n_total. dst_type is src_type or, unless that is quantised, F32
+ * or F64 (wider, exact), or F16 or BF16 (rounded to nearest even). Pad rows must have been zeroed
+ * before (a zeroed dst will do). */
 ZM_API zm_status zm_weight_pack(void *dst, zm_dtype dst_type, const zm_weight_layout *layout,
                                 uint32_t n_total, uint32_t first, const void *src,
                                 zm_dtype src_type, uint32_t n, uint32_t k);

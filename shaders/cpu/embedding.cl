@@ -12,27 +12,34 @@
 #include "vector.clh"
 
 struct row_source {
-    __global const weight_t *table;   /* first element of the token; 0 = there is no such token */
-    uint step;                        /* from one element to the next */
+    __global const weight_t *table;   /* first element of the token, or of its panel of quantised
+                                         rows; 0 = there is no such token */
+    uint step;                        /* from one element to the next; quantised: the panel's row */
     __global const param_t *position; /* 0 = absent */
 };
 
 static float take(const struct row_source *s, uint i)
 {
+#if BLOCKS
+    float v = s->table ? block_load(s->table, s->step, i) : NAN;
+#else
     float v = s->table ? LOAD_WEIGHT(s->table, (size_t)i * s->step) : NAN;
+#endif
     return s->position ? v + LOAD_PARAM(s->position, i) : v;
 }
 
 static float16 take16(const struct row_source *s, uint i)
 {
-    if (!s->table || s->step != 1) {
+    if (BLOCKS || !s->table || s->step != 1) {
         float lanes[16];
         for (uint j = 0; j < 16; j++)
             lanes[j] = take(s, i + j);
         return vload16(0, lanes);
     }
+#if !BLOCKS
     float16 v = LOAD_WEIGHT16(s->table, i);
     return s->position ? v + LOAD_PARAM16(s->position, i) : v;
+#endif
 }
 
 #include "row.clh"
@@ -44,6 +51,11 @@ static struct row_source token_source(__global const weight_t *table, uint token
     uint panel = a->table_panel;
     if (token >= a->vocabulary) /* also the negative ones */
         return s;
+#if BLOCKS
+    s.step = token % panel;
+    s.table = weights_on(table, (size_t)(token / panel) * panel * a->d);
+    return s;
+#endif
     s.step = panel ? panel : 1;
     s.table = panel ? table + (size_t)(token / panel) * a->d * panel + token % panel
                     : table + (size_t)token * a->table_stride;
@@ -56,7 +68,7 @@ embedding(__global const int *tokens, __global const weight_t *table,
 {
     for (uint row = first_row(a.rows); row < end_row(a.rows); row++) {
         uint token = (uint)tokens[a.tokens_offset + row];
-        struct row r = {token_source(table + a.table_offset, token, &a), 0, 0, 0, 0};
+        struct row r = {token_source(weights_on(table, a.table_offset), token, &a), 0, 0, 0, 0};
         r.dst = dst + a.dst_offset + (size_t)row * a.dst_stride;
         if (a.flags & ZM_FLAG_POSITION)
             r.source.position = position + a.position_offset + (size_t)row * a.position_stride;

@@ -8,12 +8,15 @@
  *   rows of x     | tile   |            K_BLOCK steps of the panel stay in the first-level cache
  *                 +--------+            for the block, the rows in the second for the next panels
  *
- * Narrow weights are unpacked once per block when several tiles share them. Requires row_block <=
+ * Narrow weights are unpacked once per block when several tiles share them, quantised ones always.
+ * Requires row_block <=
  * ROW_BLOCK. */
 #include "args.h"
 #include "epilogue.clh"
 
+#if !BLOCKS
 TILE_PRODUCT(product_stored, tile_x_t, __global const weight_t, LOAD_WEIGHT16)
+#endif
 TILE_PRODUCT(product_unpacked, tile_x_t, const float, LOAD16_1)
 
 /* The tile at row `next`, at some step of k: the tile after it reads the rows below, or the first
@@ -34,10 +37,10 @@ static void panel_rows(__global const act_t *x, __global const weight_t *panel,
 {
     uint first = get_group_id(1) * a->row_block;
     uint end = min(first + a->row_block, a->m);
-    bool unpacks = WEIGHT_TYPE != 1 && end - first > ROWS;
+    bool unpacks = BLOCKS || (WEIGHT_TYPE != 1 && end - first > ROWS);
     float unpacked[K_BLOCK * PANEL], copy[X_COPY];
     float sums[(ROW_BLOCK + ROWS) * PANEL];
-    for (uint k0 = 0; k0 < a->k; k0 += K_BLOCK, panel += K_BLOCK * PANEL) {
+    for (uint k0 = 0; k0 < a->k; k0 += K_BLOCK, panel = weights_on(panel, K_BLOCK * PANEL)) {
         uint k = min((uint)K_BLOCK, a->k - k0);
         if (unpacks)
             unpack(panel, k, unpacked);
@@ -48,8 +51,10 @@ static void panel_rows(__global const act_t *x, __global const weight_t *panel,
             struct ahead ahead = ahead_of(x + k0, panel, first, next, end, a->x_stride);
             if (unpacks)
                 product_unpacked(row, unpacked, k, ahead, k0 == 0, sum);
+#if !BLOCKS
             else
                 product_stored(row, panel, k, ahead, k0 == 0, sum);
+#endif
             if (k0 + k == a->k)
                 finish_rows(e, a, next, min(next + ROWS, end), sum);
         }
@@ -62,8 +67,7 @@ matmul(__global const act_t *x, __global const weight_t *weight, __global const 
        __global const float *column_sums, __global float *statistics,
        __global const param_t *norm_weight, __global act_t *weighted, struct zm_matmul_args a)
 {
-    struct outputs o = {bias,        residual,   dst,         scale,
-                        column_sums, statistics, norm_weight, weighted};
+    struct outputs o = {bias, residual, dst, scale, column_sums, statistics, norm_weight, weighted};
     struct epilogue e;
     const uint step = panel_outputs(&a);
     add_offsets(&o, &a);
@@ -71,6 +75,7 @@ matmul(__global const act_t *x, __global const weight_t *weight, __global const 
         for (uint output = group; output < min(group + PANEL, a.n); output += step) {
             epilogue_begin(&e, &o, &a, output);
             panel_rows(x + a.x_offset,
-                       weight + a.weight_offset + (size_t)(output / step) * PANEL * a.k, &e, &a);
+                       weights_on(weight, a.weight_offset + (size_t)(output / step) * PANEL * a.k),
+                       &e, &a);
         }
 }

@@ -7,11 +7,34 @@
  *
  * One work-item (group 0) reads the panels of row_block groups of 32 outputs from beginning to end,
  * as memory likes it best, and asks for what lies a page ahead. Four steps of k go to separate
- * sums, so that the adds of one do not wait for those of the other. */
+ * sums, so that the adds of one do not wait for those of the other. Quantised weights are read as
+ * they are, 32 steps of k at a time (blocks.clh). */
 #include "args.h"
 #define ROWS 4
 #include "epilogue.clh"
 
+#if BLOCKS
+static void panel_product(__global const act_t *x, __global const weight_t *panel, uint k,
+                          float *sums)
+{
+    float16 sum[2] = {0.0f, 0.0f};
+    for (uint i = 0; i < k; i += BLOCK, panel += STEP_BYTES) {
+#pragma unroll
+        for (int line = 0; line < STEP_BYTES; line += LINE)
+            READ_SOON((size_t)panel + PAGE + line, 1);
+#if ACT_TYPE == 1
+        step_product(x + i, panel, sum);
+#else
+        float copy[BLOCK];
+        KEEP16(LOAD_ACT16(x, i), copy, 0);
+        KEEP16(LOAD_ACT16(x, i + 16), copy, 16);
+        step_product(copy, panel, sum);
+#endif
+    }
+    KEEP16(sum[0], sums, 0);
+    KEEP16(sum[1], sums, 16);
+}
+#else
 static void panel_product(__global const act_t *x, __global const weight_t *panel, uint k,
                           float *sums)
 {
@@ -39,6 +62,7 @@ static void panel_product(__global const act_t *x, __global const weight_t *pane
     KEEP16((sum[0][0] + sum[1][0]) + (sum[2][0] + sum[3][0]), sums, 0);
     KEEP16((sum[0][1] + sum[1][1]) + (sum[2][1] + sum[3][1]), sums, 16);
 }
+#endif
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 matvec(__global const act_t *x, __global const weight_t *weight, __global const param_t *bias,
@@ -46,8 +70,7 @@ matvec(__global const act_t *x, __global const weight_t *weight, __global const 
        __global const float *column_sums, __global float *statistics,
        __global const param_t *norm_weight, __global act_t *weighted, struct zm_matmul_args a)
 {
-    struct outputs o = {bias,        residual,   dst,         scale,
-                        column_sums, statistics, norm_weight, weighted};
+    struct outputs o = {bias, residual, dst, scale, column_sums, statistics, norm_weight, weighted};
     struct epilogue e;
     const uint step = panel_outputs(&a), block = a.row_block * PANEL;
     add_offsets(&o, &a);
@@ -55,9 +78,10 @@ matvec(__global const act_t *x, __global const weight_t *weight, __global const 
         for (uint output = first; output < min(first + block, a.n); output += step) {
             epilogue_begin(&e, &o, &a, output);
             float sums[PANEL];
-            panel_product(x + a.x_offset,
-                          weight + a.weight_offset + (size_t)(output / step) * PANEL * a.k, a.k,
-                          sums);
+            panel_product(
+                x + a.x_offset,
+                weights_on(weight, a.weight_offset + (size_t)(output / step) * PANEL * a.k), a.k,
+                sums);
             finish_row(&e, &a, 0, sums);
         }
 }

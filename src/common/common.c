@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <zeromean/common.h>
 
+#include "common/alloc.h"
+
 const char *zm_version(void)
 {
     return ZM_VERSION_STRING;
@@ -50,6 +52,13 @@ uint32_t zm_dtype_block_length(zm_dtype dtype)
 size_t zm_dtype_block_size(zm_dtype dtype)
 {
     return dtype >= 0 && dtype < ZM_DTYPE_COUNT ? dtypes[dtype].size : 0;
+}
+
+uint64_t zm_dtype_bytes(zm_dtype dtype, uint64_t elements)
+{
+    uint32_t length = zm_dtype_block_length(dtype);
+    uint64_t blocks = length ? elements / length : 0, bytes;
+    return zm_mul_u64(blocks, zm_dtype_block_size(dtype), &bytes) ? bytes : UINT64_MAX;
 }
 
 size_t zm_dtype_size(zm_dtype dtype)

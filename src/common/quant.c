@@ -103,3 +103,20 @@ void zm_quant_decode(float *dst, const void *src, zm_dtype type, uint64_t count)
     for (uint64_t i = 0; i < count; i += length, block += size)
         decoders[type](dst + i, block);
 }
+
+void zm_quant_load(double *dst, const void *src, zm_dtype type, uint64_t first, uint64_t count)
+{
+    float block[256];
+    uint32_t length = zm_dtype_block_length(type);
+    size_t size = zm_dtype_block_size(type);
+    if (is_plain(type)) {
+        zm_convert_reals(dst, ZM_F64, (const uint8_t *)src + first * size, type, count);
+        return;
+    }
+    for (uint64_t i = 0; i < count;) {
+        uint64_t at = (first + i) % length;
+        zm_quant_decode(block, (const uint8_t *)src + (first + i) / length * size, type, length);
+        for (; i < count && at < length; i++, at++)
+            dst[i] = (double)block[at];
+    }
+}

@@ -15,6 +15,9 @@ bool zm_quant_can_decode(zm_dtype type);
  * its plain numbers only: none for blocks. Does nothing for a type that it cannot decode. */
 void zm_quant_decode(float *dst, const void *src, zm_dtype type, uint64_t count);
 
+/* The elements first .. first+count-1 of src, which need not begin or end a block. */
+void zm_quant_load(double *dst, const void *src, zm_dtype type, uint64_t first, uint64_t count);
+
 /* F32, F16, BF16, F64, Q8_0, Q4_0, Q4_1, Q4_K and Q6_K. */
 bool zm_quant_can_encode(zm_dtype type);
 /* As above, the other way round. Q8_0, Q4_0 and Q4_1 give the bytes of the Python package gguf.

@@ -3,11 +3,12 @@
 #include "ops/operand.h"
 #include "ops/options.h"
 #include "ops/tuning.h"
+#include "ops/weight_blocks.h"
 
 #define OPERAND(field) #field, offsetof(zm_embedding_params, field)
 static const zm_operand operands[] = {
     {OPERAND(tokens), ZM_OPERAND_INDEX, 0, 0},
-    {OPERAND(table), ZM_OPERAND_WEIGHT, 0, 0},
+    {OPERAND(table), ZM_OPERAND_WEIGHT, ZM_OPERAND_BLOCKS, 0},
     {OPERAND(position), ZM_OPERAND_PARAM, ZM_OPERAND_OPTIONAL, 0},
     {OPERAND(dst), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 0},
 };
@@ -76,10 +77,28 @@ static zm_status embedding_gpu_plan(const zm_call *call, zm_plan *plan)
     return launch_add(call, &cut, plan);
 }
 
+static zm_status cpu_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
+{
+    (void)device;
+    return zm_blocks_accept(ZM_FAMILY_CPU, &((const zm_embedding_params *)params)->table, refusal);
+}
+
+static zm_status gpu_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
+{
+    (void)device;
+    return zm_blocks_accept(ZM_FAMILY_GPU, &((const zm_embedding_params *)params)->table, refusal);
+}
+
+static zm_status ref_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
+{
+    (void)device;
+    return zm_blocks_accept(ZM_FAMILY_REF, &((const zm_embedding_params *)params)->table, refusal);
+}
+
 static const zm_candidate candidates[] = {
-    {"cpu", ZM_FAMILY_CPU, NULL, NULL, embedding_plan, false},
-    {"gpu", ZM_FAMILY_GPU, NULL, NULL, embedding_gpu_plan, false},
-    {"ref", ZM_FAMILY_REF, NULL, NULL, embedding_plan, false},
+    {"cpu", ZM_FAMILY_CPU, NULL, cpu_accepts, embedding_plan, false},
+    {"gpu", ZM_FAMILY_GPU, NULL, gpu_accepts, embedding_gpu_plan, false},
+    {"ref", ZM_FAMILY_REF, NULL, ref_accepts, embedding_plan, false},
 };
 
 const zm_op zm_op_embedding = {"embedding",

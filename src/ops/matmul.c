@@ -7,6 +7,7 @@
 #include "ops/matmul_gpu.h"
 #include "ops/matmul_library.h"
 #include "ops/tuning.h"
+#include "ops/weight_blocks.h"
 
 /* ---- shapes ---- */
 
@@ -113,7 +114,7 @@ static zm_status options_check(const zm_matmul_params *p, zm_refusal *refusal)
 #define OPERAND(field) #field, offsetof(zm_matmul_params, field)
 static const zm_operand operands[] = {
     {OPERAND(x), ZM_OPERAND_ACTIVATION, 0, 0},
-    {OPERAND(weight), ZM_OPERAND_WEIGHT, 0, 0},
+    {OPERAND(weight), ZM_OPERAND_WEIGHT, ZM_OPERAND_BLOCKS, 0},
     {OPERAND(bias), ZM_OPERAND_PARAM, ZM_OPERAND_OPTIONAL, 0},
     {OPERAND(residual), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OPTIONAL, 0},
     {OPERAND(factor), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OPTIONAL, 0},
@@ -167,6 +168,9 @@ zm_status zm_matmul_rows_accept(const zm_device *device, zm_kernel_family family
     if (p->weight.panel)
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "weights in panels of %" PRIu32,
                          p->weight.panel);
+    if (zm_dtype_block_length(p->weight.dtype) > 1)
+        return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED, "rows of weights of %s",
+                         zm_dtype_name(p->weight.dtype));
     return statistics_accept(device, family, p, refusal);
 }
 
@@ -323,6 +327,13 @@ static zm_status rows_plan(const zm_call *call, zm_plan *plan)
     return cpu_launch(call, &args, &tiling, columns, plan);
 }
 
+static zm_status ref_accepts(const zm_device *device, const void *params, zm_refusal *refusal)
+{
+    const zm_matmul_params *p = params;
+    (void)device;
+    return zm_blocks_accept(ZM_FAMILY_REF, &p->weight, refusal);
+}
+
 static zm_status ref_plan(const zm_call *call, zm_plan *plan)
 {
     struct zm_matmul_args args = zm_matmul_args_get(call->device, call->params);
@@ -341,7 +352,7 @@ static const zm_candidate candidates[] = {
     {"gpu", ZM_FAMILY_GPU, NULL, zm_gpu_matmul_accepts, zm_gpu_matmul_plan, false},
     {"gpu_direct", ZM_FAMILY_GPU, "matmul_direct", zm_gpu_direct_accepts, zm_gpu_direct_plan, true},
     {"clblast", ZM_FAMILY_LIBRARY, ZM_SGEMM, zm_clblast_accepts, zm_clblast_plan, true},
-    {"ref", ZM_FAMILY_REF, NULL, NULL, ref_plan, false},
+    {"ref", ZM_FAMILY_REF, NULL, ref_accepts, ref_plan, false},
 };
 
 const zm_op zm_op_matmul = {"matmul",

@@ -34,7 +34,8 @@ typedef enum zm_operand_type {
     ZM_OPERAND_ACTIVATION = 0, /* the real_type, F16 or BF16; all of a call share one */
     ZM_OPERAND_PARAM,          /* F32, F16, BF16 or the real_type; all of a call share one */
     ZM_OPERAND_REAL,           /* the real_type: statistics, what is derived from weights */
-    ZM_OPERAND_WEIGHT,         /* F32, F16, BF16 or the real_type; may be in panels */
+    ZM_OPERAND_WEIGHT,         /* F32, F16, BF16 or the real_type; may be in panels, and quantised
+                                  with ZM_OPERAND_BLOCKS */
     ZM_OPERAND_CACHE,          /* the same, never in panels */
     ZM_OPERAND_INDEX,          /* I32 */
     ZM_OPERAND_ANY,            /* as CACHE, or I32 */
@@ -46,6 +47,7 @@ typedef enum zm_operand_type {
 #define ZM_OPERAND_PACKED 4u  /* no gaps between rows */
 #define ZM_OPERAND_STRIDED 8u /* gaps between columns too */
 #define ZM_OPERAND_KEPT 16u   /* an output that keeps what the op does not write */
+#define ZM_OPERAND_BLOCKS 32u /* a weight of a quantised type, too */
 
 #define ZM_MAX_OPERANDS 12
 

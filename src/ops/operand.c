@@ -7,6 +7,7 @@
 
 #include "ops/tuning.h"
 #include "ops/view.h"
+#include "ops/weight_blocks.h"
 
 bool zm_type_is_stored(const zm_device *device, zm_dtype dtype)
 {
@@ -76,7 +77,8 @@ static zm_status tensor_check(const zm_device *device, given *g, const zm_extent
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "its buffer is of another device");
     if ((use & ZM_OPERAND_OUTPUT) && tensor->buffer->read_only)
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "its buffer is read-only");
-    if (!type_fits(device, g->operand->type, tensor->dtype))
+    bool blocks = (use & ZM_OPERAND_BLOCKS) && zm_dtype_block_length(tensor->dtype) > 1;
+    if (!blocks && !type_fits(device, g->operand->type, tensor->dtype))
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "type %s does not fit (device %s: %s)",
                          zm_dtype_name(tensor->dtype), device->info.spec,
                          zm_dtype_name(device->info.real_type));
@@ -243,7 +245,7 @@ zm_status zm_panel_accepts(zm_kernel_family family, const zm_tensor *weight, zm_
 {
     uint32_t panel = zm_tuning_of(family)->weight_panel;
     if (weight->panel == panel)
-        return ZM_OK;
+        return zm_blocks_accept(family, weight, refusal);
     return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED,
                      "weights in panels of %" PRIu32 ", not %" PRIu32, weight->panel, panel);
 }

@@ -60,6 +60,21 @@ bool zm_tensor_is_packed(const zm_tensor *tensor)
 
 /* ---- the bytes ---- */
 
+/* Rows of quantised elements begin and end with blocks, panels of them with those of all rows. */
+static zm_status blocks_check(const zm_tensor *tensor, zm_refusal *refusal)
+{
+    uint32_t length = zm_dtype_block_length(tensor->dtype);
+    uint64_t first = (uint64_t)length * (tensor->panel && length > 1 ? tensor->panel : 1);
+    uint64_t rest = tensor->offset % first + tensor->shape[tensor->rank - 1] % length;
+    for (uint32_t i = 0; i + 1 < tensor->rank; i++)
+        rest += tensor->stride[i] % length;
+    if (rest == 0)
+        return ZM_OK;
+    return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
+                     "rows of %s are not whole blocks of %" PRIu32, zm_dtype_name(tensor->dtype),
+                     length);
+}
+
 static zm_status strides_check(const zm_tensor *tensor, bool strided, zm_refusal *refusal)
 {
     uint64_t inner = tensor->stride[tensor->rank - 1];
@@ -72,7 +87,7 @@ static zm_status strides_check(const zm_tensor *tensor, bool strided, zm_refusal
     for (uint32_t i = 0; i < tensor->rank; i++)
         if (tensor->shape[i] == 0)
             return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "an extent is 0");
-    return ZM_OK;
+    return blocks_check(tensor, refusal);
 }
 
 /* Takes in a dimension of the tensor, the widest stride first. */
@@ -150,7 +165,9 @@ static zm_status dimensions_get(const zm_tensor *tensor, zm_view *view, zm_refus
 
 static zm_status reach_check(const zm_tensor *tensor, const zm_view *view, zm_refusal *refusal)
 {
-    uint64_t held = tensor->buffer->size / zm_dtype_size(tensor->dtype), end;
+    uint64_t held = tensor->buffer->size / zm_dtype_block_size(tensor->dtype) *
+                    zm_dtype_block_length(tensor->dtype);
+    uint64_t end;
     if (!zm_add_u64(view->begin, view->dims ? view->extent[0] : view->run, &end) || end > held)
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
                          "reaches outside its buffer of %" PRIu64 " elements", held);
@@ -171,13 +188,12 @@ zm_status zm_view_get(const zm_tensor *tensor, bool strided, zm_view *out, zm_re
         status = reach_check(tensor, out, refusal);
     if (status != ZM_OK)
         return status;
-    uint64_t element = zm_dtype_size(tensor->dtype);
-    out->begin *= element;
-    out->run *= element;
+    out->begin = zm_dtype_bytes(tensor->dtype, out->begin);
+    out->run = zm_dtype_bytes(tensor->dtype, out->run);
     for (uint32_t i = 0; i < ZM_MAX_RANK; i++) {
-        out->stride[i] *= element;
-        out->extent[i] *= element;
-        out->step[i] *= element;
+        out->stride[i] = zm_dtype_bytes(tensor->dtype, out->stride[i]);
+        out->extent[i] = zm_dtype_bytes(tensor->dtype, out->extent[i]);
+        out->step[i] = zm_dtype_bytes(tensor->dtype, out->step[i]);
     }
     return ZM_OK;
 }

@@ -6,15 +6,17 @@
 #include "ops/operand.h"
 #include "ops/tuning.h"
 #include "ops/view.h"
+#include "ops/weight_blocks.h"
 
 /* A tile stays in the first-level cache while its rows become columns. */
 #define TILE_ROWS 32
 #define TILE_COLS 64
 
+static const zm_op *const readers[] = {&zm_op_matmul, &zm_op_conv1d, &zm_op_patch_embedding};
+
 /* A forced kernel decides; any of those that read the layout. */
 static uint32_t wanted_panel(const zm_device *device)
 {
-    const zm_op *const readers[] = {&zm_op_matmul, &zm_op_conv1d, &zm_op_patch_embedding};
     for (size_t i = 0; i < ZM_COUNT(readers); i++) {
         const zm_candidate *forced = zm_op_forced(device, readers[i]);
         if (forced && forced->plain_rows)
@@ -25,18 +27,32 @@ static uint32_t wanted_panel(const zm_device *device)
     return zm_tuning_of(zm_layout_family(device, readers, ZM_COUNT(readers)))->weight_panel;
 }
 
+bool zm_weight_type_is_read(const zm_device *device, zm_dtype dtype)
+{
+    if (zm_dtype_block_length(dtype) <= 1)
+        return zm_type_is_stored(device, dtype);
+    zm_kernel_family family = zm_layout_family(device, readers, ZM_COUNT(readers));
+    return zm_blocks_family_reads(family, dtype) &&
+           wanted_panel(device) == zm_tuning_of(family)->weight_panel;
+}
+
 zm_status zm_weight_layout_get(const zm_device *device, uint32_t n, uint32_t k, zm_dtype dtype,
                                zm_weight_layout *out)
 {
     if (!device || !out)
         return ZM_ERROR_INVALID_ARGUMENT;
     zm_weight_layout layout = {.panel = wanted_panel(device)};
+    uint32_t block = zm_dtype_block_length(dtype);
     if (n == 0 || k == 0)
         return zm_fail(&device->log, ZM_ERROR_INVALID_ARGUMENT,
                        "weight layout: [%" PRIu32 "][%" PRIu32 "] is empty", n, k);
-    if (!zm_type_is_stored(device, dtype))
+    if (block > 1 && k % block != 0)
+        return zm_fail(&device->log, ZM_ERROR_INVALID_ARGUMENT,
+                       "weight layout: rows of %" PRIu32 " are not whole blocks of %s", k,
+                       zm_dtype_name(dtype));
+    if (!zm_weight_type_is_read(device, dtype))
         return zm_fail(
-            &device->log, ZM_ERROR_INVALID_ARGUMENT,
+            &device->log, block > 1 ? ZM_ERROR_UNSUPPORTED : ZM_ERROR_INVALID_ARGUMENT,
             "weight layout: weights of type %s can't be used; convert them to f32, f16 or bf16",
             zm_dtype_name(dtype));
     if (!zm_weight_elements(layout.panel, n, k, &layout.elements))
@@ -46,9 +62,11 @@ zm_status zm_weight_layout_get(const zm_device *device, uint32_t n, uint32_t k, 
     return ZM_OK;
 }
 
-/* Wider, or to half of the bits. */
+/* Wider, or to half of the bits; blocks stay blocks. */
 static bool can_convert(zm_dtype dst, zm_dtype src)
 {
+    if (zm_dtype_block_length(src) > 1)
+        return dst == src;
     bool half = dst == ZM_F16 || dst == ZM_BF16;
     switch (src) {
     case ZM_F16:
@@ -122,6 +140,12 @@ static void pack_span(const packing *p, uint64_t first, const void *src, uint32_
 {
     const unsigned char *from = src;
     size_t to_size = zm_dtype_size(p->dst_type), from_size = zm_dtype_size(p->src_type);
+    bool blocks = zm_dtype_block_length(p->src_type) > 1;
+    if (p->panel == 0 && blocks) {
+        uint64_t row = zm_dtype_bytes(p->src_type, p->k);
+        memcpy(p->dst + first * row, from, count * row);
+        return;
+    }
     if (p->panel == 0) {
         zm_convert_reals(p->dst + (size_t)first * p->k * to_size, p->dst_type, from, p->src_type,
                          (uint64_t)count * p->k);
@@ -133,16 +157,22 @@ static void pack_span(const packing *p, uint64_t first, const void *src, uint32_
         step = p->panel - lane < TILE_ROWS ? p->panel - lane : TILE_ROWS;
         if (step > count - row)
             step = count - row;
-        pack_rows(p->dst + (panel * p->panel * p->k + lane) * to_size, p->dst_type, p->panel,
-                  from + (size_t)row * p->k * from_size, p->src_type, step, p->k);
+        if (blocks)
+            zm_blocks_pack(p->dst + zm_dtype_bytes(p->dst_type, panel * p->panel * p->k),
+                           p->dst_type, p->panel, lane,
+                           from + row * zm_dtype_bytes(p->src_type, p->k), step, p->k);
+        else
+            pack_rows(p->dst + (panel * p->panel * p->k + lane) * to_size, p->dst_type, p->panel,
+                      from + (size_t)row * p->k * from_size, p->src_type, step, p->k);
     }
 }
 
-static bool layout_is(const zm_weight_layout *layout, uint32_t n, uint32_t k)
+static bool layout_is(const zm_weight_layout *layout, uint32_t n, uint32_t k, zm_dtype dtype)
 {
     uint64_t elements;
-    return k != 0 && zm_weight_elements(layout->panel, n, k, &elements) &&
-           elements == layout->elements && elements <= SIZE_MAX / 8;
+    return k != 0 && k % zm_dtype_block_length(dtype) == 0 &&
+           zm_weight_elements(layout->panel, n, k, &elements) && elements == layout->elements &&
+           elements <= SIZE_MAX / 8;
 }
 
 zm_status zm_weight_pack(void *dst, zm_dtype dst_type, const zm_weight_layout *layout,
@@ -151,7 +181,7 @@ zm_status zm_weight_pack(void *dst, zm_dtype dst_type, const zm_weight_layout *l
 {
     if (!dst || !src || !layout || !can_convert(dst_type, src_type))
         return ZM_ERROR_INVALID_ARGUMENT;
-    if (n > n_total || first > n_total - n || !layout_is(layout, n_total, k))
+    if (n > n_total || first > n_total - n || !layout_is(layout, n_total, k, src_type))
         return ZM_ERROR_INVALID_ARGUMENT;
     const packing p = {dst, dst_type, src_type, layout->panel, k};
     pack_span(&p, first, src, n);
@@ -180,10 +210,10 @@ zm_status zm_gated_weight_pack(void *dst, zm_dtype dst_type, const zm_weight_lay
 {
     if (!dst || !gate || !up || !layout || !can_convert(dst_type, src_type))
         return ZM_ERROR_INVALID_ARGUMENT;
-    if (!can_gate(layout, n) || !layout_is(layout, 2 * n, k))
+    if (!can_gate(layout, n) || !layout_is(layout, 2 * n, k, src_type))
         return ZM_ERROR_INVALID_ARGUMENT;
     const packing p = {dst, dst_type, src_type, layout->panel, k};
-    size_t row = (size_t)k * zm_dtype_size(src_type);
+    size_t row = zm_dtype_bytes(src_type, k);
     uint32_t half = half_panel(layout);
     for (uint32_t i = 0, count; i < n; i += count) {
         count = n - i < half ? n - i : half;
@@ -197,6 +227,8 @@ zm_status zm_gated_bias_pack(void *dst, zm_dtype dst_type, const zm_weight_layou
                              const void *gate, const void *up, zm_dtype src_type, uint32_t n)
 {
     if (!dst || !gate || !up || !layout || !can_convert(dst_type, src_type) || !can_gate(layout, n))
+        return ZM_ERROR_INVALID_ARGUMENT;
+    if (zm_dtype_block_length(src_type) > 1)
         return ZM_ERROR_INVALID_ARGUMENT;
     size_t from = zm_dtype_size(src_type), to = zm_dtype_size(dst_type);
     uint32_t half = half_panel(layout);

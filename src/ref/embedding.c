@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "common/half.h"
+#include "common/quant.h"
 #include "ref/real.h"
 
 static double table_value(const struct zm_embedding_args *a, const void *table, size_t token,
@@ -10,7 +11,9 @@ static double table_value(const struct zm_embedding_args *a, const void *table, 
     size_t panel = a->table_panel;
     size_t place =
         panel ? (token / panel * a->d + i) * panel + token % panel : token * a->table_stride + i;
-    return zm_load_real(table, (zm_dtype)a->table_type, a->table_offset + place);
+    double value;
+    zm_quant_load(&value, table, (zm_dtype)a->table_type, a->table_offset + place, 1);
+    return value;
 }
 
 static double row_value(const struct zm_embedding_args *a, void *const *buffers, size_t row,

@@ -9,6 +9,7 @@
 
 #include "common/compiler.h"
 #include "common/half.h"
+#include "common/quant.h"
 #include "ref/activation.h"
 #include "ref/ref.h"
 
@@ -44,9 +45,7 @@ static void load_weights(const linear *l, size_t row, size_t k0, size_t depth, d
 {
     if (l->panel == 0) {
         size_t first = l->weight_offset + row * l->weight_stride + k0;
-        zm_convert_reals(line, ZM_F64,
-                         (const char *)l->weight + first * zm_dtype_size(l->weight_type),
-                         l->weight_type, depth);
+        zm_quant_load(line, l->weight, l->weight_type, first, depth);
         return;
     }
     size_t panel = row / l->panel, lane = row % l->panel;

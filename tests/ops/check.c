@@ -181,6 +181,11 @@ static void check_untouched(const op_run *run, size_t owner, op_verdict *verdict
 {
     const op_memory *memory = &run->memory[owner];
     size_t size = zm_dtype_size(memory->dtype);
+    if (size == 0) { /* quantised, and so an input */
+        if (memcmp(memory->before, memory->after, op_memory_bytes(memory)) != 0)
+            reject(verdict, "the buffer of %s changed", run->op->operands[owner].name);
+        return;
+    }
     bool *written = zm_calloc(memory->count, sizeof(bool));
     if (!written) {
         reject(verdict, "out of memory");
@@ -208,7 +213,7 @@ op_verdict op_run_check(const op_run *run, zm_dtype real)
             check_output(run, i, tolerance, &verdict);
         }
         if (memory->buffer) {
-            size_t bytes = memory->count * zm_dtype_size(memory->dtype);
+            size_t bytes = op_memory_bytes(memory);
             check_untouched(run, i, &verdict);
             if (memcmp(memory->first, memory->after, bytes) != 0) {
                 reject(&verdict, "%s differs between two runs", op->operands[i].name);

@@ -256,6 +256,35 @@ static bool add_biases(op_list *list)
     return true;
 }
 
+/* Quantised weights of one row and of some, whose panels end in pads; sums of several visits;
+ * gated. Few counts of rows: a kernel is built for each. */
+static bool add_blocks(op_list *list)
+{
+    static const zm_dtype types[] = {ZM_Q8_0, ZM_Q4_0, ZM_Q4_1};
+    static const uint32_t shapes[][3] = {{1, 33, 32},  {1, 97, 576}, {1, 64, 1536}, {16, 70, 64},
+                                         {16, 31, 96}, {1, 5, 320},  {16, 48, 288}, {1, 1, 64}};
+    for (size_t i = 0; i < COUNT(shapes) * COUNT(types); ++i) {
+        const uint32_t *s = shapes[i / COUNT(types)];
+        const epilogue e = {.activation = i % 4 == 1 ? ZM_ACTIVATION_SILU : ZM_ACTIVATION_NONE,
+                            .bias = i % 5 < 2,
+                            .residual = i % 2,
+                            .gated = i % 4 == 1,
+                            .scale = i % 4 == 1 ? ZM_ROW_SCALE_NONE : ZM_ROW_SCALE_RMS};
+        op_case *c = add_case(list, s[0], s[1], s[2], &e, i);
+        if (!c) {
+            return false;
+        }
+        c->params.matmul.weight.dtype = types[i % COUNT(types)];
+        c->fill[MATMUL_X] = i % 11 == 2   ? OP_INF
+                            : i % 11 == 5 ? OP_NAN
+                            : i % 11 == 8 ? OP_MEAN_100
+                                          : OP_NORMAL;
+        c->activation = i == 4 ? ZM_F16 : OP_REAL;
+        c->small = i < 4;
+    }
+    return true;
+}
+
 /* The first one's sums are long enough to be cut, the one of 128 rows fills large tiles. */
 static bool add_aligned(op_list *list)
 {
@@ -288,5 +317,6 @@ static bool add_aligned(op_list *list)
 bool matmul_cases(op_list *list)
 {
     return add_sizes(list) && add_large(list) && add_fills(list) && add_epilogues(list) &&
-           add_magnitudes(list) && add_rows(list) && add_biases(list) && add_aligned(list);
+           add_magnitudes(list) && add_rows(list) && add_biases(list) && add_aligned(list) &&
+           add_blocks(list);
 }

@@ -147,8 +147,8 @@ double op_tensor_bytes(const zm_tensor *tensor, size_t real_size)
         return 0;
     }
     bool real = tensor->dtype == OP_REAL || tensor->dtype == OP_ACTIVATION;
-    size_t size = real ? real_size : zm_dtype_size(tensor->dtype);
-    return (double)op_rows(tensor) * op_cols(tensor) * (double)size;
+    uint64_t count = (uint64_t)op_rows(tensor) * op_cols(tensor);
+    return (double)(real ? count * real_size : zm_dtype_bytes(tensor->dtype, count));
 }
 
 zm_tensor *op_tensor(const op_description *op, op_params *params, size_t operand)

@@ -107,10 +107,16 @@ bool op_run_fits(const op_run *run, zm_device *device)
     return true;
 }
 
+size_t op_memory_bytes(const op_memory *memory)
+{
+    uint32_t length = zm_dtype_block_length(memory->dtype);
+    return (size_t)zm_dtype_bytes(memory->dtype, memory->count + length - 1);
+}
+
 /* In whole words. */
 static size_t buffer_size(const op_memory *memory)
 {
-    return (memory->count * zm_dtype_size(memory->dtype) + 3) / 4 * 4;
+    return (op_memory_bytes(memory) + 3) / 4 * 4;
 }
 
 static zm_status allocate(zm_device *device, op_run *run, size_t operand)
@@ -250,7 +256,7 @@ void op_run_destroy(op_run **run)
 
 static size_t bytes_of(const op_memory *memory)
 {
-    return memory->buffer ? memory->count * zm_dtype_size(memory->dtype) : 0;
+    return memory->buffer ? op_memory_bytes(memory) : 0;
 }
 
 zm_status op_run_upload(op_run *run, zm_stream *stream)

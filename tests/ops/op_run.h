@@ -52,6 +52,9 @@ void op_run_destroy(op_run **run);
 /* Does the device still ask for the layouts that the run has? */
 bool op_run_fits(const op_run *run, zm_device *device);
 
+/* Bytes of its elements, up to the end of the last block of them. */
+size_t op_memory_bytes(const op_memory *memory);
+
 /* Puts every buffer in its initial state. */
 zm_status op_run_upload(op_run *run, zm_stream *stream);
 zm_status op_run_call(op_run *run, zm_stream *stream);

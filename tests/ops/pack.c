@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/half.h"
+#include "common/quant.h"
 
 bool op_is_packed(const zm_tensor *tensor)
 {
@@ -38,8 +39,8 @@ zm_status op_packed_resolve(const zm_device *device, zm_tensor *tensor, op_memor
 static zm_status pack_gated(const zm_tensor *tensor, op_memory *memory, const unsigned char *rows)
 {
     uint32_t n = tensor->shape[0] / 2, k = tensor->rank == 2 ? tensor->shape[1] : 1;
-    size_t size = zm_dtype_size(memory->dtype), line = k * size;
-    unsigned char *to = memory->before + tensor->offset * size;
+    size_t line = zm_dtype_bytes(memory->dtype, k);
+    unsigned char *to = memory->before + zm_dtype_bytes(memory->dtype, tensor->offset);
     unsigned char *gate = malloc(n * line), *up = malloc(n * line);
     zm_weight_layout layout = layout_of(tensor, memory->panel);
     zm_status status = gate && up ? ZM_OK : ZM_ERROR_OUT_OF_MEMORY;
@@ -57,21 +58,43 @@ static zm_status pack_gated(const zm_tensor *tensor, op_memory *memory, const un
     return status;
 }
 
+/* The values in the memory's type, as rows, and what that makes of them. */
+static zm_status round_values(const op_memory *memory, const double *values, size_t count,
+                              unsigned char *rows)
+{
+    if (zm_dtype_size(memory->dtype)) {
+        zm_convert_reals(rows, memory->dtype, values, ZM_F64, count);
+        zm_convert_reals(memory->input, ZM_F64, rows, memory->dtype, count);
+        return ZM_OK;
+    }
+    float *reals = malloc(count * sizeof(float));
+    if (!reals) {
+        return ZM_ERROR_OUT_OF_MEMORY;
+    }
+    zm_convert_reals(reals, ZM_F32, values, ZM_F64, count);
+    zm_quant_encode(rows, memory->dtype, reals, count);
+    zm_quant_load(memory->input, rows, memory->dtype, 0, count);
+    free(reals);
+    return ZM_OK;
+}
+
 zm_status op_pack(const zm_tensor *tensor, bool gated, op_memory *memory, const double *values)
 {
     uint32_t n = tensor->shape[0], k = tensor->rank == 2 ? tensor->shape[1] : 1;
-    size_t count = (size_t)n * k, size = zm_dtype_size(memory->dtype);
+    size_t count = (size_t)n * k;
     zm_weight_layout layout = layout_of(tensor, memory->panel);
-    unsigned char *rows = malloc(count * size), *to = memory->before + tensor->offset * size;
+    unsigned char *rows = malloc(zm_dtype_bytes(memory->dtype, count));
+    unsigned char *to = memory->before + zm_dtype_bytes(memory->dtype, tensor->offset);
     if (!rows) {
         return ZM_ERROR_OUT_OF_MEMORY;
     }
-    zm_convert_reals(rows, memory->dtype, values, ZM_F64, count);
-    zm_convert_reals(memory->input, ZM_F64, rows, memory->dtype, count);
-    memset(to, 0, layout.elements * size);
-    zm_status status =
-        gated ? pack_gated(tensor, memory, rows)
-              : zm_weight_pack(to, memory->dtype, &layout, n, 0, rows, memory->dtype, n, k);
+    zm_status status = round_values(memory, values, count, rows);
+    memset(to, 0, zm_dtype_bytes(memory->dtype, layout.elements));
+    if (status == ZM_OK) {
+        status = gated
+                     ? pack_gated(tensor, memory, rows)
+                     : zm_weight_pack(to, memory->dtype, &layout, n, 0, rows, memory->dtype, n, k);
+    }
     free(rows);
     return status;
 }

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Quantised weights. In rows they are as in GGUF files. In a panel each row's block of 32 elements
+ * lies beside those of the other rows, none of its bits lost:
+ *
+ *   scales     half [panel]
+ *   minima     half [panel]        Q4_1 only
+ *   values     int8 [32][panel]    Q8_0
+ *              uint [4][panel]     Q4_0, Q4_1: 8 steps of k, the first one in the low bits; those
+ *                                  of Q4_0 less 8, in two's complement
+ *
+ * and the next 32 steps of k come behind that. One load then has the values of many rows. */
+#ifndef ZM_SRC_OPS_WEIGHT_BLOCKS_H
+#define ZM_SRC_OPS_WEIGHT_BLOCKS_H
+
+#include "ops/op.h"
+
+/* Rows of k elements become the rows lane .. lane+rows-1 of the panel that begins at dst. */
+void zm_blocks_pack(void *dst, zm_dtype dtype, uint32_t panel, uint32_t lane, const void *src,
+                    uint32_t rows, uint32_t k);
+/* The other way round. */
+void zm_blocks_unpack(void *dst, zm_dtype dtype, uint32_t panel, uint32_t lane, const void *src,
+                      uint32_t rows, uint32_t k);
+
+/* Do the family's kernels of matmul and embedding read quantised weights of that type? */
+bool zm_blocks_family_reads(zm_kernel_family family, zm_dtype dtype);
+/* Where the weight is quantised: do they read it as it lies? */
+zm_status zm_blocks_accept(zm_kernel_family family, const zm_tensor *weight, zm_refusal *refusal);
+
+#endif
