@@ -116,6 +116,8 @@ class Language(Program):
 
     def test_a_prompt_that_is_too_long(self):
         self.assertIn("context has room for 256", self.fails_late(prompt="x" * 256))
+        self.assertIn("context has room for 64", self.fails_late("--context", "64", prompt="x" * 64))
+        self.assertIn("made for 256", self.failure("generate", self.model, *HOST, "-c", "257", "-p", "x"))
         self.assertEqual(self.json("generate", self.model, *HOST, "-p", "x" * 250, "--ignore-eos")["stop"],
                          "context")
 

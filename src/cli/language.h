@@ -11,6 +11,7 @@
 
 typedef struct zm_cli_language {
     const char *device_specs, *split, *kernels; /* what the command line says */
+    uint32_t context; /* tokens to have room for; 0 = the session's default */
     zm_model *model;
     zm_tokenizer *tokenizer;
     zm_cli_split devices;
@@ -18,10 +19,13 @@ typedef struct zm_cli_language {
     double load_seconds; /* opening all of it */
 } zm_cli_language;
 
-#define ZM_CLI_LANGUAGE_OPTIONS(language)                    \
-    {"device",    'd',                                       \
-     "DEVICE",    "where to compute, or these, with commas", \
-     ZM_CLI_TEXT, &(language)->device_specs},                \
+#define ZM_CLI_LANGUAGE_OPTIONS(language)                                    \
+    {"context",    'c',                                                      \
+     "N",          "room for N tokens (default: the model's, at most 4096)", \
+     ZM_CLI_COUNT, &(language)->context},                                    \
+        {"device",    'd',                                                   \
+         "DEVICE",    "where to compute, or these, with commas",             \
+         ZM_CLI_TEXT, &(language)->device_specs},                            \
         ZM_CLI_SPLIT_OPTION(&(language)->split), ZM_CLI_KERNEL_OPTION(&(language)->kernels)
 
 #define ZM_CLI_LANGUAGE_HELP                                                            \

@@ -218,6 +218,7 @@ static zm_status take_positions(zm_text_network *text, const zm_model *model, ui
                        "%s: is made for %u tokens; there can't be room for %u",
                        zm_model_get_info(model)->path, most, wanted);
     text->positions = wanted ? wanted : most < DEFAULT_POSITIONS ? most : DEFAULT_POSITIONS;
+    text->base.info = (zm_session_info){text->info.vocabulary, text->positions};
     text->batch = text->positions < BATCH ? text->positions : BATCH;
     return ZM_OK;
 }
