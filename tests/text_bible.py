@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""share/bible-gpt2, a trained model, against what tests/gpt2/expected.py calculated.
+
+usage: text_bible.py TEXT_LOGITS DEVICE...
+"""
+import json
+import math
+import pathlib
+import subprocess
+import sys
+import unittest
+
+import tap
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+EXPECTED = json.loads((ROOT / "tests/data/bible-gpt2.json").read_text(encoding="ascii"))
+BOUNDS = {"host:f64": 1e-7}  # what a session gives is float32
+BOUND = 1e-5
+
+
+class Bible(unittest.TestCase):
+    program = None
+    devices = []
+
+    def logits(self, device, ids, pieces):
+        """Of the last token of each piece, then again of the last."""
+        done = subprocess.run([self.program, device, ",".join(map(str, ids)),
+                               ",".join(map(str, pieces)), ROOT / "share/bible-gpt2"],
+                              capture_output=True, text=True, check=False, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = json.loads(done.stdout)
+        self.assertEqual(len(rows), len(pieces) + 1)
+        return rows
+
+    def assert_close(self, device, logits, case):
+        first = case["first"]
+        off = math.hypot(*(x - y for x, y in zip(logits, first))) / math.hypot(*first)
+        bound = BOUNDS.get(device, BOUND)
+        self.assertLess(off, bound)
+        self.assertLess(abs(math.hypot(*logits) / case["norm"] - 1), bound)
+        self.assertEqual(logits.index(max(logits)), case["best"])
+
+    def test_logits(self):
+        for device in self.devices:
+            for case in EXPECTED["logits"]:
+                count = len(case["ids"])
+                for row in self.logits(device, case["ids"], [count - 1, 1])[1:]:
+                    with self.subTest(device=device, tokens=count):
+                        self.assert_close(device, row, case)
+
+    def test_greedy(self):
+        for device in self.devices:
+            for case in EXPECTED["greedy"]:
+                ids = case["ids"] + case["continued"][:-1]
+                pieces = [len(case["ids"])] + [1] * (len(case["continued"]) - 1)
+                rows = self.logits(device, ids, pieces)[:-1]
+                with self.subTest(device=device, prompt=case["prompt"]):
+                    self.assertEqual([row.index(max(row)) for row in rows], case["continued"])
+
+
+if __name__ == "__main__":
+    Bible.program, Bible.devices = sys.argv[1], sys.argv[2:]
+    del sys.argv[1:]
+    tap.main()
