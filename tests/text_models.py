@@ -99,6 +99,15 @@ class Families(unittest.TestCase):
         self.assertIn(reason, done.stderr)
         self.assertEqual(done.stderr.count("\n"), 1)
 
+    def test_converted(self):
+        """What the converter would write is refused until it is held against the original."""
+        model = Gpt2()
+        model.logits()
+        model.write(self.folder / "converted", {"zeromean.norm": "rms_norm"})
+        done = self.run_program("host", "converted")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("converted models of type gpt2 are not supported", done.stderr)
+
     def test_refusals(self):
         """What the blocks can't express: field and value."""
         for family, reason, changes in [
@@ -128,7 +137,7 @@ class Families(unittest.TestCase):
     def test_gguf_refusals(self):
         """A file that can't be run opens; the session says why."""
         for reason, changes in [
-                ('rope.scaling.type is "yarn"', {"rope.scaling.type": "yarn"}),
+                ('rope.scaling.type is "ya?rn"', {"rope.scaling.type": "ya\nrn"}),
                 ("expert_count is 8", {"expert_count": 8}),
                 ("attention.head_count is 6.5", {"attention.head_count": 6.5}),
                 ("blk.2.attn_norm.weight [24] is missing", {"block_count": 3})]:

@@ -145,11 +145,11 @@ class Model:
     def table(self, name, rows):
         return self.get(name + ".weight", rows, D, kind="table")
 
-    def write(self, folder):
+    def write(self, folder, metadata=None):
         folder.mkdir(parents=True)
         config = {key: value for key, value in self.config.items() if value is not ...}
         (folder / "config.json").write_text(json.dumps(config))
-        header, data = {}, b""
+        header, data = {"__metadata__": metadata} if metadata else {}, b""
         for name, (shape, values) in self.tensors.items():
             raw = struct.pack(f"{len(values)}e", *values) if self.half else values.tobytes()
             header[name] = {"dtype": "F16" if self.half else "F32", "shape": shape,

@@ -128,6 +128,10 @@ static zm_status read_norm(zm_model *model, const zm_log *log)
                        model->path, format);
     if (!norm)
         return ZM_OK;
+    if (model->family)
+        return zm_fail(log, ZM_ERROR_UNSUPPORTED,
+                       "%s: converted models of type %s are not supported; use the original",
+                       model->path, model->family->name);
     if (strcmp(norm, zm_norm_name(ZM_NORM_LAYER)) == 0)
         model->info.norm = ZM_NORM_LAYER;
     else if (strcmp(norm, zm_norm_name(ZM_NORM_RMS)) == 0)

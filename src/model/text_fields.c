@@ -65,6 +65,8 @@ static void metadata_value(const zm_metadata_value *field, value *out)
         out->kind = STRING;
         snprintf(out->text, sizeof(out->text), "\"%.*s\"",
                  text.length < MAX_VALUE ? (int)text.length : MAX_VALUE, text.data);
+        for (char *c = out->text; *c; c++)
+            *c = (unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c; /* messages are one line */
     }
 }
 

@@ -127,7 +127,7 @@ static void settle_blocks(zm_text_network *text)
     }
 }
 
-/* The first values of the main branch. A converted model's lose their mean here. */
+/* The first values of the main branch. */
 static zm_tensor enter(const zm_text_network *text, zm_graph *graph, zm_size position)
 {
     const zm_text_info *info = &text->info;
@@ -142,8 +142,8 @@ static zm_tensor enter(const zm_text_network *text, zm_graph *graph, zm_size pos
     const zm_embedding_params params = {.tokens = zm_tensor_rows(text->tokens, 0, text->count),
                                         .table = weights->table,
                                         .position = positions,
-                                        .dst = zm_graph_tensor(graph, "x", ZM_DTYPE_NONE, 2, shape),
-                                        .recentre = text->norm != info->norm};
+                                        .dst =
+                                            zm_graph_tensor(graph, "x", ZM_DTYPE_NONE, 2, shape)};
     zm_graph_embedding(graph, &params);
     zm_tensor x = params.dst;
     if (info->embedding_norm) {
