@@ -111,7 +111,10 @@ class Families(unittest.TestCase):
     def test_refusals(self):
         """What the blocks can't express: field and value."""
         for family, reason, changes in [
-                (Llama, 'rope_scaling is {"type":"linear"}', {"rope_scaling": {"type": "linear"}}),
+                (Llama, 'rope_scaling.type is "yarn"', {"rope_scaling": {"type": "yarn"}}),
+                (Llama, 'rope_scaling.rope_type is "llama3"',
+                 {"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}),
+                (Llama, "rope_scaling.factor is 0", {"rope_scaling": {"factor": 0}}),
                 (Llama, "model_type", {"model_type": 7}),
                 (Llama, "gemma is not supported", {"model_type": "gemma"}),
                 (Llama, 'hidden_act "mish" is not supported', {"hidden_act": "mish"}),

@@ -162,7 +162,8 @@ class Model:
     # What follows is for all positions at once: x is a list of rows.
 
     def sequential(self, x, layer):
-        x = [plus(a, b) for a, b in zip(x, self.attention(layer, [self.first(layer, r) for r in x]))]
+        attended = self.attention(layer, [self.first(layer, r) for r in x])
+        x = [plus(a, b) for a, b in zip(x, attended)]
         return [plus(r, self.mlp(layer, self.second(layer, r))) for r in x]
 
     def parallel(self, x, layer):
@@ -180,6 +181,7 @@ class Model:
 
 class Llama(Model):
     kv_heads, eps, bias_of_qkv, window, base = 2, float32(1e-6), False, None, 500.0
+    stretch = 1
     config = dict(model_type="llama", hidden_size=D, num_hidden_layers=LAYERS, rope_theta=500.0,
                   num_attention_heads=HEADS, num_key_value_heads=2, intermediate_size=FF,
                   vocab_size=VOCABULARY, max_position_embeddings=POSITIONS, rms_norm_eps=1e-6,
@@ -204,8 +206,8 @@ class Llama(Model):
                           self.dim) for r in rows]
                    for letter, heads in (("q_proj", self.heads), ("k_proj", self.kv_heads),
                                          ("v_proj", self.kv_heads)))
-        q, k = ([[rotate(h, p, self.dim, self.base, False) for h in r] for p, r in enumerate(part)]
-                for part in (q, k))
+        q, k = ([[rotate(h, p / self.stretch, self.dim, self.base, False) for h in r]
+                 for p, r in enumerate(part)] for part in (q, k))
         return [self.linear(name + "o_proj", r, D, False)
                 for r in attend(q, k, v, window=self.window)]
 
@@ -217,6 +219,11 @@ class Llama(Model):
 
     def head(self, x):
         return self.linear("lm_head", self.norm("model.norm", x), VOCABULARY, False)
+
+
+class LlamaLong(Llama):
+    stretch = 4
+    config = dict(Llama.config, rope_scaling={"rope_type": "linear", "factor": 4.0})
 
 
 class LlamaWide(Llama):
@@ -536,5 +543,6 @@ class Mpt(Model):
                        self.norm("transformer.norm_f", x, False))
 
 
-FAMILIES = [Llama, LlamaHalf, LlamaWide, Gpt2, Gpt2Half, Gpt2Base, GptNeox, GptNeoxHalf, GptNeoxSequential, Gptj, Phi, Falcon,
-            Falcon40, Opt, Bloom, Qwen2, Mistral, Mpt, GptBigcode]
+FAMILIES = [Llama, LlamaLong, LlamaHalf, LlamaWide, Gpt2, Gpt2Half, Gpt2Base, GptNeox, GptNeoxHalf,
+            GptNeoxSequential, Gptj, Phi, Falcon, Falcon40, Opt, Bloom, Qwen2, Mistral, Mpt,
+            GptBigcode]

@@ -122,11 +122,13 @@ static zm_status read_sizes(const reader *r)
 static zm_status read_rope(const reader *r)
 {
     zm_text_info *text = r->text;
-    float part = 1;
+    float part = 1, factor = 1;
     if (!r->family->keys[ZM_TEXT_KEY_ROPE_BASE] && !r->family->keys[ZM_TEXT_KEY_ROTARY_DIM])
         return ZM_OK;
-    text->rope_scale = 1;
     zm_status status = read_real(r, ZM_TEXT_KEY_ROPE_BASE, 1, 1e12, 10000, &text->rope_base);
+    if (status == ZM_OK)
+        status = read_real(r, ZM_TEXT_KEY_ROPE_FACTOR, 1e-6, 1e6, 1, &factor);
+    text->rope_scale = 1 / factor;
     if (status == ZM_OK)
         status = read_real(r, ZM_TEXT_KEY_ROTARY_PART, 0, 1, 1, &part);
     uint32_t whole = (uint32_t)((double)part * text->head_dim + 1e-4);

@@ -45,6 +45,7 @@ typedef enum zm_text_key {
     ZM_TEXT_KEY_ROPE_BASE,   /* absent: 10000 */
     ZM_TEXT_KEY_ROTARY_DIM,  /* absent: of the next one */
     ZM_TEXT_KEY_ROTARY_PART, /* of head_dim; absent: all of it */
+    ZM_TEXT_KEY_ROPE_FACTOR, /* of linear scaling; absent: 1 */
     ZM_TEXT_KEY_WINDOW,      /* absent: none */
     ZM_TEXT_KEY_COUNT
 } zm_text_key;

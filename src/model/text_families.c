@@ -15,7 +15,8 @@
     K(D) = "hidden_size", K(LAYERS) = "num_hidden_layers", K(HEADS) = "num_attention_heads",    \
     K(KV_HEADS) = "num_key_value_heads", K(HEAD_DIM) = "head_dim", K(FF) = "intermediate_size", \
     K(VOCABULARY) = "vocab_size", K(POSITIONS) = "max_position_embeddings", K(EPS) = eps,       \
-    K(ACTIVATION) = "hidden_act", K(TIED) = "tie_word_embeddings", K(ROPE_BASE) = "rope_theta"
+    K(ACTIVATION) = "hidden_act", K(TIED) = "tie_word_embeddings", K(ROPE_BASE) = "rope_theta", \
+    ROPE_FACTOR
 #define LLAMA_KEYS LLAMA_KEYS_OF("rms_norm_eps")
 #define LLAMA_SLOTS                                                                         \
     S(TOKENS) = "model.embed_tokens", S(ATTENTION_NORM) = "model.layers.*.input_layernorm", \
@@ -30,10 +31,12 @@
         .norm = ZM_NORM_RMS, .activation = ZM_ACTIVATION_SILU, .gated = true, \
         .rope_layout = ZM_ROPE_HALVES                                         \
     }
-#define PLAIN_ROPE                \
-    {"rope_scaling", "null"},     \
-    {                             \
-        "rope_parameters", "null" \
+/* Of scaled positions, linear ones. */
+#define ROPE_FACTOR K(ROPE_FACTOR) = "rope_scaling.factor"
+#define KNOWN_ROPE                                                                 \
+    {"rope_scaling.type", "\"linear\""}, {"rope_scaling.rope_type", "\"linear\""}, \
+    {                                                                              \
+        "rope_parameters", "null"                                                  \
     }
 /* GPT-2 and those whose files look like it. */
 #define GPT2_KEYS                                                                              \
@@ -46,11 +49,12 @@
     S(ATTENTION_OUT) = "transformer.h.*.attn.c_proj", S(MLP_NORM) = "transformer.h.*.ln_2", \
     S(UP) = "transformer.h.*.mlp.c_fc", S(DOWN) = "transformer.h.*.mlp.c_proj",             \
     S(LAST_NORM) = "transformer.ln_f", S(HEAD) = "lm_head"
-#define FALCON_KEYS                                                                          \
-    K(D) = "hidden_size", K(LAYERS) = "num_hidden_layers", K(HEADS) = "num_attention_heads", \
-    K(FF) = "ffn_hidden_size", K(VOCABULARY) = "vocab_size",                                 \
-    K(POSITIONS) = "max_position_embeddings", K(EPS) = "layer_norm_epsilon",                 \
-    K(ACTIVATION) = "activation", K(TIED) = "tie_word_embeddings", K(ROPE_BASE) = "rope_theta"
+#define FALCON_KEYS                                                                             \
+    K(D) = "hidden_size", K(LAYERS) = "num_hidden_layers", K(HEADS) = "num_attention_heads",    \
+    K(FF) = "ffn_hidden_size", K(VOCABULARY) = "vocab_size",                                    \
+    K(POSITIONS) = "max_position_embeddings", K(EPS) = "layer_norm_epsilon",                    \
+    K(ACTIVATION) = "activation", K(TIED) = "tie_word_embeddings", K(ROPE_BASE) = "rope_theta", \
+    ROPE_FACTOR
 #define FALCON_SLOTS                                                                            \
     S(TOKENS) = "transformer.word_embeddings",                                                  \
     S(QKV) = "transformer.h.*.self_attention.query_key_value",                                  \
@@ -114,7 +118,7 @@ static const zm_text_family families[] = {
      .info = LLAMA_INFO,
      .keys = {LLAMA_KEYS},
      .slots = {LLAMA_SLOTS},
-     .fixed = {PLAIN_ROPE, {"attention_bias", "false"}, {"mlp_bias", "false"}}},
+     .fixed = {KNOWN_ROPE, {"attention_bias", "false"}, {"mlp_bias", "false"}}},
     {.name = "gpt2",
      .transposed = true,
      .prefix = "transformer.",
@@ -133,7 +137,7 @@ static const zm_text_family families[] = {
               K(HEADS) = "num_attention_heads", K(FF) = "intermediate_size",
               K(VOCABULARY) = "vocab_size", K(POSITIONS) = "max_position_embeddings",
               K(EPS) = "layer_norm_eps", K(ACTIVATION) = "hidden_act",
-              K(TIED) = "tie_word_embeddings", K(ROPE_BASE) = "rotary_emb_base",
+              K(TIED) = "tie_word_embeddings", K(ROPE_BASE) = "rotary_emb_base", ROPE_FACTOR,
               K(ROTARY_PART) = "rotary_pct"},
      .slots = {S(TOKENS) = "gpt_neox.embed_in",
                S(ATTENTION_NORM) = "gpt_neox.layers.*.input_layernorm",
@@ -143,7 +147,7 @@ static const zm_text_family families[] = {
                S(UP) = "gpt_neox.layers.*.mlp.dense_h_to_4h",
                S(DOWN) = "gpt_neox.layers.*.mlp.dense_4h_to_h",
                S(LAST_NORM) = "gpt_neox.final_layer_norm", S(HEAD) = "embed_out"},
-     .fixed = {PLAIN_ROPE, {"attention_bias", "true"}},
+     .fixed = {KNOWN_ROPE, {"attention_bias", "true"}},
      .settle = settle_neox},
     {.name = "gptj",
      .prefix = "transformer.",
@@ -175,7 +179,7 @@ static const zm_text_family families[] = {
                S(ATTENTION_OUT) = "model.layers.*.self_attn.dense",
                S(UP) = "model.layers.*.mlp.fc1", S(DOWN) = "model.layers.*.mlp.fc2",
                S(LAST_NORM) = "model.final_layernorm", S(HEAD) = "lm_head"},
-     .fixed = {PLAIN_ROPE, {"qk_layernorm", "false"}}},
+     .fixed = {KNOWN_ROPE, {"qk_layernorm", "false"}}},
     /* Falcon 40B and its kind: groups of heads, and a norm for each of the branches. */
     {.name = "falcon",
      .variant = "new_decoder_architecture",
@@ -188,7 +192,7 @@ static const zm_text_family families[] = {
      .slots = {FALCON_SLOTS, S(ATTENTION_NORM) = "transformer.h.*.ln_attn",
                S(MLP_NORM) = "transformer.h.*.ln_mlp"},
      .fixed =
-         {PLAIN_ROPE, {"alibi", "false"}, {"bias", "false"}, {"num_ln_in_parallel_attn", "2"}}},
+         {KNOWN_ROPE, {"alibi", "false"}, {"bias", "false"}, {"num_ln_in_parallel_attn", "2"}}},
     /* Falcon 7B: one head of keys, one norm. */
     {.name = "falcon",
      .prefix = "transformer.",
@@ -201,7 +205,7 @@ static const zm_text_family families[] = {
               .tied = true},
      .keys = {FALCON_KEYS},
      .slots = {FALCON_SLOTS, S(ATTENTION_NORM) = "transformer.h.*.input_layernorm"},
-     .fixed = {PLAIN_ROPE,
+     .fixed = {KNOWN_ROPE,
                {"alibi", "false"},
                {"bias", "false"},
                {"multi_query", "true"},
@@ -259,12 +263,12 @@ static const zm_text_family families[] = {
      .info = LLAMA_INFO,
      .keys = {LLAMA_KEYS},
      .slots = {LLAMA_SLOTS},
-     .fixed = {PLAIN_ROPE, {"use_sliding_window", "false"}}},
+     .fixed = {KNOWN_ROPE, {"use_sliding_window", "false"}}},
     {.name = "mistral",
      .info = LLAMA_INFO,
      .keys = {LLAMA_KEYS, K(WINDOW) = "sliding_window"},
      .slots = {LLAMA_SLOTS},
-     .fixed = {PLAIN_ROPE}},
+     .fixed = {KNOWN_ROPE}},
     {.name = "mpt",
      .prefix = "transformer.",
      .info = {.norm = ZM_NORM_LAYER, .activation = ZM_ACTIVATION_GELU, .alibi = true, .tied = true},
