@@ -94,9 +94,9 @@ ZM_API void zm_graph_observe(zm_graph *graph, const char *what, uint32_t index, 
 /* What is done to a graph to make it cheaper, in this order. Each fires only where the results are
  * the same (up to rounding: sums in another order, fewer roundings to a 16-bit type in between) for
  * all that may be bound and set. A deferred layer_norm rounds more the larger the mean of a row is
- * beside its standard deviation, since both the variance and the product lose what cancels: relative
- * errors in float32 are about 1e-5 at 17 times, 1e-3 at 170 times. So it is deferred only where the
- * application asks for it, by column sums; norms of rows without a mean lose nothing. */
+ * beside its standard deviation, since both the variance and the product lose what cancels: the
+ * relative error in float32 is about 1e-5 at 17 times, 1e-3 at 170 times. So it is deferred only
+ * where the application asks for it, by column sums; rows without a mean lose nothing. */
 typedef enum zm_pass {
     ZM_PASS_DEAD_CODE = 0,    /* what nothing reads is left out */
     ZM_PASS_VIEW,             /* what is copied is read where it is */
