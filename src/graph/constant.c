@@ -6,8 +6,10 @@
 #include "common/alloc.h"
 #include "common/half.h"
 #include "common/log.h"
+#include "common/quant.h"
 #include "graph/pipeline.h"
 #include "ops/view.h"
+#include "ops/weight_blocks.h"
 
 /* Matrices of any rank as rows. */
 typedef struct rows {
@@ -36,10 +38,16 @@ static uint64_t rows_span(const rows *r)
 
 static void rows_gather(const rows *r, zm_dtype dtype, const char *from, char *to)
 {
-    size_t size = zm_dtype_size(dtype);
+    size_t size = zm_dtype_size(dtype), row = zm_dtype_bytes(dtype, r->k);
     for (uint32_t i = 0; i < r->n; i++) {
         if (!r->panel) {
-            memcpy(to + (size_t)i * r->k * size, from + i * r->step * size, r->k * size);
+            memcpy(to + i * row, from + zm_dtype_bytes(dtype, i * r->step), row);
+            continue;
+        }
+        if (size == 0) {
+            uint64_t panel = (uint64_t)(i / r->panel) * r->panel * r->k;
+            zm_blocks_unpack(to + i * row, dtype, r->panel, i % r->panel,
+                             from + zm_dtype_bytes(dtype, panel), 1, r->k);
             continue;
         }
         const char *panel = from + (size_t)(i / r->panel) * r->panel * r->k * size;
@@ -49,16 +57,32 @@ static void rows_gather(const rows *r, zm_dtype dtype, const char *from, char *t
     }
 }
 
+/* Quantised elements as float32. */
+static zm_status decode(const rows *r, void **plain, zm_dtype *type)
+{
+    uint64_t count = (uint64_t)r->n * r->k;
+    float *values = zm_calloc(count, sizeof(float));
+    if (!values)
+        return ZM_ERROR_OUT_OF_MEMORY;
+    zm_quant_decode(values, *plain, *type, count);
+    free(*plain);
+    *plain = values;
+    *type = ZM_F32;
+    return ZM_OK;
+}
+
 /* Its elements in rows, of its own type. Free with free(). */
 static zm_status rows_read(zm_stream *stream, const zm_tensor *tensor, const rows *r, void **out)
 {
-    uint64_t span = rows_span(r), size = zm_dtype_size(tensor->dtype);
-    void *raw = zm_calloc(span, size), *plain = zm_calloc((size_t)r->n * r->k, size);
+    zm_dtype dtype = tensor->dtype;
+    uint64_t bytes = zm_dtype_bytes(dtype, rows_span(r));
+    void *raw = zm_calloc(1, bytes), *plain = zm_calloc(r->n, zm_dtype_bytes(dtype, r->k));
     zm_status status = raw && plain ? ZM_OK : ZM_ERROR_OUT_OF_MEMORY;
     if (status == ZM_OK)
-        status = zm_buffer_read(stream, tensor->buffer, tensor->offset * size, raw, span * size);
+        status = zm_buffer_read(stream, tensor->buffer, zm_dtype_bytes(dtype, tensor->offset), raw,
+                                bytes);
     if (status == ZM_OK) {
-        rows_gather(r, tensor->dtype, raw, plain);
+        rows_gather(r, dtype, raw, plain);
         *out = plain;
         plain = NULL;
     }
@@ -70,7 +94,7 @@ static zm_status rows_read(zm_stream *stream, const zm_tensor *tensor, const row
 static zm_status copy_write(zm_stream *stream, const zm_weight_layout *layout, const rows *r,
                             const void *plain, zm_dtype from, zm_tensor *dst)
 {
-    uint64_t bytes = layout->elements * zm_dtype_size(dst->dtype);
+    uint64_t bytes = zm_dtype_bytes(dst->dtype, layout->elements);
     void *packed = zm_calloc(1, bytes);
     zm_status status = packed ? ZM_OK : ZM_ERROR_OUT_OF_MEMORY;
     if (status == ZM_OK && layout->panel)
@@ -96,7 +120,7 @@ zm_status zm_constant_copy(zm_stream *from, const zm_tensor *src, zm_operand_typ
     zm_status status = ZM_OK;
     if (type == ZM_OPERAND_WEIGHT && src->rank == 2)
         status = zm_weight_layout_get(device, r.n, r.k, dtype, &layout);
-    params.size = layout.elements * zm_dtype_size(dtype);
+    params.size = zm_dtype_bytes(dtype, layout.elements);
     if (status == ZM_OK && !*buffer)
         status = zm_buffer_create(device, &params, buffer);
     if (status != ZM_OK)
@@ -104,8 +128,11 @@ zm_status zm_constant_copy(zm_stream *from, const zm_tensor *src, zm_operand_typ
     *dst = (zm_tensor){.buffer = *buffer, .dtype = dtype, .rank = src->rank, .panel = layout.panel};
     memcpy(dst->shape, src->shape, sizeof(dst->shape));
     status = rows_read(from, src, &r, &plain);
+    zm_dtype read = src->dtype;
+    if (status == ZM_OK && read != dtype && zm_dtype_block_length(read) > 1)
+        status = decode(&r, &plain, &read);
     if (status == ZM_OK)
-        status = copy_write(to, &layout, &r, plain, src->dtype, dst);
+        status = copy_write(to, &layout, &r, plain, read, dst);
     free(plain);
     return status != ZM_ERROR_OUT_OF_MEMORY ? status
                                             : zm_fail(&device->log, status, "graph: out of memory");

@@ -33,7 +33,9 @@ bool zm_operand_is_constant(const zm_graph *graph, const zm_node *node, size_t i
 
 zm_dtype zm_constant_type(const zm_device *device, zm_operand_type type, zm_dtype dtype)
 {
-    bool stays = type != ZM_OPERAND_REAL && zm_type_is_stored(device, dtype);
+    bool stays = type == ZM_OPERAND_WEIGHT
+                     ? zm_weight_type_is_read(device, dtype)
+                     : type != ZM_OPERAND_REAL && zm_type_is_stored(device, dtype);
     return stays || dtype == ZM_I32 ? dtype : device->info.real_type;
 }
 

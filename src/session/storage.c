@@ -40,7 +40,8 @@ zm_status zm_storage_buffer(zm_storage *storage, uint64_t elements, zm_dtype dty
     /* Where memory is shared, weights are packed in place: no second copy. */
     const zm_device_info *info = zm_device_get_info(storage->device);
     zm_buffer_params params = {.host_visible = info->limits.unified_memory};
-    if (!zm_mul_u64(elements, zm_dtype_size(dtype), &params.size))
+    params.size = zm_dtype_bytes(dtype, elements);
+    if (params.size == UINT64_MAX)
         return zm_fail(&storage->log, ZM_ERROR_LIMIT, "session: a buffer of %llu elements",
                        (unsigned long long)elements);
     status = zm_buffer_create(storage->device, &params, out);
@@ -60,8 +61,12 @@ static uint32_t step_of(const zm_storage *storage)
 bool zm_storage_can_wrap(const zm_storage *storage, const void *memory, zm_dtype dtype)
 {
     uint32_t step = step_of(storage);
+    size_t element = zm_dtype_size(dtype);
+    /* Blocks need no alignment, but what is before them is no whole number of them. */
+    if (element == 0)
+        element = step;
     return zm_device_get_info(storage->device)->limits.unified_memory &&
-           SMALLEST_PAGE % step == 0 && (uintptr_t)memory % zm_dtype_size(dtype) == 0;
+           SMALLEST_PAGE % step == 0 && (uintptr_t)memory % element == 0;
 }
 
 zm_status zm_storage_wrap(zm_storage *storage, const void *memory, uint64_t elements,
@@ -71,7 +76,7 @@ zm_status zm_storage_wrap(zm_storage *storage, const void *memory, uint64_t elem
     if (status != ZM_OK)
         return status;
     uint32_t before = (uint32_t)((uintptr_t)memory % step_of(storage));
-    uint64_t bytes = elements * zm_dtype_size(dtype);
+    uint64_t bytes = zm_dtype_bytes(dtype, elements);
     const zm_buffer_params params = {.constants = (const char *)memory - before,
                                      .size = before + bytes};
     status = zm_buffer_create(storage->device, &params, out);
@@ -79,7 +84,7 @@ zm_status zm_storage_wrap(zm_storage *storage, const void *memory, uint64_t elem
         return status;
     storage->buffers[storage->count++] = *out;
     storage->wrapped_bytes += bytes;
-    *first = before / zm_dtype_size(dtype);
+    *first = before / zm_dtype_block_size(dtype);
     return ZM_OK;
 }
 

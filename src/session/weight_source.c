@@ -33,11 +33,6 @@ static void reorder(void *dst, const void *src, zm_dtype type, uint64_t rows, ui
     }
 }
 
-uint64_t zm_weight_bytes(zm_dtype type, uint64_t elements)
-{
-    return elements / zm_dtype_block_length(type) * zm_dtype_block_size(type);
-}
-
 /* Rows of [k][rows] elements, each of them in one piece. */
 static void gather(void *dst, const zm_weight_source *source, uint64_t row, uint64_t rows)
 {
@@ -51,21 +46,22 @@ static void gather(void *dst, const zm_weight_source *source, uint64_t row, uint
     }
 }
 
-/* Rows of the tensor that are together, as they are in the file (blocks decoded): the type. The
- * file does not promise alignment. */
-static zm_dtype take(void *raw, const zm_weight_source *source, uint64_t row, uint64_t rows)
+/* Rows of the tensor that are together, as they are in the file, but blocks decoded unless they are
+ * what is wanted: the type. The file does not promise alignment. */
+static zm_dtype take(void *raw, const zm_weight_source *source, uint64_t row, uint64_t rows,
+                     zm_dtype wanted)
 {
     const zm_model_tensor *tensor = source->tensor;
     uint64_t count = rows * source->k;
-    const char *data = (const char *)tensor->data + zm_weight_bytes(tensor->dtype, row * source->k);
-    if (zm_dtype_block_length(tensor->dtype) != 1) {
+    const char *data = (const char *)tensor->data + zm_dtype_bytes(tensor->dtype, row * source->k);
+    if (tensor->dtype != wanted && zm_dtype_block_length(tensor->dtype) != 1) {
         zm_quant_decode(raw, data, tensor->dtype, count);
         return ZM_F32;
     }
     if (source->transposed)
         gather(raw, source, row, rows);
     else
-        memcpy(raw, data, count * zm_dtype_size(tensor->dtype));
+        memcpy(raw, data, zm_dtype_bytes(tensor->dtype, count));
     return tensor->dtype;
 }
 
@@ -75,7 +71,7 @@ const void *zm_weight_fetch(void *raw, void *real, const zm_weight_source *sourc
     uint64_t together, place = zm_weight_row(source, row, &together);
     *rows = together < *rows ? together : *rows;
     uint64_t count = *rows * source->k;
-    zm_dtype stored = take(raw, source, place, *rows);
+    zm_dtype stored = take(raw, source, place, *rows, type);
     void *values = raw, *other = real;
     if (stored != type) {
         zm_convert_reals(real, type, raw, stored, count);

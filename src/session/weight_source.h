@@ -19,8 +19,6 @@ typedef struct zm_weight_source {
 uint64_t zm_weight_rows(const zm_weight_source *source);
 /* The tensor's row that becomes this one, and how many behind it are together with it. */
 uint64_t zm_weight_row(const zm_weight_source *source, uint64_t row, uint64_t *together);
-/* Of elements in whole blocks. */
-uint64_t zm_weight_bytes(zm_dtype type, uint64_t elements);
 
 /* Rows of the source from this one on, in this type: in real or, where nothing is to be done, in
  * raw, both large enough for them as they are stored, decoded, and in this type. *rows: at most so

@@ -72,6 +72,11 @@ static const zm_model_tensor *find(const zm_weight_loader *loader, const char *n
     return zm_model_find_tensor(loader->model, full);
 }
 
+static bool is_quantised(zm_dtype type)
+{
+    return zm_dtype_block_length(type) > 1;
+}
+
 /* The model has checked the tensors its architecture needs; this guards the memory of the device
  * against a model that did not. */
 static zm_status check_source(const zm_weight_loader *loader, const char *name, const char *suffix,
@@ -124,7 +129,7 @@ static zm_status fail_not_finite(const zm_weight_loader *loader, const zm_model_
 /* So many elements of it are done. */
 static zm_status advance(zm_weight_loader *loader, const zm_model_tensor *tensor, uint64_t elements)
 {
-    loader->done += loader->again ? 0 : zm_weight_bytes(tensor->dtype, elements);
+    loader->done += loader->again ? 0 : zm_dtype_bytes(tensor->dtype, elements);
     bool go_on = !loader->progress ||
                  loader->progress(loader->progress_user, "loading weights", loader->done,
                                   zm_model_get_info(loader->model)->bytes);
@@ -155,7 +160,7 @@ static zm_status pack(const weight_target *target, uint64_t row, const void *val
         count = count < rows - i ? count : rows - i;
         status = zm_weight_pack(target->memory, type, &target->layout, total,
                                 (uint32_t)(at / half * 2 * half + up * half + at % half),
-                                (const char *)values + i * k * zm_dtype_size(type), type,
+                                (const char *)values + zm_dtype_bytes(type, i * k), type,
                                 (uint32_t)count, (uint32_t)k);
     }
     return status;
@@ -167,7 +172,8 @@ static zm_status store(zm_weight_loader *loader, const zm_weight_source *source,
     const zm_model_tensor *tensor = source->tensor;
     zm_dtype type = target->tensor.dtype;
     uint64_t size = zm_dtype_size(tensor->dtype), widest = zm_dtype_size(type);
-    size = size ? size : sizeof(float); /* of decoded blocks */
+    if (widest < sizeof(float)) /* of what blocks are decoded to */
+        widest = sizeof(float);
     uint64_t row_bytes = source->k * (widest > size ? widest : size);
     if (row_bytes > PIECE_BYTES)
         return zm_fail(&loader->storage->log, ZM_ERROR_LIMIT,
@@ -177,10 +183,16 @@ static zm_status store(zm_weight_loader *loader, const zm_weight_source *source,
     for (uint64_t row = 0, rows; row < source->n; row += rows) {
         rows = source->n - row < block ? source->n - row : block;
         const void *values = zm_weight_fetch(loader->raw, loader->real, source, row, &rows, type);
-        if (!all_finite(values, type, rows * source->k))
+        const void *reals = values;
+        zm_dtype real_type = is_quantised(type) ? ZM_F32 : type;
+        if (is_quantised(type)) {
+            zm_quant_decode(loader->real, values, type, rows * source->k);
+            reals = loader->real;
+        }
+        if (!all_finite(reals, real_type, rows * source->k))
             return fail_not_finite(loader, tensor);
         if (target->fold)
-            zm_norm_fold_rows(target->fold, first + row, values, type, rows, source->k);
+            zm_norm_fold_rows(target->fold, first + row, reals, real_type, rows, source->k);
         zm_status status = ZM_OK;
         if (target->memory)
             status = pack(target, first + row, values, type, rows, source->k);
@@ -217,7 +229,7 @@ static zm_status check_size(const zm_weight_loader *loader, const zm_model_tenso
                             const weight_target *target)
 {
     const zm_device_info *info = zm_device_get_info(loader->storage->device);
-    uint64_t bytes = target->layout.elements * zm_dtype_size(target->tensor.dtype);
+    uint64_t bytes = zm_dtype_bytes(target->tensor.dtype, target->layout.elements);
     if (bytes <= info->limits.max_buffer_bytes)
         return ZM_OK;
     return zm_fail(&loader->storage->log, ZM_ERROR_LIMIT,
@@ -230,7 +242,7 @@ static zm_status check_size(const zm_weight_loader *loader, const zm_model_tenso
 static zm_status make(zm_weight_loader *loader, weight_target *target)
 {
     zm_dtype type = target->tensor.dtype;
-    uint64_t bytes = target->layout.elements * zm_dtype_size(type);
+    uint64_t bytes = zm_dtype_bytes(type, target->layout.elements);
     zm_status status =
         zm_storage_buffer(loader->storage, target->layout.elements, type, &target->tensor.buffer);
     if (status == ZM_OK)
@@ -262,19 +274,24 @@ static zm_status fill(zm_weight_loader *loader, const zm_weight_source *sources,
     return status != ZM_OK ? status : unmapped;
 }
 
-/* F16 stays where all of it is F16; anything else is float32, exactly. The plain C of the host
+/* The type that a weight gets on the device: its own where all of it is of one quantised type that
+ * the device's kernels read, or of F16; anything else is float32, exactly. The plain C of the host
  * device works on its real type. */
 static zm_dtype weight_type(const zm_weight_loader *loader, const zm_weight_source *sources,
                             uint32_t count)
 {
-    const zm_device_info *info = zm_device_get_info(loader->storage->device);
+    const zm_device *device = loader->storage->device;
+    const zm_device_info *info = zm_device_get_info(device);
+    zm_dtype type = sources[0].tensor->dtype;
+    bool alike = true;
+    for (uint32_t i = 1; i < count; i++)
+        alike &= sources[i].tensor->dtype == type;
+    if (alike && is_quantised(type) && sources[0].kernel == 1 &&
+        zm_weight_type_is_read(device, type))
+        return type;
     if (info->backend == ZM_BACKEND_HOST)
         return info->real_type;
-    for (uint32_t i = 0; i < count; i++) {
-        if (sources[i].tensor->dtype != ZM_F16)
-            return ZM_F32;
-    }
-    return ZM_F16;
+    return alike && type == ZM_F16 ? ZM_F16 : ZM_F32;
 }
 
 static zm_status load_matrix(zm_weight_loader *loader, const zm_weight_source *sources,
