@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "common/quant.h"
 #include "ops/view.h"
 #include "ops/weight_blocks.h"
 
@@ -100,6 +101,29 @@ static void test_gated(void **state)
     }
 }
 
+/* Elements of quantised rows from anywhere on, and bytes of them. */
+static void test_load(void **state)
+{
+    (void)state;
+    static const zm_dtype all[] = {ZM_Q8_0, ZM_Q4_1, ZM_Q6_K, ZM_F16};
+    static unsigned char src[1024 * 2] = {0};
+    float decoded[1024];
+    double loaded[300];
+    for (size_t t = 0; t < ZM_COUNT(all); t++) {
+        for (size_t i = 0; i < sizeof(src); i++) /* no exponent of a half is that of NaN */
+            src[i] = (unsigned char)(rand() >> 4) & 0x3f;
+        zm_quant_decode(decoded, src, all[t], 1024);
+        for (uint64_t first = 0; first < 700; first += 61) {
+            zm_quant_load(loaded, src, all[t], first, 300);
+            for (size_t i = 0; i < 300; i++)
+                assert_true(loaded[i] == (double)decoded[first + i]);
+        }
+    }
+    assert_int_equal(zm_dtype_bytes(ZM_Q4_1, 96), 60);
+    assert_int_equal(zm_dtype_bytes(ZM_F16, 3), 6);
+    assert_true(zm_dtype_bytes(ZM_F64, UINT64_MAX / 4) == UINT64_MAX);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -170,7 +194,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_places),
         cmocka_unit_test(test_gated),      cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_views),
+        cmocka_unit_test(test_views),      cmocka_unit_test(test_load),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
