@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "common/quant.h"
+#include "graph/pipeline.h"
 #include "ops/view.h"
 #include "ops/weight_blocks.h"
 
@@ -124,6 +125,44 @@ static void test_load(void **state)
     assert_true(zm_dtype_bytes(ZM_F64, UINT64_MAX / 4) == UINT64_MAX);
 }
 
+/* What a pipeline does for a second device: panels become its rows, of the same type or decoded. */
+static void test_copy(void **state)
+{
+    (void)state;
+    enum { SIZE = 64 * K };
+    static unsigned char rows[SIZE * 2], panels[SIZE * 2], back[SIZE * 4];
+    static float decoded[40 * K];
+    const zm_weight_layout layout = {.panel = 32, .elements = SIZE};
+    zm_device *device;
+    zm_stream *stream;
+    assert_int_equal(zm_device_open(&(zm_device_params){.spec = "host"}, &device), ZM_OK);
+    assert_int_equal(zm_stream_create(device, NULL, &stream), ZM_OK);
+    for (size_t t = 0; t < ZM_COUNT(types); t++) {
+        zm_dtype type = types[t], to[] = {type, ZM_F32};
+        zm_buffer_params params = {.size = zm_dtype_bytes(type, SIZE)};
+        for (size_t i = 0; i < sizeof(rows); i++)
+            rows[i] = (unsigned char)(rand() >> 4) & 0x3f;
+        zm_quant_decode(decoded, rows, type, 40 * K);
+        assert_int_equal(zm_weight_pack(panels, type, &layout, 40, 0, rows, type, 40, K), ZM_OK);
+        zm_tensor src = {.dtype = type, .rank = 2, .shape = {40, K}, .panel = 32}, dst;
+        assert_int_equal(zm_buffer_create(device, &params, &src.buffer), ZM_OK);
+        assert_int_equal(zm_buffer_write(stream, src.buffer, 0, panels, params.size), ZM_OK);
+        for (size_t i = 0; i < 2; i++) {
+            zm_buffer *made = NULL;
+            uint64_t bytes = zm_dtype_bytes(to[i], 40 * K);
+            assert_int_equal(
+                zm_constant_copy(stream, &src, ZM_OPERAND_WEIGHT, stream, to[i], &made, &dst),
+                ZM_OK);
+            assert_int_equal(zm_buffer_read(stream, made, 0, back, bytes), ZM_OK);
+            assert_memory_equal(back, i ? (const void *)decoded : rows, bytes);
+            zm_buffer_destroy(&made);
+        }
+        zm_buffer_destroy(&src.buffer);
+    }
+    zm_stream_destroy(&stream);
+    zm_device_close(&device);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -195,6 +234,7 @@ int main(void)
         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_places),
         cmocka_unit_test(test_gated),      cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_views),      cmocka_unit_test(test_load),
+        cmocka_unit_test(test_copy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
