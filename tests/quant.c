@@ -304,12 +304,37 @@ static void test_types(void **state)
     assert_int_equal(zm_dtype_block_length(ZM_DTYPE_COUNT) + zm_dtype_block_size(-1), 0);
 }
 
+/* Blocks of any bytes are finite where all that they decode to is. */
+static void test_finite(void **state)
+{
+    (void)state;
+    static const zm_dtype types[] = {ZM_Q4_0, ZM_Q4_1, ZM_Q5_0, ZM_Q5_1, ZM_Q8_0,
+                                     ZM_Q2_K, ZM_Q3_K, ZM_Q4_K, ZM_Q5_K, ZM_Q6_K};
+    for (size_t t = 0; t < sizeof(types) / sizeof(types[0]); t++) {
+        uint32_t length = zm_dtype_block_length(types[t]), seen[2] = {0};
+        size_t size = zm_dtype_block_size(types[t]);
+        uint8_t *blocks = random_bytes(256 * size);
+        for (uint32_t i = 0; i < 256; i++) {
+            float decoded[256];
+            bool finite = true;
+            zm_quant_decode(decoded, blocks + i * size, types[t], length);
+            for (uint32_t j = 0; j < length; j++)
+                finite &= isfinite(decoded[j]) != 0;
+            assert_int_equal(zm_quant_is_finite(blocks + i * size, types[t], length), finite);
+            seen[finite]++;
+        }
+        assert_true(seen[false] && seen[true]);
+        free(blocks);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_decode),   cmocka_unit_test(test_encode),
         cmocka_unit_test(test_search),   cmocka_unit_test(test_scaling),
         cmocka_unit_test(test_extremes), cmocka_unit_test(test_types),
+        cmocka_unit_test(test_finite),
     };
     return cmocka_run_group_tests_name("quant", tests, NULL, NULL);
 }

@@ -104,6 +104,26 @@ void zm_quant_decode(float *dst, const void *src, zm_dtype type, uint64_t count)
         decoders[type](dst + i, block);
 }
 
+/* Where the float16 numbers of a block are. */
+static const struct {
+    uint8_t offset, count;
+} scales[ZM_DTYPE_COUNT] = {
+    [ZM_Q4_0] = {0, 1}, [ZM_Q4_1] = {0, 2},   [ZM_Q5_0] = {0, 1},   [ZM_Q5_1] = {0, 2},
+    [ZM_Q8_0] = {0, 1}, [ZM_Q2_K] = {80, 2},  [ZM_Q3_K] = {108, 1}, [ZM_Q4_K] = {0, 2},
+    [ZM_Q5_K] = {0, 2}, [ZM_Q6_K] = {208, 1},
+};
+
+bool zm_quant_is_finite(const void *src, zm_dtype type, uint64_t count)
+{
+    size_t size = zm_dtype_block_size(type);
+    const uint8_t *block = src;
+    bool finite = true;
+    for (uint64_t i = 0; i < count; i += zm_dtype_block_length(type), block += size)
+        for (uint32_t j = 0; j < scales[type].count; j++) /* the high byte: its exponent */
+            finite &= (block[scales[type].offset + 2 * j + 1] & 0x7c) != 0x7c;
+    return finite;
+}
+
 void zm_quant_load(double *dst, const void *src, zm_dtype type, uint64_t first, uint64_t count)
 {
     float block[256];

@@ -103,6 +103,8 @@ static zm_status check_source(const zm_weight_loader *loader, const char *name, 
 static bool all_finite(const void *values, zm_dtype type, uint64_t count)
 {
     uint64_t bad = 0;
+    if (is_quantised(type))
+        return zm_quant_is_finite(values, type, count);
     if (type == ZM_F16) {
         const uint16_t *bits = values;
         for (uint64_t i = 0; i < count; i++)
@@ -183,16 +185,14 @@ static zm_status store(zm_weight_loader *loader, const zm_weight_source *source,
     for (uint64_t row = 0, rows; row < source->n; row += rows) {
         rows = source->n - row < block ? source->n - row : block;
         const void *values = zm_weight_fetch(loader->raw, loader->real, source, row, &rows, type);
-        const void *reals = values;
-        zm_dtype real_type = is_quantised(type) ? ZM_F32 : type;
-        if (is_quantised(type)) {
-            zm_quant_decode(loader->real, values, type, rows * source->k);
-            reals = loader->real;
-        }
-        if (!all_finite(reals, real_type, rows * source->k))
+        if (!all_finite(values, type, rows * source->k))
             return fail_not_finite(loader, tensor);
-        if (target->fold)
-            zm_norm_fold_rows(target->fold, first + row, reals, real_type, rows, source->k);
+        if (target->fold && is_quantised(type)) {
+            zm_quant_decode(loader->real, values, type, rows * source->k);
+            zm_norm_fold_rows(target->fold, first + row, loader->real, ZM_F32, rows, source->k);
+        } else if (target->fold) {
+            zm_norm_fold_rows(target->fold, first + row, values, type, rows, source->k);
+        }
         zm_status status = ZM_OK;
         if (target->memory)
             status = pack(target, first + row, values, type, rows, source->k);
