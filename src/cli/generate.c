@@ -14,7 +14,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 
-enum { TOKENS_DEFAULT = 256 };
+enum { TOKENS_DEFAULT = 256, CONTEXT_DEFAULT = 4096 /* of sessions */ };
 
 typedef struct job {
     zm_cli_language language;
@@ -155,6 +155,17 @@ static zm_cli_exit print_json(const job *j)
     return zm_cli_json_print(object);
 }
 
+/* Room for what the text can come to, where that is less than what there would be: caches are
+ * cleared before they are used, which takes longer than all else of loading a small model. */
+static void choose_context(job *j)
+{
+    uint32_t model = zm_model_get_info(j->language.model)->text.positions;
+    uint64_t most = model && model < CONTEXT_DEFAULT ? model : CONTEXT_DEFAULT;
+    uint64_t wanted = (uint64_t)j->count + j->max_tokens;
+    if (!j->language.context && wanted < most)
+        j->language.context = (uint32_t)wanted;
+}
+
 /* What can fail fast comes first. */
 static zm_cli_exit run_job(job *j, const zm_cli_arguments *arguments)
 {
@@ -164,8 +175,10 @@ static zm_cli_exit run_job(job *j, const zm_cli_arguments *arguments)
         code = zm_cli_result(read_prompt(j, arguments->count > 1 ? arguments->values[1] : NULL));
     if (code == ZM_CLI_OK)
         code = zm_cli_result(encode(j));
-    if (code == ZM_CLI_OK)
+    if (code == ZM_CLI_OK) {
+        choose_context(j);
         code = zm_cli_language_load(&j->language, j->json);
+    }
     if (code == ZM_CLI_OK)
         code = generate(j);
     j->total_seconds = zm_clock_since(start);
