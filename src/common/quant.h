@@ -15,8 +15,8 @@ bool zm_quant_can_decode(zm_dtype type);
  * its plain numbers only: none for blocks. Does nothing for a type that it cannot decode. */
 void zm_quant_decode(float *dst, const void *src, zm_dtype type, uint64_t count);
 
-/* Are they all finite? Of a block its scales say so: the rest of it is small integers. For quantised
- * types only. */
+/* Are they all finite? Of a block its scales say so: the rest of it is small integers. For
+ * quantised types only. */
 bool zm_quant_is_finite(const void *src, zm_dtype type, uint64_t count);
 
 /* The elements first .. first+count-1 of src, which need not begin or end a block. */

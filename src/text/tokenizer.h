@@ -99,7 +99,7 @@ struct zm_tokenizer {
     int32_t ends[ZM_ENDS_MAX];
     size_t end_count;
     char *chat_template; /* NULL: there is none */
-    char *refusal; /* why it can't encode; NULL: it can */
+    char *refusal;       /* why it can't encode; NULL: it can */
 };
 
 /* What reads a file knows. */
