@@ -38,6 +38,8 @@ typedef struct zm_split {
     const uint32_t *shares; /* [1 + count], each at least 1; NULL = equal ones */
 } zm_split;
 
+#define ZM_DEFAULT_POSITIONS 4096u
+
 typedef struct zm_session_params {
     const zm_log *log;
     zm_split split;
@@ -49,8 +51,9 @@ typedef struct zm_session_params {
      * true. False: they give ZM_ERROR_CANCELLED. */
     bool (*go_on)(void *user);
     void *go_on_user;
-    /* Text: how many tokens there is room for; 0 = as many as the model is made for, at most 4096;
-     * more than it is made for is refused. Keys and values take memory for all of them. */
+    /* Text: how many tokens there is room for; 0 = as many as the model is made for, at most
+     * ZM_DEFAULT_POSITIONS; more than it is made for is refused. Keys and values take memory for
+     * all of them. */
     uint32_t positions;
     uint32_t records;          /* launches that are kept for zm_session_take_records; 0 = none */
     zm_compile_params compile; /* of its graphs */

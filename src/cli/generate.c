@@ -14,7 +14,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 
-enum { TOKENS_DEFAULT = 256, CONTEXT_DEFAULT = 4096 /* of sessions */ };
+enum { TOKENS_DEFAULT = 256 };
 
 typedef struct job {
     zm_cli_language language;
@@ -160,7 +160,7 @@ static zm_cli_exit print_json(const job *j)
 static void choose_context(job *j)
 {
     uint32_t model = zm_model_get_info(j->language.model)->text.positions;
-    uint64_t most = model && model < CONTEXT_DEFAULT ? model : CONTEXT_DEFAULT;
+    uint64_t most = model && model < ZM_DEFAULT_POSITIONS ? model : ZM_DEFAULT_POSITIONS;
     uint64_t wanted = (uint64_t)j->count + j->max_tokens;
     if (!j->language.context && wanted < most)
         j->language.context = (uint32_t)wanted;

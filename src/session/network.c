@@ -95,6 +95,20 @@ static bool go_on(void *user)
     return network->go_on(network->go_on_user);
 }
 
+zm_status zm_network_compile(zm_network *network,
+                             void (*build)(zm_network *network, zm_graph *graph),
+                             const zm_compile_params *params, zm_pipeline **out)
+{
+    zm_graph *graph = NULL;
+    zm_status status = zm_graph_create(&network->log, &graph);
+    if (status != ZM_OK)
+        return status;
+    build(network, graph);
+    status = zm_pipeline_compile(graph, network->devices, network->device_count, params, out);
+    zm_graph_destroy(&graph);
+    return status;
+}
+
 zm_status zm_network_run(zm_network *network, zm_pipeline *pipeline)
 {
     const zm_run_params params = {.go_on = network->go_on ? go_on : NULL,

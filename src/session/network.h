@@ -6,9 +6,8 @@
 
 #include <zeromean/session.h>
 
+#include "session/decoding.h"
 #include "session/storage.h"
-
-typedef struct zm_network zm_network;
 
 typedef struct zm_network_fns {
     zm_architecture architecture;
@@ -16,20 +15,20 @@ typedef struct zm_network_fns {
     /* The base is ready. On failure destroy is called. */
     zm_status (*create)(zm_network *network, const zm_model *model,
                         const zm_session_params *params);
-    /* Frees what create made outside the base's storage. NULL = nothing. */
+    /* Frees what create made outside the base. NULL = nothing. */
     void (*destroy)(zm_network *network);
     /* NULL where there is no encoder */
     zm_status (*encode)(zm_network *network, const float *mel);
-    zm_status (*decode)(zm_network *network, const int32_t *tokens, uint32_t count, float *logits);
-    zm_status (*rewind)(zm_network *network, uint32_t position);
-    /* NULL = there is no such part. */
-    const zm_pipeline *(*pipeline)(const zm_network *network, zm_part part);
+    /* Is what decoding needs there? NULL = it needs nothing. */
+    zm_status (*can_decode)(const zm_network *network);
 } zm_network_fns;
 
 struct zm_network {
     const zm_network_fns *fns;
     zm_log log;
     zm_session_info info; /* create says */
+    zm_pipeline *encoder; /* NULL = there is none */
+    zm_decoding decoding;
     zm_device *devices[ZM_PIPELINE_DEVICES];
     zm_stream *streams[ZM_PIPELINE_DEVICES]; /* one per device, as the storages */
     zm_storage storages[ZM_PIPELINE_DEVICES];
@@ -57,6 +56,10 @@ zm_status zm_network_check_layers(const zm_network *network, const char *what, u
 /* The device of a layer: as the shares say, but at least one for each device. */
 uint32_t zm_network_device(const zm_network *network, uint32_t layer, uint32_t layers);
 
+/* Compiles what build puts into a graph, whose errors stick, for the network's devices. */
+zm_status zm_network_compile(zm_network *network,
+                             void (*build)(zm_network *network, zm_graph *graph),
+                             const zm_compile_params *params, zm_pipeline **out);
 /* Runs it for the caller of the session: asks whether to go on, shows what is observed. */
 zm_status zm_network_run(zm_network *network, zm_pipeline *pipeline);
 /* Starts, or waits for, the work on all devices. */

@@ -28,6 +28,8 @@ static void network_destroy(zm_network *network)
         return;
     for (uint32_t i = 0; i < network->device_count; i++)
         zm_stream_destroy(&network->streams[i]); /* waits for the work on the buffers */
+    zm_pipeline_destroy(&network->encoder);
+    zm_pipeline_destroy(&network->decoding.pipeline);
     if (network->fns->destroy)
         network->fns->destroy(network);
     for (uint32_t i = 0; i < network->device_count; i++)
@@ -171,14 +173,15 @@ zm_status zm_session_decode(zm_session *session, const int32_t *tokens, uint32_t
     if (!tokens || count == 0 || !logits)
         return zm_fail(&network->log, ZM_ERROR_INVALID_ARGUMENT,
                        "decode: needs at least one token and a place for the logits");
-    return network->fns->decode(network, tokens, count, logits);
+    zm_status status = network->fns->can_decode ? network->fns->can_decode(network) : ZM_OK;
+    return status == ZM_OK ? zm_decoding_run(network, tokens, count, logits) : status;
 }
 
 zm_status zm_session_rewind(zm_session *session, uint32_t position)
 {
     if (!session)
         return ZM_ERROR_INVALID_ARGUMENT;
-    return session->network->fns->rewind(session->network, position);
+    return zm_decoding_rewind(session->network, position);
 }
 
 zm_status zm_session_take_records(zm_session *session, uint32_t device, zm_records *out)
@@ -190,5 +193,11 @@ zm_status zm_session_take_records(zm_session *session, uint32_t device, zm_recor
 
 const zm_pipeline *zm_session_pipeline(const zm_session *session, zm_part part)
 {
-    return session ? session->network->fns->pipeline(session->network, part) : NULL;
+    if (!session)
+        return NULL;
+    switch (part) {
+    case ZM_PART_ENCODER: return session->network->encoder;
+    case ZM_PART_DECODER: return session->network->decoding.pipeline;
+    default: return NULL;
+    }
 }

@@ -22,14 +22,7 @@ typedef struct zm_text_network {
     zm_norm norm;
     float eps;
     zm_text_weights weights;
-    zm_tensor tokens;  /* [batch] I32: a piece of a prompt */
     zm_tensor numbers; /* [positions] I32: 0, 1, 2 ..., where positions are rotations */
-    zm_tensor logits;  /* [1][vocabulary] */
-    zm_pipeline *decoder;
-    zm_size count, length; /* of tokens: new ones, and all of them */
-    uint32_t positions;    /* tokens that there is room for */
-    uint32_t batch;        /* of them in one run, at most */
-    uint32_t position;     /* tokens that are there */
 } zm_text_network;
 
 /* Fills weights, whose blocks are zeroed and have no caches. */

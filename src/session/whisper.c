@@ -56,24 +56,18 @@ static zm_status create_caches(zm_whisper *whisper)
 static zm_status create_state(zm_whisper *whisper)
 {
     const zm_whisper_info *info = &whisper->info;
-    zm_whisper_state *state = &whisper->state;
     zm_storage *first = &whisper->base.storages[0];
-    zm_storage *last = &whisper->base.storages[whisper->base.device_count - 1];
     uint64_t frames = 2 * (uint64_t)info->encoder_positions;
     uint64_t rows = larger(info->encoder_positions, info->decoder_positions);
-    zm_buffer *tokens = NULL;
-    zm_status status = zm_storage_matrix(first, frames, info->mel_bins, &state->mel);
+    zm_status status = zm_storage_matrix(first, frames, info->mel_bins, &whisper->mel);
     if (status == ZM_OK)
-        status = zm_storage_buffer(first, info->decoder_positions, ZM_I32, &tokens);
-    if (status == ZM_OK)
-        status = zm_storage_matrix(last, 1, info->vocabulary, &state->logits);
+        status = zm_decoding_create(&whisper->base, info->decoder_positions);
     if (status == ZM_OK)
         status = create_caches(whisper);
     if (status == ZM_OK)
         status = zm_network_reserve_staging(
             &whisper->base,
             larger(larger(rows * info->d, info->vocabulary), frames * info->mel_bins));
-    state->tokens = zm_tensor_1d(tokens, ZM_I32, info->decoder_positions);
     return status;
 }
 
@@ -92,20 +86,6 @@ static void settle_blocks(zm_whisper *whisper)
         block->self.causal = !encodes;
         block->self.length = block->cross.length = info->encoder_positions;
     }
-}
-
-static zm_status compile(zm_whisper *whisper, void (*build)(zm_whisper *whisper, zm_graph *graph),
-                         const zm_compile_params *params, zm_pipeline **out)
-{
-    zm_graph *graph = NULL;
-    zm_status status = zm_graph_create(&whisper->base.log, &graph);
-    if (status != ZM_OK)
-        return status;
-    build(whisper, graph);
-    status =
-        zm_pipeline_compile(graph, whisper->base.devices, whisper->base.device_count, params, out);
-    zm_graph_destroy(&graph);
-    return status;
 }
 
 static zm_status whisper_create(zm_network *network, const zm_model *model,
@@ -132,9 +112,11 @@ static zm_status whisper_create(zm_network *network, const zm_model *model,
     if (status == ZM_OK && network->device_count > 1)
         status = zm_network_wait(network);
     if (status == ZM_OK)
-        status = compile(whisper, zm_whisper_build_encoder, &params->compile, &whisper->encoder);
+        status = zm_network_compile(network, zm_whisper_build_encoder, &params->compile,
+                                    &network->encoder);
     if (status == ZM_OK)
-        status = compile(whisper, zm_whisper_build_decoder, &params->compile, &whisper->decoder);
+        status = zm_network_compile(network, zm_whisper_build_decoder, &params->compile,
+                                    &network->decoding.pipeline);
     if (status == ZM_OK)
         status = zm_network_wait(network);
     return status;
@@ -143,30 +125,9 @@ static zm_status whisper_create(zm_network *network, const zm_model *model,
 static void whisper_destroy(zm_network *network)
 {
     zm_whisper *whisper = (zm_whisper *)network;
-    zm_pipeline_destroy(&whisper->encoder);
-    zm_pipeline_destroy(&whisper->decoder);
     free(whisper->weights.encoder);
     free(whisper->weights.decoder);
     free(whisper->weights.cross_kv);
-}
-
-static zm_status whisper_rewind(zm_network *network, uint32_t position)
-{
-    zm_whisper *whisper = (zm_whisper *)network;
-    if (position > whisper->position)
-        return zm_fail(&network->log, ZM_ERROR_INVALID_ARGUMENT,
-                       "rewind: position %u is behind the decoder's %u tokens", position,
-                       whisper->position);
-    whisper->position = position;
-    return ZM_OK;
-}
-
-static const zm_pipeline *whisper_pipeline(const zm_network *network, zm_part part)
-{
-    const zm_whisper *whisper = (const zm_whisper *)network;
-    return part == ZM_PART_ENCODER   ? whisper->encoder
-           : part == ZM_PART_DECODER ? whisper->decoder
-                                     : NULL;
 }
 
 const zm_network_fns zm_network_whisper = {.architecture = ZM_ARCHITECTURE_WHISPER,
@@ -174,6 +135,4 @@ const zm_network_fns zm_network_whisper = {.architecture = ZM_ARCHITECTURE_WHISP
                                            .create = whisper_create,
                                            .destroy = whisper_destroy,
                                            .encode = zm_whisper_encode,
-                                           .decode = zm_whisper_decode,
-                                           .rewind = whisper_rewind,
-                                           .pipeline = whisper_pipeline};
+                                           .can_decode = zm_whisper_can_decode};

@@ -22,38 +22,27 @@ typedef struct zm_whisper_weights {
     zm_norm_weights decoder_norm;
 } zm_whisper_weights;
 
-/* What goes in and out; what is kept between runs are the caches of the blocks. */
-typedef struct zm_whisper_state {
-    zm_tensor mel;    /* [2 encoder_positions][mel_bins] */
-    zm_tensor tokens; /* [decoder_positions] I32 */
-    zm_tensor logits; /* [1][vocabulary] */
-} zm_whisper_state;
-
 typedef struct zm_whisper {
     zm_network base;
     zm_whisper_info info; /* without its lists */
     zm_norm norm;
     float eps;
     zm_whisper_weights weights;
-    zm_whisper_state state;
-    zm_pipeline *encoder, *decoder;
-    zm_size tokens, length; /* of the decoder: new ones, and all of them */
+    zm_tensor mel; /* [2 encoder_positions][mel_bins] */
     bool encoded;
-    uint32_t position; /* tokens in the decoder */
 } zm_whisper;
 
 zm_status zm_whisper_load_weights(zm_whisper *whisper, const zm_model *model,
                                   const zm_session_params *params);
 zm_status zm_whisper_encode(zm_network *network, const float *mel);
-zm_status zm_whisper_decode(zm_network *network, const int32_t *tokens, uint32_t count,
-                            float *logits);
+zm_status zm_whisper_can_decode(const zm_network *network);
 
 /* Of a layer, or of what is before and behind them. */
 uint32_t zm_whisper_encoder_device(const zm_whisper *whisper, uint32_t layer);
 uint32_t zm_whisper_decoder_device(const zm_whisper *whisper, uint32_t layer);
 
 /* Puts the model's halves into graphs, whose errors stick. */
-void zm_whisper_build_encoder(zm_whisper *whisper, zm_graph *graph);
-void zm_whisper_build_decoder(zm_whisper *whisper, zm_graph *graph);
+void zm_whisper_build_encoder(zm_network *network, zm_graph *graph);
+void zm_whisper_build_decoder(zm_network *network, zm_graph *graph);
 
 #endif

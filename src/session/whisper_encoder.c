@@ -26,7 +26,7 @@ static zm_tensor convolve(zm_graph *graph, zm_tensor x, const zm_linear *linear,
  * weight can keep their mean at zero: an RMSNorm model takes it out here. */
 static zm_tensor enter(const zm_whisper *whisper, zm_graph *graph)
 {
-    zm_tensor wide = convolve(graph, whisper->state.mel, &whisper->weights.conv1, 1);
+    zm_tensor wide = convolve(graph, whisper->mel, &whisper->weights.conv1, 1);
     zm_tensor x = convolve(graph, wide, &whisper->weights.conv2, 2);
     const zm_add_params add = {.x = x,
                                .y = whisper->weights.encoder_positions,
@@ -40,8 +40,9 @@ static zm_tensor enter(const zm_whisper *whisper, zm_graph *graph)
 }
 
 /* The output is for the decoder, which reads keys and values of it in each of its layers. */
-void zm_whisper_build_encoder(zm_whisper *whisper, zm_graph *graph)
+void zm_whisper_build_encoder(zm_network *network, zm_graph *graph)
 {
+    zm_whisper *whisper = (zm_whisper *)network;
     const zm_whisper_weights *weights = &whisper->weights;
     zm_tensor x = enter(whisper, graph);
     for (uint32_t i = 0; i < whisper->info.encoder_layers; i++) {
@@ -62,10 +63,10 @@ zm_status zm_whisper_encode(zm_network *network, const float *mel)
 {
     zm_whisper *whisper = (zm_whisper *)network;
     whisper->encoded = false;
-    whisper->position = 0;
-    zm_status status = zm_network_write(network, &whisper->state.mel, mel);
+    network->decoding.position = 0;
+    zm_status status = zm_network_write(network, &whisper->mel, mel);
     if (status == ZM_OK)
-        status = zm_network_run(network, whisper->encoder);
+        status = zm_network_run(network, network->encoder);
     if (status == ZM_OK)
         status = zm_network_flush(network);
     whisper->encoded = status == ZM_OK;
