@@ -5,23 +5,12 @@
  *   CC=clang meson setup build-fuzz -Dfuzz=true && ninja -C build-fuzz tests/fuzz/fuzz_model
  *   build-fuzz/tests/fuzz/fuzz_model -dict=tests/fuzz/model.dict -max_len=2000 */
 #include <fcntl.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <zeromean/model.h>
 
+#include "fuzz.h"
 #include "support/folder.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static char *folder;
 

@@ -3,32 +3,15 @@
  *
  *   CC=clang meson setup build-fuzz -Dfuzz=true && ninja -C build-fuzz tests/fuzz/fuzz_safetensors
  *   build-fuzz/tests/fuzz/fuzz_safetensors -dict=tests/fuzz/safetensors.dict -max_len=512 */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "format/safetensors.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
-static void write_at(int fd, const void *data, size_t size, off_t offset)
-{
-    require(pwrite(fd, data, size, offset) == (ssize_t)size);
-}
+#include "fuzz.h"
 
 /* The first byte chooses: the rest as it is, or with the length before it that makes everything
  * up to the last '}' the header. The second form gets the fuzzer past the length. */
 static void make_file(int fd, const uint8_t *data, size_t size)
 {
-    require(ftruncate(fd, 0) == 0);
     if (size == 0)
         return;
     bool raw = data[0] % 2 == 0;
@@ -73,30 +56,15 @@ static void check_file(const zm_safetensors *file)
     require(total <= file->map.size);
 }
 
-static unsigned messages;
-
-static void count_message(void *user, zm_log_level level, const char *message)
-{
-    (void)user;
-    messages += level == ZM_LOG_ERROR && message[0] != '\0';
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static int fd = -1;
-    static char path[64];
-    const zm_log log = {count_message, NULL, ZM_LOG_DEBUG};
-    if (fd < 0) {
-        fd = memfd_create("fuzz", 0);
-        require(fd >= 0);
-        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    }
-    make_file(fd, data, size);
-    messages = 0;
+    const char *path;
+    make_file(memory_file(&path), data, size);
+    errors = 0;
     zm_safetensors *file = NULL;
-    zm_status status = zm_safetensors_open(path, &log, &file);
+    zm_status status = zm_safetensors_open(path, &counting, &file);
     require((status == ZM_OK) == (file != NULL));
-    require(messages == (status == ZM_OK ? 0 : 1));
+    require(errors == (status == ZM_OK ? 0 : 1));
     if (file)
         check_file(file);
     zm_safetensors_close(&file);

@@ -6,31 +6,12 @@
  *
  *   CC=clang meson setup build-fuzz -Dfuzz=true && ninja -C build-fuzz tests/fuzz/fuzz_tokenizer
  *   build-fuzz/tests/fuzz/fuzz_tokenizer -dict=tests/fuzz/tokenizer.dict -max_len=4000 */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <zeromean/text.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
-static unsigned errors;
-
-static void count_error(void *user, zm_log_level level, const char *message)
-{
-    (void)user;
-    errors += level == ZM_LOG_ERROR && message[0] != '\0';
-}
-
-static const zm_log counting = {count_error, NULL, ZM_LOG_DEBUG};
+#include "fuzz.h"
 
 static void check_stream(const zm_tokenizer *tokenizer, const int32_t *ids, size_t count,
                          bool special)
@@ -84,16 +65,11 @@ static void check_tokenizer(zm_status status, zm_tokenizer *tokenizer, const cha
 
 static void try_json(const char *data, size_t size)
 {
-    static int fd = -1;
-    static char path[64];
-    if (fd < 0) {
-        fd = memfd_create("fuzz", 0);
-        require(fd >= 0);
-        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    }
+    const char *path;
+    int fd = memory_file(&path);
     const char *end = size > 0 ? memchr(data, 0, size) : NULL;
     const size_t length = end ? (size_t)(end - data) : size;
-    require(ftruncate(fd, 0) == 0 && pwrite(fd, data, length, 0) == (ssize_t)length);
+    write_at(fd, data, length, 0);
     zm_tokenizer *tokenizer = NULL;
     zm_status status = zm_tokenizer_open(path, &counting, &tokenizer);
     check_tokenizer(status, tokenizer, end ? end + 1 : data, end ? size - length - 1 : size);
