@@ -32,25 +32,27 @@ zm_status zm_gguf_take(zm_gguf_reader *r, uint64_t size, const char *what, const
     return ZM_OK;
 }
 
-zm_status zm_gguf_u64(zm_gguf_reader *r, const char *what, uint64_t *out)
+/* Of so many bytes, the lowest first. */
+static zm_status take_number(zm_gguf_reader *r, int size, const char *what, uint64_t *out)
 {
     const uint8_t *bytes = NULL;
-    uint64_t value = 0;
-    zm_status status = zm_gguf_take(r, 8, what, &bytes);
-    for (int i = 0; i < 8 && status == ZM_OK; i++)
-        value |= (uint64_t)bytes[i] << 8 * i;
-    *out = value;
+    zm_status status = zm_gguf_take(r, (uint64_t)size, what, &bytes);
+    *out = 0;
+    for (int i = 0; i < size && status == ZM_OK; i++)
+        *out |= (uint64_t)bytes[i] << 8 * i;
     return status;
+}
+
+zm_status zm_gguf_u64(zm_gguf_reader *r, const char *what, uint64_t *out)
+{
+    return take_number(r, 8, what, out);
 }
 
 zm_status zm_gguf_u32(zm_gguf_reader *r, const char *what, uint32_t *out)
 {
-    const uint8_t *bytes = NULL;
-    uint32_t value = 0;
-    zm_status status = zm_gguf_take(r, 4, what, &bytes);
-    for (int i = 0; i < 4 && status == ZM_OK; i++)
-        value |= (uint32_t)bytes[i] << 8 * i;
-    *out = value;
+    uint64_t value;
+    zm_status status = take_number(r, 4, what, &value);
+    *out = (uint32_t)value;
     return status;
 }
 

@@ -7,16 +7,11 @@
 #include "common/alloc.h"
 #include "format/gguf_reader.h"
 #include "format/gguf_types.h"
+#include "format/ranges.h"
 
 #define NAME "%.200s"
 /* What an entry takes at least: a name of one character, a rank of 0, a type, an offset. */
 #define LEAST_ENTRY (8u + 1u + 4u + 4u + 8u)
-
-/* The data of a tensor, in the data section. */
-typedef struct range {
-    uint64_t begin, end;
-    zm_model_tensor *tensor;
-} range;
 
 /* GGUF counts dimensions from the innermost one. */
 static zm_status read_shape(zm_gguf_reader *r, zm_model_tensor *tensor)
@@ -92,7 +87,7 @@ static zm_status read_entry(zm_gguf_reader *r)
 }
 
 static zm_status place(const zm_gguf_reader *r, zm_model_tensor *tensor, uint64_t begin,
-                       uint32_t alignment, range *out)
+                       uint32_t alignment, zm_tensor_range *out)
 {
     const zm_map *map = &r->part->map;
     uint64_t offset = (uint64_t)(uintptr_t)tensor->data, size = map->size - begin;
@@ -106,23 +101,15 @@ static zm_status place(const zm_gguf_reader *r, zm_model_tensor *tensor, uint64_
                        "%s: tensor " NAME " has %" PRIu64 " bytes from byte %" PRIu64
                        " of the data on, which has %" PRIu64 ": truncated? fetch it again",
                        r->part->path, tensor->name, tensor->bytes, offset, size);
-    *out = (range){offset, offset + tensor->bytes, tensor};
+    *out = (zm_tensor_range){offset, offset + tensor->bytes, tensor};
     tensor->data = map->data + (tensor->bytes ? begin + offset : 0); /* aligned in any case */
     return ZM_OK;
 }
 
-static int compare_ranges(const void *left, const void *right)
-{
-    const range *a = left, *b = right;
-    if (a->begin != b->begin)
-        return a->begin < b->begin ? -1 : 1;
-    return a->end < b->end ? -1 : a->end > b->end;
-}
-
-static zm_status check_overlaps(const zm_gguf_reader *r, range *ranges)
+static zm_status check_overlaps(const zm_gguf_reader *r, zm_tensor_range *ranges)
 {
     size_t count = r->part->tensor_count;
-    qsort(ranges, count, sizeof(*ranges), compare_ranges);
+    zm_ranges_sort(ranges, count);
     for (size_t i = 1; i < count; i++)
         if (ranges[i].begin < ranges[i - 1].end)
             return zm_fail(r->log, ZM_ERROR_BAD_FORMAT,
@@ -145,7 +132,7 @@ static zm_status place_all(const zm_gguf_reader *r)
     /* Tensors without elements may be all there is: the data section then is empty. */
     if (!zm_gguf_align(r->at, alignment, &begin) || begin > part->map.size)
         begin = part->map.size;
-    range *ranges = zm_calloc(part->tensor_count, sizeof(*ranges));
+    zm_tensor_range *ranges = zm_calloc(part->tensor_count, sizeof(*ranges));
     if (!ranges)
         return zm_fail(r->log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory for its tensors", part->path);
     zm_model_tensor *first = r->file->tensors + r->file->tensor_count - part->tensor_count;

@@ -6,24 +6,20 @@
 
 #include "common/alloc.h"
 #include "format/json.h"
+#include "format/ranges.h"
 #include "format/safetensors_types.h"
 
 /* Names come from the file and may be long: messages show their beginning. */
 #define NAME "%.200s"
 
-/* What the steps of opening share. ranges[i] belongs to file->tensors[i]. */
-typedef struct range {
-    uint64_t begin, end; /* in the data section */
-    size_t tensor;
-} range;
-
+/* What the steps of opening share. */
 typedef struct reader {
     zm_safetensors *file;
     const char *path;
     const zm_log *log;
     const uint8_t *data;
     uint64_t data_size;
-    range *ranges;
+    zm_tensor_range *ranges;
 } reader;
 
 static zm_status read_header(reader *r, json_t **out)
@@ -106,7 +102,7 @@ static zm_status read_shape(const reader *r, const json_t *entry, zm_model_tenso
 }
 
 static zm_status read_range(const reader *r, const json_t *entry, const zm_model_tensor *tensor,
-                            range *out)
+                            zm_tensor_range *out)
 {
     const json_t *offsets = json_object_get(entry, "data_offsets");
     if (!json_is_array(offsets) || json_array_size(offsets) != 2 ||
@@ -144,8 +140,9 @@ static zm_status read_tensor(reader *r, const char *name, const json_t *entry)
     tensor->name = zm_strdup(name);
     if (!tensor->name)
         return zm_fail(r->log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory for its header", r->path);
-    range *place = &r->ranges[file->tensor_count];
-    place->tensor = file->tensor_count++;
+    zm_tensor_range *place = &r->ranges[file->tensor_count];
+    place->tensor = tensor;
+    file->tensor_count++;
     zm_status status = read_type(r, entry, tensor);
     if (status == ZM_OK)
         status = read_shape(r, entry, tensor);
@@ -201,22 +198,14 @@ static zm_status read_entries(reader *r, json_t *header)
     return ZM_OK;
 }
 
-static int compare_ranges(const void *left, const void *right)
-{
-    const range *a = left, *b = right;
-    if (a->begin != b->begin)
-        return a->begin < b->begin ? -1 : 1;
-    return a->end < b->end ? -1 : a->end > b->end;
-}
-
 /* The tensors must cover the data section, each byte once. */
 static zm_status check_ranges(reader *r)
 {
     const zm_safetensors *file = r->file;
-    qsort(r->ranges, file->tensor_count, sizeof(*r->ranges), compare_ranges);
+    zm_ranges_sort(r->ranges, file->tensor_count);
     uint64_t end = 0;
     for (size_t i = 0; i < file->tensor_count; i++) {
-        const char *name = file->tensors[r->ranges[i].tensor].name;
+        const char *name = r->ranges[i].tensor->name;
         if (r->ranges[i].begin < end)
             return zm_fail(r->log, ZM_ERROR_BAD_FORMAT,
                            "%s: tensor " NAME " overlaps the one before it; export it again",
@@ -237,7 +226,7 @@ static zm_status check_ranges(reader *r)
 static bool is_aligned(const reader *r)
 {
     for (size_t i = 0; i < r->file->tensor_count; i++) {
-        const zm_model_tensor *tensor = &r->file->tensors[r->ranges[i].tensor];
+        const zm_model_tensor *tensor = r->ranges[i].tensor;
         uintptr_t address = (uintptr_t)r->data + (uintptr_t)r->ranges[i].begin;
         if (address % zm_dtype_size(tensor->dtype) != 0)
             return false;
@@ -259,7 +248,7 @@ static zm_status copy_aligned(reader *r)
                        r->path, (unsigned long long)r->data_size);
     file->aligned = copy;
     for (size_t i = 0; i < file->tensor_count; i++) {
-        zm_model_tensor *tensor = &file->tensors[r->ranges[i].tensor];
+        zm_model_tensor *tensor = r->ranges[i].tensor;
         if (tensor->bytes > 0)
             memcpy(copy, r->data + r->ranges[i].begin, (size_t)tensor->bytes);
         tensor->data = copy;
@@ -280,7 +269,7 @@ static zm_status place_tensors(reader *r)
     zm_status status = ZM_OK;
     if (is_aligned(r)) {
         for (size_t i = 0; i < file->tensor_count; i++)
-            file->tensors[r->ranges[i].tensor].data = r->data + r->ranges[i].begin;
+            r->ranges[i].tensor->data = r->data + r->ranges[i].begin;
     } else {
         status = copy_aligned(r);
     }
