@@ -380,16 +380,6 @@ static zm_status vector_add(zm_weight_loader *loader, const char *name, const ch
     return part_add(loader, &part, suffix, values);
 }
 
-/* Gate and up, n / 2 each one behind the other, become halves that alternate. */
-static void alternate(double *out, const double *in, uint32_t n, uint32_t half)
-{
-    for (uint32_t i = 0, count; i < n / 2; i += count) {
-        count = n / 2 - i < half ? n / 2 - i : half;
-        memcpy(out + 2 * (size_t)i, in + i, count * sizeof(*out));
-        memcpy(out + 2 * (size_t)i + count, in + n / 2 + i, count * sizeof(*out));
-    }
-}
-
 /* Rounds to the real type, once. */
 static zm_status vector_put(zm_weight_loader *loader, const double *values, uint32_t n,
                             zm_tensor *out)
@@ -496,11 +486,14 @@ static zm_status put_rows(zm_weight_loader *loader, const zm_linear_source *sour
     uint32_t n = weight->shape[0];
     if (!source->gated)
         return vector_put(loader, values, n, out);
+    const zm_weight_layout layout = {.panel = weight->panel};
     double *packed = zm_calloc(n, sizeof(*packed));
     if (!packed)
         return out_of_memory(loader);
-    alternate(packed, values, n, weight->panel ? weight->panel / 2 : 1);
-    zm_status status = vector_put(loader, packed, n, out);
+    zm_status status =
+        zm_gated_bias_pack(packed, ZM_F64, &layout, values, values + n / 2, ZM_F64, n / 2);
+    if (status == ZM_OK)
+        status = vector_put(loader, packed, n, out);
     free(packed);
     return status;
 }
