@@ -186,7 +186,7 @@ static zm_status check_pattern(const zm_model *model, const zm_tensor_pattern *p
     return ZM_OK;
 }
 
-/* Not an error, but a model that has them may be another one than it says. */
+/* A model that has them may be another one than it says. */
 static zm_status look_at_extra_tensors(const zm_model *model, const zm_log *log)
 {
     const char *first = NULL;

@@ -15,8 +15,7 @@ static bool is_for(const zm_graph *graph, size_t n, size_t m, const zm_tensor *o
 }
 
 /* May the matmul write dst, which may have something in common with what it reads? Externs can be
- * bound to one memory, but no weight to that of an output, nor
- * column sums. */
+ * bound to one memory, but neither weights nor column sums to that of an output. */
 static bool can_write(const zm_graph *graph, const zm_node *node, const zm_tensor *dst)
 {
     const zm_matmul_params *p = node->params;
