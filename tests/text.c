@@ -12,22 +12,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <zeromean/text.h>
-
-#include "scratch.h"
 #include "support/random.h"
+#include "tokenizer_json.h"
 
 #define SEED 99u
-
-static void *folder; /* of this program, made by scratch_setup */
-static char path[1024];
-
-static zm_status open_json(const char *json, scratch_log *seen, zm_tokenizer **out)
-{
-    scratch_log_init(seen);
-    scratch_write(path, json, strlen(json));
-    return zm_tokenizer_open(path, &seen->log, out);
-}
 
 #define DECODER "\"decoder\":{\"type\":\"ByteLevel\"}"
 
@@ -54,7 +42,7 @@ static void test_tokens(void **state)
     zm_tokenizer *tokenizer = NULL;
     const char *bytes;
     size_t size;
-    assert_int_equal(open_json(json, &seen, &tokenizer), ZM_OK);
+    assert_int_equal(tokenizer_json_open(json, &seen, &tokenizer), ZM_OK);
     assert_int_equal(seen.errors, 0);
     assert_int_equal(zm_tokenizer_size(tokenizer), 11);
     assert_token(tokenizer, 0, false, "a", 1);
@@ -97,7 +85,7 @@ static void test_every_byte(void **state)
     sprintf(json + used, "}}}");
     scratch_log seen;
     zm_tokenizer *tokenizer = NULL;
-    assert_int_equal(open_json(json, &seen, &tokenizer), ZM_OK);
+    assert_int_equal(tokenizer_json_open(json, &seen, &tokenizer), ZM_OK);
     assert_int_equal(zm_tokenizer_size(tokenizer), 256);
     for (int byte = 0; byte < 256; byte++) {
         const char expected = (char)byte;
@@ -106,95 +94,96 @@ static void test_every_byte(void **state)
     zm_tokenizer_close(&tokenizer);
 }
 
-static void test_refused_files(void **state)
-{
-    (void)state;
 #define WITH_VOCAB(vocab) "{" DECODER ",\"model\":{\"type\":\"BPE\",\"vocab\":" vocab "}}"
 #define WITH_ADDED(added) \
     "{\"added_tokens\":" added "," DECODER ",\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0}}}"
 #define WITH_PARTS(parts) "{" parts "," DECODER ",\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0}}}"
-    static const struct {
-        const char *json;
-        zm_status expected;
-    } cases[] = {
-        {"", ZM_ERROR_BAD_FORMAT},
-        {"{", ZM_ERROR_BAD_FORMAT},
-        {"[]", ZM_ERROR_BAD_FORMAT},
-        {"{}", ZM_ERROR_BAD_FORMAT},
-        {"{" DECODER ",\"model\":7}", ZM_ERROR_BAD_FORMAT},
-        {"{" DECODER ",\"model\":{\"type\":\"BPE\"}}", ZM_ERROR_BAD_FORMAT},
-        {WITH_VOCAB("{}"), ZM_ERROR_BAD_FORMAT},
-        {WITH_VOCAB("[]"), ZM_ERROR_BAD_FORMAT},
-        {WITH_VOCAB("{\"a\":-1}"), ZM_ERROR_BAD_FORMAT},
-        {WITH_VOCAB("{\"a\":2097152}"), ZM_ERROR_BAD_FORMAT},
-        {WITH_VOCAB("{\"a\":9223372036854775807}"), ZM_ERROR_BAD_FORMAT},
-        {WITH_VOCAB("{\"a\":92233720368547758070}"), ZM_ERROR_BAD_FORMAT},
-        {WITH_VOCAB("{\"a\":1.5}"), ZM_ERROR_BAD_FORMAT},
-        {WITH_VOCAB("{\"a\":\"0\"}"), ZM_ERROR_BAD_FORMAT},
-        {WITH_VOCAB("{\"a\":null}"), ZM_ERROR_BAD_FORMAT},
-        {WITH_VOCAB("{\"a\":0,\"b\":0}"), ZM_ERROR_BAD_FORMAT},
-        {WITH_VOCAB("{\"a\":0,\"a\":1}"), ZM_ERROR_BAD_FORMAT},
-        {WITH_VOCAB("{\"a b\":0}"), ZM_ERROR_BAD_FORMAT},
-        {WITH_VOCAB("{\"\\u0144\":0}"), ZM_ERROR_BAD_FORMAT},
-        {WITH_VOCAB("{\"\\u00ad\":0}"), ZM_ERROR_BAD_FORMAT},
-        {WITH_VOCAB("{\"\\u20ac\":0}"), ZM_ERROR_BAD_FORMAT},
-        {WITH_VOCAB("{\"\\ud83d\\ude00\":0}"), ZM_ERROR_BAD_FORMAT},
-        {WITH_VOCAB("{\"\\u0000\":0}"), ZM_ERROR_BAD_FORMAT},
-        {WITH_VOCAB("{\"\xFF\":0}"), ZM_ERROR_BAD_FORMAT},
-        {WITH_ADDED("{}"), ZM_ERROR_BAD_FORMAT},
-        {WITH_ADDED("[7]"), ZM_ERROR_BAD_FORMAT},
-        {WITH_ADDED("[{\"id\":1}]"), ZM_ERROR_BAD_FORMAT},
-        {WITH_ADDED("[{\"content\":\"x\"}]"), ZM_ERROR_BAD_FORMAT},
-        {WITH_ADDED("[{\"id\":-7,\"content\":\"x\"}]"), ZM_ERROR_BAD_FORMAT},
-        {WITH_ADDED("[{\"id\":1e9,\"content\":\"x\"}]"), ZM_ERROR_BAD_FORMAT},
-        {WITH_ADDED("[{\"id\":0,\"content\":\"b\"}]"), ZM_ERROR_BAD_FORMAT},
-        {WITH_ADDED("[{\"id\":1,\"content\":\"x\"},{\"id\":1,\"content\":\"x\"}]"),
-         ZM_ERROR_BAD_FORMAT},
-        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0}}}", ZM_ERROR_UNSUPPORTED},
-        {"{\"decoder\":{\"type\":\"WordPiece\"},\"model\":{\"vocab\":{\"a\":0}}}",
-         ZM_ERROR_UNSUPPORTED},
-        {"{" DECODER ",\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":0}}}",
-         ZM_ERROR_UNSUPPORTED},
-        {"{" DECODER ",\"model\":{\"type\":\"Unigram\",\"vocab\":{\"a\":0}}}", ZM_ERROR_BAD_FORMAT},
-        {"{" DECODER ",\"model\":{\"type\":\"Unigram\",\"vocab\":[]}}", ZM_ERROR_BAD_FORMAT},
-        {"{" DECODER ",\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\"]]}}", ZM_ERROR_BAD_FORMAT},
-        {"{" DECODER ",\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",\"b\"]]}}",
-         ZM_ERROR_BAD_FORMAT},
-        {"{" DECODER ",\"model\":{\"type\":\"Unigram\",\"unk_id\":1,\"vocab\":[[\"a\",0]]}}",
-         ZM_ERROR_BAD_FORMAT},
-        {WITH_VOCAB("{\"a\":0,\"b\":1,\"ab\":2},\"merges\":{}"), ZM_ERROR_BAD_FORMAT},
-        {WITH_VOCAB("{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[7]"), ZM_ERROR_BAD_FORMAT},
-        {WITH_VOCAB("{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"ab\"]"), ZM_ERROR_BAD_FORMAT},
-        {WITH_VOCAB("{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"b a\"]"), ZM_ERROR_BAD_FORMAT},
-        {WITH_VOCAB("{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"a b \"]"), ZM_ERROR_BAD_FORMAT},
-        {WITH_VOCAB("{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[[\"a\"]]"), ZM_ERROR_BAD_FORMAT},
-        {WITH_VOCAB("{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[[\"a\",\"b\",\"a\"]]"),
-         ZM_ERROR_BAD_FORMAT},
-        {WITH_PARTS("\"normalizer\":{}"), ZM_ERROR_BAD_FORMAT},
-        {WITH_PARTS("\"normalizer\":{\"type\":\"Sequence\"}"), ZM_ERROR_BAD_FORMAT},
-        {WITH_PARTS("\"normalizer\":{\"type\":\"Replace\",\"content\":\"\"}"), ZM_ERROR_BAD_FORMAT},
-        {WITH_PARTS("\"normalizer\":{\"type\":\"Prepend\"}"), ZM_ERROR_BAD_FORMAT},
-        {WITH_PARTS("\"pre_tokenizer\":{\"type\":\"Split\",\"behavior\":\"Isolated\"}"),
-         ZM_ERROR_BAD_FORMAT},
-        {WITH_PARTS("\"pre_tokenizer\":{\"type\":\"Split\",\"behavior\":\"Odd\","
-                    "\"pattern\":{\"String\":\"a\"}}"),
-         ZM_ERROR_BAD_FORMAT},
-        {WITH_PARTS("\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"ab\"}"),
-         ZM_ERROR_BAD_FORMAT},
-        {WITH_PARTS("\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[]}"),
-         ZM_ERROR_BAD_FORMAT},
-        {WITH_PARTS("\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":["
-                    "{\"SpecialToken\":{\"id\":\"s\"}},{\"Sequence\":{}}],\"special_tokens\":"
-                    "{\"s\":{\"ids\":[1]}}}"),
-         ZM_ERROR_BAD_FORMAT},
-    };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+static const struct {
+    const char *json;
+    zm_status expected;
+} refused_files[] = {
+    {"", ZM_ERROR_BAD_FORMAT},
+    {"{", ZM_ERROR_BAD_FORMAT},
+    {"[]", ZM_ERROR_BAD_FORMAT},
+    {"{}", ZM_ERROR_BAD_FORMAT},
+    {"{" DECODER ",\"model\":7}", ZM_ERROR_BAD_FORMAT},
+    {"{" DECODER ",\"model\":{\"type\":\"BPE\"}}", ZM_ERROR_BAD_FORMAT},
+    {WITH_VOCAB("{}"), ZM_ERROR_BAD_FORMAT},
+    {WITH_VOCAB("[]"), ZM_ERROR_BAD_FORMAT},
+    {WITH_VOCAB("{\"a\":-1}"), ZM_ERROR_BAD_FORMAT},
+    {WITH_VOCAB("{\"a\":2097152}"), ZM_ERROR_BAD_FORMAT},
+    {WITH_VOCAB("{\"a\":9223372036854775807}"), ZM_ERROR_BAD_FORMAT},
+    {WITH_VOCAB("{\"a\":92233720368547758070}"), ZM_ERROR_BAD_FORMAT},
+    {WITH_VOCAB("{\"a\":1.5}"), ZM_ERROR_BAD_FORMAT},
+    {WITH_VOCAB("{\"a\":\"0\"}"), ZM_ERROR_BAD_FORMAT},
+    {WITH_VOCAB("{\"a\":null}"), ZM_ERROR_BAD_FORMAT},
+    {WITH_VOCAB("{\"a\":0,\"b\":0}"), ZM_ERROR_BAD_FORMAT},
+    {WITH_VOCAB("{\"a\":0,\"a\":1}"), ZM_ERROR_BAD_FORMAT},
+    {WITH_VOCAB("{\"a b\":0}"), ZM_ERROR_BAD_FORMAT},
+    {WITH_VOCAB("{\"\\u0144\":0}"), ZM_ERROR_BAD_FORMAT},
+    {WITH_VOCAB("{\"\\u00ad\":0}"), ZM_ERROR_BAD_FORMAT},
+    {WITH_VOCAB("{\"\\u20ac\":0}"), ZM_ERROR_BAD_FORMAT},
+    {WITH_VOCAB("{\"\\ud83d\\ude00\":0}"), ZM_ERROR_BAD_FORMAT},
+    {WITH_VOCAB("{\"\\u0000\":0}"), ZM_ERROR_BAD_FORMAT},
+    {WITH_VOCAB("{\"\xFF\":0}"), ZM_ERROR_BAD_FORMAT},
+    {WITH_ADDED("{}"), ZM_ERROR_BAD_FORMAT},
+    {WITH_ADDED("[7]"), ZM_ERROR_BAD_FORMAT},
+    {WITH_ADDED("[{\"id\":1}]"), ZM_ERROR_BAD_FORMAT},
+    {WITH_ADDED("[{\"content\":\"x\"}]"), ZM_ERROR_BAD_FORMAT},
+    {WITH_ADDED("[{\"id\":-7,\"content\":\"x\"}]"), ZM_ERROR_BAD_FORMAT},
+    {WITH_ADDED("[{\"id\":1e9,\"content\":\"x\"}]"), ZM_ERROR_BAD_FORMAT},
+    {WITH_ADDED("[{\"id\":0,\"content\":\"b\"}]"), ZM_ERROR_BAD_FORMAT},
+    {WITH_ADDED("[{\"id\":1,\"content\":\"x\"},{\"id\":1,\"content\":\"x\"}]"),
+     ZM_ERROR_BAD_FORMAT},
+    {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0}}}", ZM_ERROR_UNSUPPORTED},
+    {"{\"decoder\":{\"type\":\"WordPiece\"},\"model\":{\"vocab\":{\"a\":0}}}",
+     ZM_ERROR_UNSUPPORTED},
+    {"{" DECODER ",\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":0}}}", ZM_ERROR_UNSUPPORTED},
+    {"{" DECODER ",\"model\":{\"type\":\"Unigram\",\"vocab\":{\"a\":0}}}", ZM_ERROR_BAD_FORMAT},
+    {"{" DECODER ",\"model\":{\"type\":\"Unigram\",\"vocab\":[]}}", ZM_ERROR_BAD_FORMAT},
+    {"{" DECODER ",\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\"]]}}", ZM_ERROR_BAD_FORMAT},
+    {"{" DECODER ",\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",\"b\"]]}}",
+     ZM_ERROR_BAD_FORMAT},
+    {"{" DECODER ",\"model\":{\"type\":\"Unigram\",\"unk_id\":1,\"vocab\":[[\"a\",0]]}}",
+     ZM_ERROR_BAD_FORMAT},
+    {WITH_VOCAB("{\"a\":0,\"b\":1,\"ab\":2},\"merges\":{}"), ZM_ERROR_BAD_FORMAT},
+    {WITH_VOCAB("{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[7]"), ZM_ERROR_BAD_FORMAT},
+    {WITH_VOCAB("{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"ab\"]"), ZM_ERROR_BAD_FORMAT},
+    {WITH_VOCAB("{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"b a\"]"), ZM_ERROR_BAD_FORMAT},
+    {WITH_VOCAB("{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"a b \"]"), ZM_ERROR_BAD_FORMAT},
+    {WITH_VOCAB("{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[[\"a\"]]"), ZM_ERROR_BAD_FORMAT},
+    {WITH_VOCAB("{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[[\"a\",\"b\",\"a\"]]"),
+     ZM_ERROR_BAD_FORMAT},
+    {WITH_PARTS("\"normalizer\":{}"), ZM_ERROR_BAD_FORMAT},
+    {WITH_PARTS("\"normalizer\":{\"type\":\"Sequence\"}"), ZM_ERROR_BAD_FORMAT},
+    {WITH_PARTS("\"normalizer\":{\"type\":\"Replace\",\"content\":\"\"}"), ZM_ERROR_BAD_FORMAT},
+    {WITH_PARTS("\"normalizer\":{\"type\":\"Prepend\"}"), ZM_ERROR_BAD_FORMAT},
+    {WITH_PARTS("\"pre_tokenizer\":{\"type\":\"Split\",\"behavior\":\"Isolated\"}"),
+     ZM_ERROR_BAD_FORMAT},
+    {WITH_PARTS("\"pre_tokenizer\":{\"type\":\"Split\",\"behavior\":\"Odd\","
+                "\"pattern\":{\"String\":\"a\"}}"),
+     ZM_ERROR_BAD_FORMAT},
+    {WITH_PARTS("\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"ab\"}"),
+     ZM_ERROR_BAD_FORMAT},
+    {WITH_PARTS("\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[]}"),
+     ZM_ERROR_BAD_FORMAT},
+    {WITH_PARTS("\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":["
+                "{\"SpecialToken\":{\"id\":\"s\"}},{\"Sequence\":{}}],\"special_tokens\":"
+                "{\"s\":{\"ids\":[1]}}}"),
+     ZM_ERROR_BAD_FORMAT},
+};
+
+static void test_refused_files(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(refused_files) / sizeof(refused_files[0]); i++) {
         scratch_log seen;
         zm_tokenizer *tokenizer = (zm_tokenizer *)&seen;
-        zm_status status = open_json(cases[i].json, &seen, &tokenizer);
-        if (status != cases[i].expected || seen.errors != 1 || !strstr(seen.error, path))
-            fail_msg("%s: %s, %u errors, '%s'", cases[i].json, zm_status_name(status), seen.errors,
-                     seen.error);
+        zm_status status = tokenizer_json_open(refused_files[i].json, &seen, &tokenizer);
+        if (status != refused_files[i].expected || seen.errors != 1 ||
+            !strstr(seen.error, tokenizer_json_path()))
+            fail_msg("%s: %s, %u errors, '%s'", refused_files[i].json, zm_status_name(status),
+                     seen.errors, seen.error);
         assert_ptr_equal(tokenizer, &seen);
     }
 }
@@ -215,7 +204,7 @@ static void test_accepted_files(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         scratch_log seen;
         zm_tokenizer *tokenizer = NULL;
-        if (open_json(cases[i], &seen, &tokenizer) != ZM_OK)
+        if (tokenizer_json_open(cases[i], &seen, &tokenizer) != ZM_OK)
             fail_msg("%s: %s", cases[i], seen.error);
         assert_true(zm_tokenizer_size(tokenizer) > 0);
         zm_tokenizer_close(&tokenizer);
@@ -228,12 +217,14 @@ static void test_missing_file(void **state)
     scratch_log seen;
     scratch_log_init(&seen);
     zm_tokenizer *tokenizer = NULL;
-    unlink(path);
-    assert_int_equal(zm_tokenizer_open(path, &seen.log, &tokenizer), ZM_ERROR_NOT_FOUND);
+    unlink(tokenizer_json_path());
+    assert_int_equal(zm_tokenizer_open(tokenizer_json_path(), &seen.log, &tokenizer),
+                     ZM_ERROR_NOT_FOUND);
     assert_int_equal(seen.errors, 1);
     assert_int_equal(zm_tokenizer_open("/", &seen.log, &tokenizer), ZM_ERROR_NOT_FOUND);
     assert_int_equal(zm_tokenizer_open(NULL, &seen.log, &tokenizer), ZM_ERROR_INVALID_ARGUMENT);
-    assert_int_equal(zm_tokenizer_open(path, &seen.log, NULL), ZM_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(zm_tokenizer_open(tokenizer_json_path(), &seen.log, NULL),
+                     ZM_ERROR_INVALID_ARGUMENT);
     assert_null(tokenizer);
 }
 
@@ -335,21 +326,6 @@ static void test_pieces_of_any_bytes(void **state)
     }
 }
 
-static int make_path(void **state)
-{
-    (void)state;
-    int failed = scratch_setup(&folder);
-    if (!failed)
-        snprintf(path, sizeof(path), "%s", scratch_path(&folder, "tokenizer.json"));
-    return failed;
-}
-
-static int remove_path(void **state)
-{
-    (void)state;
-    return scratch_teardown(&folder);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -358,5 +334,5 @@ int main(void)
         cmocka_unit_test(test_missing_file),  cmocka_unit_test(test_whole_characters),
         cmocka_unit_test(test_repaired_text), cmocka_unit_test(test_pieces_of_any_bytes),
     };
-    return cmocka_run_group_tests(tests, make_path, remove_path);
+    return cmocka_run_group_tests(tests, tokenizer_json_setup, tokenizer_json_teardown);
 }

@@ -13,12 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <zeromean/text.h>
-
-#include "scratch.h"
-
-static void *folder; /* of this program, made by scratch_setup */
-static char path[1024];
+#include "tokenizer_json.h"
 
 /* A word of the ids, "1 2 3", or of the failure. */
 static const char *encode(const zm_tokenizer *tokenizer, zm_encode_params params)
@@ -50,10 +45,8 @@ static const char *encode_text(const zm_tokenizer *tokenizer, const char *text)
 static zm_tokenizer *open_json(const char *json)
 {
     scratch_log seen;
-    scratch_log_init(&seen);
     zm_tokenizer *tokenizer = NULL;
-    scratch_write(path, json, strlen(json));
-    if (zm_tokenizer_open(path, &seen.log, &tokenizer) != ZM_OK)
+    if (tokenizer_json_open(json, &seen, &tokenizer) != ZM_OK)
         fail_msg("%s: %s", json, seen.error);
     return tokenizer;
 }
@@ -370,21 +363,6 @@ static void test_long_word(void **state)
     zm_tokenizer_close(&tokenizer);
 }
 
-static int make_path(void **state)
-{
-    (void)state;
-    int failed = scratch_setup(&folder);
-    if (!failed)
-        snprintf(path, sizeof(path), "%s", scratch_path(&folder, "tokenizer.json"));
-    return failed;
-}
-
-static int remove_path(void **state)
-{
-    (void)state;
-    return scratch_teardown(&folder);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,5 +378,5 @@ int main(void)
         cmocka_unit_test(test_endless_pattern),
         cmocka_unit_test(test_long_word),
     };
-    return cmocka_run_group_tests(tests, make_path, remove_path);
+    return cmocka_run_group_tests(tests, tokenizer_json_setup, tokenizer_json_teardown);
 }
