@@ -163,18 +163,6 @@ tokenizer_peers() {
         "$ROOT/build/libzeromean.so" "$ZEROMEAN_MODELS_DIR"
 }
 
-fuzz() {
-    local name corpus
-    CC=clang CXX=clang++ configure "$ROOT/build-fuzz" -Dfuzz=true >/dev/null
-    ninja -C "$ROOT/build-fuzz" tests/fuzz/fuzz_{safetensors,gguf,model,tokenizer} >/dev/null
-    for name in safetensors gguf model tokenizer; do
-        corpus=$ROOT/build-fuzz/corpus-$name
-        mkdir -p "$corpus"
-        check "fuzzing $name" env -C "$ROOT/build-fuzz" tests/fuzz/fuzz_$name \
-            -dict="$ROOT/tests/fuzz/$name.dict" -max_total_time=30 -rss_limit_mb=2048 "$corpus"
-    done
-}
-
 stage "build with Clang" clang_build
 stage "tests with Clang" tests build-clang --no-suite slow --no-suite models
 stage "clang-tidy" clang_tidy
@@ -191,4 +179,3 @@ stage "ThreadSanitizer" thread_tests
 stage "Oclgrind" oclgrind_tests
 stage "rusticl" rusticl_tests
 stage "limits and threads of PoCL" pocl_tests
-stage "fuzzing" fuzz
