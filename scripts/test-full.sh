@@ -142,6 +142,21 @@ pocl_tests() {
     done
 }
 
+# Devices that are not here, as far as their limits go: all ops, and a model from end to end.
+profile_tests() {
+    local profile text expected
+    expected=$("$ROOT/build/zeromean" generate "$ROOT/share/bible-gpt2" -p "And the" -n 16 \
+        --device host 2>/dev/null)
+    for profile in $("$ROOT/build/zeromean" devices --profiles | awk 'NR > 1 {print $1}'); do
+        check "$profile: ops" "$ROOT/scripts/test-wrapper" "$ROOT/build/checkop" --small \
+            --device "opencl:pocl@$profile"
+        text=$("$ROOT/scripts/test-wrapper" "$ROOT/build/zeromean" generate \
+            "$ROOT/share/bible-gpt2" -p "And the" -n 16 --device "opencl:pocl@$profile" \
+            2>"$work/profile.log" || cat "$work/profile.log")
+        check "$profile: a text" diff <(echo "$expected") <(echo "$text")
+    done
+}
+
 # What several threads do, on the host and on PoCL, whose locks are seen as well. Nothing of PoCL is
 # suppressed: where two threads set the arguments of one kernel, it is PoCL that writes. On some
 # systems programs lie where the sanitizer keeps its notes, unless they are told not to.
@@ -179,3 +194,4 @@ stage "ThreadSanitizer" thread_tests
 stage "Oclgrind" oclgrind_tests
 stage "rusticl" rusticl_tests
 stage "limits and threads of PoCL" pocl_tests
+stage "profiles of devices" profile_tests

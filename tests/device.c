@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Devices, buffers, streams and events. A run without an OpenCL device fails. */
+/* Buffers, streams and events of devices. A run without an OpenCL device fails. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -58,114 +58,6 @@ static int fixture_destroy(void **state)
     zm_device_close(&f->device);
     assert_null(f->device);
     return 0;
-}
-
-/* ---- finding devices ---- */
-
-static zm_status open_spec(const char *spec, char opened[32], zm_dtype *real_type)
-{
-    zm_device_params params = {.spec = spec, .log = &messages_log};
-    zm_device *device = NULL;
-    capture_clear(&messages);
-    zm_status status = zm_device_open(&params, &device);
-    if (status != ZM_OK) {
-        assert_null(device);
-        return status;
-    }
-    strcpy(opened, zm_device_get_info(device)->spec);
-    *real_type = zm_device_get_info(device)->real_type;
-    zm_device_close(&device);
-    return status;
-}
-
-static void list_names_all_devices(void **state)
-{
-    (void)state;
-    zm_device_params params = {.log = &messages_log};
-    zm_device_list *list = NULL;
-    assert_int_equal(zm_device_list_create(&params, &list), ZM_OK);
-    assert_in_range(list->count, 3, 100);
-    bool host = false, host_f64 = false, opencl = false;
-    for (size_t i = 0; i < list->count; i++) {
-        const zm_device_info *info = &list->devices[i];
-        host |= strcmp(info->spec, "host") == 0;
-        host_f64 |= strcmp(info->spec, "host:f64") == 0;
-        opencl |= info->backend == ZM_BACKEND_OPENCL;
-        assert_true(info->name[0] && info->platform[0] && info->driver[0]);
-        assert_true(info->limits.memory_bytes > 0 && info->limits.max_buffer_bytes > 0);
-        assert_true(info->limits.compute_units > 0 && info->limits.max_work_group > 0);
-        assert_true(i == 0 || list->devices[i - 1].score >= info->score);
-    }
-    assert_true(host && host_f64 && opencl);
-    assert_string_equal(list->devices[list->count - 1].spec, "host:f64");
-    zm_device_list_destroy(&list);
-    assert_null(list);
-    zm_device_list_destroy(&list);
-}
-
-static void every_listed_spec_opens_that_device(void **state)
-{
-    (void)state;
-    zm_device_list *list = NULL;
-    assert_int_equal(zm_device_list_create(NULL, &list), ZM_OK);
-    for (size_t i = 0; i < list->count; i++) {
-        char opened[32];
-        zm_dtype real_type;
-        assert_int_equal(open_spec(list->devices[i].spec, opened, &real_type), ZM_OK);
-        assert_string_equal(opened, list->devices[i].spec);
-        assert_int_equal(real_type, list->devices[i].real_type);
-    }
-    zm_device_list_destroy(&list);
-}
-
-static void specs_of_every_form_open(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *spec, *opens;
-        zm_dtype real_type;
-    } cases[] = {
-        {NULL, "opencl:", ZM_F32},          {"", "opencl:", ZM_F32},
-        {"opencl", "opencl:", ZM_F32},      {"OpenCL", "opencl:", ZM_F32},
-        {"opencl:0", "opencl:0", ZM_F32},   {"opencl:pocl", "opencl:", ZM_F32},
-        {"opencl:PoCl", "opencl:", ZM_F32}, {"opencl:portable computing", "opencl:", ZM_F32},
-        {"host", "host", ZM_F32},           {"host:f64", "host:f64", ZM_F64},
-        {"HOST:F64", "host:f64", ZM_F64},   {"host:plain", "host", ZM_F32},
-    };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        char opened[32] = "";
-        zm_dtype real_type = ZM_DTYPE_NONE;
-        zm_status status = open_spec(cases[i].spec, opened, &real_type);
-        if (status != ZM_OK || strncmp(opened, cases[i].opens, strlen(cases[i].opens)) != 0)
-            fail_msg("'%s' opened '%s': %s", cases[i].spec ? cases[i].spec : "(null)", opened,
-                     messages.text);
-        assert_int_equal(real_type, cases[i].real_type);
-    }
-}
-
-static void bad_specs_are_refused_with_the_devices_there_are(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *spec;
-        zm_status status;
-    } cases[] = {
-        {"vulkan", ZM_ERROR_INVALID_ARGUMENT},  {"opencl:", ZM_ERROR_INVALID_ARGUMENT},
-        {":0", ZM_ERROR_INVALID_ARGUMENT},      {"open", ZM_ERROR_INVALID_ARGUMENT},
-        {"opencl0", ZM_ERROR_INVALID_ARGUMENT}, {" host", ZM_ERROR_INVALID_ARGUMENT},
-        {"opencl:99", ZM_ERROR_NOT_FOUND},      {"opencl:99999999999999999999", ZM_ERROR_NOT_FOUND},
-        {"opencl:-1", ZM_ERROR_NOT_FOUND},      {"opencl:no such device", ZM_ERROR_NOT_FOUND},
-        {"host:1", ZM_ERROR_NOT_FOUND},         {"host:f16", ZM_ERROR_NOT_FOUND},
-    };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        char opened[32];
-        zm_dtype real_type;
-        assert_int_equal(open_spec(cases[i].spec, opened, &real_type), cases[i].status);
-        assert_true(capture_has(&messages, cases[i].spec));
-        assert_true(capture_has(&messages, "there are: opencl:0 ("));
-        assert_true(capture_has(&messages, "host:f64 ("));
-    }
-    assert_int_equal(zm_device_open(NULL, NULL), ZM_ERROR_INVALID_ARGUMENT);
 }
 
 /* ---- buffers ---- */
@@ -548,10 +440,6 @@ int main(void)
 {
     messages_log = capture_log(&messages, ZM_LOG_DEBUG);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(list_names_all_devices),
-        cmocka_unit_test(every_listed_spec_opens_that_device),
-        cmocka_unit_test(specs_of_every_form_open),
-        cmocka_unit_test(bad_specs_are_refused_with_the_devices_there_are),
         ON_BOTH(buffers_of_all_kinds_keep_bytes),
         ON_BOTH(wrapped_memory_is_used_in_place),
         ON_BOTH(constants_are_read_in_place),

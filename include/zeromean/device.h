@@ -67,10 +67,11 @@ typedef struct zm_device_info {
 } zm_device_info;
 
 typedef struct zm_device_params {
-    /* BACKEND[:INDEX|:NAME], case-insensitive. BACKEND is opencl or host; NAME is any part of the
-     * device or platform name; of several devices that fit, the one with the highest score is
-     * opened. "host:f64" computes and stores in float64. NULL or "": the device with the highest
-     * score of all, or the next one where its driver fails. */
+    /* BACKEND[:INDEX|:NAME][@PROFILE], case-insensitive. BACKEND is opencl or host; NAME is any
+     * part of the device or platform name; of several devices that fit, the one with the highest
+     * score is opened. "host:f64" computes and stores in float64. Without a backend: the device
+     * with the highest score of all, or the next one where its driver fails; so is NULL or "".
+     * PROFILE (zm_device_profiles) leaves the device no more than such a device has. */
     const char *spec;
     const zm_log *log;     /* copied; NULL = silent */
     const char *cache_dir; /* compiled programs are kept here; NULL or "" = not kept */
@@ -87,6 +88,17 @@ typedef struct zm_device_list {
 
 ZM_API zm_status zm_device_list_create(const zm_device_params *params, zm_device_list **out);
 ZM_API void zm_device_list_destroy(zm_device_list **list);
+
+/* A device that is not here, to try on another one what it has room for: its limits, as
+ * zm_device_params.spec applies them. It computes what that other one computes, at its speed. */
+typedef struct zm_device_profile {
+    const char *name;    /* "mali-g52" */
+    const char *summary; /* what it is, in words */
+    zm_device_limits limits;
+} zm_device_profile;
+
+/* Those there are; static. */
+ZM_API const zm_device_profile *zm_device_profiles(size_t *count);
 
 /* Opens a device. ZM_ERROR_NOT_FOUND: no such device (the log names those there are);
  * ZM_ERROR_INVALID_ARGUMENT: the spec cannot be read. */

@@ -8,10 +8,10 @@
 
 #include "cli/cli.h"
 
-#define ZM_CLI_DEVICE_HELP                                                                         \
-    "A device is BACKEND[:INDEX|:NAME]: 'opencl', 'opencl:1', 'opencl:pocl', 'host', 'host:f64'\n" \
-    "(see the command devices). --device beats the environment variable ZEROMEAN_DEVICE, which\n"  \
-    "beats the best device there is.\n"
+#define ZM_CLI_DEVICE_HELP                                                                        \
+    "A device is BACKEND[:INDEX|:NAME][@PROFILE]: 'opencl', 'opencl:1', 'opencl:pocl', 'host',\n" \
+    "'host:f64', 'opencl:pocl@mali-g52' (see the command devices). --device beats the\n"          \
+    "environment variable ZEROMEAN_DEVICE, which beats the best device there is.\n"
 
 #define ZM_CLI_KERNEL_OPTION(target)                                                           \
     {                                                                                          \

@@ -60,17 +60,59 @@ static void print_table(const zm_device_list *list)
     }
 }
 
+static json_t *profiles_json(void)
+{
+    size_t count;
+    const zm_device_profile *profiles = zm_device_profiles(&count);
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++) {
+        const zm_cli_field fields[] = {
+            {"name", json_string(profiles[i].name)},
+            {"summary", json_string(profiles[i].summary)},
+            {"limits", limits_json(&profiles[i].limits)},
+        };
+        json_array_append_new(list, zm_cli_json_object(fields, sizeof(fields) / sizeof(*fields)));
+    }
+    const zm_cli_field fields[] = {
+        {"schema", json_string("zeromean.profiles/1")},
+        {"version", json_string(zm_version())},
+        {"profiles", list},
+    };
+    return zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0]));
+}
+
+static zm_cli_exit print_profiles(void)
+{
+    size_t count;
+    const zm_device_profile *profiles = zm_device_profiles(&count);
+    printf("%-16s %10s %10s %8s %10s  %s\n", "profile", "memory", "buffer", "local", "work-group",
+           "what it is");
+    for (size_t i = 0; i < count; i++) {
+        const zm_device_limits *limits = &profiles[i].limits;
+        printf("%-16s %6.0f MiB %6.0f MiB %4.0f KiB %10u  %s\n", profiles[i].name,
+               (double)limits->memory_bytes / (1 << 20),
+               (double)limits->max_buffer_bytes / (1 << 20),
+               (double)limits->local_memory_bytes / (1 << 10), limits->max_work_group,
+               profiles[i].summary);
+    }
+    return ZM_CLI_OK;
+}
+
 static zm_cli_exit run(int argc, char **argv)
 {
-    bool json = false;
+    bool json = false, profiles = false;
     const zm_cli_option options[] = {
+        {"profiles", 0, NULL, "list the profiles instead: limits of devices that are not here",
+         ZM_CLI_FLAG, &profiles},
         {"json", 0, NULL, "print JSON (schema zeromean.devices/1)", ZM_CLI_FLAG, &json},
     };
     zm_cli_arguments arguments;
     zm_cli_exit code;
-    if (!zm_cli_parse(&zm_cli_devices, options, 1, argc, argv, &arguments, &code))
+    if (!zm_cli_parse(&zm_cli_devices, options, 2, argc, argv, &arguments, &code))
         return code;
 
+    if (profiles)
+        return json ? zm_cli_json_print(profiles_json()) : print_profiles();
     zm_device_list *list = NULL;
     zm_device_params params = {.log = zm_cli_log()};
     code = zm_cli_result(zm_device_list_create(&params, &list));

@@ -8,11 +8,13 @@
 
 #include "common/alloc.h"
 #include "device/device.h"
+#include "device/profile.h"
 
 static const zm_backend_fns *const backends[] = {&zm_backend_opencl, &zm_backend_host};
 #define BACKEND_COUNT (sizeof(backends) / sizeof(backends[0]))
 
 #define REASON_SIZE 512
+#define SPEC_SIZE 256
 
 typedef struct collector {
     zm_device_list *list;
@@ -23,9 +25,10 @@ typedef struct collector {
 
 /* A spec taken apart. */
 typedef struct device_spec {
-    const char *text;
-    const zm_backend_fns *backend; /* NULL = any */
-    const char *selector;          /* behind the colon; NULL = the best one */
+    char text[SPEC_SIZE];             /* before the @ */
+    const zm_backend_fns *backend;    /* NULL = any */
+    const char *selector;             /* behind the colon, in text; NULL = the best one */
+    const zm_device_profile *profile; /* NULL = none */
 } device_spec;
 
 /* The kind of device decides; among devices of a kind their size does. The reference in float64 is
@@ -129,24 +132,52 @@ static zm_status fail_with_devices(const zm_log *log, zm_status status, const ch
     return zm_fail(log, status, "device '%s': %s; there are: %s", spec, what, text);
 }
 
-static zm_status parse(const char *text, const zm_log *log, device_spec *out)
+static zm_status find_backend(device_spec *spec, const zm_log *log)
 {
-    *out = (device_spec){.text = text ? text : ""};
-    if (!*out->text)
-        return ZM_OK;
-    const char *colon = strchr(text, ':');
-    size_t length = colon ? (size_t)(colon - text) : strlen(text);
+    const char *colon = strchr(spec->text, ':');
+    size_t length = colon ? (size_t)(colon - spec->text) : strlen(spec->text);
     for (size_t i = 0; i < BACKEND_COUNT; i++)
         if (strlen(backends[i]->name) == length &&
-            strncasecmp(backends[i]->name, text, length) == 0)
-            out->backend = backends[i];
-    if (!out->backend)
-        return fail_with_devices(log, ZM_ERROR_INVALID_ARGUMENT, text, "unknown backend");
+            strncasecmp(backends[i]->name, spec->text, length) == 0)
+            spec->backend = backends[i];
+    if (!spec->backend)
+        return fail_with_devices(log, ZM_ERROR_INVALID_ARGUMENT, spec->text, "unknown backend");
     if (colon && !colon[1])
-        return fail_with_devices(log, ZM_ERROR_INVALID_ARGUMENT, text,
+        return fail_with_devices(log, ZM_ERROR_INVALID_ARGUMENT, spec->text,
                                  "an index or a name must follow the colon");
-    out->selector = colon ? colon + 1 : NULL;
+    spec->selector = colon ? colon + 1 : NULL;
     return ZM_OK;
+}
+
+static zm_status find_profile(device_spec *spec, const char *name, const zm_log *log)
+{
+    char names[256] = "";
+    size_t count, used = 0;
+    const zm_device_profile *profiles = zm_device_profiles(&count);
+    spec->profile = zm_profile_find(name);
+    for (size_t i = 0; i < count && used < sizeof(names); i++)
+        used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i ? ", " : "",
+                                 profiles[i].name);
+    if (spec->profile)
+        return ZM_OK;
+    return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "no such profile: '%s'; there are: %s", name,
+                   names);
+}
+
+static zm_status parse(const char *text, const zm_log *log, device_spec *out)
+{
+    *out = (device_spec){.text = ""};
+    if (!text || !*text)
+        return ZM_OK;
+    if (strlen(text) >= sizeof(out->text))
+        return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "device '%.40s...': over %d characters",
+                       text, SPEC_SIZE - 1);
+    strcpy(out->text, text);
+    char *at = strrchr(out->text, '@');
+    if (at)
+        *at = '\0';
+    zm_status status = at ? find_profile(out, at + 1, log) : ZM_OK;
+    return status == ZM_OK && *out->text ? find_backend(out, log) : status;
 }
 
 static bool contains(const char *text, const char *part)
@@ -170,18 +201,30 @@ static bool matches(const zm_device_info *info, const device_spec *spec)
            (contains(info->name, spec->selector) || contains(info->platform, spec->selector));
 }
 
+/* What the spec asks to take away from the device, before anything uses it. */
+static void cut(zm_device *device, const zm_device_profile *profile)
+{
+    char *spec = device->info.spec;
+    size_t used = strlen(spec);
+    zm_profile_cut(profile, &device->info);
+    snprintf(spec + used, sizeof(device->info.spec) - used, "@%s", profile->name);
+}
+
 static zm_status open_one(const zm_device_info *info, const zm_device_params *params,
-                          zm_device **out)
+                          const zm_device_profile *profile, zm_device **out)
 {
     for (size_t i = 0; i < BACKEND_COUNT; i++) {
         size_t length = strlen(backends[i]->name);
         if (strncmp(info->spec, backends[i]->name, length) != 0)
             continue;
         zm_status status = backends[i]->open(info, params, out);
-        if (status == ZM_OK)
-            zm_logf(params->log, ZM_LOG_INFO, "device %s: %s (%s)", info->spec, info->name,
-                    info->platform);
-        return status;
+        if (status != ZM_OK)
+            return status;
+        if (profile)
+            cut(*out, profile);
+        zm_logf(params->log, ZM_LOG_INFO, "device %s: %s (%s)", (*out)->info.spec, info->name,
+                info->platform);
+        return ZM_OK;
     }
     return ZM_ERROR_NOT_FOUND;
 }
@@ -195,7 +238,7 @@ static zm_status open_best(const zm_device_list *list, const device_spec *spec,
     for (size_t i = 0; i < list->count; i++) {
         if (!matches(&list->devices[i], spec))
             continue;
-        status = open_one(&list->devices[i], params, out);
+        status = open_one(&list->devices[i], params, spec->profile, out);
         if (status == ZM_OK || spec->backend)
             return status;
         zm_logf(params->log, ZM_LOG_WARNING, "device %s does not open; trying the next one",
