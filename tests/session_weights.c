@@ -158,21 +158,66 @@ static void test_weights_in_place(void **state)
     check_in_place(&(test_whisper){.seed = SEED}, "opencl", TEST_D * POSITIONS * sizeof(float));
 }
 
-/* The largest one is the table. */
-static void check_too_large(const char *spec, zm_dtype type, uint64_t size)
+/* ---- weights in parts ---- */
+
+static void set_limit(fixture *self, uint64_t bytes)
+{
+    self->device->info.limits.max_buffer_bytes = bytes;
+}
+
+/* Logits of one token after the other. */
+static void decode(fixture *self, const int32_t *tokens, uint32_t count, float *logits)
+{
+    float *mel = test_mel(SEED);
+    const uint32_t vocabulary = zm_session_get_info(self->session).vocabulary;
+    assert_int_equal(zm_session_encode(self->session, mel), ZM_OK);
+    for (uint32_t i = 0; i < count; i++)
+        assert_int_equal(
+            zm_session_decode(self->session, &tokens[i], 1, logits + (size_t)i * vocabulary),
+            ZM_OK);
+    free(mel);
+}
+
+/* The table, which is the head as well, is in three parts: the same bits. */
+static void check_parts(const char *spec, zm_dtype type, uint64_t limit)
+{
+    enum { TOKENS = 4, VOCABULARY = 300 };
+    static const int32_t tokens[TOKENS] = {0, 127, 128, VOCABULARY - 1};
+    static float whole[TOKENS * VOCABULARY], parts[TOKENS * VOCABULARY];
+    fixture self;
+    start(&self, &(test_whisper){.seed = SEED, .type = type, .info.vocabulary = VOCABULARY}, spec);
+    assert_int_equal(load(&self, NULL), ZM_OK);
+    decode(&self, tokens, TOKENS, whole);
+    set_limit(&self, limit);
+    if (load(&self, NULL) != ZM_OK)
+        fail_msg("%s", test_log.error);
+    decode(&self, tokens, TOKENS, parts);
+    assert_memory_equal(whole, parts, sizeof(whole));
+    stop(&self);
+}
+
+static void test_weights_in_parts(void **state)
+{
+    (void)state;
+    check_parts("host", ZM_F32, 128 * TEST_D * sizeof(float)); /* else in place */
+    check_parts("host:f64", ZM_F16, 128 * TEST_D * sizeof(double));
+}
+
+/* What is too large and can't be cut is refused by name: a table of less rows than those of a part,
+ * and the weight of a convolution. */
+static void check_too_large(const char *spec, zm_dtype type, const char *name, uint64_t size)
 {
     fixture self;
     start(&self, &(test_whisper){.seed = SEED, .type = type}, spec);
-    zm_device_limits *limits = &self.device->info.limits;
-    char *reason =
-        test_format("model.decoder.embed_tokens.weight takes %llu bytes on %s, whose "
-                    "buffers have at most %llu",
-                    (unsigned long long)size, self.device->info.spec, (unsigned long long)size - 1);
-    limits->max_buffer_bytes = size - 1;
+    char *reason = test_format("%s takes %llu bytes on %s, whose buffers have at most %llu, and "
+                               "can't be cut",
+                               name, (unsigned long long)size, self.device->info.spec,
+                               (unsigned long long)size - 1);
+    set_limit(&self, size - 1);
     assert_int_equal(load(&self, NULL), ZM_ERROR_LIMIT);
     if (!strstr(test_log.error, reason))
         fail_msg("%s", test_log.error);
-    limits->max_buffer_bytes = size;
+    set_limit(&self, size);
     assert_int_equal(load(&self, NULL), ZM_OK);
     free(reason);
     stop(&self);
@@ -180,9 +225,11 @@ static void check_too_large(const char *spec, zm_dtype type, uint64_t size)
 
 static void test_too_large_weights(void **state)
 {
+    const char *table = "model.decoder.embed_tokens.weight", *conv = "model.encoder.conv2.weight";
     (void)state;
-    check_too_large("host", ZM_F32, sizeof(float) * TEST_VOCABULARY * TEST_D); /* in place */
-    check_too_large("host:f64", ZM_F16, sizeof(double) * TEST_VOCABULARY * TEST_D);
+    check_too_large("host", ZM_F32, table, sizeof(float) * TEST_VOCABULARY * TEST_D);
+    check_too_large("host:f64", ZM_F16, table, sizeof(double) * TEST_VOCABULARY * TEST_D);
+    check_too_large("opencl", ZM_F32, conv, sizeof(float) * TEST_D * 3 * TEST_D);
 }
 
 /* A non-finite weight anywhere is refused, and the tensor is named. */
@@ -264,6 +311,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fold),
         cmocka_unit_test(test_weights_in_place),
+        cmocka_unit_test(test_weights_in_parts),
         cmocka_unit_test(test_too_large_weights),
         cmocka_unit_test(test_non_finite_weights),
         cmocka_unit_test(test_progress),

@@ -16,6 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 EXPECTED = json.loads((ROOT / "tests/data/bible-gpt2.json").read_text(encoding="ascii"))
 BOUNDS = {"host:f64": 1e-7}  # what a session gives is float32
 BOUND = 1e-5
+LIMITS = {"host": 1 << 18, "host:f64": 1 << 19, "opencl": 5 << 15}  # half of the table, and more
 
 
 class Bible(unittest.TestCase):
@@ -47,6 +48,17 @@ class Bible(unittest.TestCase):
                 for row in self.logits(device, case["ids"], [count - 1, 1])[1:]:
                     with self.subTest(device=device, tokens=count):
                         self.assert_close(device, row, case)
+
+    def test_parts(self):
+        """Table and head are larger than a buffer of the device can be."""
+        case = EXPECTED["greedy"][0]
+        for device in self.devices:
+            whole = self.logits(device, case["ids"], [len(case["ids"]) - 1, 1])
+            for devices in [device, f"{device},{device}"]:
+                with self.subTest(devices=devices):
+                    parts = self.logits(f"{devices}@{LIMITS[device]}", case["ids"],
+                                        [len(case["ids"]) - 1, 1])
+                    self.assertEqual(whole, parts)
 
     def test_greedy(self):
         for device in self.devices:

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* text_logits DEVICE[,DEVICE] TOKENS PIECES MODEL...: logits of the last token of each piece, as
- * the device has them; then again with all behind the first piece at once. One JSON list of lists
- * per model. tests/text_models.py holds them against a reference. */
+/* text_logits DEVICE[,DEVICE][@BYTES] TOKENS PIECES MODEL...: logits of the last token of each
+ * piece, as the device has them; then again with all behind the first piece at once. One JSON list
+ * of lists per model. BYTES: as if the devices had no larger buffers. tests/text_models.py holds
+ * them against a reference. */
 #include <zeromean/session.h>
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "device/device.h"
 
 #define MOST 640
 
@@ -95,11 +98,15 @@ int main(int argc, char **argv)
 {
     const zm_log log = {print_message, NULL, ZM_LOG_WARNING};
     zm_device *devices[2] = {NULL, NULL};
-    char *rest = argc > 4 ? argv[1] : NULL;
+    char *rest = argc > 4 ? argv[1] : NULL, *most = rest ? strchr(rest, '@') : NULL;
+    if (most)
+        *most++ = '\0';
     for (int i = 0; i < 2 && rest; i++) {
         const zm_device_params params = {.spec = strtok_r(rest, ",", &rest), .log = &log};
         if (params.spec && zm_device_open(&params, &devices[i]) != ZM_OK)
             return 2;
+        if (devices[i] && most)
+            devices[i]->info.limits.max_buffer_bytes = strtoull(most, NULL, 10);
     }
     if (!devices[0])
         return 2;

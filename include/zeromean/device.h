@@ -125,9 +125,13 @@ typedef struct zm_buffer_params {
                               Contents are undefined for own memory. */
     const void *constants; /* the same, of memory that is only read and may be mapped so: the buffer
                               is read-only. No host_memory then. */
+    /* 0 = one allocation; else it is made of parts of so many bytes, a multiple of 4, the last one
+     * of what is left: for a weight that is larger than limits.max_buffer_bytes (zm_weight_layout).
+     * Own memory only. */
+    uint64_t part_bytes;
 } zm_buffer_params;
 
-/* ZM_ERROR_LIMIT when size is over limits.max_buffer_bytes. */
+/* ZM_ERROR_LIMIT when size, or that of a part, is over limits.max_buffer_bytes. */
 ZM_API zm_status zm_buffer_create(zm_device *device, const zm_buffer_params *params,
                                   zm_buffer **out);
 /* Pending work that uses the buffer must have finished (zm_stream_wait). */
@@ -149,7 +153,8 @@ ZM_API zm_status zm_buffer_copy(zm_stream *stream, zm_buffer *dst, uint64_t dst_
 ZM_API zm_status zm_buffer_fill(zm_stream *stream, zm_buffer *buffer, uint64_t offset,
                                 uint64_t size, uint32_t pattern);
 /* Waits for the work before it, then gives a pointer to the range; the range must not be used by
- * the device until it is unmapped. One mapping per buffer at a time. */
+ * the device until it is unmapped. One mapping per buffer at a time; of one in parts, one per part,
+ * within it. */
 ZM_API zm_status zm_buffer_map(zm_stream *stream, zm_buffer *buffer, uint64_t offset, uint64_t size,
                                void **out);
 ZM_API zm_status zm_buffer_unmap(zm_stream *stream, zm_buffer *buffer, void *pointer);

@@ -17,6 +17,10 @@
  * - "may alias" means: exactly the same view. Every other overlap between an output and an input
  *   or another output is ZM_ERROR_INVALID_ARGUMENT. Views that lie within each other with unlike
  *   strides, in more than 65536 pieces, are ZM_ERROR_UNSUPPORTED: whether they meet is not tried.
+ * - The weight of a matmul and the table of an embedding may be in parts (zm_buffer_params), each of
+ *   which ends where a row does; in panels, where a panel does; with statistics, where a group of
+ *   outputs does. Each part takes a launch or more. The result is that of a weight in one piece;
+ *   for few rows on a GPU up to rounding. No other operand may be in parts.
  * - NaN and Inf propagate as in the formula. Same input, same kernel, same tuning: same
  *   bits, each time, whatever the number of compute units or threads. How a sum is cut depends on
  *   shapes, tuned numbers and the limits of a work-group alone.
@@ -60,7 +64,10 @@ ZM_API zm_tensor zm_tensor_cols(zm_tensor matrix, uint32_t first, uint32_t count
  * order of their own, block by block along k (zm_dtype_bytes of the elements in all). */
 typedef struct zm_weight_layout {
     uint32_t panel;
-    uint64_t elements; /* including the zeros */
+    uint64_t elements;  /* including the zeros */
+    uint32_t part_rows; /* 0 = it fits into one allocation of the device, or is nothing that could
+                           be cut; else the rows of each part of its buffer (zm_buffer_params), of
+                           the last one those that are left: zm_weight_pack them part by part */
 } zm_weight_layout;
 
 /* Do the device's kernels read weights of that type: F32, F16, BF16, the real_type, or, in matmul

@@ -63,7 +63,8 @@ typedef struct zm_session_params {
  * file stays mapped: it may be replaced or removed, but not written to. The devices must outlive
  * the session; the model need not. params may be NULL. ZM_ERROR_INVALID_ARGUMENT: a split that
  * makes no sense, or of more devices than encoder or decoder have layers. ZM_ERROR_LIMIT: a tensor
- * is larger than limits.max_buffer_bytes of its device; none is split. */
+ * is larger than limits.max_buffer_bytes of its device and no matrix that can be cut along its rows
+ * (of a convolution, positions, keys of all tokens). */
 ZM_API zm_status zm_session_create(zm_device *device, const zm_model *model,
                                    const zm_session_params *params, zm_session **out);
 ZM_API void zm_session_destroy(zm_session **session);

@@ -68,7 +68,10 @@ embedding(__global const int *tokens, __global const weight_t *table,
 {
     for (uint row = first_row(a.rows); row < end_row(a.rows); row++) {
         uint token = (uint)tokens[a.tokens_offset + row];
-        struct row r = {token_source(weights_on(table, a.table_offset), token, &a), 0, 0, 0, 0};
+        if (token < a.first || (token - a.first >= a.vocabulary && a.flags & ZM_FLAG_MORE))
+            continue;
+        struct row r = {token_source(weights_on(table, a.table_offset), token - a.first, &a), 0, 0,
+                        0, 0};
         r.dst = dst + a.dst_offset + (size_t)row * a.dst_stride;
         if (a.flags & ZM_FLAG_POSITION)
             r.source.position = position + a.position_offset + (size_t)row * a.position_stride;

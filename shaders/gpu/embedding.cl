@@ -70,9 +70,12 @@ embedding(__global const int *tokens, __global const weight_t *table,
     __local float scratch[ITEMS];
     __local float2 scratch2[ITEMS];
     size_t row = get_group_id(0);
+    uint token = (uint)tokens[a.tokens_offset + row];
+    if (token < a.first || (token - a.first >= a.vocabulary && a.flags & ZM_FLAG_MORE))
+        return;
     struct row r;
     r.d = a.d;
-    find_token(&r.source, table, (uint)tokens[a.tokens_offset + row], &a);
+    find_token(&r.source, table, token - a.first, &a);
     r.source.position =
         a.flags & ZM_FLAG_POSITION ? position + a.position_offset + row * a.position_stride : 0;
     row_begin(&r);

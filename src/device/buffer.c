@@ -20,6 +20,20 @@ static zm_status check_range(const zm_stream *stream, const zm_buffer *buffer, u
     return ZM_OK;
 }
 
+/* The first part of a range that lies in one allocation. */
+typedef struct piece {
+    zm_buffer *buffer;
+    uint64_t offset, size;
+} piece;
+
+static piece piece_at(zm_buffer *buffer, uint64_t offset, uint64_t size)
+{
+    if (!buffer->part_bytes)
+        return (piece){buffer, offset, size};
+    uint64_t at = offset % buffer->part_bytes, left = buffer->part_bytes - at;
+    return (piece){buffer->parts[offset / buffer->part_bytes], at, size < left ? size : left};
+}
+
 /* The same for a range that is to be written, or mapped for that. */
 static zm_status check_output(const zm_stream *stream, const zm_buffer *buffer, uint64_t offset,
                               uint64_t size, const char *call)
@@ -49,6 +63,8 @@ zm_status zm_buffer_create(zm_device *device, const zm_buffer_params *params, zm
     if (params->size == 0)
         return zm_fail(&device->log, ZM_ERROR_INVALID_ARGUMENT,
                        "zm_buffer_create: a buffer of 0 bytes");
+    if (params->part_bytes && params->part_bytes < params->size)
+        return zm_buffer_parts_create(device, params, out);
     if (params->size > info->limits.max_buffer_bytes)
         return zm_fail(&device->log, ZM_ERROR_LIMIT,
                        "zm_buffer_create: %llu bytes are over the limit of %llu of %s; split it",
@@ -74,7 +90,10 @@ void zm_buffer_destroy(zm_buffer **buffer)
 {
     if (!buffer || !*buffer)
         return;
-    (*buffer)->device->fns->buffer_destroy(*buffer);
+    if ((*buffer)->part_bytes)
+        zm_buffer_parts_destroy(*buffer);
+    else
+        (*buffer)->device->fns->buffer_destroy(*buffer);
     *buffer = NULL;
 }
 
@@ -96,7 +115,13 @@ zm_status zm_buffer_write(zm_stream *stream, zm_buffer *buffer, uint64_t offset,
         return status;
     if (!src)
         return fail_null(stream, "zm_buffer_write");
-    return stream->device->fns->buffer_write(stream, buffer, offset, src, size);
+    for (uint64_t done = 0; status == ZM_OK && done < size;) {
+        piece p = piece_at(buffer, offset + done, size - done);
+        status = stream->device->fns->buffer_write(stream, p.buffer, p.offset,
+                                                   (const char *)src + done, p.size);
+        done += p.size;
+    }
+    return status;
 }
 
 zm_status zm_buffer_read(zm_stream *stream, zm_buffer *buffer, uint64_t offset, void *dst,
@@ -107,7 +132,13 @@ zm_status zm_buffer_read(zm_stream *stream, zm_buffer *buffer, uint64_t offset, 
         return status;
     if (!dst)
         return fail_null(stream, "zm_buffer_read");
-    return stream->device->fns->buffer_read(stream, buffer, offset, dst, size);
+    for (uint64_t done = 0; status == ZM_OK && done < size;) {
+        piece p = piece_at(buffer, offset + done, size - done);
+        status = stream->device->fns->buffer_read(stream, p.buffer, p.offset, (char *)dst + done,
+                                                  p.size);
+        done += p.size;
+    }
+    return status;
 }
 
 zm_status zm_buffer_copy(zm_stream *stream, zm_buffer *dst, uint64_t dst_offset, zm_buffer *src,
@@ -121,7 +152,14 @@ zm_status zm_buffer_copy(zm_stream *stream, zm_buffer *dst, uint64_t dst_offset,
     if (dst == src && dst_offset < src_offset + size && src_offset < dst_offset + size)
         return zm_fail(&stream->device->log, ZM_ERROR_INVALID_ARGUMENT,
                        "zm_buffer_copy: the ranges overlap");
-    return stream->device->fns->buffer_copy(stream, dst, dst_offset, src, src_offset, size);
+    for (uint64_t done = 0; status == ZM_OK && done < size;) {
+        piece to = piece_at(dst, dst_offset + done, size - done);
+        piece from = piece_at(src, src_offset + done, to.size);
+        status = stream->device->fns->buffer_copy(stream, to.buffer, to.offset, from.buffer,
+                                                  from.offset, from.size);
+        done += from.size;
+    }
+    return status;
 }
 
 zm_status zm_buffer_fill(zm_stream *stream, zm_buffer *buffer, uint64_t offset, uint64_t size,
@@ -133,7 +171,12 @@ zm_status zm_buffer_fill(zm_stream *stream, zm_buffer *buffer, uint64_t offset, 
     if (offset % 4 || size % 4)
         return zm_fail(&stream->device->log, ZM_ERROR_INVALID_ARGUMENT,
                        "zm_buffer_fill: offset and size must be multiples of 4");
-    return stream->device->fns->buffer_fill(stream, buffer, offset, size, pattern);
+    for (uint64_t done = 0; status == ZM_OK && done < size;) {
+        piece p = piece_at(buffer, offset + done, size - done);
+        status = stream->device->fns->buffer_fill(stream, p.buffer, p.offset, p.size, pattern);
+        done += p.size;
+    }
+    return status;
 }
 
 zm_status zm_buffer_map(zm_stream *stream, zm_buffer *buffer, uint64_t offset, uint64_t size,
@@ -145,13 +188,20 @@ zm_status zm_buffer_map(zm_stream *stream, zm_buffer *buffer, uint64_t offset, u
     if (!out || size == 0)
         return zm_fail(&stream->device->log, ZM_ERROR_INVALID_ARGUMENT,
                        "zm_buffer_map: nothing to map");
+    piece p = piece_at(buffer, offset, size);
+    if (p.size < size)
+        return zm_fail(
+            &stream->device->log, ZM_ERROR_INVALID_ARGUMENT,
+            "zm_buffer_map: %llu bytes at offset %llu are in several parts of the buffer",
+            (unsigned long long)size, (unsigned long long)offset);
+    buffer = p.buffer;
     /* The address of the buffer holds the place until the pointer is known. */
     void *none = NULL;
     if (!atomic_compare_exchange_strong(&buffer->mapping, &none, (void *)buffer))
         return zm_fail(&stream->device->log, ZM_ERROR_INVALID_ARGUMENT,
                        "zm_buffer_map: the buffer is mapped already");
     void *pointer = NULL;
-    status = stream->device->fns->buffer_map(stream, buffer, offset, size, &pointer);
+    status = stream->device->fns->buffer_map(stream, buffer, p.offset, size, &pointer);
     atomic_store(&buffer->mapping, status == ZM_OK ? pointer : NULL);
     if (status == ZM_OK)
         *out = pointer;
@@ -163,6 +213,9 @@ zm_status zm_buffer_unmap(zm_stream *stream, zm_buffer *buffer, void *pointer)
     zm_status status = check_range(stream, buffer, 0, 0, "zm_buffer_unmap");
     if (status != ZM_OK)
         return status;
+    for (uint32_t i = 0; pointer && i < buffer->part_count; i++)
+        if (atomic_load(&buffer->parts[i]->mapping) == pointer)
+            return zm_buffer_unmap(stream, buffer->parts[i], pointer);
     void *expected = pointer;
     if (!pointer || !atomic_compare_exchange_strong(&buffer->mapping, &expected, NULL))
         return zm_fail(&stream->device->log, ZM_ERROR_INVALID_ARGUMENT,

@@ -100,6 +100,11 @@ typedef struct zm_device_fns {
 /* The caller's memory that a buffer is made of; NULL = none. Of constants: not to be written to. */
 void *zm_wrapped_memory(const zm_buffer_params *params);
 
+/* A buffer in parts. */
+zm_status zm_buffer_parts_create(zm_device *device, const zm_buffer_params *params,
+                                 zm_buffer **out);
+void zm_buffer_parts_destroy(zm_buffer *buffer);
+
 /* Bases: the first member of the backend's own structs. */
 struct zm_kernel {
     zm_kernel_desc desc; /* owned copies of the strings */
@@ -113,6 +118,10 @@ struct zm_buffer {
     uint64_t serial; /* of the device's buffers: another one may get the same address later */
     bool read_only;
     _Atomic(void *) mapping; /* NULL = not mapped; kept by the public functions */
+    /* Where it is made of several: the backend knows each of them, and nothing of this one. */
+    uint64_t part_bytes; /* of each but the last; 0 = it is one allocation */
+    uint32_t part_count;
+    struct zm_buffer **parts;
 };
 
 struct zm_stream {

@@ -9,6 +9,9 @@
 
 static void arrays_free(zm_executable *exe)
 {
+    for (size_t i = 0; i < exe->command_count; i++)
+        free(exe->commands[i].plans);
+    exe->command_count = 0;
     free(exe->numbers);
     free(exe->places);
     free(exe->serials);
@@ -64,6 +67,7 @@ static zm_status executable_allocate(zm_executable *exe)
     exe->serials = zm_calloc(graph->value_count + 1, sizeof(*exe->serials));
     exe->commands = zm_calloc(graph->node_count + 1, sizeof(*exe->commands));
     exe->params = zm_calloc(1, params);
+    exe->command_count = exe->commands ? graph->node_count : 0;
     return exe->numbers && exe->places && exe->serials && exe->commands && exe->params
                ? ZM_OK
                : zm_graph_fail_memory(graph);

@@ -121,6 +121,7 @@ zm_status zm_constant_copy(zm_stream *from, const zm_tensor *src, zm_operand_typ
     if (type == ZM_OPERAND_WEIGHT && src->rank == 2)
         status = zm_weight_layout_get(device, r.n, r.k, dtype, &layout);
     params.size = zm_dtype_bytes(dtype, layout.elements);
+    params.part_bytes = zm_dtype_bytes(dtype, (uint64_t)layout.part_rows * r.k);
     if (status == ZM_OK && !*buffer)
         status = zm_buffer_create(device, &params, buffer);
     if (status != ZM_OK)

@@ -12,7 +12,9 @@
 #define ZM_SUBMIT_WORK (UINT64_C(100) * 1000 * 1000 * 1000)
 
 typedef struct zm_command {
-    zm_plan plan;
+    zm_plan *plans; /* one, or one for each part of a weight that is in parts */
+    size_t plan_count, plan_capacity;
+    uint32_t launches; /* of all of them */
     uint64_t work;
     bool stale;          /* a size or a binding that it depends on has changed */
     uint32_t stretch;    /* 1 + the slot of the one that it is recorded in; 0 = none */
@@ -28,6 +30,7 @@ struct zm_executable {
     zm_tensor *places;       /* per value: what is bound, planned or given; buffer NULL = unbound */
     uint64_t *serials;       /* of the buffers that are bound */
     zm_command *commands;
+    size_t command_count;
     void *params; /* of the node at hand */
     zm_buffer **arenas;
     size_t arena_count;

@@ -61,8 +61,10 @@ zm_stretch *zm_replay_at(zm_executable *exe, size_t n)
 static bool is_steady(const zm_executable *exe, size_t n)
 {
     const zm_command *command = &exe->commands[n];
-    return !command->stretch && command->planned_at + STEADY_RUNS <= exe->replay.run &&
-           !command->plan.scratch_bytes;
+    bool steady = !command->stretch && command->planned_at + STEADY_RUNS <= exe->replay.run;
+    for (size_t i = 0; steady && i < command->plan_count; i++)
+        steady = !command->plans[i].scratch_bytes;
+    return steady;
 }
 
 /* Ends where it is long enough, or at the first node that changes. */
@@ -70,9 +72,10 @@ static zm_stretch stretch_from(const zm_executable *exe, size_t n)
 {
     zm_stretch stretch = {.first = n, .last = n};
     while (stretch.last < exe->graph->node_count && is_steady(exe, stretch.last) &&
-           stretch.launches + ZM_MAX_LAUNCHES <= MOST_LAUNCHES && stretch.work < exe->submit_work) {
+           stretch.launches + exe->commands[stretch.last].launches <= MOST_LAUNCHES &&
+           stretch.work < exe->submit_work) {
         const zm_command *command = &exe->commands[stretch.last++];
-        stretch.launches += (uint32_t)command->plan.count;
+        stretch.launches += command->launches;
         stretch.work += command->work;
     }
     return stretch;
@@ -83,8 +86,9 @@ static zm_status stretch_record(zm_executable *exe, zm_stream *stream, zm_stretc
     const zm_dispatch *launches[MOST_LAUNCHES];
     size_t count = 0;
     for (size_t n = stretch->first; n < stretch->last; n++)
-        for (size_t i = 0; i < exe->commands[n].plan.count; i++)
-            launches[count++] = &exe->commands[n].plan.launch[i];
+        for (size_t p = 0; p < exe->commands[n].plan_count; p++)
+            for (size_t i = 0; i < exe->commands[n].plans[p].count; i++)
+                launches[count++] = &exe->commands[n].plans[p].launch[i];
     return zm_list_create(stream, launches, count, &stretch->list);
 }
 

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "common/alloc.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "graph/executable.h"
@@ -145,6 +146,29 @@ static zm_status symbols_take(zm_executable *exe)
     return status;
 }
 
+/* Of the node whose params are at hand. */
+static zm_status command_plan(zm_executable *exe, const zm_op *op, zm_command *command)
+{
+    size_t parts = zm_op_parts(op, exe->params);
+    void *plans = command->plans;
+    if (command->plan_capacity < parts &&
+        !zm_array_reserve(&plans, &command->plan_capacity, parts, sizeof(zm_plan)))
+        return zm_graph_fail_memory(exe->graph);
+    command->plans = plans;
+    command->plan_count = 0;
+    command->launches = 0;
+    while (command->plan_count < parts) {
+        zm_plan *plan = &command->plans[command->plan_count];
+        zm_status status =
+            zm_op_choose(exe->device, op, exe->params, (uint32_t)command->plan_count, plan);
+        if (status != ZM_OK)
+            return status;
+        command->launches += (uint32_t)plan->count;
+        command->plan_count++;
+    }
+    return ZM_OK;
+}
+
 static zm_status plan_stale(zm_executable *exe)
 {
     zm_status status = ZM_OK;
@@ -157,7 +181,7 @@ static zm_status plan_stale(zm_executable *exe)
         zm_replay_forget(exe, n);
         status = zm_executable_resolve(exe, n);
         if (status == ZM_OK)
-            status = zm_op_choose(exe->device, op, exe->params, &command->plan);
+            status = command_plan(exe, op, command);
         command->work = zm_op_work(op, exe->params);
         command->stale = status != ZM_OK;
         exe->info.planned++;
@@ -194,9 +218,10 @@ static zm_status node_run(zm_executable *exe, zm_stream *stream, size_t n)
     if (stream->recorder)
         zm_node_output_print(exe->graph, n, name, sizeof(name));
     zm_command *command = &exe->commands[n];
-    zm_status status = zm_plan_run(stream, &command->plan, name);
-    return status == ZM_OK ? enqueued(exe, stream, (uint32_t)command->plan.count, command->work)
-                           : status;
+    zm_status status = ZM_OK;
+    for (size_t i = 0; status == ZM_OK && i < command->plan_count; i++)
+        status = zm_plan_run(stream, &command->plans[i], name);
+    return status == ZM_OK ? enqueued(exe, stream, command->launches, command->work) : status;
 }
 
 static bool is_operation(const zm_executable *exe, size_t n)

@@ -2,13 +2,14 @@
 #include "ops/gpu_rows.h"
 #include "ops/operand.h"
 #include "ops/options.h"
+#include "ops/parts.h"
 #include "ops/tuning.h"
 #include "ops/weight_blocks.h"
 
 #define OPERAND(field) #field, offsetof(zm_embedding_params, field)
 static const zm_operand operands[] = {
     {OPERAND(tokens), ZM_OPERAND_INDEX, 0, 0},
-    {OPERAND(table), ZM_OPERAND_WEIGHT, ZM_OPERAND_BLOCKS, 0},
+    {OPERAND(table), ZM_OPERAND_WEIGHT, ZM_OPERAND_BLOCKS | ZM_OPERAND_PARTS, 0},
     {OPERAND(position), ZM_OPERAND_PARAM, ZM_OPERAND_OPTIONAL, 0},
     {OPERAND(dst), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 0},
 };
@@ -23,7 +24,9 @@ static zm_status embedding_check(const zm_device *device, const void *params, zm
         {2, rows, d, 0},
         {2, rows, d, 0},
     };
-    return zm_operands_check(device, operands, params, extents, ZM_COUNT(extents), refusal);
+    zm_status status =
+        zm_operands_check(device, operands, params, extents, ZM_COUNT(extents), refusal);
+    return status == ZM_OK ? zm_parts_check(&p->table, 1, refusal) : status;
 }
 
 static zm_status launch_add(const zm_call *call, const zm_cut *cut, zm_plan *plan)
@@ -33,6 +36,7 @@ static zm_status launch_add(const zm_call *call, const zm_cut *cut, zm_plan *pla
         .rows = p->tokens.shape[0],
         .d = p->table.shape[1],
         .vocabulary = p->table.shape[0],
+        .first = call->part ? call->part->first : 0,
         .tokens_offset = zm_arg_offset(&p->tokens),
         .table_offset = zm_arg_offset(&p->table),
         .table_stride = zm_arg_stride(&p->table),
@@ -43,7 +47,9 @@ static zm_status launch_add(const zm_call *call, const zm_cut *cut, zm_plan *pla
         .param_type = zm_operand_dtype(call->op, ZM_OPERAND_PARAM, p),
         .dst_offset = zm_arg_offset(&p->dst),
         .dst_stride = zm_arg_stride(&p->dst),
-        .flags = zm_arg_flag(&p->position, ZM_FLAG_POSITION) | (p->recentre ? ZM_FLAG_RECENTRE : 0),
+        .flags = zm_arg_flag(&p->position, ZM_FLAG_POSITION) |
+                 (p->recentre ? ZM_FLAG_RECENTRE : 0) |
+                 (call->part && !call->part->last ? ZM_FLAG_MORE : 0),
     };
     const zm_launch launch = {
         .options = cut->options.text,

@@ -6,6 +6,7 @@
 #include "device/sgemm.h"
 #include "ops/matmul_gpu.h"
 #include "ops/matmul_library.h"
+#include "ops/parts.h"
 #include "ops/tuning.h"
 #include "ops/weight_blocks.h"
 
@@ -114,7 +115,7 @@ static zm_status options_check(const zm_matmul_params *p, zm_refusal *refusal)
 #define OPERAND(field) #field, offsetof(zm_matmul_params, field)
 static const zm_operand operands[] = {
     {OPERAND(x), ZM_OPERAND_ACTIVATION, 0, 0},
-    {OPERAND(weight), ZM_OPERAND_WEIGHT, ZM_OPERAND_BLOCKS, 0},
+    {OPERAND(weight), ZM_OPERAND_WEIGHT, ZM_OPERAND_BLOCKS | ZM_OPERAND_PARTS, 0},
     {OPERAND(bias), ZM_OPERAND_PARAM, ZM_OPERAND_OPTIONAL, 0},
     {OPERAND(residual), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OPTIONAL, 0},
     {OPERAND(factor), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OPTIONAL, 0},
@@ -139,9 +140,11 @@ static zm_status matmul_check(const zm_device *device, const void *params, zm_re
     const zm_extent extents[] = {x,      weight,         vector,  dst, dst, dst, x_statistics,
                                  vector, dst_statistics, outputs, dst};
     zm_status status = options_check(p, refusal);
-    return status == ZM_OK
-               ? zm_operands_check(device, operands, params, extents, ZM_COUNT(extents), refusal)
-               : status;
+    if (status == ZM_OK)
+        status = zm_operands_check(device, operands, params, extents, ZM_COUNT(extents), refusal);
+    uint32_t together = p->statistics.buffer ? zm_statistics_group(device) : 1;
+    return status == ZM_OK ? zm_parts_check(&p->weight, (p->gated ? 2 : 1) * together, refusal)
+                           : status;
 }
 
 /* A kernel writes the sums of its own groups of columns. */

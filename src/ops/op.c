@@ -3,8 +3,12 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/alloc.h"
+#include "ops/operand.h"
+#include "ops/parts.h"
 #include "ops/tuning.h"
 
 zm_status zm_refuse(zm_refusal *refusal, zm_status status, const char *format, ...)
@@ -154,15 +158,54 @@ static zm_status plan_first(zm_call *call, zm_plan *plan)
                    op->name, call->device->info.spec, why.text);
 }
 
-zm_status zm_op_choose(zm_device *device, const zm_op *op, const void *params, zm_plan *plan)
+static zm_status choose(zm_call *call, zm_plan *plan)
+{
+    const char *forced = zm_device_forced_kernel(call->device, call->op->name);
+    plan_clear(plan);
+    zm_status status = forced ? plan_forced(call, forced, plan) : plan_first(call, plan);
+    plan->op = call->op;
+    plan->candidate = call->candidate;
+    return status;
+}
+
+/* The weight that may be in parts. */
+static const zm_tensor *weight_of(const zm_op *op, const void *params)
+{
+    for (size_t i = 0; i < op->operand_count; i++)
+        if (op->operands[i].use & ZM_OPERAND_PARTS)
+            return zm_operand_tensor(&op->operands[i], params);
+    return NULL;
+}
+
+uint32_t zm_op_parts(const zm_op *op, const void *params)
+{
+    const zm_tensor *weight = weight_of(op, params);
+    return weight ? zm_parts_count(weight) : 1;
+}
+
+static zm_status fail_check(const zm_device *device, const zm_op *op, zm_status status,
+                            const zm_refusal *refusal)
+{
+    return zm_fail(&device->log, status, "%s: %s", op->name, refusal->reason);
+}
+
+zm_status zm_op_choose(zm_device *device, const zm_op *op, const void *params, uint32_t part,
+                       zm_plan *plan)
 {
     zm_call call = {.device = device, .op = op, .params = params};
-    const char *forced = zm_device_forced_kernel(device, op->name);
-    plan_clear(plan);
-    zm_status status = forced ? plan_forced(&call, forced, plan) : plan_first(&call, plan);
-    plan->op = op;
-    plan->candidate = call.candidate;
-    return status;
+    const zm_tensor *weight = weight_of(op, params);
+    if (!weight || !weight->buffer->part_bytes)
+        return choose(&call, plan);
+    zm_refusal refusal;
+    zm_part_params own;
+    const zm_part rows = zm_part_get(weight, part);
+    memcpy(&own, params, op->params_size);
+    zm_part_take(device, op, &rows, &own);
+    call.params = &own;
+    call.part = &rows;
+    /* Its views begin elsewhere, where 32 bits may not reach. */
+    zm_status status = op->check(device, &own, &refusal);
+    return status == ZM_OK ? choose(&call, plan) : fail_check(device, op, status, &refusal);
 }
 
 /* The forced one, or any of ours. */
@@ -192,15 +235,19 @@ zm_status zm_op_accepts(zm_device *device, const zm_op *op, const void *params, 
     return ZM_ERROR_UNSUPPORTED;
 }
 
-zm_status zm_op_plan(zm_device *device, const zm_op *op, const void *params, zm_plan *plan)
+static zm_status check(const zm_device *device, const zm_op *op, const void *params)
 {
     zm_refusal refusal;
     if (!params)
         return zm_fail(&device->log, ZM_ERROR_INVALID_ARGUMENT, "%s: no parameters", op->name);
     zm_status status = op->check(device, params, &refusal);
-    if (status != ZM_OK)
-        return zm_fail(&device->log, status, "%s: %s", op->name, refusal.reason);
-    return zm_op_choose(device, op, params, plan);
+    return status == ZM_OK ? ZM_OK : fail_check(device, op, status, &refusal);
+}
+
+zm_status zm_op_plan(zm_device *device, const zm_op *op, const void *params, zm_plan *plan)
+{
+    zm_status status = check(device, op, params);
+    return status == ZM_OK ? zm_op_choose(device, op, params, 0, plan) : status;
 }
 
 /* A plan is of a device; the memory between its launches is of a stream. */
@@ -225,13 +272,28 @@ zm_status zm_plan_run(zm_stream *stream, zm_plan *plan, const char *node)
     return status;
 }
 
+/* All of it is planned before anything is enqueued. */
+static zm_status parts_run(zm_stream *stream, const zm_op *op, const void *params, uint32_t parts)
+{
+    zm_plan one, *plans = parts == 1 ? &one : zm_calloc(parts, sizeof(*plans));
+    if (!plans)
+        return zm_fail(&stream->device->log, ZM_ERROR_OUT_OF_MEMORY, "%s: out of memory", op->name);
+    zm_status status = ZM_OK;
+    for (uint32_t i = 0; status == ZM_OK && i < parts; i++)
+        status = zm_op_choose(stream->device, op, params, i, &plans[i]);
+    for (uint32_t i = 0; status == ZM_OK && i < parts; i++)
+        status = zm_plan_run(stream, &plans[i], NULL);
+    if (plans != &one)
+        free(plans);
+    return status;
+}
+
 zm_status zm_op_run(zm_stream *stream, const zm_op *op, const void *params)
 {
     if (!stream)
         return ZM_ERROR_INVALID_ARGUMENT;
-    zm_plan plan;
-    zm_status status = zm_op_plan(stream->device, op, params, &plan);
-    return status == ZM_OK ? zm_plan_run(stream, &plan, NULL) : status;
+    zm_status status = check(stream->device, op, params);
+    return status == ZM_OK ? parts_run(stream, op, params, zm_op_parts(op, params)) : status;
 }
 
 zm_status zm_plan_add(const zm_call *call, const zm_launch *launch, zm_plan *plan)

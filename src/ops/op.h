@@ -48,6 +48,7 @@ typedef enum zm_operand_type {
 #define ZM_OPERAND_STRIDED 8u /* gaps between columns too */
 #define ZM_OPERAND_KEPT 16u   /* an output that keeps what the op does not write */
 #define ZM_OPERAND_BLOCKS 32u /* a weight of a quantised type, too */
+#define ZM_OPERAND_PARTS 64u  /* a weight whose buffer is in parts, too; at most one of an op */
 
 #define ZM_MAX_OPERANDS 12
 
@@ -62,6 +63,7 @@ typedef struct zm_operand {
 
 typedef struct zm_op zm_op;
 typedef struct zm_candidate zm_candidate;
+typedef struct zm_part zm_part;
 
 /* Work-items of a work-group that every kernel is content with. */
 #define ZM_LEAST_ITEMS 16
@@ -74,6 +76,7 @@ typedef struct zm_call {
     const void *params;
     uint32_t
         most_items; /* of a work-group; lowered while the candidate's kernel is over its limit */
+    const zm_part *part; /* of the weight, that params are for; NULL = it is in one */
 } zm_call;
 
 struct zm_candidate {
@@ -101,13 +104,17 @@ struct zm_op {
     size_t params_size;
 };
 
-/* Chooses a candidate and plans, for params that have passed the op's check. */
-zm_status zm_op_choose(zm_device *device, const zm_op *op, const void *params, zm_plan *plan);
+/* Of params that have passed the op's check: in how many parts its weight lies, each of which has a
+ * plan of its own; mostly 1. */
+uint32_t zm_op_parts(const zm_op *op, const void *params);
+/* Chooses a candidate and plans for that part. */
+zm_status zm_op_choose(zm_device *device, const zm_op *op, const void *params, uint32_t part,
+                       zm_plan *plan);
 /* Is there a candidate that takes params which have passed the op's check, as far as is known
  * without building one? The reason has those of all candidates. */
 zm_status zm_op_accepts(zm_device *device, const zm_op *op, const void *params,
                         zm_refusal *refusal);
-/* Checks, chooses and plans without enqueueing. */
+/* Checks, chooses and plans without enqueueing what has no weight in parts. */
 zm_status zm_op_plan(zm_device *device, const zm_op *op, const void *params, zm_plan *plan);
 /* Enqueues what was planned. node: what it is in a graph, for the stream's records; NULL = in none.
  */

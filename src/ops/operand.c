@@ -77,6 +77,10 @@ static zm_status tensor_check(const zm_device *device, given *g, const zm_extent
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "its buffer is of another device");
     if ((use & ZM_OPERAND_OUTPUT) && tensor->buffer->read_only)
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "its buffer is read-only");
+    if (tensor->buffer->part_bytes && !(use & ZM_OPERAND_PARTS))
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
+                         "its buffer is in parts, as only a weight of matmul and a table of "
+                         "embedding may be");
     bool blocks = (use & ZM_OPERAND_BLOCKS) && zm_dtype_block_length(tensor->dtype) > 1;
     if (!blocks && !type_fits(device, g->operand->type, tensor->dtype))
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "type %s does not fit (device %s: %s)",

@@ -4,6 +4,7 @@
 
 #include "common/half.h"
 #include "ops/operand.h"
+#include "ops/parts.h"
 #include "ops/tuning.h"
 #include "ops/view.h"
 #include "ops/weight_blocks.h"
@@ -58,6 +59,9 @@ zm_status zm_weight_layout_get(const zm_device *device, uint32_t n, uint32_t k, 
     if (!zm_weight_elements(layout.panel, n, k, &layout.elements))
         return zm_fail(&device->log, ZM_ERROR_LIMIT,
                        "weight layout: [%" PRIu32 "][%" PRIu32 "] is too large", n, k);
+    uint64_t most = device->info.limits.max_buffer_bytes;
+    if (zm_dtype_bytes(dtype, layout.elements) > most)
+        layout.part_rows = zm_part_rows(device, n, layout.panel, k, dtype, most);
     *out = layout;
     return ZM_OK;
 }

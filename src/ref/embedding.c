@@ -17,12 +17,12 @@ static double table_value(const struct zm_embedding_args *a, const void *table, 
 }
 
 static double row_value(const struct zm_embedding_args *a, void *const *buffers, size_t row,
-                        int32_t token, size_t i)
+                        uint32_t token, size_t i)
 {
-    if (token < 0 || (uint32_t)token >= a->vocabulary) {
+    if (token >= a->vocabulary) { /* also the negative ones */
         return NAN;
     }
-    double value = table_value(a, buffers[1], (size_t)token, i);
+    double value = table_value(a, buffers[1], token, i);
     if (a->flags & ZM_FLAG_POSITION) {
         value += zm_load_real(buffers[2], (zm_dtype)a->param_type,
                               a->position_offset + row * a->position_stride + i);
@@ -34,7 +34,11 @@ void ZM_REF(embedding)(const void *args, void *const *buffers, size_t begin, siz
 {
     const struct zm_embedding_args *a = args;
     for (size_t row = begin; row < end; ++row) {
-        int32_t token = ((const int32_t *)buffers[0])[a->tokens_offset + row];
+        uint32_t token = (uint32_t)((const int32_t *)buffers[0])[a->tokens_offset + row];
+        if (token < a->first || (token - a->first >= a->vocabulary && a->flags & ZM_FLAG_MORE)) {
+            continue;
+        }
+        token -= a->first;
         ACT *dst = (ACT *)buffers[3] + a->dst_offset + row * a->dst_stride;
         double mean = 0;
         if (a->flags & ZM_FLAG_RECENTRE) {

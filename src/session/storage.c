@@ -33,6 +33,12 @@ static zm_status reserve(zm_storage *storage)
 
 zm_status zm_storage_buffer(zm_storage *storage, uint64_t elements, zm_dtype dtype, zm_buffer **out)
 {
+    return zm_storage_parts(storage, elements, elements, dtype, out);
+}
+
+zm_status zm_storage_parts(zm_storage *storage, uint64_t elements, uint64_t part, zm_dtype dtype,
+                           zm_buffer **out)
+{
     zm_status status = reserve(storage);
     if (status != ZM_OK)
         return status;
@@ -41,6 +47,7 @@ zm_status zm_storage_buffer(zm_storage *storage, uint64_t elements, zm_dtype dty
     const zm_device_info *info = zm_device_get_info(storage->device);
     zm_buffer_params params = {.host_visible = info->limits.unified_memory};
     params.size = zm_dtype_bytes(dtype, elements);
+    params.part_bytes = zm_dtype_bytes(dtype, part);
     if (params.size == UINT64_MAX)
         return zm_fail(&storage->log, ZM_ERROR_LIMIT, "session: a buffer of %llu elements",
                        (unsigned long long)elements);

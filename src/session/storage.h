@@ -24,6 +24,9 @@ void zm_storage_finish(zm_storage *storage);
 /* A buffer that lives as long as the storage. */
 zm_status zm_storage_buffer(zm_storage *storage, uint64_t elements, zm_dtype dtype,
                             zm_buffer **out);
+/* The same in parts of so many elements. */
+zm_status zm_storage_parts(zm_storage *storage, uint64_t elements, uint64_t part, zm_dtype dtype,
+                           zm_buffer **out);
 /* Can the device read elements in place that lie in pages of a mapped file? */
 bool zm_storage_can_wrap(const zm_storage *storage, const void *memory, zm_dtype dtype);
 /* Makes them a buffer, read-only, in which they begin at an element. They have to live as long as

@@ -15,20 +15,12 @@
 #include "model/pages.h"
 #include "session/fold.h"
 #include "session/weight_source.h"
+#include "session/weight_target.h"
 
 /* Bytes of a piece: small enough to stay in a cache, large enough to matter. */
 #define PIECE_BYTES (UINT64_C(1) << 20)
 #define MAX_PARTS 3
 #define MAX_NAME 192
-
-/* A weight in the device's memory while it is filled. */
-typedef struct weight_target {
-    zm_tensor tensor;
-    zm_weight_layout layout;
-    const zm_norm_fold *fold; /* NULL = what reads no such norm */
-    bool gated;
-    void *memory; /* NULL = the values stay where they are in the file */
-} weight_target;
 
 static zm_status out_of_memory(const zm_weight_loader *loader)
 {
@@ -138,38 +130,8 @@ static zm_status advance(zm_weight_loader *loader, const zm_model_tensor *tensor
     return go_on ? ZM_OK : ZM_ERROR_CANCELLED;
 }
 
-/* How many rows a panel has of each half of a gated weight. */
-static uint32_t half_of(const weight_target *target)
-{
-    return target->layout.panel ? target->layout.panel / 2 : 1;
-}
-
-/* Rows in order become those of the target from `row` on; or, of a gated one, those of gate or of
- * up, which alternate by half a panel. */
-static zm_status pack(const weight_target *target, uint64_t row, const void *values, zm_dtype type,
-                      uint64_t rows, uint64_t k)
-{
-    uint32_t panel = target->layout.panel ? target->layout.panel : 1;
-    uint32_t n = target->tensor.shape[0], total = (n + panel - 1) / panel * panel;
-    if (!target->gated)
-        return zm_weight_pack(target->memory, type, &target->layout, total, (uint32_t)row, values,
-                              type, (uint32_t)rows, (uint32_t)k);
-    uint64_t half = half_of(target), up = row >= n / 2 ? 1 : 0;
-    zm_status status = ZM_OK;
-    for (uint64_t i = 0, count; i < rows && status == ZM_OK; i += count) {
-        uint64_t at = row + i - up * (n / 2);
-        count = half - at % half;
-        count = count < rows - i ? count : rows - i;
-        status = zm_weight_pack(target->memory, type, &target->layout, total,
-                                (uint32_t)(at / half * 2 * half + up * half + at % half),
-                                (const char *)values + zm_dtype_bytes(type, i * k), type,
-                                (uint32_t)count, (uint32_t)k);
-    }
-    return status;
-}
-
 static zm_status store(zm_weight_loader *loader, const zm_weight_source *source,
-                       const weight_target *target, uint32_t first)
+                       const zm_weight_target *target, const zm_norm_fold *fold, uint32_t first)
 {
     const zm_model_tensor *tensor = source->tensor;
     zm_dtype type = target->tensor.dtype;
@@ -187,15 +149,15 @@ static zm_status store(zm_weight_loader *loader, const zm_weight_source *source,
         const void *values = zm_weight_fetch(loader->raw, loader->real, source, row, &rows, type);
         if (!all_finite(values, type, rows * source->k))
             return fail_not_finite(loader, tensor);
-        if (target->fold && is_quantised(type)) {
+        if (fold && is_quantised(type)) {
             zm_quant_decode(loader->real, values, type, rows * source->k);
-            zm_norm_fold_rows(target->fold, first + row, loader->real, ZM_F32, rows, source->k);
-        } else if (target->fold) {
-            zm_norm_fold_rows(target->fold, first + row, values, type, rows, source->k);
+            zm_norm_fold_rows(fold, first + row, loader->real, ZM_F32, rows, source->k);
+        } else if (fold) {
+            zm_norm_fold_rows(fold, first + row, values, type, rows, source->k);
         }
         zm_status status = ZM_OK;
         if (target->memory)
-            status = pack(target, first + row, values, type, rows, source->k);
+            status = zm_weight_target_pack(target, first + row, values, rows);
         if (status == ZM_OK)
             status = advance(loader, tensor, rows * source->k);
         if (status != ZM_OK)
@@ -208,70 +170,55 @@ static zm_status store(zm_weight_loader *loader, const zm_weight_source *source,
 
 /* Is the tensor in the file what the device reads? */
 static bool is_in_place(const zm_weight_loader *loader, const zm_weight_source *sources,
-                        uint32_t count, const weight_target *target)
+                        uint32_t count, const zm_weight_target *target)
 {
     const zm_model_tensor *tensor = sources[0].tensor;
     return count == 1 && sources[0].kernel == 1 && target->layout.panel == 0 &&
            zm_weight_rows(sources) == sources[0].n && !sources[0].run && !sources[0].transposed &&
-           tensor->dtype == target->tensor.dtype && zm_model_is_mapped(loader->model, tensor) &&
+           !target->layout.part_rows && tensor->dtype == target->tensor.dtype &&
+           zm_model_is_mapped(loader->model, tensor) &&
            zm_storage_can_wrap(loader->storage, tensor->data, tensor->dtype);
 }
 
 static zm_status wrap(zm_weight_loader *loader, const zm_model_tensor *tensor,
-                      weight_target *target)
+                      zm_weight_target *target)
 {
     return zm_storage_wrap(loader->storage, tensor->data, tensor->elements, tensor->dtype,
                            &target->tensor.buffer, &target->tensor.offset);
 }
 
-/* No tensor is split: one that is too large for a buffer is too large for the device. */
-static zm_status check_size(const zm_weight_loader *loader, const zm_model_tensor *tensor,
-                            const weight_target *target)
+/* Rows of linears and of tables can be cut. */
+static zm_status check_size(const zm_weight_loader *loader, const zm_weight_source *source,
+                            const zm_weight_target *target)
 {
     const zm_device_info *info = zm_device_get_info(loader->storage->device);
     uint64_t bytes = zm_dtype_bytes(target->tensor.dtype, target->layout.elements);
-    if (bytes <= info->limits.max_buffer_bytes)
+    if (bytes <= info->limits.max_buffer_bytes || (target->layout.part_rows && source->kernel == 1))
         return ZM_OK;
     return zm_fail(&loader->storage->log, ZM_ERROR_LIMIT,
-                   "%s: tensor %s takes %llu bytes on %s, whose buffers have at most %llu",
-                   zm_model_get_info(loader->model)->path, tensor->name, (unsigned long long)bytes,
-                   info->spec, (unsigned long long)info->limits.max_buffer_bytes);
+                   "%s: tensor %s takes %llu bytes on %s, whose buffers have at most %llu, and "
+                   "can't be cut",
+                   zm_model_get_info(loader->model)->path, source->tensor->name,
+                   (unsigned long long)bytes, info->spec,
+                   (unsigned long long)info->limits.max_buffer_bytes);
 }
 
-/* Makes the target's buffer. */
-static zm_status make(zm_weight_loader *loader, weight_target *target)
-{
-    zm_dtype type = target->tensor.dtype;
-    uint64_t bytes = zm_dtype_bytes(type, target->layout.elements);
-    zm_status status =
-        zm_storage_buffer(loader->storage, target->layout.elements, type, &target->tensor.buffer);
-    if (status == ZM_OK)
-        status = zm_buffer_map(loader->stream, target->tensor.buffer, 0, bytes, &target->memory);
-    if (status == ZM_OK)
-        memset(target->memory, 0, bytes);
-    return status;
-}
-
-/* Makes the target of the sources one below the other. */
+/* Makes the target of the sources one below the other. fold NULL = what reads no such norm. */
 static zm_status fill(zm_weight_loader *loader, const zm_weight_source *sources, uint32_t count,
-                      weight_target *target)
+                      const zm_norm_fold *fold, zm_weight_target *target)
 {
-    zm_status status = check_size(loader, sources[0].tensor, target);
+    zm_status status = check_size(loader, sources, target);
     if (status == ZM_OK)
         status = is_in_place(loader, sources, count, target)
                      ? wrap(loader, sources[0].tensor, target)
-                     : make(loader, target);
-    if (status != ZM_OK)
-        return status;
+                     : zm_weight_target_make(target, loader->storage, loader->stream);
     uint32_t first = 0;
     for (uint32_t i = 0; i < count && status == ZM_OK; i++) {
-        status = store(loader, &sources[i], target, first);
+        status = store(loader, &sources[i], target, fold, first);
         first += (uint32_t)sources[i].n;
     }
-    if (!target->memory)
-        return status;
-    zm_status unmapped = zm_buffer_unmap(loader->stream, target->tensor.buffer, target->memory);
-    return status != ZM_OK ? status : unmapped;
+    zm_status finished = zm_weight_target_finish(target, loader->stream);
+    return status != ZM_OK ? status : finished;
 }
 
 /* The type that a weight gets on the device: its own where all of it is of one quantised type that
@@ -304,14 +251,14 @@ static zm_status load_matrix(zm_weight_loader *loader, const zm_weight_source *s
         return zm_fail(&loader->storage->log, ZM_ERROR_LIMIT, "%s: tensor %s is too large",
                        zm_model_get_info(loader->model)->path, sources[0].tensor->name);
     zm_dtype type = weight_type(loader, sources, count);
-    weight_target target = {
-        .tensor = zm_tensor_2d(NULL, type, (uint32_t)n, (uint32_t)k), .fold = fold, .gated = gated};
+    zm_weight_target target = {.tensor = zm_tensor_2d(NULL, type, (uint32_t)n, (uint32_t)k),
+                               .gated = gated};
     zm_status status = zm_weight_layout_get(loader->storage->device, (uint32_t)n, (uint32_t)k, type,
                                             &target.layout);
     if (status != ZM_OK)
         return status;
     target.tensor.panel = target.layout.panel;
-    status = fill(loader, sources, count, &target);
+    status = fill(loader, sources, count, fold, &target);
     if (status == ZM_OK)
         *out = target.tensor;
     return status;
@@ -322,10 +269,10 @@ static zm_status load_plain(zm_weight_loader *loader, const zm_weight_source *so
                             zm_tensor *out)
 {
     zm_dtype type = loader->storage->real_type;
-    weight_target target = {.tensor =
-                                zm_tensor_2d(NULL, type, (uint32_t)source->n, (uint32_t)source->k),
-                            .layout = {.elements = source->n * source->k}};
-    zm_status status = fill(loader, source, 1, &target);
+    zm_weight_target target = {
+        .tensor = zm_tensor_2d(NULL, type, (uint32_t)source->n, (uint32_t)source->k),
+        .layout = {.elements = source->n * source->k}};
+    zm_status status = fill(loader, source, 1, NULL, &target);
     if (status == ZM_OK)
         *out = target.tensor;
     return status;

@@ -46,7 +46,7 @@ static bool cases(op_list *list)
         }
     }
     for (size_t i = 0; i < sizeof(fills) / sizeof(fills[0]) * 4; ++i) {
-        op_case *c = add_case(list, 9, i % 2 ? 64 : 37, 100, i * 3);
+        op_case *c = add_case(list, 9, i % 2 ? 64 : 37, 300, i * 3);
         if (!c) {
             return false;
         }

@@ -11,6 +11,8 @@
 #include "common/hash.h"
 #include "device/device.h"
 #include "fill.h"
+#include "ops/parts.h"
+#include "ops/view.h"
 #include "pack.h"
 
 const double *op_run_input(const op_run *run, size_t operand)
@@ -353,10 +355,53 @@ static bool same_as_first(op_run *run, size_t repeat)
     return same;
 }
 
+/* Bytes of the smallest parts that the operand can be in; 0 = in none. */
+static uint64_t part_bytes(const op_run *run, const zm_device *device, size_t operand)
+{
+    const zm_op *op = zm_op_find(run->op->op ? run->op->op : run->op->name);
+    const zm_tensor *t = op_view(run->op, &run->params, operand);
+    size_t i = 0;
+    while (op && i < op->operand_count &&
+           op->operands[i].offset != run->op->operands[operand].offset) {
+        ++i;
+    }
+    if (!op || i == op->operand_count || !(op->operands[i].use & ZM_OPERAND_PARTS) ||
+        t->rank != 2 || t->offset || !zm_tensor_is_packed(t)) {
+        return 0;
+    }
+    uint32_t rows = 0;
+    for (uint64_t most = 32; rows == 0; most *= 2) {
+        rows = zm_part_rows(device, t->shape[0], t->panel, t->shape[1], t->dtype,
+                            zm_dtype_bytes(t->dtype, most * t->shape[1]));
+    }
+    return rows < t->shape[0] ? zm_dtype_bytes(t->dtype, (uint64_t)rows * t->shape[1]) : 0;
+}
+
+/* Gives weights that can be in parts a buffer that is, or is not. */
+static zm_status cut(op_run *run, zm_device *device, bool parts)
+{
+    zm_status status = ZM_OK;
+    for (size_t i = 0; i < run->op->operand_count && status == ZM_OK; ++i) {
+        op_memory *memory = &run->memory[i];
+        zm_buffer_params params = {.size = memory->buffer ? buffer_size(memory) : 0};
+        params.part_bytes = memory->buffer && parts ? part_bytes(run, device, i) : 0;
+        if (!memory->buffer || memory->buffer->part_bytes == params.part_bytes) {
+            continue;
+        }
+        zm_buffer_destroy(&memory->buffer);
+        status = zm_buffer_create(device, &params, &memory->buffer);
+        op_tensor(run->op, &run->params, i)->buffer = memory->buffer;
+    }
+    return status;
+}
+
 static zm_status run_once(op_run *run, zm_stream *stream, size_t repeat)
 {
     uint32_t *units = &stream->device->info.limits.compute_units, there = *units;
-    zm_status status = op_run_upload(run, stream);
+    zm_status status = cut(run, stream->device, repeat + 1 == run->repeats);
+    if (status == ZM_OK) {
+        status = op_run_upload(run, stream);
+    }
     if (repeat && run->repeat_units) {
         *units = run->repeat_units;
     }

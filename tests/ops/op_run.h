@@ -28,7 +28,8 @@ struct op_run {
     uint32_t group; /* of columns, for statistics on this device */
     op_memory memory[OP_MAX_OPERANDS];
     size_t owner[OP_MAX_OPERANDS]; /* the operand whose memory it uses */
-    size_t repeats;                /* of op_run_verify; >= 2 */
+    size_t repeats;                /* of op_run_verify, >= 2; in the last one weights that have rows
+                                      enough are in parts, where the op takes them so */
     uint32_t repeat_units;         /* compute units that the device has but for the first time;
                                       0 = as many as it has */
     double part; /* of the items that the reference computes, spread evenly; 0 = all. What came back
