@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include <zeromean/graph.h>
+#include <zeromean/pipeline.h>
 
 #include "device/device.h"
 #include "scratch.h"
@@ -257,6 +257,50 @@ static void test_tied(void **state)
     zm_executable_destroy(&exe);
 }
 
+/* A table that another device takes over, which has buffers of other sizes. */
+static void check_moved(fixture *f, uint64_t part_rows, uint64_t limit)
+{
+    zm_device *devices[2] = {f->device, NULL};
+    zm_stream *streams[2] = {f->stream, NULL};
+    const zm_device_params params = {.spec = "host", .log = &f->log.log, .host_threads = 1};
+    assert_int_equal(zm_device_open(&params, &devices[1]), ZM_OK);
+    assert_int_equal(zm_stream_create(devices[1], NULL, &streams[1]), ZM_OK);
+    static float one[TOKENS * ROWS], two[TOKENS * ROWS];
+    zm_tensor x = zm_tensor_2d(make(f, TOKENS * D * 4, 0), ZM_F32, TOKENS, D);
+    zm_tensor dst = zm_tensor_2d(make(f, sizeof(one), 0), ZM_F32, TOKENS, ROWS);
+    const zm_matmul_params p = {.x = x, .weight = table_of(f, part_rows), .dst = dst};
+    assert_int_equal(zm_buffer_fill(f->stream, x.buffer, 0, TOKENS * D * 4, 0x3f000000), ZM_OK);
+    assert_int_equal(zm_matmul(f->stream, &p), ZM_OK);
+    assert_int_equal(zm_buffer_read(f->stream, dst.buffer, 0, one, sizeof(one)), ZM_OK);
+    assert_int_equal(zm_buffer_fill(f->stream, dst.buffer, 0, sizeof(one), 0), ZM_OK);
+    zm_graph *g = NULL;
+    zm_pipeline *pipeline = NULL;
+    assert_int_equal(zm_graph_create(&f->log.log, &g), ZM_OK);
+    zm_graph_matmul(g, &p);
+    devices[1]->info.limits.max_buffer_bytes = limit;
+    assert_int_equal(zm_device_force_kernel(f->device, "matmul", "cpu"), ZM_OK);
+    assert_int_equal(zm_pipeline_compile(g, devices, 2, NULL, &pipeline), ZM_OK);
+    assert_int_equal(zm_pipeline_run(pipeline, streams, NULL), ZM_OK);
+    assert_int_equal(zm_device_force_kernel(f->device, "matmul", NULL), ZM_OK);
+    assert_int_equal(zm_buffer_read(f->stream, dst.buffer, 0, two, sizeof(two)), ZM_OK);
+    assert_memory_equal(one, two, sizeof(one));
+    assert_int_equal(zm_pipeline_get_info(pipeline).fallen, 1);
+    assert_int_equal(zm_pipeline_get_info(pipeline).work.launches, limit < SIZE_MAX ? 3 : 1);
+    zm_pipeline_destroy(&pipeline);
+    zm_graph_destroy(&g);
+    zm_stream_destroy(&streams[1]);
+    zm_device_close(&devices[1]);
+}
+
+static void test_moved(void **state)
+{
+    fixture *f = *state;
+    if (strcmp(spec, "host") != 0)
+        skip();
+    check_moved(f, 0, TOKENS * ROWS * sizeof(float)); /* dst moves as a whole */
+    check_moved(f, 256, SIZE_MAX);
+}
+
 /* ---- what can't be ---- */
 
 static void test_refusals(void **state)
@@ -300,6 +344,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_bad_parts, open_fixture, close_fixture),
         cmocka_unit_test_setup_teardown(test_layout, open_fixture, close_fixture),
         cmocka_unit_test_setup_teardown(test_tied, open_fixture, close_fixture),
+        cmocka_unit_test_setup_teardown(test_moved, open_fixture, close_fixture),
         cmocka_unit_test_setup_teardown(test_refusals, open_fixture, close_fixture),
     };
     spec = argc > 1 ? argv[1] : "host";
