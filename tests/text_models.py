@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every family of decoders of text, small and with random weights, against text_reference.py.
 
-usage: text_models.py TEXT_LOGITS DEVICE...
+Those that have LayerNorm are converted as well, and held against the same reference.
+
+usage: text_models.py TEXT_LOGITS CONVERT_MODELS DEVICE...
 """
+import array
 import json
 import math
 import pathlib
+import re
+import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -13,10 +19,33 @@ import unittest
 
 import tap
 import text_gguf
-from text_reference import (FAMILIES, TOKENS, Falcon, GptBigcode, Gptj, Gpt2, Llama, Mpt, Opt)
+from text_reference import (D, FAMILIES, TOKENS, Falcon, GptBigcode, Gptj, Gpt2, Llama, Mpt, Opt)
 
+RMS_NORM = ("Llama", "Qwen2", "Mistral")  # families that have no LayerNorm
 PIECES = [5, 1, 1, 2]  # of the tokens
-PROGRAM, DEVICES = sys.argv[1], sys.argv[2:]
+PROGRAM, CONVERT, DEVICES = sys.argv[1], sys.argv[2], sys.argv[3:]
+
+
+def converted(name, kind):
+    root, point, suffix = name.partition(".")
+    return f"{root}-{kind}{point}{suffix}"
+
+
+def read_safetensors(path):
+    raw = path.read_bytes()
+    size, = struct.unpack_from("<Q", raw)
+    return json.loads(raw[8:8 + size]), raw[8 + size:]
+
+
+def write_safetensors(path, header, data):
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+def part_of(header, data, tensor):
+    first, last = header[tensor]["data_offsets"]
+    return data[first:last]
 
 
 def distance(got, expected):
@@ -37,6 +66,17 @@ class Families(unittest.TestCase):
             if name in text_gguf.FAMILIES:
                 cls.expected[name + ".gguf"] = cls.expected[name]
                 text_gguf.write(model, cls.folder / (name + ".gguf"))
+        cls.originals = [name for name in cls.expected if not name.startswith(RMS_NORM)]
+        for kind in ("default", "f64"):
+            pairs = [(cls.folder / name, cls.folder / converted(name, kind))
+                     for name in cls.originals]
+            done = cls.convert(kind, *pairs)
+            assert done.returncode == 0, done.stderr
+
+    @staticmethod
+    def convert(kind, *pairs):
+        return subprocess.run([CONVERT, kind, *(path for pair in pairs for path in pair)],
+                              capture_output=True, text=True, timeout=60)
 
     @classmethod
     def tearDownClass(cls):
@@ -47,20 +87,28 @@ class Families(unittest.TestCase):
         return subprocess.run([PROGRAM, device, *numbers, *(self.folder / n for n in names)],
                               capture_output=True, text=True, timeout=240)
 
-    def check(self, device, budget):
-        names = list(self.expected)
+    def logits(self, device, names):
         done = self.run_program(device, *names)
         self.assertEqual(done.returncode, 0, done.stderr)
         decoder, text = json.JSONDecoder(), done.stdout.strip()
         for name in names:
             rows, end = decoder.raw_decode(text)
             text = text[end:].strip()
-            last = [sum(PIECES[:i + 1]) - 1 for i in range(len(PIECES))]
-            self.assertEqual(len(rows), len(last) + 1)
-            for row, place in zip(rows, last + last[-1:]):
-                error = distance(row, self.expected[name][place])
-                with self.subTest(family=name, device=device, position=place):
-                    self.assertLessEqual(error, budget)
+            yield name, rows
+
+    def largest_error(self, expected, rows):
+        """Of the last token of each piece, and of the last one again."""
+        last = [sum(PIECES[:i + 1]) - 1 for i in range(len(PIECES))]
+        self.assertEqual(len(rows), len(last) + 1)
+        return max(distance(row, expected[place]) for row, place in zip(rows, last + last[-1:]))
+
+    def check(self, device, budget):
+        kind = "f64" if device.endswith("f64") else "default"
+        expected = dict(self.expected)
+        expected.update((converted(name, kind), self.expected[name]) for name in self.originals)
+        for name, rows in self.logits(device, expected):
+            with self.subTest(family=name, device=device):
+                self.assertLessEqual(self.largest_error(expected[name], rows), budget)
 
     def test_budgets(self):
         """Each device; one that computes in float64 has to be exact."""
@@ -99,14 +147,97 @@ class Families(unittest.TestCase):
         self.assertIn(reason, done.stderr)
         self.assertEqual(done.stderr.count("\n"), 1)
 
-    def test_converted(self):
-        """What the converter would write is refused until it is held against the original."""
+    def mistake(self, name, tensor, values):
+        """The converted model with other values in one tensor: its name."""
+        wrong = f"{name}-wrong-{tensor}"
+        folder = self.folder / converted(name, "default")
+        shutil.copytree(folder, self.folder / wrong)
+        path = self.folder / wrong / "model.safetensors"
+        header, data = read_safetensors(path)
+        first, last = header[tensor]["data_offsets"]
+        assert last - first == len(values)
+        write_safetensors(path, header, data[:first] + values + data[last:])
+        return wrong
+
+    def test_one_left_out(self):
+        """Each writer that keeps its mean is seen; where the main branch begins, the mean is taken
+        out at run time."""
+        seen, harmless = [], []
+        for name in self.originals:
+            if name.endswith(("Half", ".gguf")):
+                continue
+            before, old = read_safetensors(self.folder / name / "model.safetensors")
+            after, new = read_safetensors(
+                self.folder / converted(name, "default") / "model.safetensors")
+            for tensor in set(before) & set(after) - {"__metadata__"}:
+                values = part_of(before, old, tensor)
+                if values != part_of(after, new, tensor):
+                    first = re.search(r"wte|wpe|embed", tensor)
+                    (harmless if first else seen).append(self.mistake(name, tensor, values))
+        self.assertGreater(len(seen), 60)
+        self.assertGreater(len(harmless), 5)
+        for wrong, rows in self.logits("host", seen + harmless):
+            error = self.largest_error(self.expected[wrong.partition("-wrong-")[0]], rows)
+            with self.subTest(wrong=wrong):
+                if wrong in harmless:
+                    self.assertLess(error, 1e-5)
+                else:
+                    self.assertGreater(error, 1e-4)
+
+    def test_recentred_head(self):
+        """A table that is the head as well reads the mean."""
+        for name in ("Gpt2", "Bloom", "Opt", "Mpt", "Falcon"):
+            header, data = read_safetensors(
+                self.folder / converted(name, "default") / "model.safetensors")
+            tensor = next(t for t in header if re.search(r"wte|word_embeddings.w|embed_tokens", t))
+            rows = array.array("f", part_of(header, data, tensor))
+            for first in range(0, len(rows), D):
+                mean = math.fsum(rows[first:first + D]) / D
+                for i in range(first, first + D):
+                    rows[i] -= mean
+            wrong = self.mistake(name, tensor, rows.tobytes())
+            (_, logits), = self.logits("host", [wrong])
+            with self.subTest(family=name):
+                self.assertGreater(self.largest_error(self.expected[name], logits), 1e-3)
+
+    def test_norm_swapped_alone(self):
+        """RMSNorm on weights that keep their means, and metadata that fit no model."""
         model = Gpt2()
         model.logits()
-        model.write(self.folder / "converted", {"zeromean.norm": "rms_norm"})
-        done = self.run_program("host", "converted")
-        self.assertEqual(done.returncode, 1)
-        self.assertIn("converted models of type gpt2 are not supported", done.stderr)
+        model.write(self.folder / "swapped", {"zeromean.norm": "rms_norm"})
+        (_, logits), = self.logits("host", ["swapped"])
+        self.assertGreater(self.largest_error(self.expected["Gpt2"], logits), 0.05)
+        for family, norm in ((Gpt2, "crms_norm"), (Llama, "layer_norm")):
+            model = family()
+            model.logits()
+            model.write(self.folder / norm, {"zeromean.norm": norm})
+            done = self.run_program("host", norm)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(f"the norm {norm} is not supported", done.stderr)
+
+    def test_still_layer_norm(self):
+        """Who knows nothing of the conversion reads the same model."""
+        for name in self.originals:
+            if name.endswith(".gguf"):
+                continue
+            plain = f"{name}-plain"
+            shutil.copytree(self.folder / converted(name, "f64"), self.folder / plain)
+            path = self.folder / plain / "model.safetensors"
+            header, data = read_safetensors(path)
+            del header["__metadata__"]
+            write_safetensors(path, header, data)
+            (_, rows), = self.logits("host:f64", [plain])
+            with self.subTest(family=name):
+                self.assertLess(self.largest_error(self.expected[name], rows), 1e-12)
+
+    def test_nothing_to_convert(self):
+        for name in ("Llama", "Qwen2", "Mistral", "Llama.gguf"):
+            done = self.convert("default", (self.folder / name, self.folder / "out.gguf"))
+            with self.subTest(family=name):
+                self.assertEqual(done.returncode, 1)
+                self.assertIn("has no LayerNorm: there is nothing to convert", done.stderr)
+                self.assertEqual(done.stderr.count("\n"), 1)
+                self.assertFalse((self.folder / "out.gguf").exists())
 
     def test_refusals(self):
         """What the blocks can't express: field and value."""

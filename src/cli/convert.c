@@ -69,7 +69,7 @@ static zm_cli_exit run(int argc, char **argv)
         .progress = zm_cli_progress,
     };
     zm_convert_report report = {0};
-    if (!overwrite && zm_path_exists(params.input) && zm_path_is_directory(params.output)) {
+    if (!overwrite && zm_path_exists(params.input) && zm_path_exists(params.output)) {
         zm_cli_error("%s: exists already; give another name or --overwrite", params.output);
         return ZM_CLI_FAILED;
     }
@@ -87,7 +87,8 @@ const zm_cli_command zm_cli_convert = {
     .synopsis = "IN OUT",
     .summary = "Convert a Pre-LN model to Pre-RMSNorm, exactly",
     .details = "IN is a model directory, OUT the one to create: it is complete or absent, also "
-               "after\nCtrl-C. The result is the same function; 'zeromean check IN OUT' shows it.\n"
+               "after\nCtrl-C; or both are .gguf files. The result is the same function; 'zeromean "
+               "check IN OUT'\nshows it.\n"
                "--type f16 halves the file and rounds, which is not exact any more.\n",
     .min_arguments = 2,
     .max_arguments = 2,

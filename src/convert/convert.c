@@ -11,6 +11,8 @@
 #include "convert/source.h"
 #include "convert/staging.h"
 #include "convert/transfer.h"
+#include "format/metadata.h"
+#include "model/pages.h"
 
 #define WEIGHTS "model.safetensors"
 #define FORMAT_KEY "zeromean.format"
@@ -20,7 +22,8 @@ typedef struct conversion {
     const zm_convert_params *params;
     const zm_log *log;
     zm_convert_progress progress;
-    zm_staging staging;
+    bool gguf;          /* a file */
+    zm_staging staging; /* of a directory */
     zm_model *model;
     zm_plan plan;
     uint64_t side_bytes;
@@ -32,9 +35,10 @@ static zm_status check_params(const zm_convert_params *params)
     const zm_log *log = params->log;
     if (!params->input || !params->output || !*params->input || !*params->output)
         return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "convert needs an input and an output");
-    if (zm_path_exists(params->input) && !zm_path_is_directory(params->input))
-        return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "%s: is not a directory with a model",
-                       params->input);
+    if (zm_path_exists(params->input) && !zm_path_is_directory(params->input) &&
+        !zm_model_is_gguf(params->input))
+        return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT,
+                       "%s: is not a directory with a model, nor a .gguf file", params->input);
     if (params->norm != ZM_NORM_DEFAULT && params->norm != ZM_NORM_RMS)
         return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT,
                        "convert: cannot convert to the norm %s; rms_norm is possible",
@@ -47,27 +51,61 @@ static zm_status check_params(const zm_convert_params *params)
     return ZM_OK;
 }
 
-/* Overwriting must not be a way to lose a model that cannot be made again. */
-static zm_status check_overwriting(const conversion *c)
+static bool is_our_safetensors(const char *path)
 {
-    if (!c->staging.exists || c->staging.empty)
-        return ZM_OK;
-    char *path = zm_path_join(c->staging.output, WEIGHTS);
-    if (!path)
-        return zm_fail(c->log, ZM_ERROR_OUT_OF_MEMORY, "no memory to convert");
     zm_safetensors *file = NULL;
     bool ours = false;
     if (zm_path_exists(path) && zm_safetensors_open(path, NULL, &file) == ZM_OK)
         for (size_t i = 0; i < file->metadata_count; i++)
             ours = ours || strcmp(file->metadata[i].key, FORMAT_KEY) == 0;
     zm_safetensors_close(&file);
-    free(path);
+    return ours;
+}
+
+static bool is_our_gguf(const char *path)
+{
+    zm_gguf *file = NULL;
+    bool ours = zm_gguf_open(path, NULL, &file) == ZM_OK &&
+                zm_metadata_find(file->parts[0].values, file->parts[0].value_count, FORMAT_KEY);
+    zm_gguf_close(&file);
+    return ours;
+}
+
+/* Overwriting must not be a way to lose a model that cannot be made again. */
+static zm_status check_overwriting(const conversion *c)
+{
+    const char *output = c->gguf ? c->params->output : c->staging.output;
+    bool ours;
+    if (c->gguf) {
+        ours = !zm_path_exists(output) || is_our_gguf(output);
+    } else if (!c->staging.exists || c->staging.empty) {
+        ours = true;
+    } else {
+        char *path = zm_path_join(output, WEIGHTS);
+        if (!path)
+            return zm_fail(c->log, ZM_ERROR_OUT_OF_MEMORY, "no memory to convert");
+        ours = is_our_safetensors(path);
+        free(path);
+    }
     if (ours)
         return ZM_OK;
     return zm_fail(c->log, ZM_ERROR_INVALID_ARGUMENT,
                    "%s: is not the output of a conversion, so it is not overwritten; remove it or "
                    "choose another output",
-                   c->staging.output);
+                   output);
+}
+
+/* A GGUF file becomes one more, whose writer is complete or absent by itself. */
+static zm_status check_file_output(const conversion *c)
+{
+    const char *output = c->params->output;
+    if (zm_path_is_directory(output) || !zm_model_is_gguf(output))
+        return zm_fail(c->log, ZM_ERROR_INVALID_ARGUMENT,
+                       "%s: a .gguf file becomes a .gguf file; give the output such a name",
+                       output);
+    if (zm_path_exists(output) && !c->params->overwrite)
+        return zm_fail(c->log, ZM_ERROR_INVALID_ARGUMENT, "%s: exists already", output);
+    return ZM_OK;
 }
 
 static zm_status prepare(conversion *c)
@@ -86,16 +124,15 @@ static zm_status prepare(conversion *c)
                 params->input);
     status = check_overwriting(c);
     if (!status)
-        status = zm_plan_make(c->model, params->type, c->log, &c->plan);
-    if (!status)
+        status = zm_plan_make(c->model, params->type, params->lossy, c->log, &c->plan);
+    if (!status && !c->gguf)
         status = zm_copy_side_files(params->input, NULL, c->log, &c->side_bytes);
     return status;
 }
 
 static zm_status hash_source(conversion *c)
 {
-    for (size_t i = 0; i < c->model->file_count; i++)
-        c->report.input_bytes += c->model->files[i]->map.size;
+    c->report.input_bytes = zm_source_bytes(c->model);
     if (!zm_convert_progress_begin(&c->progress, "reading", c->report.input_bytes))
         return ZM_ERROR_CANCELLED;
     return zm_source_hash(c->model, &c->progress, c->report.source_sha256);
@@ -117,22 +154,16 @@ static zm_status open_writer(conversion *c, const char *path, zm_tensor_writer *
     char version_key[] = "zeromean.version", version[] = ZM_VERSION_STRING;
     const zm_metadata extra[] = {
         {format_key, format}, {norm_key, norm}, {source_key, origin(c)}, {version_key, version}};
-    zm_metadata *metadata = NULL;
-    size_t metadata_count = 0;
-    zm_status status = zm_source_metadata(c->model, extra, sizeof(extra) / sizeof(extra[0]), c->log,
-                                          &metadata, &metadata_count);
     zm_model_tensor *tensors = calloc(c->plan.count, sizeof(*tensors));
-    if (!status && !tensors)
-        status = zm_fail(c->log, ZM_ERROR_OUT_OF_MEMORY, "no memory to convert");
-    for (size_t i = 0; i < c->plan.count && tensors; i++) {
+    if (!tensors)
+        return zm_fail(c->log, ZM_ERROR_OUT_OF_MEMORY, "no memory to convert");
+    for (size_t i = 0; i < c->plan.count; i++) {
         tensors[i] = *c->plan.items[i].tensor;
         tensors[i].dtype = c->plan.items[i].dtype;
     }
-    if (!status)
-        status = zm_safetensors_writer_open(path, tensors, c->plan.count, metadata, metadata_count,
-                                            c->log, out);
+    zm_status status = zm_source_writer_open(c->model, path, tensors, c->plan.count, extra,
+                                             sizeof(extra) / sizeof(extra[0]), c->log, out);
     free(tensors);
-    free(metadata);
     return status;
 }
 
@@ -150,20 +181,15 @@ static zm_status write_tensors(conversion *c, zm_tensor_writer *writer)
             return status;
         if (rounding > c->report.rounding)
             c->report.rounding = rounding;
-        zm_map_drop(&item->file->map, item->tensor->data, item->tensor->bytes);
+        zm_model_drop_pages(c->model, item->tensor);
     }
     return ZM_OK;
 }
 
-static zm_status write_output(conversion *c)
+static zm_status write_file(conversion *c, const char *path)
 {
-    zm_status status = zm_staging_begin(&c->staging, c->plan.output_bytes + c->side_bytes);
-    if (status)
-        return status;
     zm_tensor_writer *writer = NULL;
-    char *path = zm_path_join(c->staging.temporary, WEIGHTS);
-    status = path ? open_writer(c, path, &writer)
-                  : zm_fail(c->log, ZM_ERROR_OUT_OF_MEMORY, "no memory to convert");
+    zm_status status = open_writer(c, path, &writer);
     if (!status)
         status = write_tensors(c, writer);
     if (!status)
@@ -172,6 +198,17 @@ static zm_status write_output(conversion *c)
     struct stat info;
     if (!status && stat(path, &info) == 0)
         c->report.output_bytes = (uint64_t)info.st_size;
+    return status;
+}
+
+static zm_status write_directory(conversion *c)
+{
+    zm_status status = zm_staging_begin(&c->staging, c->plan.output_bytes + c->side_bytes);
+    if (status)
+        return status;
+    char *path = zm_path_join(c->staging.temporary, WEIGHTS);
+    status = path ? write_file(c, path)
+                  : zm_fail(c->log, ZM_ERROR_OUT_OF_MEMORY, "no memory to convert");
     free(path);
     if (!status)
         status = zm_copy_side_files(c->params->input, c->staging.temporary, c->log, &c->side_bytes);
@@ -184,6 +221,7 @@ static void fill_report(conversion *c)
 {
     c->report.tensors = c->plan.count;
     c->report.recentred = c->plan.recentred;
+    c->report.requantised = c->plan.requantised;
 }
 
 zm_status zm_convert(const zm_convert_params *params, zm_convert_report *report)
@@ -195,15 +233,17 @@ zm_status zm_convert(const zm_convert_params *params, zm_convert_report *report)
                     .progress = {.call = params->progress, .user = params->progress_user},
                     .staging = {.lock = -1}};
     zm_status status = check_params(params);
+    c.gguf = !status && zm_model_is_gguf(params->input);
     if (!status)
-        status =
-            zm_staging_init(&c.staging, params->input, params->output, params->overwrite, c.log);
+        status = c.gguf ? check_file_output(&c)
+                        : zm_staging_init(&c.staging, params->input, params->output,
+                                          params->overwrite, c.log);
     if (!status)
         status = prepare(&c);
     if (!status)
         status = hash_source(&c);
     if (!status)
-        status = write_output(&c);
+        status = c.gguf ? write_file(&c, params->output) : write_directory(&c);
     if (status == ZM_ERROR_CANCELLED)
         zm_fail(c.log, status, "%s: conversion cancelled, nothing was written", params->output);
     if (!status) {

@@ -4,11 +4,11 @@
 #ifndef ZM_SRC_CONVERT_PLAN_H
 #define ZM_SRC_CONVERT_PLAN_H
 
+#include "common/log.h"
 #include "convert/recentre.h"
-#include "format/safetensors.h"
 
 typedef struct zm_plan_item {
-    const zm_safetensors *file; /* which holds the tensor */
+    const char *path; /* of the model */
     const zm_model_tensor *tensor;
     zm_recentre_axis axis;
     zm_dtype dtype; /* of the output */
@@ -18,14 +18,15 @@ typedef struct zm_plan_item {
 typedef struct zm_plan {
     zm_plan_item *items;
     size_t count;
-    size_t recentred;
+    size_t recentred, requantised;
     uint64_t input_bytes, output_bytes; /* of the tensors */
 } zm_plan;
 
-/* type: as in zm_convert_params. Nothing is recentred where the norm is not LayerNorm. The model
- * must outlive the plan. ZM_ERROR_UNSUPPORTED: a tensor stands in the way of an exact conversion.
- */
-zm_status zm_plan_make(const zm_model *model, zm_dtype type, const zm_log *log, zm_plan *out);
+/* type and lossy: as in zm_convert_params. Nothing is recentred where the norm is not LayerNorm.
+ * The model must outlive the plan. ZM_ERROR_UNSUPPORTED: a tensor stands in the way of an exact
+ * conversion. */
+zm_status zm_plan_make(const zm_model *model, zm_dtype type, bool lossy, const zm_log *log,
+                       zm_plan *out);
 void zm_plan_finish(zm_plan *plan);
 
 #endif

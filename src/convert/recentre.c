@@ -4,20 +4,13 @@
 #include <stdlib.h>
 
 #include "common/alloc.h"
-#include "common/half.h"
+#include "common/quant.h"
 
 enum { PIECE = 4096 };
 
-bool zm_dtype_is_real(zm_dtype dtype)
-{
-    return dtype == ZM_F32 || dtype == ZM_F16 || dtype == ZM_BF16 || dtype == ZM_F64;
-}
-
 static void load(const zm_recentring *recentring, uint64_t first, uint64_t count, double *out)
 {
-    const uint8_t *bytes = recentring->data;
-    zm_convert_reals(out, ZM_F64, bytes + first * zm_dtype_size(recentring->dtype),
-                     recentring->dtype, count);
+    zm_quant_load(out, recentring->data, recentring->dtype, first, count);
 }
 
 /* sum += value, with what rounding loses kept in *carry (Knuth's exact two-sum). */
@@ -70,7 +63,7 @@ zm_status zm_recentring_init(zm_recentring *out, const zm_model_tensor *tensor,
                              zm_recentre_axis axis)
 {
     *out = (zm_recentring){.data = tensor->data, .dtype = tensor->dtype, .axis = axis};
-    if (!zm_dtype_is_real(tensor->dtype))
+    if (!zm_quant_can_decode(tensor->dtype))
         return ZM_ERROR_INVALID_ARGUMENT;
     if (axis == ZM_RECENTRE_NONE || tensor->elements == 0)
         return ZM_OK;

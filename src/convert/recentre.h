@@ -3,7 +3,8 @@
  *
  * A tensor is seen as a matrix [rows][cols]. ZM_RECENTRE_OUTPUTS is for a writer of the main
  * branch stored as [outputs][inputs...]: W' = W - (1/d) 1 1^T W, every column loses its mean over
- * the rows. ZM_RECENTRE_ROWS is for tables of vectors, and for biases, which are one row. */
+ * the rows. ZM_RECENTRE_ROWS is for writers stored as [inputs][outputs], for tables of vectors, and
+ * for biases, which are one row. */
 #ifndef ZM_SRC_CONVERT_RECENTRE_H
 #define ZM_SRC_CONVERT_RECENTRE_H
 
@@ -24,8 +25,8 @@ typedef struct zm_recentring {
 } zm_recentring;
 
 /* Reads the tensor once for its means (compensated sums). The tensor must outlive *out.
- * ZM_ERROR_OUT_OF_MEMORY; ZM_ERROR_INVALID_ARGUMENT: not of a floating type, or no dimension to
- * take a mean over. */
+ * ZM_ERROR_OUT_OF_MEMORY; ZM_ERROR_INVALID_ARGUMENT: a type that cannot be decoded, or no dimension
+ * to take a mean over. */
 zm_status zm_recentring_init(zm_recentring *out, const zm_model_tensor *tensor,
                              zm_recentre_axis axis);
 void zm_recentring_finish(zm_recentring *recentring);
@@ -33,7 +34,5 @@ void zm_recentring_finish(zm_recentring *recentring);
 /* Elements first .. first + count - 1 of the recentred tensor. */
 void zm_recentring_read(const zm_recentring *recentring, uint64_t first, uint64_t count,
                         double *out);
-
-bool zm_dtype_is_real(zm_dtype dtype);
 
 #endif

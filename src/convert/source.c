@@ -8,26 +8,50 @@
 #include "common/hash.h"
 
 #define PREFIX "zeromean."
+#define SPLIT "split."
 
 enum { PIECE = 1 << 18 };
+
+static zm_status hash_map(const zm_map *map, zm_sha256 *hash, zm_convert_progress *progress)
+{
+    for (uint64_t done = 0; done < map->size;) {
+        uint64_t count = map->size - done < PIECE ? map->size - done : PIECE;
+        zm_sha256_update(hash, map->data + done, (size_t)count);
+        zm_map_drop(map, map->data + done, count);
+        done += count;
+        if (!zm_convert_progress_advance(progress, count))
+            return ZM_ERROR_CANCELLED;
+    }
+    return ZM_OK;
+}
+
+static size_t map_count(const zm_model *model)
+{
+    return model->gguf ? model->gguf->part_count : model->file_count;
+}
+
+static const zm_map *map_get(const zm_model *model, size_t i)
+{
+    return model->gguf ? &model->gguf->parts[i].map : &model->files[i]->map;
+}
+
+uint64_t zm_source_bytes(const zm_model *model)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < map_count(model); i++)
+        bytes += map_get(model, i)->size;
+    return bytes;
+}
 
 zm_status zm_source_hash(const zm_model *model, zm_convert_progress *progress, char hex[65])
 {
     zm_sha256 hash;
+    zm_status status = ZM_OK;
     zm_sha256_init(&hash);
-    for (size_t f = 0; f < model->file_count; f++) {
-        const zm_map *map = &model->files[f]->map;
-        for (uint64_t done = 0; done < map->size;) {
-            uint64_t count = map->size - done < PIECE ? map->size - done : PIECE;
-            zm_sha256_update(&hash, map->data + done, (size_t)count);
-            zm_map_drop(map, map->data + done, count);
-            done += count;
-            if (!zm_convert_progress_advance(progress, count))
-                return ZM_ERROR_CANCELLED;
-        }
-    }
+    for (size_t i = 0; i < map_count(model) && status == ZM_OK; i++)
+        status = hash_map(map_get(model, i), &hash, progress);
     zm_sha256_finish(&hash, hex);
-    return ZM_OK;
+    return status;
 }
 
 static bool has_key(const zm_metadata *metadata, size_t count, const char *key)
@@ -38,8 +62,15 @@ static bool has_key(const zm_metadata *metadata, size_t count, const char *key)
     return false;
 }
 
-zm_status zm_source_metadata(const zm_model *model, const zm_metadata *extra, size_t extra_count,
-                             const zm_log *log, zm_metadata **out, size_t *count)
+static bool is_ours(const char *key)
+{
+    return strncmp(key, PREFIX, strlen(PREFIX)) == 0;
+}
+
+static zm_status open_safetensors(const zm_model *model, const char *path,
+                                  const zm_model_tensor *tensors, size_t tensor_count,
+                                  const zm_metadata *extra, size_t extra_count, const zm_log *log,
+                                  zm_tensor_writer **out)
 {
     size_t most = extra_count, used = 0;
     for (size_t f = 0; f < model->file_count; f++)
@@ -51,13 +82,51 @@ zm_status zm_source_metadata(const zm_model *model, const zm_metadata *extra, si
         const zm_safetensors *file = model->files[f];
         size_t earlier = used; /* keys of one file differ anyway */
         for (size_t i = 0; i < file->metadata_count; i++)
-            if (strncmp(file->metadata[i].key, PREFIX, strlen(PREFIX)) != 0 &&
+            if (!is_ours(file->metadata[i].key) &&
                 !has_key(metadata, earlier, file->metadata[i].key))
                 metadata[used++] = file->metadata[i];
     }
     for (size_t i = 0; i < extra_count; i++)
         metadata[used++] = extra[i];
-    *out = metadata;
-    *count = used;
-    return ZM_OK;
+    zm_status status =
+        zm_safetensors_writer_open(path, tensors, tensor_count, metadata, used, log, out);
+    free(metadata);
+    return status;
+}
+
+/* All parts become one file. */
+static zm_status open_gguf(const zm_model *model, const char *path, const zm_model_tensor *tensors,
+                           size_t tensor_count, const zm_metadata *extra, size_t extra_count,
+                           const zm_log *log, zm_tensor_writer **out)
+{
+    const zm_gguf_part *part = &model->gguf->parts[0];
+    size_t used = 0;
+    zm_metadata_value *values = zm_calloc(part->value_count + extra_count, sizeof(*values));
+    zm_text *texts = zm_calloc(extra_count, sizeof(*texts));
+    zm_status status = ZM_OK;
+    if (!values || !texts)
+        status = zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "no memory for the metadata");
+    for (size_t i = 0; i < part->value_count && status == ZM_OK; i++)
+        if (!is_ours(part->values[i].key) &&
+            strncmp(part->values[i].key, SPLIT, strlen(SPLIT)) != 0)
+            values[used++] = part->values[i];
+    for (size_t i = 0; i < extra_count && status == ZM_OK; i++) {
+        texts[i] = (zm_text){extra[i].value, strlen(extra[i].value)};
+        values[used++] = (zm_metadata_value){
+            .key = extra[i].key, .type = ZM_METADATA_STRING, .count = 1, .texts = &texts[i]};
+    }
+    if (status == ZM_OK)
+        status = zm_gguf_writer_open(path, tensors, tensor_count, values, used, log, out);
+    free(values);
+    free(texts);
+    return status;
+}
+
+zm_status zm_source_writer_open(const zm_model *model, const char *path,
+                                const zm_model_tensor *tensors, size_t tensor_count,
+                                const zm_metadata *extra, size_t extra_count, const zm_log *log,
+                                zm_tensor_writer **out)
+{
+    return (model->gguf ? open_gguf : open_safetensors)(model, path, tensors, tensor_count, extra,
+                                                        extra_count, log, out);
 }

@@ -14,7 +14,7 @@ typedef enum zm_tensor_role {
     ZM_ROLE_NONE = 0,    /* no tensor of the architecture */
     ZM_ROLE_INPUT,       /* computes on the model's input, before there is a main branch */
     ZM_ROLE_EMBEDDING,   /* token table: begins the main branch and is the head as well */
-    ZM_ROLE_TABLE,       /* token table that is not the head */
+    ZM_ROLE_TABLE,       /* token table that begins the main branch and is not the head */
     ZM_ROLE_HEAD,        /* a copy of the token table under another name; not read */
     ZM_ROLE_POSITION,    /* position table, added to the input or the embedding */
     ZM_ROLE_NORM_WEIGHT, /* affine part of a norm */
@@ -83,6 +83,8 @@ const char *zm_architecture_names(void);
  * layer may be NULL; it is 0 where the pattern has none. */
 const zm_tensor_pattern *zm_tensor_pattern_find(const zm_architecture_desc *desc, const char *name,
                                                 uint32_t *layer);
+/* The same for a tensor of a model, whose layer has to be one of the model's. */
+const zm_tensor_pattern *zm_tensor_pattern_get(const zm_model *model, const char *name);
 /* ZM_ROLE_NONE for a name that the architecture does not know. */
 zm_tensor_role zm_tensor_role_get(const zm_model *model, const char *name);
 

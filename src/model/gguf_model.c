@@ -81,5 +81,7 @@ zm_status zm_gguf_model_open(zm_model *model, const zm_log *log)
         status = zm_weights_collect(model, log);
     if (status == ZM_OK)
         status = name_architecture(model, log);
-    return status == ZM_OK ? choose_family(model, log) : status;
+    if (status == ZM_OK)
+        status = choose_family(model, log);
+    return status == ZM_OK && model->family ? zm_model_read_norm(model, log) : status;
 }

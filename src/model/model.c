@@ -116,8 +116,7 @@ static zm_status read_config(zm_model *model, const char *directory, const zm_lo
     return status;
 }
 
-/* What the converter wrote: which norm the weights are made for. */
-static zm_status read_norm(zm_model *model, const zm_log *log)
+zm_status zm_model_read_norm(zm_model *model, const zm_log *log)
 {
     const char *format = zm_model_get_metadata(model, "zeromean.format");
     const char *norm = zm_model_get_metadata(model, "zeromean.norm");
@@ -128,17 +127,11 @@ static zm_status read_norm(zm_model *model, const zm_log *log)
                        model->path, format);
     if (!norm)
         return ZM_OK;
-    if (model->family)
-        return zm_fail(log, ZM_ERROR_UNSUPPORTED,
-                       "%s: converted models of type %s are not supported; use the original",
-                       model->path, model->family->name);
-    if (strcmp(norm, zm_norm_name(ZM_NORM_LAYER)) == 0)
-        model->info.norm = ZM_NORM_LAYER;
-    else if (strcmp(norm, zm_norm_name(ZM_NORM_RMS)) == 0)
+    if (strcmp(norm, zm_norm_name(ZM_NORM_RMS)) == 0)
         model->info.norm = ZM_NORM_RMS;
-    else
-        return zm_fail(log, ZM_ERROR_UNSUPPORTED, "%s: the norm %.40s is not supported",
-                       model->path, norm);
+    else if (strcmp(norm, zm_norm_name(model->info.norm)) != 0)
+        return zm_fail(log, ZM_ERROR_UNSUPPORTED, "%s: the norm %.40s is not supported for %s",
+                       model->path, norm, model->info.architecture_name);
     return ZM_OK;
 }
 
@@ -164,7 +157,7 @@ static zm_status open_directory(zm_model *model, const zm_log *log)
     if (status == ZM_OK)
         status = zm_weights_open(model, directory, file, log);
     if (status == ZM_OK)
-        status = read_norm(model, log);
+        status = zm_model_read_norm(model, log);
     if (status == ZM_OK && model->family)
         status = zm_text_patterns_make(model, log);
     if (status == ZM_OK)

@@ -44,6 +44,10 @@ bool zm_model_is_gguf(const char *path);
  * on the model. */
 zm_status zm_gguf_model_open(zm_model *model, const zm_log *log);
 
+/* What the converter wrote: which norm the weights are made for. Architecture and metadata are
+ * there. */
+zm_status zm_model_read_norm(zm_model *model, const zm_log *log);
+
 /* Opens the weights: the file, or with file == NULL what the directory holds. On failure what was
  * opened hangs on the model. */
 zm_status zm_weights_open(zm_model *model, const char *directory, const char *file,

@@ -80,14 +80,20 @@ const zm_tensor_pattern *zm_tensor_pattern_find(const zm_architecture_desc *desc
     return find_pattern(desc->patterns, desc->pattern_count, name, layer);
 }
 
-zm_tensor_role zm_tensor_role_get(const zm_model *model, const char *name)
+const zm_tensor_pattern *zm_tensor_pattern_get(const zm_model *model, const char *name)
 {
     uint64_t sizes[ZM_SIZE_COUNT];
     uint32_t layer = 0;
     const zm_tensor_pattern *pattern =
         find_pattern(model->patterns, model->pattern_count, name, &layer);
     if (!pattern)
-        return ZM_ROLE_NONE;
+        return NULL;
     model->architecture->sizes(&model->info, sizes);
-    return layer < sizes[pattern->layers] ? pattern->role : ZM_ROLE_NONE;
+    return layer < sizes[pattern->layers] ? pattern : NULL;
+}
+
+zm_tensor_role zm_tensor_role_get(const zm_model *model, const char *name)
+{
+    const zm_tensor_pattern *pattern = zm_tensor_pattern_get(model, name);
+    return pattern ? pattern->role : ZM_ROLE_NONE;
 }

@@ -101,6 +101,8 @@ static zm_tensor_role role_of(const zm_model *model, zm_text_slot slot, bool wei
     bool tied = model->info.text.tied;
     if (slot == ZM_TEXT_TOKENS && tied)
         return ZM_ROLE_EMBEDDING;
+    if (slot == ZM_TEXT_TOKENS && model->info.text.embedding_norm)
+        return ZM_ROLE_INPUT; /* the main branch begins behind that norm */
     if (slot == ZM_TEXT_HEAD && tied && weight)
         return ZM_ROLE_HEAD;
     return weight ? slots[slot].weight : slots[slot].bias;

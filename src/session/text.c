@@ -95,9 +95,15 @@ static zm_status create_state(zm_text_network *text)
 
 /* ---- the graph ---- */
 
-static zm_block_norm norm_of(const zm_text_network *text)
+static zm_block_norm block_norm(zm_norm norm)
 {
-    return text->norm == ZM_NORM_RMS ? ZM_BLOCK_RMS_NORM : ZM_BLOCK_LAYER_NORM;
+    return norm == ZM_NORM_RMS ? ZM_BLOCK_RMS_NORM : ZM_BLOCK_LAYER_NORM;
+}
+
+/* A family of LayerNorm that has been converted: its main branch has to have no mean. */
+static bool is_converted(const zm_text_network *text)
+{
+    return text->norm == ZM_NORM_RMS && text->info.norm == ZM_NORM_LAYER;
 }
 
 static void settle_blocks(zm_text_network *text)
@@ -105,7 +111,7 @@ static void settle_blocks(zm_text_network *text)
     const zm_text_info *info = &text->info;
     for (uint32_t i = 0; i < info->layers; i++) {
         zm_block *block = &text->weights.blocks[i];
-        block->norm = norm_of(text);
+        block->norm = block_norm(text->norm);
         block->eps = text->eps;
         block->parallel = info->parallel;
         block->self.heads = info->heads;
@@ -117,7 +123,23 @@ static void settle_blocks(zm_text_network *text)
     }
 }
 
-/* The first values of the main branch. */
+/* A norm in front of the main branch reads a table that keeps its mean, and gives a mean to the
+ * main branch by its weights. */
+static zm_tensor enter_norm(const zm_text_network *text, zm_graph *graph, zm_tensor x)
+{
+    const zm_size shape[] = {text->base.decoding.count, text->info.d};
+    const zm_block block = {.norm = block_norm(text->info.norm), .eps = text->eps};
+    x = zm_graph_block_norm(graph, &block, &text->weights.embedding_norm, x);
+    if (!is_converted(text))
+        return x;
+    const zm_add_params params = {.x = x,
+                                  .dst = zm_graph_tensor(graph, "x", ZM_DTYPE_NONE, 2, shape)};
+    zm_graph_recentre(graph, &params);
+    return params.dst;
+}
+
+/* The first values of the main branch. What has been converted may still have a mean here: of a
+ * table that is the head as well, and reads it. */
 static zm_tensor enter(const zm_text_network *text, zm_graph *graph, zm_size position)
 {
     const zm_text_info *info = &text->info;
@@ -130,17 +152,16 @@ static zm_tensor enter(const zm_text_network *text, zm_graph *graph, zm_size pos
                                    info->position_rows - info->first_position);
         positions = zm_graph_rows(graph, positions, position, decoding->count);
     }
-    const zm_embedding_params params = {
-        .tokens = zm_tensor_rows(decoding->tokens, 0, decoding->count),
-        .table = weights->table,
-        .position = positions,
-        .dst = zm_graph_tensor(graph, "x", ZM_DTYPE_NONE, 2, shape)};
+    const zm_embedding_params params = {.tokens =
+                                            zm_tensor_rows(decoding->tokens, 0, decoding->count),
+                                        .table = weights->table,
+                                        .position = positions,
+                                        .dst = zm_graph_tensor(graph, "x", ZM_DTYPE_NONE, 2, shape),
+                                        .recentre = is_converted(text) && !info->embedding_norm};
     zm_graph_embedding(graph, &params);
     zm_tensor x = params.dst;
-    if (info->embedding_norm) {
-        const zm_block block = {.norm = norm_of(text), .eps = text->eps};
-        x = zm_graph_block_norm(graph, &block, &weights->embedding_norm, x);
-    }
+    if (info->embedding_norm)
+        x = enter_norm(text, graph, x);
     zm_graph_observe(graph, "decoder.input", 0, x);
     return x;
 }
