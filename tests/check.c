@@ -125,7 +125,7 @@ static void test_decoder_weight(void **state)
     assert_false(report->equal);
     assert_true(row(report, "encoder.output", 0)->relative_l2 == 0);
     assert_true(row(report, "decoder.layer", TEST_LAYERS - 1)->relative_l2 < 1);
-    assert_true(row(report, "logits", 0)->relative_l2 > 1e-3);
+    assert_true(row(report, "logits", 0)->relative_l2 > 1e-5); /* its means are small */
     assert_true(report->final_relative_l2 >= row(report, "logits", 0)->relative_l2);
     zm_check_report_destroy(&report);
 }
@@ -242,6 +242,75 @@ static void test_parameters(void **state)
     free(mel);
 }
 
+/* ---- text ---- */
+
+typedef struct texts {
+    zm_model *model, *swapped; /* the one again, as if it had been converted */
+    zm_device *device;
+} texts;
+
+static texts open_texts(const char *folder)
+{
+    texts out = {0};
+    char *path = test_format("%s/swapped", folder);
+    zm_device_params device = {.spec = "host", .log = &test_log.log};
+    test_copy_model(TEXT_MODEL, path, &(test_changes){.norm = "rms_norm"});
+    assert_int_equal(zm_device_open(&device, &out.device), ZM_OK);
+    assert_int_equal(zm_model_open(TEXT_MODEL, &test_log.log, &out.model), ZM_OK);
+    assert_int_equal(zm_model_open(path, &test_log.log, &out.swapped), ZM_OK);
+    free(path);
+    return out;
+}
+
+static void close_texts(texts *all)
+{
+    zm_model_close(&all->model);
+    zm_model_close(&all->swapped);
+    zm_device_close(&all->device);
+}
+
+static void test_text(void **state)
+{
+    texts all = open_texts(*state);
+    enum { LONG = 150 }; /* more than both models read at once */
+    int32_t prompt[LONG];
+    uint64_t steps[2] = {0, 0};
+    zm_check_report *report = NULL;
+    for (int i = 0; i < LONG; i++)
+        prompt[i] = i * 7 % 1000;
+    zm_check_params params = {.a = all.model,
+                              .b = all.model,
+                              .device_a = all.device,
+                              .prompt = prompt,
+                              .prompt_count = LONG,
+                              .tokens = 2,
+                              .log = &test_log.log,
+                              .progress = count_steps,
+                              .progress_user = steps};
+    assert_int_equal(zm_check(&params, &report), ZM_OK);
+    assert_true(report->equal && report->final_relative_l2 == 0 && report->top_agreement == 1);
+    assert_int_equal(report->tokens_equal, 2);
+    assert_int_equal(report->top, 5);
+    assert_int_equal(steps[0], 2 * (2 + 1));
+    assert_string_equal(report->rows[0].what, "decoder.input");
+    assert_string_equal(report->rows[report->row_count - 1].what, "logits");
+    zm_check_report_destroy(&report);
+
+    /* RMSNorm alone: at the input only the mean differs, and then more and more does. */
+    params.b = all.swapped;
+    params.progress = NULL;
+    params.prompt = NULL;
+    assert_int_equal(zm_check(&params, &report), ZM_OK);
+    assert_false(report->equal);
+    const zm_check_row *input = row(report, "decoder.input", 0);
+    assert_true(input->relative_l2 < 1e-6);
+    assert_true(input->mean_a > 1e-3 && input->mean_b < 1e-8);
+    assert_true(fabs(input->rms_a / input->rms_b - 1) < 0.01);
+    assert_true(row(report, "logits", 0)->relative_l2 > 1e-5); /* its means are small */
+    zm_check_report_destroy(&report);
+    close_texts(&all);
+}
+
 static void check_refused(const zm_check_params *params, zm_status expected)
 {
     zm_check_report *report = NULL;
@@ -251,7 +320,6 @@ static void check_refused(const zm_check_params *params, zm_status expected)
 
 static void test_refusals(void **state)
 {
-    (void)state;
     test_whisper a = {.seed = SEED}, b = {.seed = SEED, .info.encoder_ff = 48};
     test_whisper damaged = {
         .seed = SEED, .edited = "model.decoder.layers.0.fc1.weight", .edited_value = NAN};
@@ -266,8 +334,32 @@ static void test_refusals(void **state)
     check_refused(NULL, ZM_ERROR_INVALID_ARGUMENT);
     stop(&self);
 
-    uint64_t steps[2] = {0, 3};
+    texts all = open_texts(*state);
+    int32_t prompt[300] = {0};
     start(&self, &a, &damaged);
+    params = (zm_check_params){
+        .a = all.model, .b = self.a, .device_a = self.device, .log = &test_log.log};
+    check_refused(&params, ZM_ERROR_INVALID_ARGUMENT);
+    params = (zm_check_params){.a = self.a,
+                               .b = self.a,
+                               .device_a = self.device,
+                               .prompt = prompt,
+                               .prompt_count = 1,
+                               .log = &test_log.log};
+    check_refused(&params, ZM_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(test_log.error, "read no text"));
+    params.a = params.b = all.model;
+    params.prompt_count = 300;
+    check_refused(&params, ZM_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(test_log.error, "has room for 256 tokens, the input has 300"));
+    params.prompt_count = 0;
+    check_refused(&params, ZM_ERROR_UNSUPPORTED);
+    params.mel = &(float){0};
+    check_refused(&params, ZM_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(test_log.error, "hear no audio"));
+    close_texts(&all);
+
+    uint64_t steps[2] = {0, 3};
     params =
         (zm_check_params){.a = self.a, .b = self.b, .device_a = self.device, .log = &test_log.log};
     check_refused(&params, ZM_ERROR_BAD_FORMAT);
@@ -283,11 +375,17 @@ int main(void)
 {
     scratch_log_init(&test_log);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_model),     cmocka_unit_test(test_one_weight),
-        cmocka_unit_test(test_decoder_weight), cmocka_unit_test(test_other_eps),
-        cmocka_unit_test(test_overflow),       cmocka_unit_test(test_unconverted_rms),
-        cmocka_unit_test(test_mean_is_free),   cmocka_unit_test(test_two_devices),
-        cmocka_unit_test(test_parameters),     cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_same_model),
+        cmocka_unit_test(test_one_weight),
+        cmocka_unit_test(test_decoder_weight),
+        cmocka_unit_test(test_other_eps),
+        cmocka_unit_test(test_overflow),
+        cmocka_unit_test(test_unconverted_rms),
+        cmocka_unit_test(test_mean_is_free),
+        cmocka_unit_test(test_two_devices),
+        cmocka_unit_test(test_parameters),
+        cmocka_unit_test_setup_teardown(test_text, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_refusals, scratch_setup, scratch_teardown),
     };
     return cmocka_run_group_tests_name("check", tests, NULL, NULL);
 }

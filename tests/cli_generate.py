@@ -6,6 +6,7 @@ usage: cli_generate.py PROGRAM
 """
 import math
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import tap
 import tiny_model
 from program import Program
 
+BIBLE = pathlib.Path(__file__).resolve().parent.parent / "share/bible-gpt2"
 COMMANDS = ("generate", "chat", "perplexity")
 HOST = ("--device", "host")
 
@@ -165,6 +167,25 @@ class Language(Program):
                 _, error = chat.communicate(b"<|im_end|>\n", timeout=60)
             self.assertEqual(chat.returncode, code, error)
             self.assertEqual(error.count(b"special"), int(code == 0), error)
+
+    def test_convert_and_check(self):
+        out, text = self.scratch / "out", self.scratch / "text"
+        text.write_text("Now these are the generations.")
+        self.assertIn("21 of 64 tensors recentred", self.ok("convert", BIBLE, out))
+        for more in ([], ["--truth"], ["--text", text]):
+            said = self.json("check", BIBLE, out, *HOST, "--tokens", "3", *more)
+            self.assertEqual((said["equal"], said["tokens_equal"], said["top"]), (True, 3, 5))
+            self.assertLess(0, said["final_relative_l2"])
+            self.assertEqual(said["top_agreement"], 1.0)
+            first = said["rows"][0]
+            self.assertEqual(first["what"], "decoder.input")
+            self.assertLess(first["mean_b"], 1e-5 * first["mean_a"])
+            self.assertAlmostEqual(first["rms_a"] / first["rms_b"], 1, places=2)
+        self.assertIn("3 of 3 greedy tokens", self.ok("check", BIBLE, out, *HOST, "--tokens", "3"))
+        self.assertIn("hears no audio", self.failure("check", BIBLE, out, "--audio", text))
+        self.failure("check", BIBLE, out, "--text", self.scratch / "none")
+        self.assertIn("there is nothing to convert",
+                      self.failure("convert", self.model, self.scratch / "rms.gguf"))
 
     def test_perplexity(self):
         path = self.scratch / "text"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Is a converted model the same function as its original? Runs both on the same input and compares
- * the main branch after every layer (up to its mean, which the model never reads), the outputs and
- * the greedy tokens. */
+ * the main branch after every layer (up to its mean, which a model of LayerNorm never reads), the
+ * outputs and the greedy tokens. */
 #ifndef ZEROMEAN_CHECK_H
 #define ZEROMEAN_CHECK_H
 
@@ -16,6 +16,9 @@ typedef struct zm_check_row {
     uint32_t layer;
     double relative_l2; /* |a - b| / |a|; infinity where it cannot be formed (NaN) */
     double max_abs;
+    double mean_a, mean_b; /* root mean square of the means of all rows: 0 where a model has been
+                              converted */
+    double rms_a, rms_b;   /* root mean square of all values */
 } zm_check_row;
 
 typedef struct zm_check_params {
@@ -23,7 +26,9 @@ typedef struct zm_check_params {
     zm_device *device_a;       /* where a runs */
     zm_device *device_b;       /* where b runs; NULL = where a does */
     zm_split split_a, split_b; /* on more devices than these */
-    const float *mel; /* [2 * encoder_positions][mel_bins]; NULL = a fixed synthetic input */
+    const float *mel; /* Whisper: [2 * encoder_positions][mel_bins]; NULL = a fixed synthetic one */
+    const int32_t *prompt; /* text: tokens that come first; NULL = fixed ones */
+    uint32_t prompt_count;
     uint32_t tokens;  /* greedy tokens to compare; 0 = 32; as many as the decoder has room for */
     double tolerance; /* relative L2 of the final outputs; 0 = 1e-5 */
     const zm_log *log;
@@ -32,11 +37,13 @@ typedef struct zm_check_params {
 } zm_check_params;
 
 typedef struct zm_check_report {
-    zm_check_row *rows; /* layers, then "encoder.output" and "logits" */
+    zm_check_row *rows; /* layers, then "encoder.output", of models that have it, and "logits" */
     size_t row_count;
     double final_relative_l2;      /* the larger one of encoder.output and logits: of these the step
                                       that differs most, against the mean norm of all steps */
     uint32_t tokens, tokens_equal; /* tokens_equal: length of the common beginning */
+    uint32_t top;                  /* 5, or the vocabulary */
+    double top_agreement;          /* how many of a's top tokens are b's, as a mean: 0 .. 1 */
     bool equal;                    /* within the tolerance and all tokens equal */
 } zm_check_report;
 

@@ -36,7 +36,7 @@ const zm_comparison *zm_compare_find(const zm_compare *compare, const char *what
     return find(compare, what, layer);
 }
 
-/* Only norms read the main branch, and its mean is what the conversion takes out. */
+/* Only norms read the main branch, and its mean is what a conversion takes out. */
 static bool is_branch(const char *what)
 {
     return strcmp(what, "encoder.output") != 0 && strcmp(what, "logits") != 0;
@@ -82,13 +82,19 @@ static double mean(const double *row, uint32_t count)
     return count ? sum / count : 0;
 }
 
-static void compare_row(zm_comparison *item, const double *a, const double *b, double *error,
-                        double *norm)
+static void compare_row(zm_comparison *item, bool centred, const double *a, const double *b,
+                        double *error, double *norm)
 {
     uint32_t cols = item->cols;
-    double a_mean = item->branch ? mean(a, cols) : 0, b_mean = item->branch ? mean(b, cols) : 0;
+    double means[] = {mean(a, cols), mean(b, cols)};
+    double a_mean = centred ? means[0] : 0, b_mean = centred ? means[1] : 0;
+    item->means[0] += means[0] * means[0];
+    item->means[1] += means[1] * means[1];
+    item->row_count++;
     for (uint32_t i = 0; i < cols; i++) {
         double value = a[i] - a_mean, difference = value - (b[i] - b_mean);
+        item->squares[0] += a[i] * a[i];
+        item->squares[1] += b[i] * b[i];
         *error += difference * difference;
         *norm += value * value;
         if (!(fabs(difference) <= item->max_abs)) /* NaN counts as the largest */
@@ -110,7 +116,8 @@ void zm_compare_match(void *user, const zm_observation *observation)
     double error = 0, norm = 0;
     for (uint32_t row = 0; row < item->rows; row++) {
         size_t first = (size_t)row * item->cols;
-        compare_row(item, item->kept + first, observation->data + first, &error, &norm);
+        compare_row(item, item->branch && !compare->mean_counts, item->kept + first,
+                    observation->data + first, &error, &norm);
     }
     item->error += error;
     item->norm += norm;

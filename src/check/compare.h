@@ -18,9 +18,12 @@ typedef struct zm_comparison {
     uint32_t seen;  /* observations */
     double *kept;   /* the observation of a that waits for b's; NULL = none */
     uint32_t rows, cols;
+    double means[2], squares[2]; /* of a and b: of the rows' means, of all values */
+    uint64_t row_count;
 } zm_comparison;
 
 typedef struct zm_compare {
+    bool mean_counts; /* the models read the mean of their main branch: it is compared as well */
     zm_comparison *items;
     size_t count, capacity;
     zm_status status; /* the first error */

@@ -4,22 +4,29 @@
 #include <stdlib.h>
 #include <string.h>
 #include <zeromean/check.h>
+#include <zeromean/text.h>
 
 #include "cli/device.h"
+#include "cli/input.h"
 #include "cli/model.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/split.h"
+#include "common/log.h"
+
+enum { TEXT_TOKENS = 512 };
 
 typedef struct check {
-    const char *device_specs, *device_b_specs, *split, *kernels, *audio;
+    const char *device_specs, *device_b_specs, *split, *kernels, *audio, *text;
     uint32_t tokens;
     double tolerance;
     bool truth, json;
     zm_model *a, *b;
     zm_cli_split devices_a, devices_b; /* b of none: those of a */
     float *mel;
+    int32_t *read; /* text */
+    size_t read_count;
     zm_check_report *report;
 } check;
 
@@ -38,13 +45,60 @@ static zm_cli_exit open_devices(check *c)
     return code;
 }
 
+/* Tokens of a text for a model of text. */
+static zm_status read_text(check *c, const zm_log *log)
+{
+    static const char sentence[] =
+        "In the beginning the mean was there, and nobody read it; so it was taken away.";
+    const zm_model_info *info = zm_model_get_info(c->a);
+    zm_tokenizer *tokenizer = NULL;
+    char *text = NULL;
+    size_t size = 0;
+    zm_status status = zm_tokenizer_open(info->path, log, &tokenizer);
+    if (status == ZM_OK)
+        status = zm_cli_input_read(c->text ? NULL : sentence, c->text, &text, &size);
+    const zm_encode_params params = {.text = text, .size = size, .literal = true, .log = log};
+    if (status == ZM_OK)
+        status = zm_tokenizer_encode(tokenizer, &params, &c->read, &c->read_count);
+    uint32_t half = (info->text.positions + 1) / 2; /* the rest is for tokens of its own */
+    size_t most = half && half < TEXT_TOKENS ? half : TEXT_TOKENS;
+    if (c->read_count > most)
+        c->read_count = most;
+    if (status == ZM_OK && c->read_count == 0)
+        status = zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "%s: has no text", c->text);
+    free(text);
+    zm_tokenizer_close(&tokenizer);
+    return status;
+}
+
+static zm_cli_exit read_input(check *c)
+{
+    const zm_model_info *info = zm_model_get_info(c->a);
+    zm_status status = ZM_OK;
+    if (c->text && info->architecture != ZM_ARCHITECTURE_TEXT)
+        status =
+            zm_fail(zm_cli_log(), ZM_ERROR_INVALID_ARGUMENT, "%s: a model of type %s reads no text",
+                    info->path, info->architecture_name);
+    else if (c->audio && info->architecture != ZM_ARCHITECTURE_WHISPER)
+        status = zm_fail(zm_cli_log(), ZM_ERROR_INVALID_ARGUMENT,
+                         "%s: a model of type %s hears no audio", info->path,
+                         info->architecture_name);
+    else if (c->audio)
+        status = zm_cli_mel_read(c->audio, info, &c->mel);
+    else if (c->text)
+        status = read_text(c, zm_cli_log());
+    else if (info->architecture == ZM_ARCHITECTURE_TEXT)
+        read_text(c, NULL); /* the library has tokens for a model that has no tokenizer */
+    return zm_cli_result(status);
+}
+
 static zm_cli_exit open_all(check *c, char **paths)
 {
     zm_cli_exit code = zm_cli_result(zm_model_open(paths[0], zm_cli_log(), &c->a));
     if (code == ZM_CLI_OK)
         code = zm_cli_result(zm_model_open(paths[1], zm_cli_log(), &c->b));
-    if (code == ZM_CLI_OK && c->audio)
-        code = zm_cli_result(zm_cli_mel_read(c->audio, zm_model_get_info(c->a), &c->mel));
+    if (code == ZM_CLI_OK)
+        code = read_input(c);
     if (code == ZM_CLI_OK)
         code = open_devices(c);
     return code;
@@ -54,6 +108,7 @@ static void close_all(check *c)
 {
     zm_check_report_destroy(&c->report);
     free(c->mel);
+    free(c->read);
     zm_cli_split_close(&c->devices_b);
     zm_cli_split_close(&c->devices_a);
     zm_model_close(&c->b);
@@ -70,8 +125,12 @@ static json_t *rows_json(const zm_check_report *report)
             {"layer", json_integer(row->layer)},
             {"relative_l2", zm_cli_json_real(row->relative_l2)},
             {"max_abs", zm_cli_json_real(row->max_abs)},
+            {"mean_a", zm_cli_json_real(row->mean_a)},
+            {"mean_b", zm_cli_json_real(row->mean_b)},
+            {"rms_a", zm_cli_json_real(row->rms_a)},
+            {"rms_b", zm_cli_json_real(row->rms_b)},
         };
-        json_array_append_new(rows, zm_cli_json_object(fields, 4));
+        json_array_append_new(rows, zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0])));
     }
     return rows;
 }
@@ -92,6 +151,8 @@ static json_t *check_json(const check *c)
         {"tolerance", zm_cli_json_real(c->tolerance)},
         {"tokens", json_integer(report->tokens)},
         {"tokens_equal", json_integer(report->tokens_equal)},
+        {"top", json_integer(report->top)},
+        {"top_agreement", zm_cli_json_real(report->top_agreement)},
         {"equal", json_boolean(report->equal)},
     };
     json_t *object = zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0]));
@@ -103,16 +164,19 @@ static json_t *check_json(const check *c)
 static void print_table(const check *c)
 {
     const zm_check_report *report = c->report;
-    printf("%-20s %12s %12s\n", "", "relative L2", "max abs");
+    printf("%-20s %12s %10s %10s %10s %10s %10s\n", "", "relative L2", "max abs", "mean A",
+           "mean B", "rms A", "rms B");
     for (size_t i = 0; i < report->row_count; i++) {
         const zm_check_row *row = &report->rows[i];
         char what[48];
         bool layer = strstr(row->what, ".layer") != NULL;
         snprintf(what, sizeof(what), layer ? "%s %u" : "%s", row->what, row->layer);
-        printf("%-20s %12.3e %12.3e\n", what, row->relative_l2, row->max_abs);
+        printf("%-20s %12.3e %10.2e %10.2e %10.2e %10.2e %10.2e\n", what, row->relative_l2,
+               row->max_abs, row->mean_a, row->mean_b, row->rms_a, row->rms_b);
     }
-    printf("%-20s %12.3e %12s\n", "final", report->final_relative_l2, "");
-    printf("%-20s %u of %u greedy tokens equal\n", "tokens", report->tokens_equal, report->tokens);
+    printf("%-20s %12.3e\n", "final", report->final_relative_l2);
+    printf("%-20s %u of %u greedy tokens equal, %.1f %% of the %u most probable ones\n", "tokens",
+           report->tokens_equal, report->tokens, 100 * report->top_agreement, report->top);
 }
 
 static zm_cli_exit compare(check *c)
@@ -124,6 +188,8 @@ static zm_cli_exit compare(check *c)
         .device_b = c->devices_b.all[0],
         .split_a = zm_cli_split_get(&c->devices_a),
         .mel = c->mel,
+        .prompt = c->read,
+        .prompt_count = (uint32_t)c->read_count,
         .tokens = c->tokens,
         .tolerance = c->tolerance,
         .log = zm_cli_log(),
@@ -157,7 +223,9 @@ static zm_cli_exit run(int argc, char **argv)
         ZM_CLI_KERNEL_OPTION(&c.kernels),
         {"device-b", 0, "DEVICE", "run B on this one", ZM_CLI_TEXT, &c.device_b_specs},
         {"truth", 0, NULL, "run A in float64 on the host, slowly", ZM_CLI_FLAG, &c.truth},
-        {"audio", 0, "FILE", "input: its first 30 s (default: synthetic)", ZM_CLI_TEXT, &c.audio},
+        {"audio", 0, "FILE", "speech: its first 30 s (default: synthetic)", ZM_CLI_TEXT, &c.audio},
+        {"text", 0, "FILE", "text: its first 512 tokens (default: a sentence)", ZM_CLI_TEXT,
+         &c.text},
         {"tokens", 0, "N", "greedy tokens to compare (default: 32)", ZM_CLI_COUNT, &c.tokens},
         {"tolerance", 0, "T", "relative L2 of the outputs (default: 1e-5)", ZM_CLI_REAL,
          &c.tolerance},
@@ -185,7 +253,8 @@ const zm_cli_command zm_cli_check = {
     .synopsis = "A B",
     .summary = "Compare two models layer by layer on the same input",
     .details = "A is taken as the truth. The main branch is compared up to its mean, which a "
-               "Pre-LN model\nnever reads. Exits with 1 when the outputs differ by more than the "
+               "Pre-LN model\nnever reads; mean and rms of it are shown for both. Exits with 1 "
+               "when the outputs differ by more than the "
                "tolerance or a greedy\ntoken differs.\n\n" ZM_CLI_DEVICE_HELP ZM_CLI_SPLIT_HELP,
     .min_arguments = 2,
     .max_arguments = 2,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "check/mel.h"
+#include "check/synthetic.h"
 
 #include <stddef.h>
 
@@ -45,4 +45,12 @@ float *zm_check_mel(uint32_t frames, uint32_t bins)
         }
     }
     return mel;
+}
+
+int32_t *zm_check_tokens(uint32_t count, uint32_t vocabulary)
+{
+    int32_t *tokens = zm_calloc(count, sizeof(*tokens));
+    for (uint32_t i = 0; tokens && i < count; i++)
+        tokens[i] = (int32_t)(noise(i, vocabulary) * vocabulary);
+    return tokens;
 }
