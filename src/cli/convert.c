@@ -2,6 +2,7 @@
 /* zeromean convert: a Pre-LN model becomes a Pre-RMSNorm model. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <zeromean/check.h>
 #include <zeromean/convert.h>
 
 #include "cli/options.h"
@@ -9,8 +10,19 @@
 #include "cli/progress.h"
 #include "common/file.h"
 
-static json_t *report_json(const zm_convert_params *params, const zm_convert_report *report)
+enum { PROBE_TOKENS = 8 };
+
+typedef struct job {
+    zm_convert_params params;
+    zm_convert_report report;
+    double logits; /* relative L2 between input and output, of a lossy conversion */
+    bool json;
+} job;
+
+static json_t *report_json(const job *j)
 {
+    const zm_convert_params *params = &j->params;
+    const zm_convert_report *report = &j->report;
     const zm_cli_field fields[] = {
         {"schema", json_string("zeromean.convert/1")},
         {"version", json_string(zm_version())},
@@ -20,16 +32,22 @@ static json_t *report_json(const zm_convert_params *params, const zm_convert_rep
         {"tensors", json_integer((json_int_t)report->tensors)},
         {"copied", json_boolean(report->copied)},
         {"recentred", json_integer((json_int_t)report->recentred)},
+        {"requantised", json_integer((json_int_t)report->requantised)},
         {"input_bytes", json_integer((json_int_t)report->input_bytes)},
         {"output_bytes", json_integer((json_int_t)report->output_bytes)},
         {"rounding", zm_cli_json_real(report->rounding)},
         {"source_sha256", json_string(report->source_sha256)},
     };
-    return zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0]));
+    json_t *object = zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0]));
+    if (report->requantised)
+        json_object_set_new(object, "logits_relative_l2", zm_cli_json_real(j->logits));
+    return object;
 }
 
-static void print_report(const zm_convert_params *params, const zm_convert_report *report)
+static void print_report(const job *j)
 {
+    const zm_convert_params *params = &j->params;
+    const zm_convert_report *report = &j->report;
     if (report->copied)
         printf("%s: %s is %s already, so it is only copied, nothing is recentred; rounding %.1e, "
                "%" PRIu64 " -> %" PRIu64 " bytes\n",
@@ -40,56 +58,92 @@ static void print_report(const zm_convert_params *params, const zm_convert_repor
                "tensor), %" PRIu64 " -> %" PRIu64 " bytes\n",
                params->output, zm_norm_name(params->norm), report->recentred, report->tensors,
                report->rounding, report->input_bytes, report->output_bytes);
+    if (report->requantised)
+        printf("%s: lossy, %zu tensors were quantised again; relative L2 of the logits on a probe "
+               "of %d tokens %.1e\n",
+               params->output, report->requantised, PROBE_TOKENS, j->logits);
+}
+
+/* What a lossy conversion did to the function. */
+static zm_status measure(job *j)
+{
+    const zm_device_params device = {.log = zm_cli_log()};
+    zm_model *before = NULL, *after = NULL;
+    zm_check_params params = {
+        .tokens = PROBE_TOKENS, .log = zm_cli_log(), .progress = zm_cli_progress};
+    zm_check_report *report = NULL;
+    zm_status status = zm_device_open(&device, &params.device_a);
+    if (status == ZM_OK)
+        status = zm_model_open(j->params.input, zm_cli_log(), &before);
+    if (status == ZM_OK)
+        status = zm_model_open(j->params.output, zm_cli_log(), &after);
+    params.a = before;
+    params.b = after;
+    if (status == ZM_OK)
+        status = zm_check(&params, &report);
+    if (status == ZM_OK)
+        j->logits = report->final_relative_l2;
+    zm_check_report_destroy(&report);
+    zm_model_close(&before);
+    zm_model_close(&after);
+    zm_device_close(&params.device_a);
+    return status;
+}
+
+static zm_cli_exit convert(job *j)
+{
+    if (!j->params.overwrite && zm_path_exists(j->params.input) &&
+        zm_path_exists(j->params.output)) {
+        zm_cli_error("%s: exists already; give another name or --overwrite", j->params.output);
+        return ZM_CLI_FAILED;
+    }
+    zm_cli_progress_start();
+    zm_status status = zm_convert(&j->params, &j->report);
+    if (status == ZM_OK && j->report.requantised)
+        status = measure(j);
+    if (status != ZM_OK)
+        return zm_cli_result(status);
+    if (j->json)
+        return zm_cli_json_print(report_json(j));
+    print_report(j);
+    return ZM_CLI_OK;
 }
 
 static zm_cli_exit run(int argc, char **argv)
 {
+    job j = {.params = {.norm = ZM_NORM_RMS, .log = zm_cli_log(), .progress = zm_cli_progress}};
     uint32_t norm = 0, type = 0;
-    bool overwrite = false, json = false;
     const zm_cli_option options[] = {
         {"norm", 0, "rms", "the norm of the result (default: rms)", ZM_CLI_CHOICE, &norm},
         {"type", 0, "f32|f16", "store all tensors as this type (default: changed ones as f32)",
          ZM_CLI_CHOICE, &type},
-        {"overwrite", 0, NULL, "replace OUT if it exists", ZM_CLI_FLAG, &overwrite},
-        {"json", 0, NULL, "print JSON (schema zeromean.convert/1)", ZM_CLI_FLAG, &json},
+        {"lossy", 0, NULL, "quantise again what is quantised and changes", ZM_CLI_FLAG,
+         &j.params.lossy},
+        {"overwrite", 0, NULL, "replace OUT if it exists", ZM_CLI_FLAG, &j.params.overwrite},
+        {"json", 0, NULL, "print JSON (schema zeromean.convert/1)", ZM_CLI_FLAG, &j.json},
     };
     zm_cli_arguments arguments;
     zm_cli_exit code;
-    if (!zm_cli_parse(&zm_cli_convert, options, 4, argc, argv, &arguments, &code))
+    if (!zm_cli_parse(&zm_cli_convert, options, sizeof(options) / sizeof(options[0]), argc, argv,
+                      &arguments, &code))
         return code;
-
     static const zm_dtype types[] = {ZM_DTYPE_NONE, ZM_F32, ZM_F16};
-    zm_convert_params params = {
-        .input = arguments.values[0],
-        .output = arguments.values[1],
-        .norm = ZM_NORM_RMS,
-        .type = types[type],
-        .overwrite = overwrite,
-        .log = zm_cli_log(),
-        .progress = zm_cli_progress,
-    };
-    zm_convert_report report = {0};
-    if (!overwrite && zm_path_exists(params.input) && zm_path_exists(params.output)) {
-        zm_cli_error("%s: exists already; give another name or --overwrite", params.output);
-        return ZM_CLI_FAILED;
-    }
-    zm_cli_progress_start();
-    code = zm_cli_result(zm_convert(&params, &report));
-    if (code == ZM_CLI_OK && json)
-        code = zm_cli_json_print(report_json(&params, &report));
-    else if (code == ZM_CLI_OK)
-        print_report(&params, &report);
-    return code;
+    j.params.input = arguments.values[0];
+    j.params.output = arguments.values[1];
+    j.params.type = types[type];
+    return convert(&j);
 }
 
 const zm_cli_command zm_cli_convert = {
     .name = "convert",
     .synopsis = "IN OUT",
     .summary = "Convert a Pre-LN model to Pre-RMSNorm, exactly",
-    .details = "IN is a model directory, OUT the one to create: it is complete or absent, also "
-               "after\nCtrl-C; or both are .gguf files. The result is the same function; 'zeromean "
-               "check IN OUT'\nshows it.\n"
-               "--type f16 halves the file and rounds, which is not exact any more.\n",
+    .details =
+        "IN is a model directory, OUT the one to create: it is complete or absent, also "
+        "after\nCtrl-C; or both are .gguf files. The result is the same function; 'zeromean "
+        "check IN OUT'\nshows it.\n"
+        "--type f16 halves the file and rounds, which is not exact any more. Neither is\n"
+        "--lossy: quantised weights are kept otherwise, since a file of them runs as it is.\n",
     .min_arguments = 2,
     .max_arguments = 2,
     .run = run,
