@@ -19,7 +19,7 @@ import unittest
 
 import tap
 import text_gguf
-from text_reference import (D, FAMILIES, TOKENS, Falcon, GptBigcode, Gptj, Gpt2, Llama, Mpt, Opt)
+from text_reference import (Bloom, D, FAMILIES, TOKENS, Falcon, GptBigcode, Gptj, Gpt2, Llama, Mpt, Opt)
 
 RMS_NORM = ("Llama", "Qwen2", "Mistral")  # families that have no LayerNorm
 PIECES = [5, 1, 1, 2]  # of the tokens
@@ -257,7 +257,15 @@ class Families(unittest.TestCase):
                 (Llama, "has no part in llama", {"num_hidden_layers": 1}),
                 (Gpt2, "scale_attn_by_inverse_layer_idx is true",
                  {"scale_attn_by_inverse_layer_idx": True}),
-                (Opt, "do_layer_norm_before is false", {"do_layer_norm_before": False}),
+                (Llama, "bert is not supported: it is Post-LN", {"model_type": "bert"}),
+                (Llama, "gemma2 is not supported: its branches end in norms",
+                 {"model_type": "gemma2"}),
+                (Llama, "dit is not supported: its norms take their weights from an input",
+                 {"model_type": "dit"}),
+                (Opt, "do_layer_norm_before is false, which is not supported for opt; only true "
+                 "is: it is Post-LN", {"do_layer_norm_before": False}),
+                (Bloom, "only false is: it is Post-LN",
+                 {"apply_residual_connection_post_layernorm": True}),
                 (Opt, "word_embed_proj_dim 12", {"word_embed_proj_dim": 12}),
                 (Falcon, "alibi is true", {"alibi": True}),
                 (Mpt, "attn_config.qk_ln is true", {"attn_config": {"qk_ln": True}}),

@@ -161,6 +161,14 @@ class Quantised(unittest.TestCase):
         done = subprocess.run([PROGRAM, "convert", source, out, "--lossy", "--overwrite"],
                               capture_output=True, text=True, timeout=60, env=environment)
         self.assertIn("lossy, 10 tensors were quantised again", done.stdout)
+        done = subprocess.run([PROGRAM, "inspect", out, "--json"], check=True, capture_output=True,
+                              text=True, timeout=60)
+        self.assertEqual(json.loads(done.stdout)["model"]["norm"], "rms_norm")
+        done = subprocess.run([PROGRAM, "convert", out, self.folder / "again.gguf", "--json"],
+                              capture_output=True, text=True, timeout=60, env=environment)
+        again = json.loads(done.stdout)
+        self.assertEqual((again["copied"], again["recentred"]), (True, 0))
+        self.assertEqual(again["output_bytes"], again["input_bytes"])
 
 
 if __name__ == "__main__":

@@ -78,6 +78,10 @@ const zm_architecture_desc *zm_architecture_find(const char *model_type);
 const zm_architecture_desc *zm_architecture_get(zm_architecture architecture);
 /* "whisper, ..." */
 const char *zm_architecture_names(void);
+/* Why a model_type can't be supported, whatever is built; NULL = nothing is known of it. */
+const char *zm_architecture_reason(const char *model_type);
+/* What reads or writes the main branch in another way than Pre-LN does. */
+#define ZM_POST_LN "it is Post-LN, whose main branch goes through its norms, which need its mean"
 
 /* The pattern that a tensor's name matches, whatever the number of its layer; NULL = none.
  * layer may be NULL; it is 0 where the pattern has none. */

@@ -49,10 +49,11 @@ static zm_status choose_architecture(zm_model *model, const char *path, const js
         return zm_fail(log, ZM_ERROR_BAD_FORMAT, "%s: has no string model_type", path);
     model->family = zm_text_family_find(type, config);
     model->architecture = model->family ? &zm_architecture_text : zm_architecture_find(type);
+    const char *reason = zm_architecture_reason(type);
     if (!model->architecture)
         return zm_fail(log, ZM_ERROR_UNSUPPORTED,
-                       "%s: the architecture %.60s is not supported; supported: %s", path, type,
-                       zm_architecture_names());
+                       "%s: the architecture %.60s is not supported%s%s; supported: %s", path, type,
+                       reason ? ": " : "", reason ? reason : "", zm_architecture_names());
     model->info.architecture = model->architecture->architecture;
     model->info.architecture_name =
         model->family ? model->family->name : model->architecture->model_type;

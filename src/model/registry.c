@@ -34,6 +34,27 @@ const char *zm_architecture_names(void)
     return "whisper, " ZM_TEXT_FAMILIES;
 }
 
+const char *zm_architecture_reason(const char *model_type)
+{
+    static const char sandwich[] =
+        "its branches end in norms of their own (sandwich), which need the mean of what they read";
+    static const char adaptive[] =
+        "its norms take their weights from an input (adaLN), so that no file has them";
+    static const struct {
+        const char *name, *reason;
+    } known[] = {
+        {"bert", ZM_POST_LN},       {"roberta", ZM_POST_LN},    {"xlm-roberta", ZM_POST_LN},
+        {"distilbert", ZM_POST_LN}, {"albert", ZM_POST_LN},     {"electra", ZM_POST_LN},
+        {"deberta", ZM_POST_LN},    {"mpnet", ZM_POST_LN},      {"bart", ZM_POST_LN},
+        {"marian", ZM_POST_LN},     {"openai-gpt", ZM_POST_LN}, {"gemma2", sandwich},
+        {"gemma3_text", sandwich},  {"glm4", sandwich},         {"swinv2", sandwich},
+        {"dit", adaptive}};
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (strcmp(known[i].name, model_type) == 0)
+            return known[i].reason;
+    return NULL;
+}
+
 /* A layer number as the patterns mean it: digits, no leading zero. Returns its length, 0 = none. */
 static size_t read_layer(const char *text, uint32_t *layer)
 {

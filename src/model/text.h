@@ -56,9 +56,10 @@ typedef enum zm_text_fused {
     ZM_TEXT_FUSED_GROUPS     /* for each head of k: its heads of q, itself, its head of v */
 } zm_text_fused;
 
-/* A field that may be absent or null, or have this value, as JSON writes it; others are refused. */
+/* A field that may be absent or null, or have this value, as JSON writes it; others are refused.
+ * reason: what models with another value are; NULL = nothing is to be said of them. */
 typedef struct zm_text_fixed {
-    const char *key, *value;
+    const char *key, *value, *reason;
 } zm_text_fixed;
 
 typedef struct zm_text_fields zm_text_fields;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model/architecture.h"
 #include "model/text.h"
 
 #define K(name) [ZM_TEXT_KEY_##name]
@@ -231,7 +232,7 @@ static const zm_text_family families[] = {
                S(MLP_NORM) = "model.decoder.layers.*.final_layer_norm",
                S(UP) = "model.decoder.layers.*.fc1", S(DOWN) = "model.decoder.layers.*.fc2",
                S(LAST_NORM) = "model.decoder.final_layer_norm", S(HEAD) = "lm_head"},
-     .fixed = {{"do_layer_norm_before", "true"},
+     .fixed = {{"do_layer_norm_before", "true", ZM_POST_LN},
                {"_remove_final_layer_norm", "false"},
                {"enable_bias", "true"},
                {"layer_norm_elementwise_affine", "true"}},
@@ -257,7 +258,7 @@ static const zm_text_family families[] = {
                S(UP) = "transformer.h.*.mlp.dense_h_to_4h",
                S(DOWN) = "transformer.h.*.mlp.dense_4h_to_h", S(LAST_NORM) = "transformer.ln_f",
                S(HEAD) = "lm_head"},
-     .fixed = {{"apply_residual_connection_post_layernorm", "false"}}},
+     .fixed = {{"apply_residual_connection_post_layernorm", "false", ZM_POST_LN}}},
     {.name = "qwen2",
      .biased = BIAS(Q) | BIAS(K) | BIAS(V),
      .info = LLAMA_INFO,

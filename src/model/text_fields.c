@@ -151,6 +151,7 @@ zm_status zm_text_field_check(const zm_text_fields *fields, const zm_text_fixed 
         (v.kind == NUMBER && v.number == strtod(fixed->value, NULL)))
         return ZM_OK;
     return zm_fail(fields->log, ZM_ERROR_UNSUPPORTED,
-                   "%s: %s is %s, which is not supported for %s; only %s is", fields->what,
-                   fixed->key, v.text, fields->family, fixed->value);
+                   "%s: %s is %s, which is not supported for %s; only %s is%s%s", fields->what,
+                   fixed->key, v.text, fields->family, fixed->value, fixed->reason ? ": " : "",
+                   fixed->reason ? fixed->reason : "");
 }
