@@ -189,7 +189,10 @@ static void test_refusals(void **state)
     assert_int_equal(zm_weight_layout_get(&cpu, 33, 63, ZM_Q4_1, &layout), bad);
     assert_int_equal(zm_weight_layout_get(&cpu, 5, 512, ZM_Q6_K, &layout), ZM_ERROR_UNSUPPORTED);
     cpu.info.type = ZM_DEVICE_GPU;
-    assert_int_equal(zm_weight_layout_get(&cpu, 5, 512, ZM_Q8_0, &layout), ZM_ERROR_UNSUPPORTED);
+    assert_int_equal(zm_weight_layout_get(&cpu, 65, 512, ZM_Q8_0, &layout), ZM_OK);
+    assert_int_equal(layout.panel, 64);
+    assert_int_equal(layout.elements, 128 * 512);
+    assert_int_equal(zm_weight_layout_get(&cpu, 5, 512, ZM_Q6_K, &layout), ZM_ERROR_UNSUPPORTED);
 }
 
 static void test_views(void **state)

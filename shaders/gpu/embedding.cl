@@ -12,10 +12,25 @@
 #include "vector.clh"
 
 struct source {
-    __global const weight_t *table;   /* element 0 of the token; 0 = there is no such token */
-    uint step;                        /* from element to element */
+    __global const weight_t *table;   /* element 0 of the token, or of its panel of quantised
+                                         rows; 0 = there is no such token */
+    uint step;                        /* from element to element; quantised: the panel's row */
     __global const param_t *position; /* 0 = absent */
 };
+
+#if BLOCKS
+/* Elements i .. i+3 of one row of a panel; i is a multiple of 4. */
+static inline float4 panel_row4(__global const weight_t *panel, uint row, uint i)
+{
+    struct octet o = octet_load(panel, row / 4 * 4, i);
+    float lanes[4][4];
+#pragma unroll
+    for (uint j = 0; j < 4; j++)
+        vstore4(octet_weight(&o, i % 8 + j), 0, lanes[j]);
+    row %= 4;
+    return (float4)(lanes[0][row], lanes[1][row], lanes[2][row], lanes[3][row]);
+}
+#endif
 
 static inline float4 table_take(const struct source *s, uint i, uint d)
 {
@@ -25,6 +40,9 @@ static inline float4 table_take(const struct source *s, uint i, uint d)
     uint count = d - i;
     if (!s->table)
         return (float4)(NAN);
+#if BLOCKS
+    return panel_row4(s->table, s->step, i); /* a row is whole blocks */
+#else
     if (s->step == 1 && count >= 4)
         return LOAD_WEIGHT4(s->table, i);
     size_t at = (size_t)i * s->step;
@@ -36,6 +54,7 @@ static inline float4 table_take(const struct source *s, uint i, uint d)
     if (count > 3)
         v.w = LOAD_WEIGHT(s->table, at + 3 * (size_t)s->step);
     return v;
+#endif
 }
 
 static inline float4 source_take(const struct source *s, uint i, uint d)
@@ -56,7 +75,12 @@ static inline void find_token(struct source *s, __global const weight_t *table, 
     s->step = panel ? panel : 1;
     if (token >= a->vocabulary) /* also the negative ones */
         return;
-    s->table = table + a->table_offset;
+    s->table = weights_on(table, a->table_offset);
+#if BLOCKS
+    s->step = token % panel;
+    s->table = weights_on(s->table, (size_t)(token / panel) * panel * a->d);
+    return;
+#endif
     if (panel)
         s->table += (size_t)(token / panel) * a->d * panel + token % panel;
     else

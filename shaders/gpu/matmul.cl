@@ -42,6 +42,6 @@ matmul(__global const act_t *x, __global const weight_t *weight, __global const 
     };
     float4 acc[MWI][2];
     keep_row_scales(&e, &a, row, MWG, ITEMS, scales);
-    tile_product(x + a.x_offset, weight + a.weight_offset, &a, &a, row, slot, memory, acc);
+    tile_product(x + a.x_offset, weights_on(weight, a.weight_offset), &a, &a, row, slot, memory, acc);
     tile_store(&e, &a, row, slot, scales, memory, acc);
 }

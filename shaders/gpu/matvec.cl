@@ -4,7 +4,8 @@
  *            panel [k][64]                   a group takes 4 * LANES slots of a panel, half of them
  *   k 0..3   | lane 0 .. LANES-1 | ...       from each half so that gate and up meet; lane = 4
  *   k 4..7   | sub 1             |           slots, and its steps of k are shared out among
- *   ...      | ...               |           SUBS sub-lanes, four on end
+ *   ...      | ...               |           SUBS sub-lanes, four on end; of quantised weights
+ *                                            eight, which come out of the same words
  *
  * The sums of the sub-lanes are added pairwise in local memory, always in the same order. With
  * fewer LANES there are more groups for narrow matrices; statistics need all 16. ROWS is m or more;
@@ -22,6 +23,8 @@
 #define ITEMS 256
 #endif
 #define SUBS (ITEMS / LANES)
+/* Steps of k of a sub-lane at a time. */
+#define STEPS (BLOCKS ? 8 : 4)
 #define SUM_ITEMS (SUBS > 1 ? ITEMS / 2 : LANES)
 
 #if LANES < 2 || LANES > 16 || 16 % LANES != 0 || (SUBS & (SUBS - 1)) != 0 || SUBS < 1
@@ -35,24 +38,49 @@ static uint lane_slot(uint lane, uint part)
     return lane / half_lanes * HALF + (part * half_lanes + lane % half_lanes) * 4;
 }
 
-/* One sub-lane's share: four steps of every 4 * SUBS. weight begins at the slots of the lane. */
-static void lane_product(__global const act_t *x, __global const weight_t *weight,
+/* Adds rows of x, four steps of each, times their weights. */
+static void add_products(__global const act_t *x, const struct zm_matmul_args *a, uint k,
+                         const float4 w[4], float4 acc[ROWS])
+{
+#pragma unroll
+    for (uint r = 0; r < ROWS; r++) {
+        float4 v = LOAD_ACT4(x, (size_t)min(r, a->m - 1) * a->x_stride + k);
+        acc[r] = MULTIPLY_ADD((float4)(v.x), w[0], acc[r]);
+        acc[r] = MULTIPLY_ADD((float4)(v.y), w[1], acc[r]);
+        acc[r] = MULTIPLY_ADD((float4)(v.z), w[2], acc[r]);
+        acc[r] = MULTIPLY_ADD((float4)(v.w), w[3], acc[r]);
+    }
+}
+
+/* One sub-lane's share of a panel: STEPS steps of every STEPS * SUBS. */
+#if BLOCKS
+static void lane_product(__global const act_t *x, __global const weight_t *panel, uint slot,
                          const struct zm_matmul_args *a, uint sub, float4 acc[ROWS])
 {
-    uint k0 = sub * 4;
-    for (; k0 < a->k && a->k - k0 >= 4; k0 += SUBS * 4) {
-        float4 w[4];
+    for (uint k = sub * STEPS; k < a->k; k += SUBS * STEPS) {
+        struct octet o = octet_load(panel, slot, k);
 #pragma unroll
-        for (uint j = 0; j < 4; j++)
-            w[j] = LOAD_WEIGHT4(weight, (size_t)(k0 + j) * PANEL);
+        for (uint part = 0; part < STEPS; part += 4) {
+            float4 w[4];
 #pragma unroll
-        for (uint r = 0; r < ROWS; r++) {
-            float4 v = LOAD_ACT4(x, (size_t)min(r, a->m - 1) * a->x_stride + k0);
-            acc[r] = MULTIPLY_ADD((float4)(v.x), w[0], acc[r]);
-            acc[r] = MULTIPLY_ADD((float4)(v.y), w[1], acc[r]);
-            acc[r] = MULTIPLY_ADD((float4)(v.z), w[2], acc[r]);
-            acc[r] = MULTIPLY_ADD((float4)(v.w), w[3], acc[r]);
+            for (uint j = 0; j < 4; j++)
+                w[j] = octet_weight(&o, part + j);
+            add_products(x, a, k + part, w, acc);
         }
+    }
+}
+#else
+static void lane_product(__global const act_t *x, __global const weight_t *panel, uint slot,
+                         const struct zm_matmul_args *a, uint sub, float4 acc[ROWS])
+{
+    __global const weight_t *weight = panel + slot;
+    uint k0 = sub * STEPS;
+    for (; k0 < a->k && a->k - k0 >= STEPS; k0 += SUBS * STEPS) {
+        float4 w[STEPS];
+#pragma unroll
+        for (uint j = 0; j < STEPS; j++)
+            w[j] = LOAD_WEIGHT4(weight, (size_t)(k0 + j) * PANEL);
+        add_products(x, a, k0, w, acc);
     }
     for (uint k = k0; k < a->k; k++) { /* at most three steps, of one sub-lane */
         float4 w = LOAD_WEIGHT4(weight, (size_t)k * PANEL);
@@ -63,6 +91,7 @@ static void lane_product(__global const act_t *x, __global const weight_t *weigh
         }
     }
 }
+#endif
 
 /* Adds up the sub-lanes, the upper half to the lower one until there is one left, which leaves its
  * sums as sums[row][lane]. */
@@ -127,8 +156,8 @@ matvec(__global const act_t *x, __global const weight_t *weight, __global const 
     for (uint r = 0; r < ROWS; r++)
         acc[r] = (float4)(0.0f);
     keep_row_scales(&e, &a, 0, ROWS, ITEMS, scales);
-    weight += a.weight_offset + (size_t)panel * a.k * PANEL + lane_slot(id % LANES, part);
-    lane_product(x + a.x_offset, weight, &a, id / LANES, acc);
+    weight = weights_on(weight, a.weight_offset + (size_t)panel * a.k * PANEL);
+    lane_product(x + a.x_offset, weight, lane_slot(id % LANES, part), &a, id / LANES, acc);
     add_subs(acc, sums);
     for (uint i = id; i < ROWS * LANES; i += ITEMS)
         parts[i] = store_lane(&e, &a, panel, part, i / LANES, i % LANES, scales[i / LANES],

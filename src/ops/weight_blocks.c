@@ -147,8 +147,9 @@ void zm_blocks_unpack(void *dst, zm_dtype dtype, uint32_t panel, uint32_t lane, 
 bool zm_blocks_family_reads(zm_kernel_family family, zm_dtype dtype)
 {
     form f;
-    return family == ZM_FAMILY_REF ? zm_quant_can_decode(dtype)
-                                   : family == ZM_FAMILY_CPU && form_get(dtype, &f);
+    if (family == ZM_FAMILY_REF)
+        return zm_quant_can_decode(dtype);
+    return (family == ZM_FAMILY_CPU || family == ZM_FAMILY_GPU) && form_get(dtype, &f);
 }
 
 zm_status zm_blocks_accept(zm_kernel_family family, const zm_tensor *weight, zm_refusal *refusal)

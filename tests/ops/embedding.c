@@ -77,6 +77,7 @@ static bool cases(op_list *list)
         }
         c->params.embedding.table.dtype = blocks[i % 3];
         c->fill[TOKENS] = i == 4 ? OP_BAD_TOKENS : OP_NORMAL;
+        c->small = i == 2;
     }
     for (size_t i = 0; i < 2; ++i) {
         op_case *c = add_case(list, 3, 36, 7, 2 + i);
