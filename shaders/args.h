@@ -28,6 +28,7 @@
 #define ZM_FLAG_FACTORS 2048u
 #define ZM_FLAG_LENGTHS 4096u
 #define ZM_FLAG_MORE 8192u
+#define ZM_FLAG_STARTS 16384u
 
 /* values of zm_activation, zm_row_scale_kind and zm_rope_layout (ops.h) */
 #define ZM_ARG_GELU 1u
@@ -158,7 +159,7 @@ struct zm_embedding_args {
     ZM_U32 flags; /* POSITION RECENTRE MORE */
 };
 
-/* kv_store: k, v, positions, k_cache, v_cache
+/* kv_store: k, v, positions, starts, k_cache, v_cache
  * rows are those of a sequence; its caches are heads * head_stride elements each. */
 struct zm_kv_store_args {
     ZM_U32 sequences, rows, heads, head_dim;
@@ -167,10 +168,11 @@ struct zm_kv_store_args {
     ZM_U32 k_cache_offset, v_cache_offset;
     ZM_U32 head_stride, panel, kv_type;
     ZM_U32 position, positions_offset;
-    ZM_U32 flags; /* POSITION */
+    ZM_U32 all_rows, starts_offset;
+    ZM_U32 flags; /* POSITION STARTS */
 };
 
-/* attention: q, k_cache, v_cache, slopes, lengths, dst
+/* attention: q, k_cache, v_cache, slopes, lengths, starts, dst
  * rows are those of a sequence; its caches are kv_heads * head_stride elements each. */
 struct zm_attention_args {
     ZM_U32 sequences, rows, heads, kv_heads, head_dim;
@@ -178,18 +180,21 @@ struct zm_attention_args {
     ZM_U32 k_cache_offset, v_cache_offset;
     ZM_U32 head_stride, panel, kv_type;
     ZM_U32 kv_length, window; /* window 0 = none */
-    ZM_U32 slopes_offset, lengths_offset;
+    ZM_U32 slopes_offset, lengths_offset, starts_offset;
     ZM_U32 dst_offset, dst_stride;
-    ZM_U32 flags; /* CAUSAL SLOPES LENGTHS */
+    ZM_U32 flags; /* CAUSAL SLOPES LENGTHS STARTS */
     ZM_U32 row_block;
-    float scale, soft_cap; /* soft_cap 0 = none */
+    ZM_U32 all_rows, first_row; /* first_row: kernels note a sequence's there */
+    float scale, soft_cap;      /* soft_cap 0 = none */
 };
 
-/* attention_merge, the second launch where keys are split: notes of the splits, dst
+/* attention_merge, the second launch where keys are split: notes of the splits, starts, dst
  * A note is the maximum, the sum, two floats of nothing and head_dim floats (up to whole fours). */
 struct zm_attention_merge_args {
     ZM_U32 rows, heads, kv_heads, head_dim, splits;
     ZM_U32 dst_offset, dst_stride;
+    ZM_U32 all_rows, starts_offset;
+    ZM_U32 flags; /* STARTS */
 };
 
 /* rope: x, positions, factors, dst */

@@ -336,6 +336,17 @@ static zm_kv_store_params sequences_kv_store(void)
     return p;
 }
 
+/* Three sequences of two rows in all. */
+static zm_kv_store_params ragged_kv_store(void)
+{
+    zm_kv_store_params p = good_kv_store();
+    p.sequences = 3;
+    p.starts = integers(vector(4, 4));
+    p.k_cache.shape[0] *= 3;
+    p.v_cache.shape[0] *= 3;
+    return p;
+}
+
 static void test_kv_store_sequences(void **state)
 {
     (void)state;
@@ -350,6 +361,13 @@ static void test_kv_store_sequences(void **state)
     REFUSE(kv_store, bad, (p = sequences_kv_store(), p.positions.dtype = ZM_F32));
     REFUSE(kv_store, bad, (p = sequences_kv_store(), p.positions.shape[0] = 1));
     REFUSE(kv_store, bad, (p = sequences_kv_store(), p.positions.offset = p.v_cache.offset));
+    ACCEPT(kv_store, (p = ragged_kv_store(), p.rows = 1));
+    ACCEPT(kv_store, p = ragged_kv_store());
+    REFUSE(kv_store, bad, (p = ragged_kv_store(), p.rows = 3));
+    REFUSE(kv_store, bad, (p = ragged_kv_store(), p.starts.shape[0] = 3));
+    REFUSE(kv_store, bad, (p = ragged_kv_store(), p.starts.dtype = ZM_F32));
+    REFUSE(kv_store, bad, (p = ragged_kv_store(), p.position = p.layout.capacity - 1));
+    REFUSE(kv_store, bad, (p = sequences_kv_store(), p.rows = 1));
 }
 
 static zm_attention_params good_attention(void)
@@ -411,6 +429,17 @@ static zm_attention_params sequences_attention(void)
     return p;
 }
 
+/* Two sequences of three rows in all. */
+static zm_attention_params ragged_attention(void)
+{
+    zm_attention_params p = good_attention();
+    p.sequences = 2;
+    p.starts = integers(vector(5, 3));
+    p.k_cache.shape[0] *= 2;
+    p.v_cache.shape[0] *= 2;
+    return p;
+}
+
 static void test_attention_sequences(void **state)
 {
     (void)state;
@@ -424,6 +453,13 @@ static void test_attention_sequences(void **state)
     REFUSE(attention, bad, (p = sequences_attention(), p.lengths.shape[0] = 1));
     REFUSE(attention, bad, (p = sequences_attention(), p.lengths.offset = p.dst.offset));
     REFUSE(attention, bad, (p = sequences_attention(), p.kv_length = 0));
+    ACCEPT(attention, p = ragged_attention());
+    ACCEPT(attention, (p = ragged_attention(), p.rows = 2, p.kv_length = 2));
+    REFUSE(attention, bad, (p = ragged_attention(), p.kv_length = 2));
+    REFUSE(attention, bad, (p = ragged_attention(), p.rows = 4));
+    REFUSE(attention, bad, (p = ragged_attention(), p.starts.shape[0] = 2));
+    REFUSE(attention, bad, (p = ragged_attention(), p.starts.dtype = ZM_F32));
+    REFUSE(attention, bad, (p = sequences_attention(), p.rows = 1));
 }
 
 static void test_kv_layout(void **state)

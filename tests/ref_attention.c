@@ -32,7 +32,7 @@ static void test_kv_store(void **state)
                                         .v_stride = 2,
                                         .head_stride = 8,
                                         .position = 1};
-        ref_call c = {{k, v, NULL, keys, values}, {4, 4, 0, 8, 8}, {NULL}};
+        ref_call c = {{k, v, NULL, NULL, keys, values}, {4, 4, 0, 0, 8, 8}, {NULL}};
         ref_run("kv_store", &args, &c, r->type, 1);
         ref_assert_near(keys, rows_k, 8, 0);
         ref_assert_near(values, rows_v, 8, 0);
@@ -64,7 +64,7 @@ static void test_attention(void **state)
                                          .kv_length = 2,
                                          .dst_stride = 2,
                                          .scale = 0.5f};
-        ref_call c = {{q, keys, values, NULL, NULL, dst}, {4, 2, 2, 0, 0, 4}, {NULL}};
+        ref_call c = {{q, keys, values, NULL, NULL, NULL, dst}, {4, 2, 2, 0, 0, 0, 4}, {NULL}};
         ref_run("attention", &args, &c, r->type, 1);
         ref_assert_near(dst, cross, 4, r->tolerance);
         args.flags = ZM_FLAG_CAUSAL;
@@ -93,7 +93,8 @@ static void test_attention_over_blocks(void **state)
                                          .kv_length = KEYS,
                                          .dst_stride = 1,
                                          .scale = 1};
-        ref_call c = {{q, keys, values, NULL, NULL, dst}, {1, KEYS, KEYS, 0, 0, 1}, {NULL}};
+        ref_call c = {
+            {q, keys, values, NULL, NULL, NULL, dst}, {1, KEYS, KEYS, 0, 0, 0, 1}, {NULL}};
         for (int i = 0; i < KEYS; ++i) {
             keys[i] = 500;
             values[i] = i;
@@ -130,7 +131,7 @@ static void test_kv_store_halves(void **state)
                                         .head_stride = 4,
                                         .panel = 2,
                                         .kv_type = ZM_F16};
-        ref_call c = {{k, v}, {2, 2}, {NULL, NULL, NULL, keys, values}};
+        ref_call c = {{k, v}, {2, 2}, {NULL, NULL, NULL, NULL, keys, values}};
         ref_run("kv_store", &args, &c, r->type, 1);
         assert_memory_equal(keys, expected_keys, sizeof(keys));
         assert_memory_equal(values, expected_values, sizeof(values));
@@ -240,8 +241,8 @@ static void check_attention(const attention_case *a, attention_data *d, const re
                                               (a->slopes ? ZM_FLAG_SLOPES : 0),
                                      .scale = 0.25f,
                                      .soft_cap = a->soft_cap};
-    ref_call c = {{d->q, NULL, NULL, d->slopes, NULL, d->dst},
-                  {queries, 0, 0, a->heads, 0, queries},
+    ref_call c = {{d->q, NULL, NULL, d->slopes, NULL, NULL, d->dst},
+                  {queries, 0, 0, a->heads, 0, 0, queries},
                   {NULL, d->stored_keys, d->stored_values}};
     ref_run("attention", &args, &c, r->type, SIZE_MAX);
     ref_assert_near(d->dst, d->expected, queries, 10 * r->tolerance);
@@ -302,7 +303,7 @@ static void test_attention_hidden_keys(void **state)
                                          .dst_stride = 1,
                                          .flags = ZM_FLAG_CAUSAL,
                                          .scale = 1};
-        ref_call c = {{q, keys, values, NULL, NULL, dst}, {1, 5, 5, 0, 0, 1}, {NULL}};
+        ref_call c = {{q, keys, values, NULL, NULL, NULL, dst}, {1, 5, 5, 0, 0, 0, 1}, {NULL}};
         ref_run("attention", &args, &c, r->type, 1);
         ref_assert_near(dst, &expected, 1, r->tolerance);
     }
@@ -333,8 +334,8 @@ static void test_sequences(void **state)
                                          .dst_stride = 1,
                                          .flags = ZM_FLAG_CAUSAL | ZM_FLAG_LENGTHS,
                                          .scale = 1};
-        ref_call c = {{q, keys, values, NULL, NULL, dst},
-                      {4, 4, 4, 0, 0, 4},
+        ref_call c = {{q, keys, values, NULL, NULL, NULL, dst},
+                      {4, 4, 4, 0, 0, 0, 4},
                       {NULL, NULL, NULL, NULL, lengths}};
         ref_run("attention", &args, &c, r->type, 1);
         ref_assert_near(dst, expected, 4, 0);
@@ -344,6 +345,56 @@ static void test_sequences(void **state)
         lengths[2] = 3;
         ref_run("attention", &args, &c, r->type, 3);
         ref_assert_near(dst, nothing, 4, 0);
+    }
+}
+
+/* Two sequences: rows 1 and 2 of four are the first one's; the second one has none, more than there
+ * may be, fewer than none, or some that aren't there, all of which are none. */
+static void test_starts(void **state)
+{
+    static const int32_t none[] = {3, 6, 2, -1, INT32_MIN};
+    (void)state;
+    EACH_REAL(r)
+    for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+        double q[4] = {1, 1, 1, 1}, keys[4] = {0, 0, 5, 6}, values[4] = {3, 4, 7, 8};
+        double dst[4] = {-1, -1, -1, -1}, expected[4] = {-1, 3, 4, -1};
+        double k[4] = {1, 2, 3, 4}, v[4] = {5, 6, 7, 8}, expected_v[4] = {6, 7, 7, 8};
+        int32_t starts[4] = {99, 1, 3, none[i]};
+        const struct zm_attention_args args = {.sequences = 2,
+                                               .kv_type = r->type,
+                                               .rows = 2,
+                                               .all_rows = 4,
+                                               .heads = 1,
+                                               .kv_heads = 1,
+                                               .head_dim = 1,
+                                               .q_stride = 1,
+                                               .head_stride = 2,
+                                               .kv_length = 2,
+                                               .window = 1,
+                                               .starts_offset = 1,
+                                               .dst_stride = 1,
+                                               .flags = ZM_FLAG_CAUSAL | ZM_FLAG_STARTS,
+                                               .scale = 1};
+        const struct zm_kv_store_args store = {.sequences = 2,
+                                               .kv_type = r->type,
+                                               .rows = 2,
+                                               .all_rows = 4,
+                                               .heads = 1,
+                                               .head_dim = 1,
+                                               .k_stride = 1,
+                                               .v_stride = 1,
+                                               .head_stride = 2,
+                                               .starts_offset = 1,
+                                               .flags = ZM_FLAG_STARTS};
+        ref_call c = {{q, keys, values, NULL, NULL, NULL, dst},
+                      {4, 4, 4, 0, 0, 0, 4},
+                      {NULL, NULL, NULL, NULL, NULL, starts}};
+        ref_call s = {
+            {k, v, NULL, NULL, keys, values}, {4, 4, 0, 0, 4, 4}, {NULL, NULL, NULL, starts}};
+        ref_run("attention", &args, &c, r->type, i + 1);
+        ref_assert_near(dst, expected, 4, 0);
+        ref_run("kv_store", &store, &s, r->type, i + 1);
+        ref_assert_near(values, expected_v, 4, 0);
     }
 }
 
@@ -367,7 +418,8 @@ static void test_kv_store_sequences(void **state)
                                         .head_stride = 3,
                                         .position = 1,
                                         .flags = ZM_FLAG_POSITION};
-        ref_call c = {{k, v, NULL, keys, values}, {4, 4, 0, 6, 6}, {NULL, NULL, positions}};
+        ref_call c = {
+            {k, v, NULL, NULL, keys, values}, {4, 4, 0, 0, 6, 6}, {NULL, NULL, positions}};
         ref_run("kv_store", &args, &c, r->type, 3);
         ref_assert_near(keys, expected_k, 6, 0);
         ref_assert_near(values, expected_v, 6, 0);
@@ -377,10 +429,15 @@ static void test_kv_store_sequences(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kv_store),          cmocka_unit_test(test_kv_store_halves),
-        cmocka_unit_test(test_attention),         cmocka_unit_test(test_attention_over_blocks),
-        cmocka_unit_test(test_attention_options), cmocka_unit_test(test_attention_hidden_keys),
-        cmocka_unit_test(test_sequences),         cmocka_unit_test(test_kv_store_sequences),
+        cmocka_unit_test(test_kv_store),
+        cmocka_unit_test(test_kv_store_halves),
+        cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_attention_over_blocks),
+        cmocka_unit_test(test_attention_options),
+        cmocka_unit_test(test_attention_hidden_keys),
+        cmocka_unit_test(test_sequences),
+        cmocka_unit_test(test_kv_store_sequences),
+        cmocka_unit_test(test_starts),
     };
     return cmocka_run_group_tests_name("ref_attention", tests, NULL, NULL);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Several sequences in one call are, to the bit, as many calls of one sequence each, with
- * one length for all and with lengths of their own; but where keys are split among work-groups
- * (gpu_row), which sequences make unnecessary. Numbers that lead out of the cache: tests/ops. */
+ * one length for all, with lengths of their own, and with numbers of rows of their own; but where
+ * keys are split among work-groups (gpu_row), which sequences make unnecessary. Numbers that lead
+ * out of the cache: tests/ops. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,7 +23,8 @@ static const char *spec;
 typedef struct fixture {
     zm_device *device;
     zm_stream *stream;
-    zm_tensor q, k, v, dst, keys, values, lengths, positions;
+    zm_tensor q, k, v, dst, keys, values, lengths, positions, starts;
+    int32_t begins[SEQUENCES + 1]; /* of the rows of each where it has its own number of them */
     zm_kv_layout layout;
     uint32_t rows;
 } fixture;
@@ -53,7 +55,8 @@ static void open_fixture(fixture *f, const char *attention, uint32_t rows)
 {
     const int32_t positions[SEQUENCES] = {lengths[0] - (int32_t)rows, lengths[1] - (int32_t)rows,
                                           lengths[2] - (int32_t)rows};
-    *f = (fixture){.rows = rows};
+    const int32_t few = rows > 1 ? 3 : 1; /* then none, then all; one row is of none */
+    *f = (fixture){.rows = rows, .begins = {1, 1 + few, 1 + few, 1 + few + (int32_t)rows}};
     assert_int_equal(zm_device_open(&(zm_device_params){.spec = spec}, &f->device), ZM_OK);
     assert_int_equal(zm_stream_create(f->device, NULL, &f->stream), ZM_OK);
     assert_int_equal(zm_device_force_kernel(f->device, "attention", attention), ZM_OK);
@@ -66,12 +69,13 @@ static void open_fixture(fixture *f, const char *attention, uint32_t rows)
     f->values = random_matrix(f, 1, SEQUENCES * (uint32_t)f->layout.elements);
     f->lengths = tensor(f, ZM_I32, 1, SEQUENCES, lengths);
     f->positions = tensor(f, ZM_I32, 1, SEQUENCES, positions);
+    f->starts = tensor(f, ZM_I32, 1, SEQUENCES + 1, f->begins);
 }
 
 static void close_fixture(fixture *f)
 {
-    zm_tensor *const all[] = {&f->q,    &f->k,      &f->v,       &f->dst,
-                              &f->keys, &f->values, &f->lengths, &f->positions};
+    zm_tensor *const all[] = {&f->q,      &f->k,       &f->v,         &f->dst,   &f->keys,
+                              &f->values, &f->lengths, &f->positions, &f->starts};
     assert_int_equal(zm_stream_wait(f->stream), ZM_OK);
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         zm_buffer_destroy(&all[i]->buffer);
@@ -79,9 +83,17 @@ static void close_fixture(fixture *f)
     zm_device_close(&f->device);
 }
 
-static zm_tensor rows_of(const fixture *f, zm_tensor matrix, uint32_t s)
+typedef enum unlike { ALIKE, LENGTHS, ROWS, HOWS } unlike; /* in what sequences are */
+
+static uint32_t count_of(const fixture *f, unlike how, uint32_t s)
 {
-    return zm_tensor_rows(matrix, s * f->rows, f->rows);
+    return how == ROWS ? (uint32_t)(f->begins[s + 1] - f->begins[s]) : f->rows;
+}
+
+static zm_tensor rows_of(const fixture *f, unlike how, zm_tensor matrix, uint32_t s)
+{
+    uint32_t first = how == ROWS ? (uint32_t)f->begins[s] : s * f->rows;
+    return zm_tensor_rows(matrix, first, count_of(f, how, s));
 }
 
 static zm_tensor cache_of(const fixture *f, zm_tensor cache, uint32_t s)
@@ -111,7 +123,7 @@ static void assert_same(fixture *f, const zm_tensor *t, float *wanted)
 
 /* ---- attention ---- */
 
-static void check_attention(fixture *f, bool ragged)
+static void check_attention(fixture *f, unlike how)
 {
     zm_attention_params p = {.q = f->q,
                              .k_cache = f->keys,
@@ -122,18 +134,29 @@ static void check_attention(fixture *f, bool ragged)
                              .kv_length = MOST,
                              .causal = true,
                              .dst = f->dst};
-    if (ragged)
+    if (how != ALIKE)
         p.lengths = f->lengths;
+    if (how == ROWS) {
+        p.starts = f->starts;
+        p.rows = f->rows;
+    }
+    float *before = contents(f, &f->dst);
     assert_int_equal(zm_attention(f->stream, &p), ZM_OK);
     float *together = contents(f, &f->dst);
-    p.sequences = 0;
-    p.lengths.buffer = NULL;
+    assert_int_equal(zm_buffer_write(f->stream, f->dst.buffer, 0, before,
+                                     (uint64_t)4 * f->dst.shape[0] * f->dst.shape[1]),
+                     ZM_OK);
+    free(before);
+    p.sequences = p.rows = 0;
+    p.lengths.buffer = p.starts.buffer = NULL;
     for (uint32_t s = 0; s < SEQUENCES; s++) {
-        p.q = rows_of(f, f->q, s);
-        p.dst = rows_of(f, f->dst, s);
+        if (count_of(f, how, s) == 0)
+            continue;
+        p.q = rows_of(f, how, f->q, s);
+        p.dst = rows_of(f, how, f->dst, s);
         p.k_cache = cache_of(f, f->keys, s);
         p.v_cache = cache_of(f, f->values, s);
-        p.kv_length = ragged ? (uint32_t)lengths[s] : MOST;
+        p.kv_length = how != ALIKE ? (uint32_t)lengths[s] : MOST;
         assert_int_equal(zm_attention(f->stream, &p), ZM_OK);
     }
     assert_same(f, &f->dst, together);
@@ -144,24 +167,24 @@ static void test_attention(void **state)
     static const struct {
         const char *kernel;
         uint32_t rows;
-    } on_opencl[] = {{"cpu_row", 1}, {"cpu", MOST_ROWS}, {"gpu", MOST_ROWS}},
+    } on_opencl[] = {{"cpu_row", 1}, {"cpu", MOST_ROWS}, {"cpu_any", 3}, {"gpu", MOST_ROWS}},
       on_host[] = {{"ref", 1}, {"ref", MOST_ROWS}};
     bool host = strcmp(spec, "host") == 0;
-    size_t count = host ? 2 : 3;
+    size_t count = host ? 2 : 4;
     (void)state;
     for (size_t i = 0; i < count; i++) {
         fixture f;
         open_fixture(&f, host ? on_host[i].kernel : on_opencl[i].kernel,
                      host ? on_host[i].rows : on_opencl[i].rows);
-        check_attention(&f, false);
-        check_attention(&f, true);
+        for (unlike how = ALIKE; how < HOWS; how++)
+            check_attention(&f, how);
         close_fixture(&f);
     }
 }
 
 /* ---- kv_store ---- */
 
-static void check_kv_store(fixture *f, bool ragged)
+static void check_kv_store(fixture *f, unlike how)
 {
     zm_kv_store_params p = {.k = f->k,
                             .v = f->v,
@@ -169,10 +192,14 @@ static void check_kv_store(fixture *f, bool ragged)
                             .v_cache = f->values,
                             .layout = f->layout,
                             .sequences = SEQUENCES,
-                            .position = ragged ? 0 : 17};
+                            .position = how != ALIKE ? 0 : 17};
     zm_tensor keys = f->keys, values = f->values;
-    if (ragged)
+    if (how != ALIKE)
         p.positions = f->positions;
+    if (how == ROWS) {
+        p.starts = f->starts;
+        p.rows = f->rows;
+    }
     uint32_t all = SEQUENCES * (uint32_t)f->layout.elements;
     float *zeros = calloc(all, sizeof(float));
     assert_non_null(zeros);
@@ -184,14 +211,16 @@ static void check_kv_store(fixture *f, bool ragged)
     float *together[] = {contents(f, &keys), contents(f, &values)};
     assert_int_equal(zm_buffer_write(f->stream, keys.buffer, 0, zeros, 4 * all), ZM_OK);
     assert_int_equal(zm_buffer_write(f->stream, values.buffer, 0, zeros, 4 * all), ZM_OK);
-    p.sequences = 0;
-    p.positions.buffer = NULL;
+    p.sequences = p.rows = 0;
+    p.positions.buffer = p.starts.buffer = NULL;
     for (uint32_t s = 0; s < SEQUENCES; s++) {
-        p.k = rows_of(f, f->k, s);
-        p.v = rows_of(f, f->v, s);
+        if (count_of(f, how, s) == 0)
+            continue;
+        p.k = rows_of(f, how, f->k, s);
+        p.v = rows_of(f, how, f->v, s);
         p.k_cache = cache_of(f, keys, s);
         p.v_cache = cache_of(f, values, s);
-        p.position = ragged ? (uint32_t)lengths[s] - f->rows : 17;
+        p.position = how != ALIKE ? (uint32_t)lengths[s] - f->rows : 17;
         assert_int_equal(zm_kv_store(f->stream, &p), ZM_OK);
     }
     assert_same(f, &keys, together[0]);
@@ -213,8 +242,8 @@ static void test_kv_store(void **state)
                                                 : i  ? "gpu"
                                                      : "cpu"),
                          ZM_OK);
-        check_kv_store(&f, false);
-        check_kv_store(&f, true);
+        for (unlike how = ALIKE; how < HOWS; how++)
+            check_kv_store(&f, how);
         close_fixture(&f);
     }
 }

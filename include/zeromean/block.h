@@ -54,9 +54,9 @@ typedef struct zm_block_attention {
     uint32_t heads;   /* 0 = those of the cache */
     zm_size position; /* self: of the first row; rows are stored there */
     zm_size length;   /* positions in use, with these rows */
-    /* [sequences] I32, optional: those of each sequence, as zm_kv_store and zm_attention have it.
-     */
-    zm_tensor positions, lengths;
+    /* Of each sequence, optional, as zm_kv_store and zm_attention have them. */
+    zm_tensor positions, lengths, starts;
+    zm_size rows; /* with starts: the most of a sequence */
     bool causal;
     uint32_t window;  /* as zm_attention_params; needs causal */
     float scale;      /* 0 = 1 / sqrt(head_dim) */

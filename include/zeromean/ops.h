@@ -274,8 +274,9 @@ ZM_API zm_status zm_kv_layout_get(const zm_device *device, zm_dtype dtype, uint3
 
 /* Several sequences in one call: their rows lie one sequence below the other, as many rows each,
  * and so do their caches, layout.elements each. What is said about rows is about those of one
- * sequence, rows of all / sequences. One that has fewer than the others is filled up by the
- * application, with rows before them, or behind them, which its length then counts. */
+ * sequence, rows of all / sequences. With starts each has a number of its own: the rows of sequence
+ * s are starts[s] .. starts[s + 1] - 1 of all, and none where that is not within 0 .. rows of all,
+ * in order, and at most `rows` of them; rows of none are not stored, and not written to dst. */
 
 /* Stores rows of k and v as positions first .. first + rows - 1 of the cache, first = position, or
  * position + positions[s]. With positions, rows at a position that the cache doesn't have (also
@@ -287,6 +288,8 @@ typedef struct zm_kv_store_params {
     uint32_t sequences;  /* 0 = 1 */
     uint32_t position;   /* position + rows <= layout.capacity */
     zm_tensor positions; /* [sequences] I32, optional */
+    zm_tensor starts;    /* [sequences + 1] I32, optional */
+    uint32_t rows;       /* with starts: the most of a sequence; 0 = all */
 } zm_kv_store_params;
 
 ZM_API zm_status zm_kv_store(zm_stream *stream, const zm_kv_store_params *params);
@@ -307,6 +310,8 @@ typedef struct zm_attention_params {
     uint32_t sequences; /* 0 = 1 */
     uint32_t kv_length; /* positions in use, 1 .. layout.capacity */
     zm_tensor lengths;  /* [sequences] I32, optional: those of each; kv_length is their most */
+    zm_tensor starts;   /* [sequences + 1] I32, optional */
+    uint32_t rows;      /* with starts: the most of a sequence; 0 = all */
     bool causal;        /* needs kv_length >= rows */
     uint32_t window;    /* 0 = none; needs causal */
     float scale;        /* 0 = 1 / sqrt(head_dim) */

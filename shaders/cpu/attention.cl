@@ -18,7 +18,8 @@
  *    3      . . . . . X X X X x x x          them; else row by row, since 0 times NaN is NaN
  *
  * Keys from kv_length on are read (the cache is whole panels) but never counted, whatever they
- * hold. Requires rows >= ROWS, HEAD_DIM a multiple of 16. */
+ * hold. A sequence of fewer rows than ROWS is filled up with its last one. HEAD_DIM is a multiple
+ * of 16. */
 #include "args.h"
 #include "attention.clh"
 
@@ -190,16 +191,17 @@ static void take_keys(struct tile *t, const struct zm_attention_args *a,
     }
 }
 
-/* q is copied when it is stored narrow, or when the tile begins before the rows of its work-item:
- * that one reads row `next` instead of theirs, which another work-item may be writing (dst may be
- * q). */
-static void tile_begin(struct tile *t, __global const act_t *q, size_t stride, uint row, uint next,
-                       bool copies)
+/* q is copied when it is stored narrow, when there are fewer rows than a tile has, or when the tile
+ * begins before the rows of its work-item: that one reads row `next` instead of theirs, which
+ * another work-item may be writing (dst may be q). */
+static void tile_begin(struct tile *t, __global const act_t *q, const struct zm_attention_args *a,
+                       uint row, uint next, bool copies)
 {
+    size_t stride = a->q_stride;
     t->row = row;
     t->stored = copies ? 0 : q + row * stride;
     for (uint r = 0; r < ROWS; r++) {
-        __global const act_t *from = q + max(row + r, next) * stride;
+        __global const act_t *from = q + min(max(row + r, next), a->rows - 1) * stride;
         for (uint i = 0; i < HEAD_DIM; i += 16) {
             if (copies)
                 KEEP16(LOAD_ACT16(from, i), t->copy, r * HEAD_DIM + i);
@@ -212,23 +214,23 @@ static void tile_begin(struct tile *t, __global const act_t *q, size_t stride, u
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 attention(__global const act_t *q, __global const kv_t *k_cache, __global const kv_t *v_cache,
-          __global const float *slopes, __global const int *lengths, __global act_t *dst,
-          struct zm_attention_args args)
+          __global const float *slopes, __global const int *lengths, __global const int *starts,
+          __global act_t *dst, struct zm_attention_args args)
 {
     uint head = get_group_id(0), sequence = get_group_id(2);
-    const struct zm_attention_args a = of_sequence(args, lengths, sequence);
+    const struct zm_attention_args a = of_sequence(args, lengths, starts, sequence);
     uint first = get_group_id(1) * a.row_block;
     uint end = min(first + a.row_block, a.rows);
-    q += a.q_offset + (size_t)sequence * a.rows * a.q_stride + head * HEAD_DIM;
-    dst += a.dst_offset + (size_t)sequence * a.rows * a.dst_stride + head * HEAD_DIM;
+    q += a.q_offset + (size_t)a.first_row * a.q_stride + head * HEAD_DIM;
+    dst += a.dst_offset + (size_t)a.first_row * a.dst_stride + head * HEAD_DIM;
     k_cache += a.k_cache_offset + head_begin(&a, sequence, head);
     v_cache += a.v_cache_offset + head_begin(&a, sequence, head);
 
     for (uint next = first; next < end; next += ROWS) {
-        uint row = min(next, a.rows - ROWS);
+        uint row = a.rows > ROWS ? min(next, a.rows - ROWS) : 0;
         uint length = end_key(&a, row + ROWS - 1);
         struct tile t;
-        tile_begin(&t, q, a.q_stride, row, next, ACT_TYPE != 1 || row < first);
+        tile_begin(&t, q, &a, row, next, ACT_TYPE != 1 || row < first || a.rows < ROWS);
         for (uint key = first_key(&a, row) / (2 * PANEL) * (2 * PANEL); key < length; key += KEYS)
             take_keys(&t, &a, k_cache, v_cache + (size_t)key * HEAD_DIM, key,
                       min((uint)KEYS, length - key), head_slope(slopes, &a, head));

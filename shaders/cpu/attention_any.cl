@@ -21,12 +21,14 @@ static float score(const float *q, __global const kv_t *key, size_t step)
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 attention_any(__global const act_t *q, __global const kv_t *k_cache, __global const kv_t *v_cache,
-              __global const float *slopes, __global const int *lengths, __global act_t *dst,
-              struct zm_attention_args args)
+              __global const float *slopes, __global const int *lengths, __global const int *starts,
+              __global act_t *dst, struct zm_attention_args args)
 {
     uint head = get_group_id(0), row = get_group_id(1), sequence = get_group_id(2);
-    const struct zm_attention_args a = of_sequence(args, lengths, sequence);
-    size_t cache = head_begin(&a, sequence, head), line = (size_t)sequence * a.rows + row;
+    const struct zm_attention_args a = of_sequence(args, lengths, starts, sequence);
+    if (row >= a.rows)
+        return;
+    size_t cache = head_begin(&a, sequence, head), line = (size_t)a.first_row + row;
     uint panel = a.panel ? a.panel : 1;
     float slope = head_slope(slopes, &a, head);
     q += a.q_offset + line * a.q_stride + head * HEAD_DIM;

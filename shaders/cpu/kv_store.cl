@@ -12,6 +12,7 @@
  * of 16 it turns 16 x 16 elements at a time in registers; else each row goes element by element.
  * panel 0 means that keys are rows, too. */
 #include "args.h"
+#include "sequence.clh"
 #include "square.clh"
 #include "types.clh"
 #include "vector.clh"
@@ -75,8 +76,8 @@ static uint capacity(const struct zm_kv_store_args *a)
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-kv_store(__global const act_t *k, __global const act_t *v,
-         __global const int *positions, __global kv_t *k_cache, __global kv_t *v_cache,
+kv_store(__global const act_t *k, __global const act_t *v, __global const int *positions,
+         __global const int *starts, __global kv_t *k_cache, __global kv_t *v_cache,
          struct zm_kv_store_args a)
 {
     uint step = a.panel ? a.panel : 1;
@@ -87,15 +88,18 @@ kv_store(__global const act_t *k, __global const act_t *v,
     v_cache += a.v_cache_offset;
     for (uint i = first_row(a.sequences * panels); i < end_row(a.sequences * panels); i++) {
         uint sequence = i / panels;
+        struct rows_of_sequence own = {sequence * a.rows, a.rows};
+        if (a.flags & ZM_FLAG_STARTS)
+            own = rows_of_sequence(starts + a.starts_offset + sequence, a.rows, a.all_rows);
         long position = first_position(&a, positions, sequence); /* of row 0 */
-        long first = max(position, 0L), end = min(position + a.rows, (long)capacity(&a));
+        long first = max(position, 0L), end = min(position + own.count, (long)capacity(&a));
         long panel = (first / step + i % panels) * step;
         long begin = max(first, panel);
         end = min(end, panel + step);
         if (begin >= end)
             continue;
         uint rows = (uint)(end - begin);
-        size_t row = (size_t)sequence * a.rows + (size_t)(begin - position);
+        size_t row = (size_t)own.first + (size_t)(begin - position);
         for (uint head = 0; head < a.heads; head++) {
             size_t from = (size_t)head * a.head_dim;
             size_t cache = ((size_t)sequence * a.heads + head) * a.head_stride;

@@ -169,8 +169,8 @@ static inline void add_values(uint key0, uint k0, uint count, bool whole,
         float4 value[COLUMNS];
 #pragma unroll
         for (uint c = 0; c < COLUMNS; c++)
-            value[c] = lane + LANES * c < DIM4 ? m->tile[k * DIM4 + lane + LANES * c]
-                                               : (float4)(0.0f);
+            value[c] =
+                lane + LANES * c < DIM4 ? m->tile[k * DIM4 + lane + LANES * c] : (float4)(0.0f);
 #pragma unroll
         for (uint r = 0; r < ROWS_EACH; r++) {
             if (!whole && (key < queries[r].begin || key >= queries[r].end))
@@ -220,8 +220,8 @@ static inline void store_results(float sum, const struct query *queries, uint pa
             total += m->partial[row * SHARE + i];
         if ((packed0 + row) / shared_heads(a) >= a->rows)
             continue;
-        __global act_t *out = dst + (size_t)queries[r].row * a->dst_stride +
-                              (size_t)queries[r].head * HEAD_DIM;
+        __global act_t *out =
+            dst + (size_t)queries[r].row * a->dst_stride + (size_t)queries[r].head * HEAD_DIM;
 #pragma unroll
         for (uint c = 0; c < COLUMNS; c++)
             if (lane + LANES * c < DIM4)
@@ -231,20 +231,21 @@ static inline void store_results(float sum, const struct query *queries, uint pa
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
 attention(__global const act_t *q, __global const kv_t *k_cache, __global const kv_t *v_cache,
-          __global const float *slopes, __global const int *lengths, __global act_t *dst,
-          struct zm_attention_args args)
+          __global const float *slopes, __global const int *lengths, __global const int *starts,
+          __global act_t *dst, struct zm_attention_args args)
 {
     __local struct memory m;
     uint kv_head = get_group_id(0), sequence = get_group_id(2);
-    const struct zm_attention_args a = of_sequence(args, lengths, sequence);
+    const struct zm_attention_args a = of_sequence(args, lengths, starts, sequence);
     /* The last tiles have the most keys where the attention is causal: they go first. */
     uint packed0 = (uint)(get_num_groups(1) - 1 - get_group_id(1)) * ROWS;
     uint first_row = packed0 / shared_heads(&a);
-    uint last_row = min((packed0 + ROWS - 1) / shared_heads(&a), a.rows - 1);
+    bool there = first_row < a.rows;
+    uint last_row = there ? min((packed0 + ROWS - 1) / shared_heads(&a), a.rows - 1) : 0;
     uint all_begin = seen_begin(&a, last_row), all_end = seen_end(&a, first_row);
-    uint end = seen_end(&a, last_row);
-    q += a.q_offset + sequence_rows(&a, sequence) * a.q_stride;
-    dst += a.dst_offset + sequence_rows(&a, sequence) * a.dst_stride;
+    uint end = there ? seen_end(&a, last_row) : 0;
+    q += a.q_offset + (size_t)a.first_row * a.q_stride;
+    dst += a.dst_offset + (size_t)a.first_row * a.dst_stride;
     k_cache += a.k_cache_offset + head_begin(&a, sequence, kv_head);
     v_cache += a.v_cache_offset + head_begin(&a, sequence, kv_head);
 

@@ -7,8 +7,8 @@
  *
  *   scores    item i owns key i, which local memory brings CHUNK columns at a time
  *   weights   SHARE items to a query
- *   values    slice s of LANES items takes keys s, s + SLICES, ..., an item vectors of four columns;
- *             the slices are added up at the end
+ *   values    slice s of LANES items takes keys s, s + SLICES, ..., an item vectors of four
+ * columns; the slices are added up at the end
  *
  * With one split that is dst, else a note for attention_merge:
  * [sequence][packed row][kv head][split], each the maximum, the sum, two floats of nothing and DIM4
@@ -192,8 +192,8 @@ static inline float4 add_up_slices(float4 result, __local struct memory *m)
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
 attention_row(__global const act_t *q, __global const kv_t *k_cache, __global const kv_t *v_cache,
-              __global const float *slopes, __global const int *lengths, __global act_t *dst,
-              __global float *notes, struct zm_attention_args args)
+              __global const float *slopes, __global const int *lengths, __global const int *starts,
+              __global act_t *dst, __global float *notes, struct zm_attention_args args)
 {
     __local struct memory m;
     uint item = get_local_id(0);
@@ -202,14 +202,15 @@ attention_row(__global const act_t *q, __global const kv_t *k_cache, __global co
     uint share = shared_heads(&args), packed_rows = args.rows * share;
     uint packs = (packed_rows - 1) / QUERIES + 1, sequence = (uint)get_group_id(2) / packs;
     uint packed0 = ((uint)get_group_id(2) - sequence * packs) * QUERIES;
-    const struct zm_attention_args a = of_sequence(args, lengths, sequence);
+    const struct zm_attention_args a = of_sequence(args, lengths, starts, sequence);
     uint first_row = packed0 / share, last_row = min((packed0 + QUERIES - 1) / share, a.rows - 1);
-    uint begin = seen_begin(&a, first_row), end = seen_end(&a, last_row);
+    bool any = first_row < a.rows;
+    uint begin = any ? seen_begin(&a, first_row) : 0, end = any ? seen_end(&a, last_row) : 0;
     uint tiles = (end - begin + ITEMS - 1) / ITEMS;
     uint first_tile = (uint)((ulong)tiles * split / splits);
     uint end_tile = (uint)((ulong)tiles * (split + 1) / splits);
-    q += a.q_offset + sequence_rows(&a, sequence) * a.q_stride;
-    dst += a.dst_offset + sequence_rows(&a, sequence) * a.dst_stride;
+    q += a.q_offset + (size_t)a.first_row * a.q_stride;
+    dst += a.dst_offset + (size_t)a.first_row * a.dst_stride;
     k_cache += a.k_cache_offset + head_begin(&a, sequence, kv_head);
     v_cache += a.v_cache_offset + head_begin(&a, sequence, kv_head);
 
@@ -239,8 +240,8 @@ attention_row(__global const act_t *q, __global const kv_t *k_cache, __global co
         size_t packed = (size_t)sequence * packed_rows + packed0 + r;
         size_t place = (packed * kv_heads + kv_head) * splits + split;
         __global float *note = splits > 1 ? notes + place * NOTE : 0;
-        __global act_t *out = dst + (size_t)queries[r].row * a.dst_stride +
-                              (size_t)queries[r].head * HEAD_DIM;
+        __global act_t *out =
+            dst + (size_t)queries[r].row * a.dst_stride + (size_t)queries[r].head * HEAD_DIM;
         float total = add_up_sums(sum, r, &m);
         if (note && there && item == 0)
             vstore4((float4)(m.factor[r], total, 0.0f, 0.0f), 0, note);

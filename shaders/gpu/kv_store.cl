@@ -9,6 +9,7 @@
  * Vectors of four elements of a head are dealt out item by item, and again from the first item on
  * until none is left. */
 #include "args.h"
+#include "sequence.clh"
 #include "vector.clh"
 
 #ifndef ITEMS
@@ -42,7 +43,8 @@ static inline void store_column4(float4 v, __global kv_t *dst, uint panel, uint 
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
 kv_store(__global const act_t *k, __global const act_t *v, __global const int *positions,
-         __global kv_t *k_cache, __global kv_t *v_cache, struct zm_kv_store_args a)
+         __global const int *starts, __global kv_t *k_cache, __global kv_t *v_cache,
+         struct zm_kv_store_args a)
 {
     uint vectors = (a.head_dim - 1) / 4 + 1; /* of a head */
     uint row_vectors = a.heads * vectors, capacity = a.head_stride / a.head_dim;
@@ -52,16 +54,20 @@ kv_store(__global const act_t *k, __global const act_t *v, __global const int *p
     k_cache += a.k_cache_offset;
     v_cache += a.v_cache_offset;
     for (size_t next = get_global_id(0); next < count; next += get_global_size(0)) {
-        uint row = (uint)(next / row_vectors);
-        uint rest = (uint)(next - (size_t)row * row_vectors);
+        uint item = (uint)(next / row_vectors);
+        uint rest = (uint)(next - (size_t)item * row_vectors);
         uint head = rest / vectors;
         uint i = (rest - head * vectors) * 4;
-        uint sequence = row / a.rows;
-        long place = (long)a.position + (row - sequence * a.rows);
+        uint sequence = item / a.rows, row = item - sequence * a.rows;
+        struct rows_of_sequence own = {sequence * a.rows, a.rows};
+        if (a.flags & ZM_FLAG_STARTS)
+            own = rows_of_sequence(starts + a.starts_offset + sequence, a.rows, a.all_rows);
+        long place = (long)a.position + row;
         if (a.flags & ZM_FLAG_POSITION)
             place += positions[a.positions_offset + sequence];
-        if (place < 0 || place >= capacity)
+        if (row >= own.count || place < 0 || place >= capacity)
             continue;
+        row += own.first;
         uint position = (uint)place;
         size_t from = (size_t)head * a.head_dim;
         size_t cache = ((size_t)sequence * a.heads + head) * a.head_stride;

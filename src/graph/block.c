@@ -115,9 +115,12 @@ static zm_tensor sum(zm_graph *graph, zm_tensor x, zm_tensor branch)
 
 /* ---- attention ---- */
 
-static void store(zm_graph *graph, const zm_kv_cache *cache, zm_tensor kv, zm_size position,
-                  zm_tensor positions)
+/* attention NULL: rows from position 0 on, as many of each sequence. */
+static void store(zm_graph *graph, const zm_kv_cache *cache, zm_tensor kv,
+                  const zm_block_attention *attention)
 {
+    static const zm_block_attention from_begin;
+    attention = attention ? attention : &from_begin;
     uint32_t width = cache->layout.heads * cache->layout.head_dim;
     const zm_kv_store_params params = {.k = zm_tensor_cols(kv, 0, width),
                                        .v = zm_tensor_cols(kv, width, width),
@@ -125,8 +128,10 @@ static void store(zm_graph *graph, const zm_kv_cache *cache, zm_tensor kv, zm_si
                                        .v_cache = cache->v,
                                        .layout = cache->layout,
                                        .sequences = cache->sequences,
-                                       .position = position,
-                                       .positions = positions};
+                                       .position = attention->position,
+                                       .positions = attention->positions,
+                                       .starts = attention->starts,
+                                       .rows = attention->rows};
     zm_graph_kv_store(graph, &params);
 }
 
@@ -142,8 +147,7 @@ void zm_graph_cross_store(zm_graph *graph, const zm_kv_cache *cache, const zm_li
     cache_check(graph, "cross: the cache", cache);
     linear_check(graph, "cross: kv", kv, (uint64_t)2 * cache->layout.heads * cache->layout.head_dim,
                  source.shape[1]);
-    store(graph, cache, zm_graph_linear(graph, "kv", kv, ZM_ACTIVATION_NONE, source), 0,
-          (zm_tensor){0});
+    store(graph, cache, zm_graph_linear(graph, "kv", kv, ZM_ACTIVATION_NONE, source), NULL);
 }
 
 static uint32_t heads_of(const zm_block_attention *attention)
@@ -163,6 +167,8 @@ static zm_tensor attend(zm_graph *graph, const zm_block_attention *attention, zm
                                         .sequences = attention->cache.sequences,
                                         .kv_length = attention->length,
                                         .lengths = attention->lengths,
+                                        .starts = attention->starts,
+                                        .rows = attention->rows,
                                         .causal = attention->causal,
                                         .window = attention->window,
                                         .scale = attention->scale,
@@ -194,8 +200,7 @@ static zm_tensor self_attention(zm_graph *graph, const zm_block_attention *atten
     zm_tensor qkv = zm_graph_linear(graph, "qkv", &attention->in, ZM_ACTIVATION_NONE, norm);
     rotate(graph, attention, qkv);
     store(graph, &attention->cache,
-          zm_tensor_cols(qkv, queries, 2 * layout->heads * layout->head_dim), attention->position,
-          attention->positions);
+          zm_tensor_cols(qkv, queries, 2 * layout->heads * layout->head_dim), attention);
     return attend(graph, attention, qkv);
 }
 

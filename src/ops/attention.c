@@ -14,9 +14,15 @@ uint32_t zm_attention_heads(const zm_attention_params *p)
     return p->heads ? p->heads : p->layout.heads;
 }
 
+static zm_kv_rows rows_get(const zm_attention_params *p)
+{
+    return (zm_kv_rows){p->q.shape[0], p->sequences, p->starts.buffer != NULL, p->rows};
+}
+
 uint32_t zm_attention_rows(const zm_attention_params *p)
 {
-    return p->q.shape[0] / zm_kv_sequences(p->sequences);
+    const zm_kv_rows rows = rows_get(p);
+    return zm_kv_rows_most(&rows);
 }
 
 static zm_status range_check(const zm_attention_params *p, uint32_t rows, zm_refusal *refusal)
@@ -48,8 +54,10 @@ static const zm_operand operands[] = {
     {OPERAND(v_cache), ZM_OPERAND_CACHE, 0, 0},
     {OPERAND(slopes), ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
     {OPERAND(lengths), ZM_OPERAND_INDEX, ZM_OPERAND_OPTIONAL, 0},
+    {OPERAND(starts), ZM_OPERAND_INDEX, ZM_OPERAND_OPTIONAL, 0},
     {OPERAND(dst), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT, 1u << 0},
     {OPERAND(kv_length), ZM_OPERAND_SIZE, 0, 0},
+    {OPERAND(rows), ZM_OPERAND_SIZE, 0, 0},
 };
 
 static zm_status attention_check(const zm_device *device, const void *params, zm_refusal *refusal)
@@ -61,12 +69,14 @@ static zm_status attention_check(const zm_device *device, const void *params, zm
     const zm_extent matrix = {2, p->q.shape[0], cols, 0};
     const zm_extent cache = {1, 1, sequences * layout->elements, 0};
     const zm_extent slopes = {1, 1, zm_attention_heads(p), 0}, lengths = {1, 1, sequences, 0};
-    const zm_extent extents[] = {matrix, cache, cache, slopes, lengths, matrix};
+    const zm_extent starts = {1, 1, (uint64_t)sequences + 1, 0};
+    const zm_extent extents[] = {matrix, cache, cache, slopes, lengths, starts, matrix};
+    const zm_kv_rows rows = rows_get(p);
     zm_status status = zm_kv_layout_check(device, layout, &p->k_cache, &p->v_cache, refusal);
     if (status == ZM_OK)
-        status = zm_kv_sequences_check(p->sequences, p->q.shape[0], refusal);
+        status = zm_kv_rows_check(&rows, refusal);
     if (status == ZM_OK)
-        status = range_check(p, zm_attention_rows(p), refusal);
+        status = range_check(p, zm_kv_rows_most(&rows), refusal);
     if (status == ZM_OK)
         status = zm_operands_check(device, operands, params, extents, ZM_COUNT(extents), refusal);
     return status;
@@ -136,10 +146,13 @@ struct zm_attention_args zm_attention_args_get(const zm_attention_params *p)
         .window = p->window,
         .slopes_offset = zm_arg_offset(&p->slopes),
         .lengths_offset = zm_arg_offset(&p->lengths),
+        .starts_offset = zm_arg_offset(&p->starts),
+        .all_rows = p->q.shape[0],
         .dst_offset = zm_arg_offset(&p->dst),
         .dst_stride = zm_arg_stride(&p->dst),
         .flags = (p->causal ? ZM_FLAG_CAUSAL : 0) | zm_arg_flag(&p->slopes, ZM_FLAG_SLOPES) |
-                 zm_arg_flag(&p->lengths, ZM_FLAG_LENGTHS),
+                 zm_arg_flag(&p->lengths, ZM_FLAG_LENGTHS) |
+                 zm_arg_flag(&p->starts, ZM_FLAG_STARTS),
         .scale = p->scale != 0 ? p->scale : (float)(1 / sqrt(p->layout.head_dim)),
         .soft_cap = p->soft_cap,
     };
@@ -157,8 +170,8 @@ static zm_status launch_add(const zm_call *call, const zm_tiling *tiling, zm_pla
     const zm_launch launch = {
         .options = options.text,
         .buffers = {p->q.buffer, p->k_cache.buffer, p->v_cache.buffer, p->slopes.buffer,
-                    p->lengths.buffer, p->dst.buffer},
-        .buffer_count = 6,
+                    p->lengths.buffer, p->starts.buffer, p->dst.buffer},
+        .buffer_count = 7,
         .groups = {args.heads, tiling->blocks, args.sequences},
         .args = &args,
         .args_size = sizeof(args),

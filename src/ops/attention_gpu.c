@@ -110,8 +110,8 @@ zm_status zm_attention_gpu_plan(const zm_call *call, zm_plan *plan)
     const zm_launch launch = {
         .options = options.text,
         .buffers = {p->q.buffer, p->k_cache.buffer, p->v_cache.buffer, p->slopes.buffer,
-                    p->lengths.buffer, p->dst.buffer},
-        .buffer_count = 6,
+                    p->lengths.buffer, p->starts.buffer, p->dst.buffer},
+        .buffer_count = 7,
         .groups = {args.kv_heads, zm_ceil_div(packed, tile_rows(&tile)), args.sequences},
         .local = {tile.items},
         .args = &args,
@@ -192,6 +192,9 @@ static zm_status merge_add(const zm_call *call, const struct zm_attention_args *
         .splits = splits,
         .dst_offset = of->dst_offset,
         .dst_stride = of->dst_stride,
+        .all_rows = of->all_rows,
+        .starts_offset = of->starts_offset,
+        .flags = of->flags & ZM_FLAG_STARTS,
     };
     zm_options options = zm_options_get(p->q.dtype);
     uint32_t items = zm_gpu_call_items(call, ROW_ITEMS);
@@ -199,8 +202,8 @@ static zm_status merge_add(const zm_call *call, const struct zm_attention_args *
     const zm_launch launch = {
         .kernel = "attention_merge",
         .options = options.text,
-        .buffers = {NULL, p->dst.buffer},
-        .buffer_count = 2,
+        .buffers = {NULL, p->starts.buffer, p->dst.buffer},
+        .buffer_count = 3,
         .groups = {of->rows * (of->heads / of->kv_heads), of->kv_heads, of->sequences},
         .local = {items},
         .scratch = 1 + 0,
@@ -226,12 +229,13 @@ zm_status zm_attention_gpu_row_plan(const zm_call *call, zm_plan *plan)
     const zm_launch launch = {
         .options = options.text,
         .buffers = {p->q.buffer, p->k_cache.buffer, p->v_cache.buffer, p->slopes.buffer,
-                    p->lengths.buffer, p->dst.buffer},
-        .buffer_count = 7,
+                    p->lengths.buffer, p->starts.buffer, p->dst.buffer},
+        .buffer_count = 8,
         .groups = {args.kv_heads, cut.splits, cut.packs * args.sequences},
         .local = {items},
-        .scratch = split ? 1 + 6 : 0,
-        .scratch_bytes = split ? (uint64_t)p->q.shape[0] * args.heads * cut.splits * note : 0,
+        .scratch = split ? 1 + 7 : 0,
+        .scratch_bytes =
+            split ? (uint64_t)args.sequences * args.rows * args.heads * cut.splits * note : 0,
         .args = &args,
         .args_size = sizeof(args),
     };

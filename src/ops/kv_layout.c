@@ -74,13 +74,27 @@ uint32_t zm_kv_sequences(uint32_t sequences)
     return sequences ? sequences : 1;
 }
 
-zm_status zm_kv_sequences_check(uint32_t sequences, uint32_t rows, zm_refusal *refusal)
+uint32_t zm_kv_rows_most(const zm_kv_rows *rows)
 {
-    if (rows % zm_kv_sequences(sequences) == 0)
+    if (!rows->ragged)
+        return rows->all / zm_kv_sequences(rows->sequences);
+    return rows->most ? rows->most : rows->all;
+}
+
+zm_status zm_kv_rows_check(const zm_kv_rows *rows, zm_refusal *refusal)
+{
+    if (rows->ragged && rows->most > rows->all)
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
+                         "%" PRIu32 " rows of a sequence are more than all %" PRIu32, rows->most,
+                         rows->all);
+    if (!rows->ragged && rows->most)
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
+                         "rows is for sequences whose starts are given");
+    if (rows->ragged || rows->all % zm_kv_sequences(rows->sequences) == 0)
         return ZM_OK;
     return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
-                     "%" PRIu32 " rows are no whole number for each of %" PRIu32 " sequences", rows,
-                     sequences);
+                     "%" PRIu32 " rows are no whole number for each of %" PRIu32 " sequences",
+                     rows->all, rows->sequences);
 }
 
 zm_status zm_kv_layout_accepts(zm_kernel_family family, const zm_kv_layout *layout,

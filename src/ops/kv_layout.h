@@ -10,10 +10,18 @@
 zm_status zm_kv_layout_check(const zm_device *device, const zm_kv_layout *layout,
                              const zm_tensor *keys, const zm_tensor *values, zm_refusal *refusal);
 
-/* sequences as an application gives it; 0 = 1. */
+/* Whose rows are whose, as an application gives it. */
+typedef struct zm_kv_rows {
+    uint32_t all;       /* rows that there are */
+    uint32_t sequences; /* 0 = 1 */
+    bool ragged;        /* each has its own number, where starts says */
+    uint32_t most;      /* ragged: of a sequence; 0 = all */
+} zm_kv_rows;
+
 uint32_t zm_kv_sequences(uint32_t sequences);
-/* Does each have as many rows? */
-zm_status zm_kv_sequences_check(uint32_t sequences, uint32_t rows, zm_refusal *refusal);
+/* Of a sequence, at most. */
+uint32_t zm_kv_rows_most(const zm_kv_rows *rows);
+zm_status zm_kv_rows_check(const zm_kv_rows *rows, zm_refusal *refusal);
 
 /* Does it suit the kernels that read keys as the family likes it? */
 zm_status zm_kv_layout_accepts(zm_kernel_family family, const zm_kv_layout *layout,

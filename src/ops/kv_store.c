@@ -12,24 +12,33 @@ static const zm_operand operands[] = {
     {OPERAND(k), ZM_OPERAND_ACTIVATION, 0, 0},
     {OPERAND(v), ZM_OPERAND_ACTIVATION, 0, 0},
     {OPERAND(positions), ZM_OPERAND_INDEX, ZM_OPERAND_OPTIONAL, 0},
+    {OPERAND(starts), ZM_OPERAND_INDEX, ZM_OPERAND_OPTIONAL, 0},
     {OPERAND(k_cache), ZM_OPERAND_CACHE, ZM_OPERAND_OUTPUT | ZM_OPERAND_KEPT, 0},
     {OPERAND(v_cache), ZM_OPERAND_CACHE, ZM_OPERAND_OUTPUT | ZM_OPERAND_KEPT, 0},
     {OPERAND(position), ZM_OPERAND_SIZE, 0, 0},
+    {OPERAND(rows), ZM_OPERAND_SIZE, 0, 0},
 };
+
+static zm_kv_rows rows_get(const zm_kv_store_params *p)
+{
+    return (zm_kv_rows){p->k.shape[0], p->sequences, p->starts.buffer != NULL, p->rows};
+}
 
 static zm_status kv_store_check(const zm_device *device, const void *params, zm_refusal *refusal)
 {
     const zm_kv_store_params *p = params;
     const zm_kv_layout *layout = &p->layout;
-    uint32_t sequences = zm_kv_sequences(p->sequences), rows = p->k.shape[0] / sequences;
+    const zm_kv_rows all = rows_get(p);
+    uint32_t sequences = zm_kv_sequences(p->sequences), rows = zm_kv_rows_most(&all);
     uint64_t cols = (uint64_t)layout->heads * layout->head_dim;
     const zm_extent matrix = {2, p->k.shape[0], cols, 0};
     const zm_extent cache = {1, 1, sequences * layout->elements, 0};
     const zm_extent positions = {1, 1, sequences, 0};
-    const zm_extent extents[] = {matrix, matrix, positions, cache, cache};
+    const zm_extent starts = {1, 1, (uint64_t)sequences + 1, 0};
+    const zm_extent extents[] = {matrix, matrix, positions, starts, cache, cache};
     zm_status status = zm_kv_layout_check(device, layout, &p->k_cache, &p->v_cache, refusal);
     if (status == ZM_OK)
-        status = zm_kv_sequences_check(p->sequences, p->k.shape[0], refusal);
+        status = zm_kv_rows_check(&all, refusal);
     if (status == ZM_OK)
         status = zm_operands_check(device, operands, params, extents, ZM_COUNT(extents), refusal);
     if (status == ZM_OK && (uint64_t)p->position + rows > layout->capacity)
@@ -42,9 +51,10 @@ static zm_status kv_store_check(const zm_device *device, const void *params, zm_
 static zm_status launch_add(const zm_call *call, const zm_cut *cut, zm_plan *plan)
 {
     const zm_kv_store_params *p = call->params;
+    const zm_kv_rows rows = rows_get(p);
     const struct zm_kv_store_args args = {
         .sequences = zm_kv_sequences(p->sequences),
-        .rows = p->k.shape[0] / zm_kv_sequences(p->sequences),
+        .rows = zm_kv_rows_most(&rows),
         .heads = p->layout.heads,
         .head_dim = p->layout.head_dim,
         .k_offset = zm_arg_offset(&p->k),
@@ -58,13 +68,16 @@ static zm_status launch_add(const zm_call *call, const zm_cut *cut, zm_plan *pla
         .kv_type = p->layout.dtype,
         .position = p->position,
         .positions_offset = zm_arg_offset(&p->positions),
-        .flags = zm_arg_flag(&p->positions, ZM_FLAG_POSITION),
+        .all_rows = p->k.shape[0],
+        .starts_offset = zm_arg_offset(&p->starts),
+        .flags =
+            zm_arg_flag(&p->positions, ZM_FLAG_POSITION) | zm_arg_flag(&p->starts, ZM_FLAG_STARTS),
     };
     const zm_launch launch = {
         .options = cut->options.text,
-        .buffers = {p->k.buffer, p->v.buffer, p->positions.buffer, p->k_cache.buffer,
-                    p->v_cache.buffer},
-        .buffer_count = 5,
+        .buffers = {p->k.buffer, p->v.buffer, p->positions.buffer, p->starts.buffer,
+                    p->k_cache.buffer, p->v_cache.buffer},
+        .buffer_count = 6,
         .groups = {cut->groups[0]},
         .local = {cut->local[0]},
         .args = &args,

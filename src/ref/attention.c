@@ -8,6 +8,7 @@
 #include "common/half.h"
 #include "ref/real.h"
 #include "ref/ref.h"
+#include "ref/sequence.h"
 
 #define ROWS 8
 #define KEYS 64
@@ -212,7 +213,7 @@ static void attend(const head *h, state *s)
 static void attend_rows(const struct zm_attention_args *a, void *const *buffers, size_t sequence,
                         size_t query_head, size_t row0, size_t rows)
 {
-    size_t dim = a->head_dim, line0 = sequence * a->rows + row0;
+    size_t dim = a->head_dim, line0 = a->first_row + row0;
     size_t cache = sequence * a->kv_heads + query_head / (a->heads / a->kv_heads);
     head h = {.args = a,
               .q = (const ACT *)buffers[0] + a->q_offset + line0 * a->q_stride + query_head * dim,
@@ -225,7 +226,7 @@ static void attend_rows(const struct zm_attention_args *a, void *const *buffers,
     if (a->flags & ZM_FLAG_SLOPES) {
         h.slope = ((const REAL *)buffers[3])[a->slopes_offset + query_head];
     }
-    ACT *dst = (ACT *)buffers[5] + a->dst_offset + line0 * a->dst_stride + query_head * dim;
+    ACT *dst = (ACT *)buffers[6] + a->dst_offset + line0 * a->dst_stride + query_head * dim;
     state s;
     attend(&h, &s);
     for (size_t r = 0; r < rows; ++r) {
@@ -250,11 +251,20 @@ void ZM_REF(attention)(const void *args, void *const *buffers, size_t begin, siz
     const struct zm_attention_args *all = args;
     struct zm_attention_args a = *all;
     size_t most = min_size(ROWS, ZM_REF_MAX_HEAD_DIM / a.head_dim);
+    const int32_t *starts =
+        a.flags & ZM_FLAG_STARTS ? (const int32_t *)buffers[5] + a.starts_offset : NULL;
     while (begin < end) {
-        size_t row = begin % a.rows, line = begin / a.rows;
-        size_t rows = min_size(min_size(most, a.rows - row), end - begin);
-        a.kv_length = length_of(all, buffers, line / a.heads);
-        attend_rows(&a, buffers, line / a.heads, line % a.heads, row, rows);
+        size_t row = begin % all->rows, line = begin / all->rows;
+        sequence_rows s = rows_of_sequence(starts, line / a.heads, all->rows, a.all_rows);
+        size_t rows = min_size(min_size(most, all->rows - row), end - begin);
         begin += rows;
+        if (row >= s.count) {
+            continue;
+        }
+        a.kv_length = length_of(all, buffers, line / a.heads);
+        a.first_row = (uint32_t)s.first;
+        a.rows = (uint32_t)s.count;
+        attend_rows(&a, buffers, line / a.heads, line % a.heads, row,
+                    min_size(rows, s.count - row));
     }
 }

@@ -9,7 +9,7 @@
 
 extern const op_description op_attention;
 
-enum { Q, K_CACHE, V_CACHE, SLOPES, LENGTHS, DST, OPERANDS };
+enum { Q, K_CACHE, V_CACHE, SLOPES, LENGTHS, STARTS, DST, OPERANDS };
 
 typedef struct attention_shape {
     uint32_t rows, heads, kv_heads, head_dim, kv_length;
@@ -31,10 +31,35 @@ static uint32_t sequences_of(const zm_attention_params *p)
     return p->sequences ? p->sequences : 1;
 }
 
-/* Of a sequence. */
-static uint32_t rows_of(const zm_attention_params *p)
+/* Of a sequence, at most. */
+static uint32_t most_rows(const zm_attention_params *p)
 {
-    return op_rows(&p->q) / sequences_of(p);
+    return p->starts.rank ? p->rows : op_rows(&p->q) / sequences_of(p);
+}
+
+/* What starts says: all rows that there may be, one, none, some. */
+static uint32_t rows_of(const zm_attention_params *p, size_t sequence)
+{
+    const uint32_t most = most_rows(p), rows[] = {most, 1, 0, most / 2 + 1};
+    return p->starts.rank ? rows[sequence % 4] : most;
+}
+
+static uint32_t start_of(const zm_attention_params *p, size_t sequence)
+{
+    uint32_t start = 0;
+    for (size_t s = 0; s < sequence; ++s) {
+        start += rows_of(p, s);
+    }
+    return start;
+}
+
+static size_t sequence_of(const zm_attention_params *p, size_t row)
+{
+    size_t s = 0;
+    while (row >= start_of(p, s + 1)) {
+        ++s;
+    }
+    return s;
 }
 
 /* What lengths holds: all keys, some, hardly any, and what is no length. */
@@ -55,14 +80,15 @@ static uint32_t keys_of(const zm_attention_params *p, size_t sequence)
 /* Where the row itself, of all, stands among the keys. */
 static int64_t position_of(const zm_attention_params *p, size_t row)
 {
-    return (int64_t)keys_of(p, row / rows_of(p)) - rows_of(p) + (int64_t)(row % rows_of(p));
+    size_t s = sequence_of(p, row);
+    return (int64_t)keys_of(p, s) - start_of(p, s + 1) + (int64_t)row;
 }
 
 /* The keys begin .. end-1 are those that the row sees. */
 static size_t visible_end(const zm_attention_params *p, size_t row)
 {
     int64_t end = position_of(p, row) + 1;
-    return !p->causal ? keys_of(p, row / rows_of(p)) : end > 0 ? (size_t)end : 0;
+    return !p->causal ? keys_of(p, sequence_of(p, row)) : end > 0 ? (size_t)end : 0;
 }
 
 static size_t visible_begin(const zm_attention_params *p, size_t row)
@@ -251,6 +277,11 @@ static bool add_sequences(op_list *list)
         if (i % 8 > 4) {
             p->slopes = op_vector(heads_of(p), (i + 1) % 4);
         }
+        if (i % 4 > 1) {
+            p->rows = shapes[i / 2].rows;
+            p->starts = op_typed(op_vector(p->sequences + 1, (i + 1) % 3), ZM_I32);
+            p->q.shape[0] = p->dst.shape[0] = start_of(p, p->sequences);
+        }
         c->small = i % 8 == 3;
     }
     return true;
@@ -281,8 +312,11 @@ static bool fill(const op_run *r, size_t operand, op_fill how, op_random *random
     for (uint32_t s = 0; operand == LENGTHS && s < sequences_of(p); ++s) {
         values[s] = length_of(p, s);
     }
+    for (uint32_t s = 0; operand == STARTS && s <= sequences_of(p); ++s) {
+        values[s] = start_of(p, s);
+    }
     if (operand != K_CACHE && operand != V_CACHE) {
-        return operand == SLOPES || operand == LENGTHS;
+        return operand == SLOPES || operand == LENGTHS || operand == STARTS;
     }
     for (size_t i = 0; i < sequences_of(p) * layout->elements; ++i) {
         values[i] = NAN;
@@ -319,7 +353,8 @@ static void args(const op_run *r, op_args *out)
     const zm_attention_params *p = &r->reference.attention;
     out->attention = (struct zm_attention_args){
         .sequences = sequences_of(p),
-        .rows = rows_of(p),
+        .rows = most_rows(p),
+        .all_rows = op_rows(&p->q),
         .heads = heads_of(p),
         .kv_heads = p->layout.heads,
         .head_dim = p->layout.head_dim,
@@ -334,10 +369,11 @@ static void args(const op_run *r, op_args *out)
         .window = p->window,
         .slopes_offset = (uint32_t)p->slopes.offset,
         .lengths_offset = (uint32_t)p->lengths.offset,
+        .starts_offset = (uint32_t)p->starts.offset,
         .dst_offset = (uint32_t)p->dst.offset,
         .dst_stride = (uint32_t)op_stride(&p->dst),
         .flags = (p->causal ? ZM_FLAG_CAUSAL : 0) | (p->slopes.rank ? ZM_FLAG_SLOPES : 0) |
-                 (p->lengths.rank ? ZM_FLAG_LENGTHS : 0),
+                 (p->lengths.rank ? ZM_FLAG_LENGTHS : 0) | (p->starts.rank ? ZM_FLAG_STARTS : 0),
         .scale = (float)scale_of(p),
         .soft_cap = p->soft_cap,
     };
@@ -346,7 +382,7 @@ static void args(const op_run *r, op_args *out)
 /* Of the keys and values that a head of queries looks at in a row. */
 static size_t cache_head(const zm_attention_params *p, size_t head, size_t row)
 {
-    return row / rows_of(p) * p->layout.heads + head / (heads_of(p) / p->layout.heads);
+    return sequence_of(p, row) * p->layout.heads + head / (heads_of(p) / p->layout.heads);
 }
 
 /* What a key's score is, and what its rounding errors are proportional to. */
@@ -441,8 +477,8 @@ static double bytes(const op_params *params, size_t real_size)
     size_t size = p->layout.dtype ? zm_dtype_size(p->layout.dtype) : real_size;
     double keys = 0;
     for (size_t s = 0; s < sequences_of(p); ++s) {
-        size_t row = s * rows_of(p);
-        keys += (double)(visible_end(p, row + rows_of(p) - 1) - visible_begin(p, row));
+        size_t row = start_of(p, s), end = start_of(p, s + 1);
+        keys += row < end ? (double)(visible_end(p, end - 1) - visible_begin(p, row)) : 0;
     }
     double cache = 2 * keys * p->layout.heads * p->layout.head_dim;
     return op_tensor_bytes(&p->q, real_size) + op_tensor_bytes(&p->dst, real_size) +
@@ -468,6 +504,7 @@ const op_description op_attention = {
                  {"v_cache", offsetof(zm_attention_params, v_cache), OP_INPUT},
                  {"slopes", offsetof(zm_attention_params, slopes), OP_INPUT},
                  {"lengths", offsetof(zm_attention_params, lengths), OP_INPUT},
+                 {"starts", offsetof(zm_attention_params, starts), OP_INPUT},
                  {"dst", offsetof(zm_attention_params, dst), OP_OUTPUT}},
     .cases = cases,
     .prepare = prepare,

@@ -4,7 +4,7 @@
 
 extern const op_description op_kv_store;
 
-enum { K, V, POSITIONS, K_CACHE, V_CACHE, OPERANDS };
+enum { K, V, POSITIONS, STARTS, K_CACHE, V_CACHE, OPERANDS };
 
 typedef struct kv_shape {
     uint32_t rows, heads, head_dim, capacity, position;
@@ -34,6 +34,17 @@ static uint32_t sequences_of(const zm_kv_store_params *p)
     return p->sequences ? p->sequences : 1;
 }
 
+/* What starts says: rows of none in front, all that there may be, none, one, too many. */
+static uint32_t start_of(const zm_kv_store_params *p, size_t sequence)
+{
+    const uint32_t rows[] = {p->rows, 0, 1, p->rows + 1};
+    uint32_t start = 1;
+    for (size_t s = 0; s < sequence; ++s) {
+        start += rows[s % 4];
+    }
+    return start;
+}
+
 /* Rows in and out of the cache; types; panels that are whole, begun and left. */
 static bool add_sequences(op_list *list)
 {
@@ -51,6 +62,11 @@ static bool add_sequences(op_list *list)
         p->v.shape[0] *= p->sequences;
         if (i % 4 != 1) {
             p->positions = op_typed(op_vector(p->sequences, i % 3), ZM_I32);
+        }
+        if (i % 3 == 2) {
+            p->rows = each;
+            p->starts = op_typed(op_vector(p->sequences + 1, i % 2), ZM_I32);
+            p->k.shape[0] = p->v.shape[0] = start_of(p, p->sequences);
         }
         c->small = i % 4 == 2;
     }
@@ -90,7 +106,10 @@ static bool fill(const op_run *r, size_t operand, op_fill how, op_random *random
     for (uint32_t s = 0; operand == POSITIONS && s < sequences_of(p); ++s) {
         values[s] = places[s % 5];
     }
-    return operand == POSITIONS;
+    for (uint32_t s = 0; operand == STARTS && s <= sequences_of(p); ++s) {
+        values[s] = start_of(p, s);
+    }
+    return operand == POSITIONS || operand == STARTS;
 }
 
 static zm_status prepare(const zm_device *device, op_params *params)
@@ -109,7 +128,7 @@ static void args(const op_run *r, op_args *out)
     const zm_kv_store_params *p = &r->reference.kv_store;
     out->kv_store = (struct zm_kv_store_args){
         .sequences = sequences_of(p),
-        .rows = op_rows(&p->k) / sequences_of(p),
+        .rows = p->starts.rank ? p->rows : op_rows(&p->k) / sequences_of(p),
         .heads = p->layout.heads,
         .head_dim = p->layout.head_dim,
         .k_offset = (uint32_t)p->k.offset,
@@ -123,7 +142,9 @@ static void args(const op_run *r, op_args *out)
         .kv_type = ZM_F64,
         .position = p->position,
         .positions_offset = (uint32_t)p->positions.offset,
-        .flags = p->positions.rank ? ZM_FLAG_POSITION : 0,
+        .all_rows = op_rows(&p->k),
+        .starts_offset = (uint32_t)p->starts.offset,
+        .flags = (p->positions.rank ? ZM_FLAG_POSITION : 0) | (p->starts.rank ? ZM_FLAG_STARTS : 0),
     };
 }
 
@@ -148,6 +169,7 @@ const op_description op_kv_store = {
     .operands = {{"k", offsetof(zm_kv_store_params, k), OP_INPUT},
                  {"v", offsetof(zm_kv_store_params, v), OP_INPUT},
                  {"positions", offsetof(zm_kv_store_params, positions), OP_INPUT},
+                 {"starts", offsetof(zm_kv_store_params, starts), OP_INPUT},
                  {"k_cache", offsetof(zm_kv_store_params, k_cache), OP_UPDATED},
                  {"v_cache", offsetof(zm_kv_store_params, v_cache), OP_UPDATED}},
     .cases = cases,
