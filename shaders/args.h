@@ -157,6 +157,7 @@ struct zm_embedding_args {
     ZM_U32 position_offset, position_stride, param_type;
     ZM_U32 dst_offset, dst_stride;
     ZM_U32 flags; /* POSITION RECENTRE MORE */
+    float scale;
 };
 
 /* kv_store: k, v, positions, starts, k_cache, v_cache

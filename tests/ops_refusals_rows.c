@@ -316,6 +316,7 @@ static void test_embedding(void **state)
     ACCEPT(embedding, narrow(&p.position, ZM_F16));
     REFUSE(embedding, bad, p.position.dtype = ZM_I32);
     REFUSE(embedding, bad, p.position.shape[0] = 2);
+    REFUSE(embedding, bad, p.scale = NAN);
     REFUSE(embedding, bad, p.dst = p.position);
 }
 

@@ -141,7 +141,8 @@ static void test_embedding(void **state)
     EACH_REAL(r)
     {
         int32_t tokens[4] = {2, 0, 3, -1};
-        float table[6] = {1, 2, 3, 4, 5, 7}, panels[8] = {1, 3, 2, 4, 5, 0, 7, 0};
+        float table[6] = {-0.5f, -1, -1.5f, -2, -2.5f, -3.5f};
+        float panels[8] = {-0.5f, -1.5f, -1, -2, -2.5f, 0, -3.5f, 0};
         double position[8] = {10, 20, 30, 40, 0, 0, 0, 0}, dst[8] = {0};
         double plain[8] = {15, 27, 31, 42, NAN, NAN, NAN, NAN};
         double centred[8] = {-6, 6, -5.5, 5.5, NAN, NAN, NAN, NAN};
@@ -153,7 +154,8 @@ static void test_embedding(void **state)
                                          .position_stride = 2,
                                          .dst_stride = 2,
                                          .param_type = r->type,
-                                         .flags = ZM_FLAG_POSITION};
+                                         .flags = ZM_FLAG_POSITION,
+                                         .scale = -2};
         ref_call c = {{NULL, NULL, position, dst}, {0, 0, 8, 8}, {tokens, table}};
         ref_run("embedding", &args, &c, r->type, 1);
         ref_assert_near(dst, plain, 8, 0);

@@ -243,13 +243,14 @@ typedef struct zm_patch_embedding_params {
 
 ZM_API zm_status zm_patch_embedding(zm_stream *stream, const zm_patch_embedding_params *params);
 
-/* dst[r] = table[token[r]] + position[r], then minus the row's mean if recentre is set.
+/* dst[r] = scale * table[token[r]] + position[r], then minus the row's mean if recentre is set.
  * A token outside the table gives a row of NaN. */
 typedef struct zm_embedding_params {
     zm_tensor tokens;   /* [rows] I32 */
     zm_tensor table;    /* [vocabulary][d], rows or packed */
     zm_tensor position; /* [rows][d], optional */
     zm_tensor dst;      /* [rows][d] */
+    float scale;        /* of the table; 0 = 1 */
     bool recentre;
 } zm_embedding_params;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* embedding for CPU devices: dst[r] = table[token[r]] + position[r], minus its mean on demand.
+/* embedding for CPU devices: dst[r] = scale * table[token[r]] + position[r], minus its mean on demand.
  *
  *   table as rows:    [vocabulary][d], element i of a token at  token * stride + i
  *   table in panels:  [vocabulary / panel][d][panel], at  (token / panel * d + i) * panel
@@ -16,6 +16,7 @@ struct row_source {
                                          rows; 0 = there is no such token */
     uint step;                        /* from one element to the next; quantised: the panel's row */
     __global const param_t *position; /* 0 = absent */
+    float scale;
 };
 
 static float take(const struct row_source *s, uint i)
@@ -25,6 +26,7 @@ static float take(const struct row_source *s, uint i)
 #else
     float v = s->table ? LOAD_WEIGHT(s->table, (size_t)i * s->step) : NAN;
 #endif
+    v *= s->scale;
     return s->position ? v + LOAD_PARAM(s->position, i) : v;
 }
 
@@ -37,7 +39,7 @@ static float16 take16(const struct row_source *s, uint i)
         return vload16(0, lanes);
     }
 #if !BLOCKS
-    float16 v = LOAD_WEIGHT16(s->table, i);
+    float16 v = LOAD_WEIGHT16(s->table, i) * s->scale;
     return s->position ? v + LOAD_PARAM16(s->position, i) : v;
 #endif
 }
@@ -47,7 +49,7 @@ static float16 take16(const struct row_source *s, uint i)
 static struct row_source token_source(__global const weight_t *table, uint token,
                                       const struct zm_embedding_args *a)
 {
-    struct row_source s = {0, 1, 0};
+    struct row_source s = {0, 1, 0, a->scale};
     uint panel = a->table_panel;
     if (token >= a->vocabulary) /* also the negative ones */
         return s;

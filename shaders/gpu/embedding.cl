@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* embedding for GPUs: dst[r] = table[token[r]] + position[r], minus its mean on demand.
+/* embedding for GPUs: dst[r] = scale * table[token[r]] + position[r], minus its mean on demand.
  *
  *   table as rows:    [vocabulary][d], element i of a token at  token * stride + i
  *   table in panels:  [vocabulary / panel][d][panel], at  (token / panel * d + i) * panel
@@ -16,6 +16,7 @@ struct source {
                                          rows; 0 = there is no such token */
     uint step;                        /* from element to element; quantised: the panel's row */
     __global const param_t *position; /* 0 = absent */
+    float scale;
 };
 
 #if BLOCKS
@@ -59,7 +60,7 @@ static inline float4 table_take(const struct source *s, uint i, uint d)
 
 static inline float4 source_take(const struct source *s, uint i, uint d)
 {
-    float4 v = table_take(s, i, d);
+    float4 v = table_take(s, i, d) * s->scale;
     if (s->position)
         v += load_param4(s->position, i, d);
     return v;
@@ -73,6 +74,7 @@ static inline void find_token(struct source *s, __global const weight_t *table, 
     uint panel = a->table_panel;
     s->table = 0;
     s->step = panel ? panel : 1;
+    s->scale = a->scale;
     if (token >= a->vocabulary) /* also the negative ones */
         return;
     s->table = weights_on(table, a->table_offset);

@@ -24,8 +24,9 @@ static zm_status embedding_check(const zm_device *device, const void *params, zm
         {2, rows, d, 0},
         {2, rows, d, 0},
     };
-    zm_status status =
-        zm_operands_check(device, operands, params, extents, ZM_COUNT(extents), refusal);
+    zm_status status = zm_finite_check("scale", p->scale, refusal);
+    if (status == ZM_OK)
+        status = zm_operands_check(device, operands, params, extents, ZM_COUNT(extents), refusal);
     return status == ZM_OK ? zm_parts_check(&p->table, 1, refusal) : status;
 }
 
@@ -50,6 +51,7 @@ static zm_status launch_add(const zm_call *call, const zm_cut *cut, zm_plan *pla
         .flags = zm_arg_flag(&p->position, ZM_FLAG_POSITION) |
                  (p->recentre ? ZM_FLAG_RECENTRE : 0) |
                  (call->part && !call->part->last ? ZM_FLAG_MORE : 0),
+        .scale = p->scale != 0 ? p->scale : 1,
     };
     const zm_launch launch = {
         .options = cut->options.text,

@@ -22,7 +22,7 @@ static double row_value(const struct zm_embedding_args *a, void *const *buffers,
     if (token >= a->vocabulary) { /* also the negative ones */
         return NAN;
     }
-    double value = table_value(a, buffers[1], token, i);
+    double value = table_value(a, buffers[1], token, i) * (double)a->scale;
     if (a->flags & ZM_FLAG_POSITION) {
         value += zm_load_real(buffers[2], (zm_dtype)a->param_type,
                               a->position_offset + row * a->position_stride + i);
