@@ -32,6 +32,7 @@ FAMILIES = {
     "Llama": ("llama", {"rope.freq_base": 500.0, "rope.dimension_count": D // HEADS}),
     "LlamaWide": ("llama", {"rope.freq_base": 500.0, "attention.key_length": 16}),
     "Qwen2": ("qwen2", {"rope.freq_base": 500.0}),
+    "Gemma": ("gemma", {"rope.freq_base": 500.0, "attention.key_length": 16}),
     "Gpt2": ("gpt2", {}),
     "GptBigcode": ("starcoder", {}),
     "GptNeox": ("gptneox", {"rope.freq_base": 1000.0, "rope.dimension_count": 2,
@@ -74,6 +75,8 @@ def convert(model, name, shape, values):
         order = [h * model.dim + j * half + i for h in range(shape[0] // model.dim)
                  for i in range(half) for j in range(2)]
         values = rows_in_order(order, shape, values)
+    if kind == "Gemma" and name.endswith("norm.weight"):
+        values = array.array("f", [1 + v for v in values])
     return shape, values
 
 
@@ -89,7 +92,7 @@ def entry(key, value):
 
 def write(model, path, changes=None):
     family, own = FAMILIES[type(model).__name__]
-    eps = "attention.layer_norm_rms_epsilon" if family in ("llama", "qwen2") else \
+    eps = "attention.layer_norm_rms_epsilon" if family in ("llama", "qwen2", "gemma") else \
         "attention.layer_norm_epsilon"
     values = {"embedding_length": D, "block_count": LAYERS, "attention.head_count": HEADS,
               "attention.head_count_kv": model.kv_heads, "feed_forward_length": model.ff,

@@ -247,7 +247,8 @@ class Families(unittest.TestCase):
                  {"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}),
                 (Llama, "rope_scaling.factor is 0", {"rope_scaling": {"factor": 0}}),
                 (Llama, "model_type", {"model_type": 7}),
-                (Llama, "gemma is not supported", {"model_type": "gemma"}),
+                (Llama, "gemma2 is not supported: its branches end in norms of their own",
+                 {"model_type": "gemma2"}),
                 (Llama, 'hidden_act "mish" is not supported', {"hidden_act": "mish"}),
                 (Llama, "hidden_size is missing", {"hidden_size": ...}),
                 (Llama, "do not fit a width", {"num_key_value_heads": 4}),
@@ -292,6 +293,24 @@ class Families(unittest.TestCase):
                 self.assertIn("models of type llama cannot be run: ", done.stderr)
                 self.assertIn(reason, done.stderr)
                 self.assertEqual(done.stderr.count("\n"), 1)
+
+    def test_unknown(self):
+        """What is known is said, all of it."""
+        model = Llama()
+        model.logits()
+        text_gguf.write(model, self.folder / "unknown.gguf")
+        raw = (self.folder / "unknown.gguf").read_bytes()
+        for name, reason in [
+                ("mamba", ", ".join(dict.fromkeys(f[0] for f in text_gguf.FAMILIES.values()))),
+                ("qwen3", "it has norms of the queries and keys of each head")]:
+            (self.folder / "unknown.gguf").write_bytes(raw.replace(b"llama", name.encode()))
+            done = self.run_program("host", "unknown.gguf")
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(f"models of type {name} cannot be run: ", done.stderr)
+            self.assertIn(reason, done.stderr)
+        names = ", ".join(dict.fromkeys(family.config["model_type"] for family in FAMILIES))
+        self.assert_refused(Llama, f"is not supported; supported: whisper, {names}\n",
+                            model_type="mamba")
 
 
 if __name__ == "__main__":

@@ -119,10 +119,12 @@ class Model:
     def get(self, name, *shape, kind="weight"):
         if name not in self.tensors:
             count = math.prod(shape)
-            centre = {"weight": 0.04, "norm": 1.0, "bias": 0.3, "table": 0.5}[kind]
+            centre = {"weight": 0.04, "norm": 1.0, "bias": 0.3, "offset": 0.3, "table": 0.5}[kind]
             values = [self.random.gauss(centre, 0.2) for _ in range(count)]
             for _ in range(1 + count // 100):
                 values[self.random.randrange(count)] *= 4
+            if kind == "offset":
+                values = [round(v * 1024) / 1024 for v in values]
             if self.half:
                 values = struct.unpack(f"{count}e", struct.pack(f"{count}e", *values))
             self.tensors[name] = (list(shape), array.array("f", values))
@@ -181,7 +183,7 @@ class Model:
 
 class Llama(Model):
     kv_heads, eps, bias_of_qkv, window, base = 2, float32(1e-6), False, None, 500.0
-    stretch = 1
+    stretch, act = 1, staticmethod(silu)
     config = dict(model_type="llama", hidden_size=D, num_hidden_layers=LAYERS, rope_theta=500.0,
                   num_attention_heads=HEADS, num_key_value_heads=2, intermediate_size=FF,
                   vocab_size=VOCABULARY, max_position_embeddings=POSITIONS, rms_norm_eps=1e-6,
@@ -215,7 +217,7 @@ class Llama(Model):
         name = f"model.layers.{layer}.mlp."
         gate = self.linear(name + "gate_proj", x, self.ff, False)
         up = self.linear(name + "up_proj", x, self.ff, False)
-        return self.linear(name + "down_proj", [silu(a) * b for a, b in zip(gate, up)], D, False)
+        return self.linear(name + "down_proj", [self.act(a) * b for a, b in zip(gate, up)], D, False)
 
     def head(self, x):
         return self.linear("lm_head", self.norm("model.norm", x), VOCABULARY, False)
@@ -247,6 +249,23 @@ class Qwen2(Llama):
 class Mistral(Llama):
     window = 3
     config = dict(Llama.config, model_type="mistral", sliding_window=3)
+
+
+class Gemma(Llama):
+    """Norms multiply by 1 + their weight, which float32 has as well as the weight."""
+    dim = 16
+    config = dict(Llama.config, model_type="gemma", head_dim=16, hidden_act="gelu",
+                  hidden_activation=None)
+    del config["tie_word_embeddings"]
+    act = staticmethod(gelu_tanh)
+    head = LlamaWide.head
+
+    def norm(self, name, x, bias=True):
+        weight = self.get(name + ".weight", len(x), kind="offset")
+        return rms_norm(x, [1 + w for w in weight], self.eps)
+
+    def enter(self, tokens):
+        return [[float32(math.sqrt(D)) * v for v in row] for row in super().enter(tokens)]
 
 
 class Gpt2(Model):
@@ -545,4 +564,4 @@ class Mpt(Model):
 
 FAMILIES = [Llama, LlamaLong, LlamaHalf, LlamaWide, Gpt2, Gpt2Half, Gpt2Base, GptNeox, GptNeoxHalf,
             GptNeoxSequential, Gptj, Phi, Falcon, Falcon40, Opt, Bloom, Qwen2, Mistral, Mpt,
-            GptBigcode]
+            GptBigcode, Gemma]

@@ -63,6 +63,8 @@ typedef struct zm_text_info {
     uint32_t position_rows;  /* of the table of learned positions; 0 = it has none */
     uint32_t first_position; /* row of that table for the first token */
     zm_norm norm;            /* of the family; the file's may be another one, see zm_model_info */
+    bool norm_plus_one;      /* norms multiply by 1 + their weight */
+    float embedding_scale;   /* of the token table where it is not the head; 0 = 1 */
     zm_activation activation;
     bool gated;          /* activation(gate) * up */
     bool parallel;       /* attention and MLP read the same main branch */
@@ -90,7 +92,7 @@ typedef struct zm_model_info {
     size_t metadata_count;
     zm_whisper_info whisper; /* for ZM_ARCHITECTURE_WHISPER */
     zm_text_info text;       /* for ZM_ARCHITECTURE_TEXT */
-    const char *refused;     /* why architecture is NONE; NULL = the name says all */
+    const char *refused;     /* why architecture is NONE; else NULL */
 } zm_model_info;
 
 /* Opens a model, checks the header of every file of it and that every tensor that the architecture

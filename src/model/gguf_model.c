@@ -49,6 +49,16 @@ static zm_status read_text(zm_model *model, const zm_log *log)
     return status == ZM_OK ? zm_weights_check(model, log) : status;
 }
 
+static zm_status refuse_name(zm_model *model, const zm_log *log)
+{
+    const char *reason = zm_architecture_reason(model->info.architecture_name);
+    model->refusal = zm_strdup(reason ? reason : "supported are " ZM_TEXT_GGUF_FAMILIES);
+    model->info.refused = model->refusal;
+    return model->refusal
+               ? ZM_OK
+               : zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory to open it", model->path);
+}
+
 /* A file of which not all can be done still has tensors and metadata to show. */
 static zm_status choose_family(zm_model *model, const zm_log *log)
 {
@@ -56,7 +66,7 @@ static zm_status choose_family(zm_model *model, const zm_log *log)
     zm_model_info *info = &model->info;
     model->family = zm_text_family_find(info->architecture_name, NULL);
     if (!model->family)
-        return ZM_OK;
+        return refuse_name(model, log);
     info->architecture = ZM_ARCHITECTURE_TEXT;
     model->architecture = &zm_architecture_text;
     zm_status status = read_text(model, &reasons);

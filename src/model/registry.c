@@ -40,6 +40,8 @@ const char *zm_architecture_reason(const char *model_type)
         "its branches end in norms of their own (sandwich), which need the mean of what they read";
     static const char adaptive[] =
         "its norms take their weights from an input (adaLN), so that no file has them";
+    static const char heads[] = "it has norms of the queries and keys of each head";
+    static const char experts[] = "it chooses experts for each token";
     static const struct {
         const char *name, *reason;
     } known[] = {
@@ -47,8 +49,10 @@ const char *zm_architecture_reason(const char *model_type)
         {"distilbert", ZM_POST_LN}, {"albert", ZM_POST_LN},     {"electra", ZM_POST_LN},
         {"deberta", ZM_POST_LN},    {"mpnet", ZM_POST_LN},      {"bart", ZM_POST_LN},
         {"marian", ZM_POST_LN},     {"openai-gpt", ZM_POST_LN}, {"gemma2", sandwich},
-        {"gemma3_text", sandwich},  {"glm4", sandwich},         {"swinv2", sandwich},
-        {"dit", adaptive}};
+        {"gemma3", sandwich},       {"gemma3_text", sandwich},  {"olmo2", sandwich},
+        {"glm4", sandwich},         {"swinv2", sandwich},       {"dit", adaptive},
+        {"qwen3", heads},           {"mixtral", experts},       {"qwen2_moe", experts},
+        {"qwen2moe", experts}};
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
         if (strcmp(known[i].name, model_type) == 0)
             return known[i].reason;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The families. A new one is a row here and a case of the test that holds families against a
  * reference; what is not tested is not here. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,9 +17,8 @@
     K(D) = "hidden_size", K(LAYERS) = "num_hidden_layers", K(HEADS) = "num_attention_heads",    \
     K(KV_HEADS) = "num_key_value_heads", K(HEAD_DIM) = "head_dim", K(FF) = "intermediate_size", \
     K(VOCABULARY) = "vocab_size", K(POSITIONS) = "max_position_embeddings", K(EPS) = eps,       \
-    K(ACTIVATION) = "hidden_act", K(TIED) = "tie_word_embeddings", K(ROPE_BASE) = "rope_theta", \
-    ROPE_FACTOR
-#define LLAMA_KEYS LLAMA_KEYS_OF("rms_norm_eps")
+    K(TIED) = "tie_word_embeddings", K(ROPE_BASE) = "rope_theta", ROPE_FACTOR
+#define LLAMA_KEYS LLAMA_KEYS_OF("rms_norm_eps"), K(ACTIVATION) = "hidden_act"
 #define LLAMA_SLOTS                                                                         \
     S(TOKENS) = "model.embed_tokens", S(ATTENTION_NORM) = "model.layers.*.input_layernorm", \
     S(Q) = "model.layers.*.self_attn.q_proj", S(K) = "model.layers.*.self_attn.k_proj",     \
@@ -105,6 +105,15 @@ static zm_status settle_opt(const zm_text_fields *fields, zm_text_info *info)
     return status;
 }
 
+/* The table is multiplied by sqrt(d), which the reference rounds to its activations' type; here it
+ * is float32. */
+static zm_status settle_gemma(const zm_text_fields *fields, zm_text_info *info)
+{
+    (void)fields;
+    info->embedding_scale = (float)sqrt(info->d);
+    return ZM_OK;
+}
+
 static zm_status settle_mpt(const zm_text_fields *fields, zm_text_info *info)
 {
     uint32_t ratio = 4;
@@ -172,7 +181,8 @@ static const zm_text_family families[] = {
               .activation = ZM_ACTIVATION_GELU_TANH,
               .parallel = true,
               .one_norm = true},
-     .keys = {LLAMA_KEYS_OF("layer_norm_eps"), K(ROTARY_PART) = "partial_rotary_factor"},
+     .keys = {LLAMA_KEYS_OF("layer_norm_eps"), K(ACTIVATION) = "hidden_act",
+              K(ROTARY_PART) = "partial_rotary_factor"},
      .slots = {S(TOKENS) = "model.embed_tokens",
                S(ATTENTION_NORM) = "model.layers.*.input_layernorm",
                S(Q) = "model.layers.*.self_attn.q_proj", S(K) = "model.layers.*.self_attn.k_proj",
@@ -270,6 +280,18 @@ static const zm_text_family families[] = {
      .keys = {LLAMA_KEYS, K(WINDOW) = "sliding_window"},
      .slots = {LLAMA_SLOTS},
      .fixed = {KNOWN_ROPE}},
+    /* hidden_act says "gelu" in files whose models were trained with the other one, as the
+     * reference takes it. */
+    {.name = "gemma",
+     .info = {.norm = ZM_NORM_RMS,
+              .norm_plus_one = true,
+              .activation = ZM_ACTIVATION_GELU_TANH,
+              .gated = true,
+              .tied = true},
+     .keys = {LLAMA_KEYS_OF("rms_norm_eps"), K(ACTIVATION) = "hidden_activation"},
+     .slots = {LLAMA_SLOTS},
+     .fixed = {KNOWN_ROPE, {"attention_bias", "false"}},
+     .settle = settle_gemma},
     {.name = "mpt",
      .prefix = "transformer.",
      .info = {.norm = ZM_NORM_LAYER, .activation = ZM_ACTIVATION_GELU, .alibi = true, .tied = true},
@@ -323,6 +345,14 @@ static const zm_text_family families[] = {
      .keys = {GGUF_KEYS, GGUF_RMS, GGUF_ROPE},
      .slots = {GGUF_SLOTS, GGUF_QKV, S(MLP_NORM) = "blk.*.ffn_norm", S(GATE) = "blk.*.ffn_gate"},
      .fixed = {GGUF_PLAIN_ROPE, {"attention.sliding_window", "0"}}},
+    /* Norms have 1 + their weight in the file. */
+    {.name = "gemma",
+     .gguf = true,
+     .info = {.norm = ZM_NORM_RMS, .activation = ZM_ACTIVATION_GELU_TANH, .gated = true},
+     .keys = {GGUF_KEYS, GGUF_RMS, GGUF_ROPE},
+     .slots = {GGUF_SLOTS, GGUF_QKV, S(MLP_NORM) = "blk.*.ffn_norm", S(GATE) = "blk.*.ffn_gate"},
+     .fixed = {GGUF_PLAIN_ROPE},
+     .settle = settle_gemma},
     {.name = "gpt2",
      .gguf = true,
      .biased = NORMS | MLP | BIAS(QKV) | BIAS(ATTENTION_OUT),

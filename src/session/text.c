@@ -157,7 +157,8 @@ static zm_tensor enter(const zm_text_network *text, zm_graph *graph, zm_size pos
                                         .table = weights->table,
                                         .position = positions,
                                         .dst = zm_graph_tensor(graph, "x", ZM_DTYPE_NONE, 2, shape),
-                                        .recentre = is_converted(text) && !info->embedding_norm};
+                                        .recentre = is_converted(text) && !info->embedding_norm,
+                                        .scale = info->embedding_scale};
     zm_graph_embedding(graph, &params);
     zm_tensor x = params.dst;
     if (info->embedding_norm)

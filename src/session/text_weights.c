@@ -149,6 +149,7 @@ zm_status zm_text_load_weights(zm_text_network *text, const zm_model *model,
 {
     zm_weight_loader loader = {.model = model,
                                .column_sums = text->norm == ZM_NORM_LAYER,
+                               .norm_plus_one = text->info.norm_plus_one,
                                .progress = params->progress,
                                .progress_user = params->progress_user};
     text->weights.blocks = zm_calloc(text->info.layers, sizeof(zm_block));

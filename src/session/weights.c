@@ -406,6 +406,8 @@ static zm_status fold_make(zm_weight_loader *loader, const zm_linear_source *sou
         return out_of_memory(loader);
     if (!source->norm)
         return ZM_OK;
+    for (uint32_t i = 0; loader->norm_plus_one && i < source->k; i++)
+        out->gamma[i] = 1;
     zm_status status = vector_add(loader, source->norm, ".weight", source->k, out->gamma);
     if (status == ZM_OK && find(loader, source->norm, ".bias"))
         status = vector_add(loader, source->norm, ".bias", source->k, out->beta);

@@ -23,11 +23,12 @@ typedef struct zm_weight_loader {
     const zm_model *model;
     zm_progress_fn progress;
     void *progress_user;
-    bool column_sums; /* wanted of linears that read a norm: it is a LayerNorm */
-    uint64_t done;    /* bytes of the file */
-    bool again;       /* what is loaded has been counted */
-    char prefix[96];  /* of the names given to the functions below */
-    void *raw, *real; /* a piece as it is in the file, and converted */
+    bool column_sums;   /* wanted of linears that read a norm: it is a LayerNorm */
+    bool norm_plus_one; /* norms that linears read multiply by 1 + their weight */
+    uint64_t done;      /* bytes of the file */
+    bool again;         /* what is loaded has been counted */
+    char prefix[96];    /* of the names given to the functions below */
+    void *raw, *real;   /* a piece as it is in the file, and converted */
 } zm_weight_loader;
 
 /* Set storage and stream, which may change from tensor to tensor, model and progress; the pair of
