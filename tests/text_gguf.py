@@ -13,7 +13,8 @@ ENDS = {"model.embed_tokens": "token_embd", "gpt_neox.embed_in": "token_embd",
         "transformer.word_embeddings_layernorm": "token_embd_norm",
         "model.norm": "output_norm", "gpt_neox.final_layer_norm": "output_norm",
         "model.final_layernorm": "output_norm", "transformer.ln_f": "output_norm",
-        "transformer.norm_f": "output_norm", "lm_head": "output", "embed_out": "output"}
+        "transformer.norm_f": "output_norm", "lm_head": "output", "embed_out": "output",
+        "rope_freqs": "rope_freqs"}
 PARTS = {"attn_norm": ["input_layernorm", "ln_1", "norm_1"],
          "ffn_norm": ["post_attention_layernorm", "ln_2", "norm_2"],
          "attn_q": ["self_attn.q_proj"], "attn_k": ["self_attn.k_proj"],
@@ -31,7 +32,17 @@ PART_OF = {old: new for new, olds in PARTS.items() for old in olds}
 FAMILIES = {
     "Llama": ("llama", {"rope.freq_base": 500.0, "rope.dimension_count": D // HEADS}),
     "LlamaWide": ("llama", {"rope.freq_base": 500.0, "attention.key_length": 16}),
+    "LlamaLong": ("llama", {"rope.freq_base": 500.0, "rope.scaling.type": "linear",
+                            "rope.scaling.factor": 4.0}),
+    "Llama3": ("llama", {"rope.freq_base": 500.0, "attention.key_length": 16}),
+    "LlamaYarn": ("llama", {"rope.freq_base": 500.0, "attention.key_length": 16,
+                            "rope.scaling.type": "yarn", "rope.scaling.factor": 4.0,
+                            "rope.scaling.original_context_length": 48}),
     "Qwen2": ("qwen2", {"rope.freq_base": 500.0}),
+    "Qwen2Yarn": ("qwen2", {"rope.freq_base": 500.0, "attention.key_length": 16,
+                            "rope.scaling.type": "yarn", "rope.scaling.factor": 4.0,
+                            "rope.scaling.attn_factor": 0.75, "rope.scaling.yarn_beta_fast": 4.0,
+                            "rope.scaling.yarn_beta_slow": 0.5}),
     "Gemma": ("gemma", {"rope.freq_base": 500.0, "attention.key_length": 16}),
     "Gpt2": ("gpt2", {}),
     "GptBigcode": ("starcoder", {}),
@@ -100,12 +111,15 @@ def write(model, path, changes=None):
     entries = [entry("general.architecture", family)]
     entries += [entry(f"{family}.{key}", value) for key, value in values.items()]
     infos, data = b"", b""
-    for name, (shape, numbers) in model.tensors.items():
+    tensors = dict(model.tensors)
+    if type(model).__name__ == "Llama3":
+        tensors["rope_freqs.weight"] = ([len(model.factors)], array.array("f", model.factors))
+    for name, (shape, numbers) in tensors.items():
         shape, numbers = convert(model, name, shape, numbers)
         infos += string(rename(name)) + struct.pack("<I", len(shape))
         infos += struct.pack(f"<{len(shape)}Q", *shape[::-1]) + struct.pack("<IQ", 0, len(data))
         data += numbers.tobytes()
         data += bytes(-len(data) % 32)
-    head = b"GGUF" + struct.pack("<IQQ", 3, len(model.tensors), len(entries))
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(entries))
     head += b"".join(entries) + infos
     path.write_bytes(head + bytes(-len(head) % 32) + data)

@@ -19,9 +19,10 @@ import unittest
 
 import tap
 import text_gguf
-from text_reference import (Bloom, D, FAMILIES, TOKENS, Falcon, GptBigcode, Gptj, Gpt2, Llama, Mpt, Opt)
+from text_reference import (Bloom, D, FAMILIES, TOKENS, Falcon, GptBigcode, Gptj, Gpt2, Llama, Llama3,
+                            Mpt, Opt, float32)
 
-RMS_NORM = ("Llama", "Qwen2", "Mistral")  # families that have no LayerNorm
+RMS_NORM = ("Llama", "Qwen2", "Mistral", "Gemma")  # families that have no LayerNorm
 PIECES = [5, 1, 1, 2]  # of the tokens
 PROGRAM, CONVERT, DEVICES = sys.argv[1], sys.argv[2], sys.argv[3:]
 
@@ -65,6 +66,9 @@ class Families(unittest.TestCase):
             model.write(cls.folder / name)
             if name in text_gguf.FAMILIES:
                 cls.expected[name + ".gguf"] = cls.expected[name]
+                if name == "Llama3":  # whose factors are a tensor of float32
+                    model.factors = [float32(factor) for factor in model.factors]
+                    cls.expected[name + ".gguf"] = model.logits()
                 text_gguf.write(model, cls.folder / (name + ".gguf"))
         cls.originals = [name for name in cls.expected if not name.startswith(RMS_NORM)]
         for kind in ("default", "f64"):
@@ -242,10 +246,28 @@ class Families(unittest.TestCase):
     def test_refusals(self):
         """What the blocks can't express: field and value."""
         for family, reason, changes in [
-                (Llama, 'rope_scaling.type is "yarn"', {"rope_scaling": {"type": "yarn"}}),
-                (Llama, 'rope_scaling.rope_type is "llama3"',
+                (Llama, "rope_scaling.factor is missing", {"rope_scaling": {"type": "yarn"}}),
+                (Llama, "rope_scaling.low_freq_factor is missing",
                  {"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}),
-                (Llama, "rope_scaling.factor is 0", {"rope_scaling": {"factor": 0}}),
+                (Llama, "high_freq_factor 1 is not above low_freq_factor 1",
+                 {"rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1,
+                                   "high_freq_factor": 1, "original_max_position_embeddings": 8}}),
+                (Llama, "rope_scaling.factor is 0, expected a number in 1e-06 to 1e+06",
+                 {"rope_scaling": {"type": "linear", "factor": 0}}),
+                (Llama, "rope_scaling.rope_type is missing", {"rope_scaling": {"factor": 2}}),
+                (Llama, "rope_scaling.rope_type is missing", {"rope_scaling": [1]}),
+                *((Llama, f'rope_scaling.rope_type is "{kind}", which is not supported; supported '
+                   "are default, linear, llama3 and yarn",
+                   {"rope_scaling": {"rope_type": kind, "factor": 2.0}})
+                  for kind in ("dynamic", "longrope")),
+                (Llama, "rope_scaling.truncate is false",
+                 {"rope_scaling": {"type": "yarn", "factor": 2, "truncate": False}}),
+                (Llama, "rope_scaling.mscale is 1",
+                 {"rope_scaling": {"type": "yarn", "factor": 2, "mscale": 1}}),
+                (Llama, "beta_fast 1 is not above beta_slow 1",
+                 {"rope_scaling": {"type": "yarn", "factor": 2, "beta_fast": 1}}),
+                (Llama, "rope_parameters for each kind of layer are not supported",
+                 {"rope_parameters": {"full_attention": {"rope_type": "default"}}}),
                 (Llama, "model_type", {"model_type": 7}),
                 (Llama, "gemma2 is not supported: its branches end in norms of their own",
                  {"model_type": "gemma2"}),
@@ -280,7 +302,11 @@ class Families(unittest.TestCase):
     def test_gguf_refusals(self):
         """A file that can't be run opens; the session says why."""
         for reason, changes in [
-                ('rope.scaling.type is "ya?rn"', {"rope.scaling.type": "ya\nrn"}),
+                ('rope.scaling.type is "ya?rn", which is not supported; supported are none, '
+                 "linear and yarn", {"rope.scaling.type": "ya\nrn"}),
+                ('rope.scaling.type is "llama3"', {"rope.scaling.type": "llama3"}),
+                ("rope.scaling.yarn_ext_factor is 0.5",
+                 {"rope.scaling.type": "yarn", "rope.scaling.yarn_ext_factor": 0.5}),
                 ("expert_count is 8", {"expert_count": 8}),
                 ("attention.head_count is 6.5", {"attention.head_count": 6.5}),
                 ("blk.2.attn_norm.weight [24] is missing", {"block_count": 3})]:
@@ -293,6 +319,18 @@ class Families(unittest.TestCase):
                 self.assertIn("models of type llama cannot be run: ", done.stderr)
                 self.assertIn(reason, done.stderr)
                 self.assertEqual(done.stderr.count("\n"), 1)
+
+    def test_gguf_factors(self):
+        """A tensor that is read before there are shapes to hold it against."""
+        for factors, reason in [([1.0] * 7, "rope_freqs.weight is no vector of 8 f32"),
+                                ([1.0] * 7 + [0.0], "rope_freqs.weight has 0, expected 1e-06 to")]:
+            model = Llama3()
+            model.logits()
+            model.factors = factors
+            text_gguf.write(model, self.folder / "factors.gguf")
+            done = self.run_program("host", "factors.gguf")
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(reason, done.stderr)
 
     def test_unknown(self):
         """What is known is said, all of it."""

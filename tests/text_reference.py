@@ -10,95 +10,11 @@ import math
 import random
 import struct
 
+from text_math import (alibi, attend, float32, gelu, gelu_tanh, layer_norm, llama3_factors, plus,
+                       product, relu, rms_norm, rotate, silu, split, yarn_factors)
+
 D, HEADS, FF, LAYERS, VOCABULARY, POSITIONS = 24, 6, 40, 2, 37, 64
 TOKENS = [5, 11, 36, 0, 7, 11, 2, 30, 19]
-
-
-def float32(x):
-    """Parameters of ops are float32: the same number on both sides."""
-    return struct.unpack("f", struct.pack("f", x))[0]
-
-
-# ---- vectors are lists, matrices lists of rows ----
-
-def product(matrix, x, bias=None):
-    y = [math.fsum(a * b for a, b in zip(row, x)) for row in matrix]
-    return [a + b for a, b in zip(y, bias)] if bias else y
-
-
-def plus(*vectors):
-    return [math.fsum(values) for values in zip(*vectors)]
-
-
-def layer_norm(x, weight, bias, eps):
-    mean = math.fsum(x) / len(x)
-    centred = [v - mean for v in x]
-    scale = 1 / math.sqrt(math.fsum(v * v for v in centred) / len(x) + eps)
-    y = [v * scale * w for v, w in zip(centred, weight)]
-    return plus(y, bias) if bias else y
-
-
-def rms_norm(x, weight, eps):
-    scale = 1 / math.sqrt(math.fsum(v * v for v in x) / len(x) + eps)
-    return [v * scale * w for v, w in zip(x, weight)]
-
-
-def gelu(x):
-    return x / 2 * (1 + math.erf(x / math.sqrt(2)))
-
-
-def gelu_tanh(x):
-    return x / 2 * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
-
-
-def silu(x):
-    return x / (1 + math.exp(-x))
-
-
-def relu(x):
-    return max(x, 0.0)
-
-
-def rotate(head, position, count, base, pairs):
-    """The first count elements of a head."""
-    out = list(head)
-    for i in range(count // 2):
-        a, b = (2 * i, 2 * i + 1) if pairs else (i, i + count // 2)
-        angle = position * base ** (-2 * i / count)
-        out[a] = head[a] * math.cos(angle) - head[b] * math.sin(angle)
-        out[b] = head[b] * math.cos(angle) + head[a] * math.sin(angle)
-    return out
-
-
-def attend(queries, keys, values, slopes=None, window=None):
-    """[position][head][dim] of each; all positions, causal."""
-    group = len(queries[0]) // len(keys[0])
-    out = []
-    for p, heads in enumerate(queries):
-        row = []
-        for h, q in enumerate(heads):
-            first = max(0, p + 1 - window) if window else 0
-            scores = [math.fsum(a * b for a, b in zip(q, keys[j][h // group])) / math.sqrt(len(q))
-                      + (slopes[h] * (j - p) if slopes else 0) for j in range(first, p + 1)]
-            top = max(scores)
-            weights = [math.exp(s - top) for s in scores]
-            total = math.fsum(weights)
-            row += [math.fsum(w * values[first + j][h // group][c] for j, w in enumerate(weights))
-                    / total for c in range(len(q))]
-        out.append(row)
-    return out
-
-
-def alibi(heads):
-    """The published recipe: powers of two, or two of them woven together."""
-    if heads & (heads - 1) == 0:
-        return [2 ** (-8 * (i + 1) / heads) for i in range(heads)]
-    nearest = 1 << (heads.bit_length() - 1)
-    return alibi(nearest) + alibi(2 * nearest)[0::2][:heads - nearest]
-
-
-def split(x, dim):
-    return [x[i:i + dim] for i in range(0, len(x), dim)]
 
 
 # ---- a model is a file with the tensors that its mathematics asked for ----
@@ -183,7 +99,7 @@ class Model:
 
 class Llama(Model):
     kv_heads, eps, bias_of_qkv, window, base = 2, float32(1e-6), False, None, 500.0
-    stretch, act = 1, staticmethod(silu)
+    stretch, act, factors, magnitude = 1, staticmethod(silu), None, 1
     config = dict(model_type="llama", hidden_size=D, num_hidden_layers=LAYERS, rope_theta=500.0,
                   num_attention_heads=HEADS, num_key_value_heads=2, intermediate_size=FF,
                   vocab_size=VOCABULARY, max_position_embeddings=POSITIONS, rms_norm_eps=1e-6,
@@ -208,7 +124,8 @@ class Llama(Model):
                           self.dim) for r in rows]
                    for letter, heads in (("q_proj", self.heads), ("k_proj", self.kv_heads),
                                          ("v_proj", self.kv_heads)))
-        q, k = ([[rotate(h, p / self.stretch, self.dim, self.base, False) for h in r]
+        q, k = ([[rotate(h, p / self.stretch, self.dim, self.base, False, self.factors,
+                         self.magnitude) for h in r]
                  for p, r in enumerate(part)] for part in (q, k))
         return [self.linear(name + "o_proj", r, D, False)
                 for r in attend(q, k, v, window=self.window)]
@@ -237,6 +154,20 @@ class LlamaWide(Llama):
         return product(self.table("model.embed_tokens", VOCABULARY), self.norm("model.norm", x))
 
 
+class Llama3(LlamaWide):
+    factors = llama3_factors(16, 500.0, 8.0, 1.0, 4.0, 64)
+    config = dict(LlamaWide.config, rope_scaling=dict(
+        rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+        original_max_position_embeddings=64))
+
+
+class LlamaYarn(LlamaWide):
+    """With all that is about positions in one place, as newer files have it."""
+    factors, magnitude = yarn_factors(16, 500.0, 4.0, 48), float32(0.1 * math.log(4) + 1)
+    config = dict(LlamaWide.config, rope_theta=..., rope_scaling=None, rope_parameters=dict(
+        rope_type="yarn", rope_theta=500.0, factor=4.0, original_max_position_embeddings=48))
+
+
 class LlamaHalf(Llama):
     half = True
 
@@ -244,6 +175,14 @@ class LlamaHalf(Llama):
 class Qwen2(Llama):
     bias_of_qkv = True
     config = dict(Llama.config, model_type="qwen2", use_sliding_window=False)
+
+
+class Qwen2Yarn(Qwen2):
+    dim, factors = 16, yarn_factors(16, 500.0, 4.0, POSITIONS, 4.0, 0.5)
+    magnitude = float32(0.75 * (0.1 * math.log(4) + 1))
+    config = dict(Qwen2.config, head_dim=16, rope_scaling=dict(
+        type="yarn", factor=4.0, attention_factor=0.75 * (0.1 * math.log(4) + 1), beta_fast=4,
+        beta_slow=0.5))
 
 
 class Mistral(Llama):
@@ -368,7 +307,9 @@ class GptNeox(Model):
 
 class GptNeoxSequential(GptNeox):
     block = Model.sequential
-    config = dict(GptNeox.config, use_parallel_residual=False)
+    config = dict(GptNeox.config, use_parallel_residual=False, rotary_emb_base=..., rotary_pct=...,
+                  rope_parameters=dict(rope_type="default", rope_theta=1000.0,
+                                       partial_rotary_factor=0.5))
 
 
 class GptNeoxHalf(GptNeox):
@@ -562,6 +503,6 @@ class Mpt(Model):
                        self.norm("transformer.norm_f", x, False))
 
 
-FAMILIES = [Llama, LlamaLong, LlamaHalf, LlamaWide, Gpt2, Gpt2Half, Gpt2Base, GptNeox, GptNeoxHalf,
-            GptNeoxSequential, Gptj, Phi, Falcon, Falcon40, Opt, Bloom, Qwen2, Mistral, Mpt,
-            GptBigcode, Gemma]
+FAMILIES = [Llama, LlamaLong, LlamaHalf, LlamaWide, Llama3, LlamaYarn, Gpt2, Gpt2Half, Gpt2Base,
+            GptNeox, GptNeoxHalf, GptNeoxSequential, Gptj, Phi, Falcon, Falcon40, Opt, Bloom, Qwen2,
+            Qwen2Yarn, Mistral, Mpt, GptBigcode, Gemma]

@@ -75,8 +75,10 @@ typedef struct zm_text_info {
     uint32_t rotary_dim; /* elements of each head that are rotated by position; 0 = none */
     zm_rope_layout rope_layout;
     float rope_base;
-    float rope_scale; /* of positions: 1 / factor of linear scaling */
-    uint32_t window;  /* positions that attention sees; 0 = all before */
+    float rope_scale;           /* of positions: 1 / factor of linear scaling */
+    float rope_magnitude;       /* of rotated vectors: the attention factor of YaRN */
+    const double *rope_factors; /* [rotary_dim / 2]: frequencies are divided by them; NULL = 1 */
+    uint32_t window;            /* positions that attention sees; 0 = all before */
 } zm_text_info;
 
 typedef struct zm_model_info {

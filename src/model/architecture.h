@@ -44,6 +44,7 @@ typedef enum zm_size {
     ZM_SIZE_KV,  /* of the keys', and of the values' */
     ZM_SIZE_QKV, /* of all three */
     ZM_SIZE_POSITION_ROWS,
+    ZM_SIZE_ROTARY_PAIRS,
     ZM_SIZE_COUNT
 } zm_size;
 

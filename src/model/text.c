@@ -2,7 +2,6 @@
 /* From a family's row and a file's fields to hyper-parameters. */
 #include "model/text.h"
 
-#include <math.h>
 #include <string.h>
 
 #define MAX_LAYERS 1024
@@ -32,20 +31,14 @@ static zm_status read_size(const reader *r, zm_text_key key, uint32_t most, uint
     return ZM_OK;
 }
 
-static zm_status read_real(const reader *r, zm_text_key key, double least, double most,
-                           double fallback, float *out)
+static zm_status read_eps(const reader *r, float *out)
 {
-    const char *name = r->family->keys[key];
-    double number = fallback;
-    bool found = false;
-    zm_status status = name ? zm_text_field_real(r->fields, name, &number, &found) : ZM_OK;
-    if (status != ZM_OK)
-        return status;
-    if (found && !(number >= least && number <= most))
-        return zm_fail(r->fields->log, ZM_ERROR_BAD_FORMAT, "%s: %s is %g, expected %g to %g",
-                       r->fields->what, name, number, least, most);
-    *out = (float)number;
-    return ZM_OK;
+    const char *name = r->family->keys[ZM_TEXT_KEY_EPS];
+    double eps = 1e-5;
+    bool found;
+    zm_status status = name ? zm_text_field_real(r->fields, name, 1e-30, 1, &eps, &found) : ZM_OK;
+    *out = (float)eps;
+    return status;
 }
 
 static zm_status read_activation(const reader *r)
@@ -119,28 +112,6 @@ static zm_status read_sizes(const reader *r)
     return status;
 }
 
-static zm_status read_rope(const reader *r)
-{
-    zm_text_info *text = r->text;
-    float part = 1, factor = 1;
-    if (!r->family->keys[ZM_TEXT_KEY_ROPE_BASE] && !r->family->keys[ZM_TEXT_KEY_ROTARY_DIM])
-        return ZM_OK;
-    zm_status status = read_real(r, ZM_TEXT_KEY_ROPE_BASE, 1, 1e12, 10000, &text->rope_base);
-    if (status == ZM_OK)
-        status = read_real(r, ZM_TEXT_KEY_ROPE_FACTOR, 1e-6, 1e6, 1, &factor);
-    text->rope_scale = 1 / factor;
-    if (status == ZM_OK)
-        status = read_real(r, ZM_TEXT_KEY_ROTARY_PART, 0, 1, 1, &part);
-    uint32_t whole = (uint32_t)((double)part * text->head_dim + 1e-4);
-    if (status == ZM_OK)
-        status = read_size(r, ZM_TEXT_KEY_ROTARY_DIM, text->head_dim, whole, &text->rotary_dim);
-    if (status == ZM_OK && (text->rotary_dim % 2 != 0 || text->rotary_dim == 0))
-        return zm_fail(r->fields->log, ZM_ERROR_UNSUPPORTED,
-                       "%s: %u elements of a head are rotated; expected pairs", r->fields->what,
-                       text->rotary_dim);
-    return status;
-}
-
 static zm_status check_sizes(const reader *r)
 {
     const zm_text_info *text = r->text;
@@ -169,9 +140,10 @@ zm_status zm_text_read(const zm_text_family *family, const zm_text_fields *field
     if (status == ZM_OK)
         status = read_activation(&r);
     if (status == ZM_OK)
-        status = read_real(&r, ZM_TEXT_KEY_EPS, 1e-30, 1, 1e-5, &info->eps);
-    if (status == ZM_OK)
-        status = read_rope(&r);
+        status = read_eps(&r, &info->eps);
+    if (status == ZM_OK &&
+        (family->keys[ZM_TEXT_KEY_ROPE_BASE] || family->keys[ZM_TEXT_KEY_ROTARY_DIM]))
+        status = zm_text_rope_read(family, fields, &info->text);
     if (status == ZM_OK && family->keys[ZM_TEXT_KEY_WINDOW])
         status = zm_text_field_u32(fields, family->keys[ZM_TEXT_KEY_WINDOW], 1, MAX_POSITIONS,
                                    &info->text.window, &(bool){false});

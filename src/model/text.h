@@ -27,6 +27,7 @@ typedef enum zm_text_slot {
     ZM_TEXT_DOWN,
     ZM_TEXT_LAST_NORM,
     ZM_TEXT_HEAD,
+    ZM_TEXT_ROPE_FACTORS,
     ZM_TEXT_SLOT_COUNT
 } zm_text_slot;
 
@@ -42,10 +43,9 @@ typedef enum zm_text_key {
     ZM_TEXT_KEY_EPS,         /* absent: 1e-5 */
     ZM_TEXT_KEY_ACTIVATION,  /* absent: the family's */
     ZM_TEXT_KEY_TIED,        /* absent: the family's */
-    ZM_TEXT_KEY_ROPE_BASE,   /* absent: 10000 */
+    ZM_TEXT_KEY_ROPE_BASE,   /* absent: 10000; where there is none, nothing is scaled either */
     ZM_TEXT_KEY_ROTARY_DIM,  /* absent: of the next one */
     ZM_TEXT_KEY_ROTARY_PART, /* of head_dim; absent: all of it */
-    ZM_TEXT_KEY_ROPE_FACTOR, /* of linear scaling; absent: 1 */
     ZM_TEXT_KEY_WINDOW,      /* absent: none */
     ZM_TEXT_KEY_COUNT
 } zm_text_key;
@@ -93,6 +93,12 @@ const zm_text_family *zm_text_family_find(const char *name, const json_t *config
 zm_status zm_text_read(const zm_text_family *family, const zm_text_fields *fields,
                        zm_model_info *info);
 
+/* Fills what is about rotary positions; d and positions are there. Its factors are freed by the
+ * other one, also on failure. */
+zm_status zm_text_rope_read(const zm_text_family *family, const zm_text_fields *fields,
+                            zm_text_info *text);
+void zm_text_rope_free(zm_text_info *text);
+
 /* ---- fields of config.json, or of GGUF metadata ---- */
 
 struct zm_text_fields {
@@ -106,8 +112,8 @@ struct zm_text_fields {
 /* Missing and null fields leave *out and give false in *found. */
 zm_status zm_text_field_u32(const zm_text_fields *fields, const char *key, uint32_t least,
                             uint32_t most, uint32_t *out, bool *found);
-zm_status zm_text_field_real(const zm_text_fields *fields, const char *key, double *out,
-                             bool *found);
+zm_status zm_text_field_real(const zm_text_fields *fields, const char *key, double least,
+                             double most, double *out, bool *found);
 zm_status zm_text_field_bool(const zm_text_fields *fields, const char *key, bool *out, bool *found);
 /* Of at most size - 1 bytes. */
 zm_status zm_text_field_string(const zm_text_fields *fields, const char *key, char *out,

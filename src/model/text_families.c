@@ -17,7 +17,7 @@
     K(D) = "hidden_size", K(LAYERS) = "num_hidden_layers", K(HEADS) = "num_attention_heads",    \
     K(KV_HEADS) = "num_key_value_heads", K(HEAD_DIM) = "head_dim", K(FF) = "intermediate_size", \
     K(VOCABULARY) = "vocab_size", K(POSITIONS) = "max_position_embeddings", K(EPS) = eps,       \
-    K(TIED) = "tie_word_embeddings", K(ROPE_BASE) = "rope_theta", ROPE_FACTOR
+    K(TIED) = "tie_word_embeddings", K(ROPE_BASE) = "rope_theta"
 #define LLAMA_KEYS LLAMA_KEYS_OF("rms_norm_eps"), K(ACTIVATION) = "hidden_act"
 #define LLAMA_SLOTS                                                                         \
     S(TOKENS) = "model.embed_tokens", S(ATTENTION_NORM) = "model.layers.*.input_layernorm", \
@@ -32,13 +32,6 @@
         .norm = ZM_NORM_RMS, .activation = ZM_ACTIVATION_SILU, .gated = true, \
         .rope_layout = ZM_ROPE_HALVES                                         \
     }
-/* Of scaled positions, linear ones. */
-#define ROPE_FACTOR K(ROPE_FACTOR) = "rope_scaling.factor"
-#define KNOWN_ROPE                                                                 \
-    {"rope_scaling.type", "\"linear\""}, {"rope_scaling.rope_type", "\"linear\""}, \
-    {                                                                              \
-        "rope_parameters", "null"                                                  \
-    }
 /* GPT-2 and those whose files look like it. */
 #define GPT2_KEYS                                                                              \
     K(D) = "n_embd", K(LAYERS) = "n_layer", K(HEADS) = "n_head", K(FF) = "n_inner",            \
@@ -50,12 +43,11 @@
     S(ATTENTION_OUT) = "transformer.h.*.attn.c_proj", S(MLP_NORM) = "transformer.h.*.ln_2", \
     S(UP) = "transformer.h.*.mlp.c_fc", S(DOWN) = "transformer.h.*.mlp.c_proj",             \
     S(LAST_NORM) = "transformer.ln_f", S(HEAD) = "lm_head"
-#define FALCON_KEYS                                                                             \
-    K(D) = "hidden_size", K(LAYERS) = "num_hidden_layers", K(HEADS) = "num_attention_heads",    \
-    K(FF) = "ffn_hidden_size", K(VOCABULARY) = "vocab_size",                                    \
-    K(POSITIONS) = "max_position_embeddings", K(EPS) = "layer_norm_epsilon",                    \
-    K(ACTIVATION) = "activation", K(TIED) = "tie_word_embeddings", K(ROPE_BASE) = "rope_theta", \
-    ROPE_FACTOR
+#define FALCON_KEYS                                                                          \
+    K(D) = "hidden_size", K(LAYERS) = "num_hidden_layers", K(HEADS) = "num_attention_heads", \
+    K(FF) = "ffn_hidden_size", K(VOCABULARY) = "vocab_size",                                 \
+    K(POSITIONS) = "max_position_embeddings", K(EPS) = "layer_norm_epsilon",                 \
+    K(ACTIVATION) = "activation", K(TIED) = "tie_word_embeddings", K(ROPE_BASE) = "rope_theta"
 #define FALCON_SLOTS                                                                            \
     S(TOKENS) = "transformer.word_embeddings",                                                  \
     S(QKV) = "transformer.h.*.self_attention.query_key_value",                                  \
@@ -71,10 +63,6 @@
 #define GGUF_RMS K(EPS) = "attention.layer_norm_rms_epsilon"
 #define GGUF_LAYER K(EPS) = "attention.layer_norm_epsilon"
 #define GGUF_ROPE K(ROPE_BASE) = "rope.freq_base", K(ROTARY_DIM) = "rope.dimension_count"
-#define GGUF_PLAIN_ROPE                 \
-    {                                   \
-        "rope.scaling.type", "\"none\"" \
-    }
 #define GGUF_SLOTS                                                                              \
     S(TOKENS) = "token_embd", S(ATTENTION_NORM) = "blk.*.attn_norm",                            \
     S(ATTENTION_OUT) = "blk.*.attn_output", S(UP) = "blk.*.ffn_up", S(DOWN) = "blk.*.ffn_down", \
@@ -128,7 +116,7 @@ static const zm_text_family families[] = {
      .info = LLAMA_INFO,
      .keys = {LLAMA_KEYS},
      .slots = {LLAMA_SLOTS},
-     .fixed = {KNOWN_ROPE, {"attention_bias", "false"}, {"mlp_bias", "false"}}},
+     .fixed = {{"attention_bias", "false"}, {"mlp_bias", "false"}}},
     {.name = "gpt2",
      .transposed = true,
      .prefix = "transformer.",
@@ -147,7 +135,7 @@ static const zm_text_family families[] = {
               K(HEADS) = "num_attention_heads", K(FF) = "intermediate_size",
               K(VOCABULARY) = "vocab_size", K(POSITIONS) = "max_position_embeddings",
               K(EPS) = "layer_norm_eps", K(ACTIVATION) = "hidden_act",
-              K(TIED) = "tie_word_embeddings", K(ROPE_BASE) = "rotary_emb_base", ROPE_FACTOR,
+              K(TIED) = "tie_word_embeddings", K(ROPE_BASE) = "rotary_emb_base",
               K(ROTARY_PART) = "rotary_pct"},
      .slots = {S(TOKENS) = "gpt_neox.embed_in",
                S(ATTENTION_NORM) = "gpt_neox.layers.*.input_layernorm",
@@ -157,7 +145,7 @@ static const zm_text_family families[] = {
                S(UP) = "gpt_neox.layers.*.mlp.dense_h_to_4h",
                S(DOWN) = "gpt_neox.layers.*.mlp.dense_4h_to_h",
                S(LAST_NORM) = "gpt_neox.final_layer_norm", S(HEAD) = "embed_out"},
-     .fixed = {KNOWN_ROPE, {"attention_bias", "true"}},
+     .fixed = {{"attention_bias", "true"}},
      .settle = settle_neox},
     {.name = "gptj",
      .prefix = "transformer.",
@@ -190,7 +178,7 @@ static const zm_text_family families[] = {
                S(ATTENTION_OUT) = "model.layers.*.self_attn.dense",
                S(UP) = "model.layers.*.mlp.fc1", S(DOWN) = "model.layers.*.mlp.fc2",
                S(LAST_NORM) = "model.final_layernorm", S(HEAD) = "lm_head"},
-     .fixed = {KNOWN_ROPE, {"qk_layernorm", "false"}}},
+     .fixed = {{"qk_layernorm", "false"}}},
     /* Falcon 40B and its kind: groups of heads, and a norm for each of the branches. */
     {.name = "falcon",
      .variant = "new_decoder_architecture",
@@ -202,8 +190,7 @@ static const zm_text_family families[] = {
      .keys = {FALCON_KEYS, K(KV_HEADS) = "num_kv_heads"},
      .slots = {FALCON_SLOTS, S(ATTENTION_NORM) = "transformer.h.*.ln_attn",
                S(MLP_NORM) = "transformer.h.*.ln_mlp"},
-     .fixed =
-         {KNOWN_ROPE, {"alibi", "false"}, {"bias", "false"}, {"num_ln_in_parallel_attn", "2"}}},
+     .fixed = {{"alibi", "false"}, {"bias", "false"}, {"num_ln_in_parallel_attn", "2"}}},
     /* Falcon 7B: one head of keys, one norm. */
     {.name = "falcon",
      .prefix = "transformer.",
@@ -216,8 +203,7 @@ static const zm_text_family families[] = {
               .tied = true},
      .keys = {FALCON_KEYS},
      .slots = {FALCON_SLOTS, S(ATTENTION_NORM) = "transformer.h.*.input_layernorm"},
-     .fixed = {KNOWN_ROPE,
-               {"alibi", "false"},
+     .fixed = {{"alibi", "false"},
                {"bias", "false"},
                {"multi_query", "true"},
                {"parallel_attn", "true"}}},
@@ -274,12 +260,11 @@ static const zm_text_family families[] = {
      .info = LLAMA_INFO,
      .keys = {LLAMA_KEYS},
      .slots = {LLAMA_SLOTS},
-     .fixed = {KNOWN_ROPE, {"use_sliding_window", "false"}}},
+     .fixed = {{"use_sliding_window", "false"}}},
     {.name = "mistral",
      .info = LLAMA_INFO,
      .keys = {LLAMA_KEYS, K(WINDOW) = "sliding_window"},
-     .slots = {LLAMA_SLOTS},
-     .fixed = {KNOWN_ROPE}},
+     .slots = {LLAMA_SLOTS}},
     /* hidden_act says "gelu" in files whose models were trained with the other one, as the
      * reference takes it. */
     {.name = "gemma",
@@ -290,7 +275,7 @@ static const zm_text_family families[] = {
               .tied = true},
      .keys = {LLAMA_KEYS_OF("rms_norm_eps"), K(ACTIVATION) = "hidden_activation"},
      .slots = {LLAMA_SLOTS},
-     .fixed = {KNOWN_ROPE, {"attention_bias", "false"}},
+     .fixed = {{"attention_bias", "false"}},
      .settle = settle_gemma},
     {.name = "mpt",
      .prefix = "transformer.",
@@ -331,9 +316,9 @@ static const zm_text_family families[] = {
               .gated = true,
               .rope_layout = ZM_ROPE_PAIRS},
      .keys = {GGUF_KEYS, GGUF_RMS, GGUF_ROPE},
-     .slots = {GGUF_SLOTS, GGUF_QKV, S(MLP_NORM) = "blk.*.ffn_norm", S(GATE) = "blk.*.ffn_gate"},
-     .fixed = {GGUF_PLAIN_ROPE,
-               {"expert_count", "0"},
+     .slots = {GGUF_SLOTS, GGUF_QKV, S(MLP_NORM) = "blk.*.ffn_norm", S(GATE) = "blk.*.ffn_gate",
+               S(ROPE_FACTORS) = "rope_freqs"},
+     .fixed = {{"expert_count", "0"},
                {"logit_scale", "1"},
                {"embedding_scale", "1"},
                {"residual_scale", "1"},
@@ -344,14 +329,13 @@ static const zm_text_family families[] = {
      .info = LLAMA_INFO,
      .keys = {GGUF_KEYS, GGUF_RMS, GGUF_ROPE},
      .slots = {GGUF_SLOTS, GGUF_QKV, S(MLP_NORM) = "blk.*.ffn_norm", S(GATE) = "blk.*.ffn_gate"},
-     .fixed = {GGUF_PLAIN_ROPE, {"attention.sliding_window", "0"}}},
+     .fixed = {{"attention.sliding_window", "0"}}},
     /* Norms have 1 + their weight in the file. */
     {.name = "gemma",
      .gguf = true,
      .info = {.norm = ZM_NORM_RMS, .activation = ZM_ACTIVATION_GELU_TANH, .gated = true},
      .keys = {GGUF_KEYS, GGUF_RMS, GGUF_ROPE},
      .slots = {GGUF_SLOTS, GGUF_QKV, S(MLP_NORM) = "blk.*.ffn_norm", S(GATE) = "blk.*.ffn_gate"},
-     .fixed = {GGUF_PLAIN_ROPE},
      .settle = settle_gemma},
     {.name = "gpt2",
      .gguf = true,
@@ -371,7 +355,6 @@ static const zm_text_family families[] = {
      .info = {.norm = ZM_NORM_LAYER, .activation = ZM_ACTIVATION_GELU, .parallel = true},
      .keys = {GGUF_KEYS, GGUF_LAYER, GGUF_ROPE},
      .slots = {GGUF_SLOTS, GGUF_FUSED, S(MLP_NORM) = "blk.*.ffn_norm"},
-     .fixed = {GGUF_PLAIN_ROPE},
      .settle = settle_neox},
     {.name = "phi2",
      .gguf = true,
@@ -382,8 +365,7 @@ static const zm_text_family families[] = {
               .parallel = true,
               .one_norm = true},
      .keys = {GGUF_KEYS, GGUF_LAYER, GGUF_ROPE},
-     .slots = {GGUF_SLOTS, GGUF_QKV},
-     .fixed = {GGUF_PLAIN_ROPE}},
+     .slots = {GGUF_SLOTS, GGUF_QKV}},
     /* The 40B has one norm more, whose tensors are refused. */
     {.name = "falcon",
      .gguf = true,
@@ -393,8 +375,7 @@ static const zm_text_family families[] = {
               .parallel = true,
               .one_norm = true},
      .keys = {GGUF_KEYS, GGUF_LAYER, GGUF_ROPE},
-     .slots = {GGUF_SLOTS, GGUF_FUSED},
-     .fixed = {GGUF_PLAIN_ROPE}},
+     .slots = {GGUF_SLOTS, GGUF_FUSED}},
     {.name = "bloom",
      .gguf = true,
      .biased = NORMS | MLP | BIAS(EMBEDDING_NORM) | BIAS(QKV) | BIAS(ATTENTION_OUT),

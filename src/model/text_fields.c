@@ -106,15 +106,17 @@ zm_status zm_text_field_u32(const zm_text_fields *fields, const char *key, uint3
     return ZM_OK;
 }
 
-zm_status zm_text_field_real(const zm_text_fields *fields, const char *key, double *out,
-                             bool *found)
+zm_status zm_text_field_real(const zm_text_fields *fields, const char *key, double least,
+                             double most, double *out, bool *found)
 {
     value v = get(fields, key);
+    char expected[64];
     *found = v.kind != MISSING;
     if (!*found)
         return ZM_OK;
-    if (v.kind != NUMBER || !isfinite(v.number))
-        return fail_type(fields, key, &v, "a number");
+    snprintf(expected, sizeof(expected), "a number in %g to %g", least, most);
+    if (v.kind != NUMBER || !(v.number >= least && v.number <= most))
+        return fail_type(fields, key, &v, expected);
     *out = v.number;
     return ZM_OK;
 }

@@ -55,6 +55,8 @@ static const slot_desc slots[ZM_TEXT_SLOT_COUNT] = {
     [ZM_TEXT_LAST_NORM] = NORM(false),
     [ZM_TEXT_HEAD] =
         {ZM_ROLE_READER_WEIGHT, ZM_ROLE_READER_BIAS, false, 2, {ZM_SIZE_VOCABULARY, ZM_SIZE_D}},
+    [ZM_TEXT_ROPE_FACTORS] =
+        {ZM_ROLE_INPUT, ZM_ROLE_NONE, false, 1, {ZM_SIZE_ROTARY_PAIRS, ZM_SIZE_ONE}},
 };
 
 /* Buffers of the reference implementations that some files have; nothing is in them. */
@@ -111,7 +113,7 @@ static zm_tensor_role role_of(const zm_model *model, zm_text_slot slot, bool wei
 static zm_status add_pattern(zm_model *model, zm_text_slot slot, bool weight, const zm_log *log)
 {
     const slot_desc *desc = &slots[slot];
-    bool tied_head = slot == ZM_TEXT_HEAD && model->info.text.tied;
+    bool may_miss = slot == ZM_TEXT_ROPE_FACTORS || (slot == ZM_TEXT_HEAD && model->info.text.tied);
     char *name = malloc(ZM_TEXT_NAME);
     if (!name)
         return zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory to open it", model->path);
@@ -123,7 +125,7 @@ static zm_status add_pattern(zm_model *model, zm_text_slot slot, bool weight, co
         .layers = desc->in_layers ? ZM_SIZE_LAYERS : ZM_SIZE_ONE,
         .rank = weight ? desc->rank : 1,
         .shape = {desc->shape[0], desc->shape[1]},
-        .optional = tied_head || (!weight && !(model->family->biased & (1u << slot))),
+        .optional = may_miss || (!weight && !(model->family->biased & (1u << slot))),
         .transposed = weight && desc->in_layers && desc->rank == 2 && model->family->transposed};
     return ZM_OK;
 }
@@ -171,10 +173,16 @@ static void fill_sizes(const zm_model_info *info, uint64_t out[ZM_SIZE_COUNT])
     out[ZM_SIZE_KV] = (uint64_t)text->kv_heads * text->head_dim;
     out[ZM_SIZE_QKV] = out[ZM_SIZE_Q] + 2 * out[ZM_SIZE_KV];
     out[ZM_SIZE_POSITION_ROWS] = text->position_rows;
+    out[ZM_SIZE_ROTARY_PAIRS] = text->rotary_dim / 2;
 }
 
-const zm_architecture_desc zm_architecture_text = {.architecture = ZM_ARCHITECTURE_TEXT,
-                                                   .sizes = fill_sizes};
+static void finish(zm_model_info *info)
+{
+    zm_text_rope_free(&info->text);
+}
+
+const zm_architecture_desc zm_architecture_text = {
+    .architecture = ZM_ARCHITECTURE_TEXT, .sizes = fill_sizes, .finish = finish};
 
 const zm_text_family *zm_model_text_family(const zm_model *model)
 {

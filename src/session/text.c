@@ -55,23 +55,35 @@ static double slope_of(uint32_t head, uint32_t heads)
     return head < n ? exp2(-8.0 * (head + 1) / n) : exp2(-4.0 * (2 * (head - n) + 1) / n);
 }
 
-static zm_status create_slopes(zm_text_network *text)
+/* A vector of the real type on the first device. */
+static zm_status create_vector(zm_text_network *text, const double *values, uint32_t count,
+                               zm_tensor *out)
 {
     zm_storage *storage = &text->base.storages[0];
-    uint32_t heads = text->info.heads;
     zm_buffer *buffer = NULL;
-    double *slopes = zm_calloc(heads, 2 * sizeof(*slopes));
+    void *rounded = zm_calloc(count, sizeof(*values));
+    if (!rounded)
+        return zm_fail(&text->base.log, ZM_ERROR_OUT_OF_MEMORY, "session: out of memory");
+    zm_convert_reals(rounded, storage->real_type, values, ZM_F64, count);
+    zm_status status = zm_storage_buffer(storage, count, storage->real_type, &buffer);
+    if (status == ZM_OK)
+        status = zm_buffer_write(text->base.streams[0], buffer, 0, rounded,
+                                 count * zm_dtype_size(storage->real_type));
+    if (status == ZM_OK)
+        *out = zm_tensor_1d(buffer, storage->real_type, count);
+    free(rounded);
+    return status;
+}
+
+static zm_status create_slopes(zm_text_network *text)
+{
+    uint32_t heads = text->info.heads;
+    double *slopes = zm_calloc(heads, sizeof(*slopes));
     if (!slopes)
         return zm_fail(&text->base.log, ZM_ERROR_OUT_OF_MEMORY, "session: out of memory");
     for (uint32_t i = 0; i < heads; i++)
         slopes[i] = slope_of(i, heads);
-    zm_convert_reals(slopes + heads, storage->real_type, slopes, ZM_F64, heads);
-    zm_status status = zm_storage_buffer(storage, heads, storage->real_type, &buffer);
-    if (status == ZM_OK)
-        status = zm_buffer_write(text->base.streams[0], buffer, 0, slopes + heads,
-                                 heads * zm_dtype_size(storage->real_type));
-    if (status == ZM_OK)
-        text->weights.slopes = zm_tensor_1d(buffer, storage->real_type, heads);
+    zm_status status = create_vector(text, slopes, heads, &text->weights.slopes);
     free(slopes);
     return status;
 }
@@ -84,6 +96,10 @@ static zm_status create_state(zm_text_network *text)
     uint64_t elements = (uint64_t)network->decoding.batch * text->info.d;
     if (status == ZM_OK && text->info.rotary_dim)
         status = create_numbers(text);
+    if (status == ZM_OK && text->info.rope_factors)
+        status = create_vector(text, text->info.rope_factors, text->info.rotary_dim / 2,
+                               &text->weights.factors);
+    text->info.rope_factors = NULL; /* the model's, which may be closed from here on */
     if (status == ZM_OK && text->info.alibi)
         status = create_slopes(text);
     if (status == ZM_OK)
@@ -185,7 +201,9 @@ static void build(zm_network *network, zm_graph *graph)
                 .rotary_dim = info->rotary_dim,
                 .layout = info->rope_layout,
                 .base = info->rope_base,
-                .frequency_scale = info->rope_scale};
+                .factors = weights->factors,
+                .frequency_scale = info->rope_scale,
+                .magnitude = info->rope_magnitude};
         zm_graph_device(graph, zm_network_device(network, i, info->layers));
         x = zm_graph_block(graph, &block, x);
         zm_graph_observe(graph, "decoder.layer", i, x);

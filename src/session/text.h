@@ -12,6 +12,7 @@ typedef struct zm_text_weights {
     zm_linear head;      /* the same where it is tied, on the last device */
     zm_tensor positions; /* [position_rows][d], optional: learned ones */
     zm_tensor slopes;    /* [heads], optional */
+    zm_tensor factors;   /* [rotary_dim / 2], optional: of rope */
     zm_norm_weights embedding_norm, last_norm;
     zm_block *blocks; /* layers */
 } zm_text_weights;
