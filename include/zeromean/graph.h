@@ -89,6 +89,30 @@ ZM_API void zm_graph_device(zm_graph *graph, uint32_t index);
 /* Shows the tensor, as it is at this point, to the observer of a run that has one. */
 ZM_API void zm_graph_observe(zm_graph *graph, const char *what, uint32_t index, zm_tensor tensor);
 
+/* ---- the main branch ---- */
+
+/* How an operation takes part in the main branch of a transformer, to which sums add. */
+typedef enum zm_branch_part {
+    ZM_BRANCH_NORM = 0, /* a norm reads it */
+    ZM_BRANCH_READER,   /* a matmul reads such a norm */
+    ZM_BRANCH_WRITER    /* a matmul's product is added to it */
+} zm_branch_part;
+
+typedef struct zm_branch_use {
+    zm_branch_part part;
+    const char *weight, *bias; /* names of externs; NULL = absent, or no extern */
+} zm_branch_use;
+
+typedef zm_status (*zm_branch_fn)(void *user, const zm_branch_use *use);
+
+/* Follows the main branch from where it is shown (zm_graph_observe) as start, through a graph as it
+ * was built, and tells of every use in order, until fn fails. ZM_ERROR_UNSUPPORTED, logged: what is
+ * neither a norm nor a sum reads it, or what is more than a product is added to it. That no norm
+ * writes over it and that everything added to it is a product makes its mean free.
+ * ZM_ERROR_NOT_FOUND: nothing is shown as start. */
+ZM_API zm_status zm_graph_trace_branch(const zm_graph *graph, const char *start, zm_branch_fn fn,
+                                       void *user);
+
 /* ---- compiling ---- */
 
 /* What is done to a graph to make it cheaper, in this order. Each fires only where the results are

@@ -95,6 +95,11 @@ ZM_API zm_session_info zm_session_get_info(const zm_session *session);
  * the i-th of the split. */
 ZM_API zm_status zm_session_take_records(zm_session *session, uint32_t device, zm_records *out);
 
+/* Holds a model's table of tensors, which says what reads and what writes the main branch, against
+ * the graph that a session would run, without weights or a device. The converter goes by the table.
+ * ZM_ERROR_UNSUPPORTED: they disagree; the log names the tensor. */
+ZM_API zm_status zm_session_check_model(const zm_model *model, const zm_log *log);
+
 /* What a session runs: a graph for each part. */
 typedef enum zm_part { ZM_PART_ENCODER = 0, ZM_PART_DECODER } zm_part;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <zeromean/convert.h>
+#include <zeromean/session.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -123,6 +124,8 @@ static zm_status prepare(conversion *c)
         zm_logf(c->log, ZM_LOG_INFO, "%s: has the norm rms_norm already, so it is only copied",
                 params->input);
     status = check_overwriting(c);
+    if (!status && zm_model_get_info(c->model)->norm == ZM_NORM_LAYER)
+        status = zm_session_check_model(c->model, c->log);
     if (!status)
         status = zm_plan_make(c->model, params->type, params->lossy, c->log, &c->plan);
     if (!status && !c->gguf)

@@ -26,7 +26,7 @@ typedef enum zm_tensor_role {
 } zm_tensor_role;
 
 /* The numbers that shapes and layer counts are made of. */
-typedef enum zm_size {
+typedef enum zm_model_size {
     ZM_SIZE_ONE = 0, /* also: no layers */
     ZM_SIZE_KERNEL,  /* taps of a convolution */
     ZM_SIZE_D,
@@ -46,14 +46,14 @@ typedef enum zm_size {
     ZM_SIZE_POSITION_ROWS,
     ZM_SIZE_ROTARY_PAIRS,
     ZM_SIZE_COUNT
-} zm_size;
+} zm_model_size;
 
 typedef struct zm_tensor_pattern {
     const char *name; /* '*' stands for the number of the layer */
     zm_tensor_role role;
-    zm_size layers; /* ZM_SIZE_ONE where the name has no '*' */
+    zm_model_size layers; /* ZM_SIZE_ONE where the name has no '*' */
     uint32_t rank;
-    zm_size shape[4];
+    zm_model_size shape[4];
     bool optional;
     bool transposed; /* the last two dimensions are the other way round */
 } zm_tensor_pattern;

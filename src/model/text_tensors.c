@@ -12,7 +12,7 @@ typedef struct slot_desc {
     zm_tensor_role weight, bias;
     bool in_layers;
     uint32_t rank;
-    zm_size shape[2];
+    zm_model_size shape[2];
 } slot_desc;
 
 #define NORM(in_layers)                                       \
@@ -41,7 +41,7 @@ static const slot_desc slots[ZM_TEXT_SLOT_COUNT] = {
     [ZM_TEXT_TOKENS] = {ZM_ROLE_TABLE, ZM_ROLE_NONE, false, 2, {ZM_SIZE_VOCABULARY, ZM_SIZE_D}},
     [ZM_TEXT_POSITIONS] =
         {ZM_ROLE_POSITION, ZM_ROLE_NONE, false, 2, {ZM_SIZE_POSITION_ROWS, ZM_SIZE_D}},
-    [ZM_TEXT_EMBEDDING_NORM] = NORM(false),
+    [ZM_TEXT_EMBEDDING_NORM] = {ZM_ROLE_INPUT, ZM_ROLE_INPUT, false, 1, {ZM_SIZE_D, ZM_SIZE_ONE}},
     [ZM_TEXT_ATTENTION_NORM] = NORM(true),
     [ZM_TEXT_QKV] = READER(QKV),
     [ZM_TEXT_Q] = READER(Q),

@@ -183,12 +183,13 @@ static zm_tensor enter(const zm_text_network *text, zm_graph *graph, zm_size pos
     return x;
 }
 
-static void build(zm_network *network, zm_graph *graph)
+void zm_text_build(zm_network *network, zm_graph *graph)
 {
     zm_text_network *text = (zm_text_network *)network;
     const zm_text_info *info = &text->info;
     const zm_text_weights *weights = &text->weights;
     const zm_decoding *decoding = &network->decoding;
+    settle_blocks(text);
     zm_size position = zm_decoding_begin(network, graph);
     zm_tensor x = enter(text, graph, position);
     for (uint32_t i = 0; i < info->layers; i++) {
@@ -240,13 +241,12 @@ static zm_status text_create(zm_network *network, const zm_model *model,
         status = zm_text_load_weights(text, model, params);
     if (status == ZM_OK)
         status = create_state(text);
-    if (status == ZM_OK)
-        settle_blocks(text);
     /* Where a device takes over what another one can't do, it copies weights. */
     if (status == ZM_OK && network->device_count > 1)
         status = zm_network_wait(network);
     if (status == ZM_OK)
-        status = zm_network_compile(network, build, &params->compile, &network->decoding.pipeline);
+        status = zm_network_compile(network, zm_text_build, &params->compile,
+                                    &network->decoding.pipeline);
     if (status == ZM_OK)
         status = zm_network_wait(network);
     return status;

@@ -26,6 +26,9 @@ typedef struct zm_text_network {
     zm_tensor numbers; /* [positions] I32: 0, 1, 2 ..., where positions are rotations */
 } zm_text_network;
 
+/* Puts the network into a graph, whose errors stick. */
+void zm_text_build(zm_network *network, zm_graph *graph);
+
 /* Fills weights, whose blocks are zeroed and have no caches. */
 zm_status zm_text_load_weights(zm_text_network *text, const zm_model *model,
                                const zm_session_params *params);

@@ -71,8 +71,7 @@ static zm_status create_state(zm_whisper *whisper)
     return status;
 }
 
-/* What all blocks have in common, as far as it is known before there is a graph. */
-static void settle_blocks(zm_whisper *whisper)
+void zm_whisper_settle(zm_whisper *whisper)
 {
     const zm_whisper_info *info = &whisper->info;
     zm_block_norm norm = whisper->norm == ZM_NORM_RMS ? ZM_BLOCK_RMS_NORM : ZM_BLOCK_LAYER_NORM;
@@ -107,7 +106,7 @@ static zm_status whisper_create(zm_network *network, const zm_model *model,
     if (status == ZM_OK)
         status = create_state(whisper);
     if (status == ZM_OK)
-        settle_blocks(whisper);
+        zm_whisper_settle(whisper);
     /* Where a device takes over what another one can't do, it copies weights. */
     if (status == ZM_OK && network->device_count > 1)
         status = zm_network_wait(network);

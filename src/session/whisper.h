@@ -41,6 +41,8 @@ zm_status zm_whisper_can_decode(const zm_network *network);
 uint32_t zm_whisper_encoder_device(const zm_whisper *whisper, uint32_t layer);
 uint32_t zm_whisper_decoder_device(const zm_whisper *whisper, uint32_t layer);
 
+/* What all blocks have in common, as far as it is known before there is a graph. */
+void zm_whisper_settle(zm_whisper *whisper);
 /* Puts the model's halves into graphs, whose errors stick. */
 void zm_whisper_build_encoder(zm_network *network, zm_graph *graph);
 void zm_whisper_build_decoder(zm_network *network, zm_graph *graph);

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A model's table of tensors, held against the graphs that run it: networks without memory, whose
+ * tensors are externs with the names of the file. */
+#include "session/structure.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/alloc.h"
+#include "model/model_private.h"
+
+#define JOINT '+' /* between the names of tensors that become one */
+
+zm_tensor zm_structure_tensor(zm_structure *s, const char *name, zm_dtype dtype, uint32_t rows,
+                              uint32_t cols)
+{
+    const zm_size shape[] = {rows, cols};
+    return zm_graph_extern(s->graph, name, dtype, cols ? 2 : 1, shape);
+}
+
+/* Joins those of the names that the model has, with this suffix. */
+static bool join(const zm_structure *s, const zm_structure_names *names, const char *suffix,
+                 char out[ZM_STRUCTURE_NAME])
+{
+    size_t used = 0;
+    out[0] = '\0';
+    for (uint32_t i = 0; i < names->count; i++) {
+        char full[ZM_TEXT_NAME + 8];
+        snprintf(full, sizeof(full), "%s%s", names->root[i], suffix);
+        if (!zm_model_find_tensor(s->model, full))
+            continue;
+        used +=
+            (size_t)snprintf(out + used, ZM_STRUCTURE_NAME - used, "%s%s", used ? "+" : "", full);
+    }
+    return used > 0;
+}
+
+zm_linear zm_structure_linear(zm_structure *s, const zm_structure_names *names, uint32_t n,
+                              uint32_t k)
+{
+    char joined[ZM_STRUCTURE_NAME];
+    zm_linear out = {0};
+    if (join(s, names, ".weight", joined))
+        out.weight = zm_structure_tensor(s, joined, ZM_DTYPE_NONE, n, k);
+    if (join(s, names, ".bias", joined))
+        out.bias = zm_structure_tensor(s, joined, ZM_DTYPE_NONE, n, 0);
+    return out;
+}
+
+zm_norm_weights zm_structure_norm(zm_structure *s, const zm_structure_names *names, uint32_t d)
+{
+    char joined[ZM_STRUCTURE_NAME];
+    zm_norm_weights out = {0};
+    if (join(s, names, ".weight", joined))
+        out.weight = zm_structure_tensor(s, joined, ZM_DTYPE_NONE, d, 0);
+    if (join(s, names, ".bias", joined))
+        out.bias = zm_structure_tensor(s, joined, ZM_DTYPE_NONE, d, 0);
+    return out;
+}
+
+/* ---- the comparison ---- */
+
+static bool fits(zm_branch_part part, bool weight, zm_tensor_role role)
+{
+    switch (part) {
+    case ZM_BRANCH_NORM: return role == (weight ? ZM_ROLE_NORM_WEIGHT : ZM_ROLE_NORM_BIAS);
+    case ZM_BRANCH_WRITER: return role == (weight ? ZM_ROLE_WRITER_WEIGHT : ZM_ROLE_WRITER_BIAS);
+    default:
+        return role == (weight ? ZM_ROLE_READER_WEIGHT : ZM_ROLE_READER_BIAS) ||
+               (weight && role == ZM_ROLE_EMBEDDING);
+    }
+}
+
+static const char *part_name(zm_branch_part part)
+{
+    static const char *const names[] = {"is a norm of", "reads a norm of", "writes"};
+    return names[part];
+}
+
+static zm_status check_name(const zm_structure *s, zm_branch_part part, bool weight,
+                            const char *name)
+{
+    const zm_model_info *info = zm_model_get_info(s->model);
+    const zm_model_tensor *tensor = zm_model_find_tensor(s->model, name);
+    if (!tensor || !fits(part, weight, zm_tensor_role_get(s->model, name)))
+        return zm_fail(s->log, ZM_ERROR_UNSUPPORTED,
+                       "%s: %s %s the main branch in what is run, which the table of %s does not "
+                       "say: a conversion would not be exact",
+                       info->path, name, part_name(part), info->architecture_name);
+    s->seen[tensor - s->model->tensors] = true;
+    return ZM_OK;
+}
+
+static zm_status check_names(const zm_structure *s, zm_branch_part part, bool weight,
+                             const char *names)
+{
+    zm_status status = ZM_OK;
+    while (names && *names && status == ZM_OK) {
+        char name[ZM_TEXT_NAME + 8];
+        const char *joint = strchr(names, JOINT);
+        size_t length = joint ? (size_t)(joint - names) : strlen(names);
+        snprintf(name, sizeof(name), "%.*s", (int)length, names);
+        status = check_name(s, part, weight, name);
+        names += length + (joint ? 1 : 0);
+    }
+    return status;
+}
+
+static zm_status check_use(void *user, const zm_branch_use *use)
+{
+    const zm_structure *s = user;
+    zm_status status = check_names(s, use->part, true, use->weight);
+    return status == ZM_OK ? check_names(s, use->part, false, use->bias) : status;
+}
+
+/* Of a branch, and nothing has been seen of it. */
+static bool is_missing(const zm_structure *s, size_t i)
+{
+    zm_tensor_role role = zm_tensor_role_get(s->model, s->model->tensors[i].name);
+    return !s->seen[i] && role >= ZM_ROLE_NORM_WEIGHT && role <= ZM_ROLE_WRITER_BIAS;
+}
+
+static zm_status check_all_seen(const zm_structure *s)
+{
+    const zm_model_info *info = zm_model_get_info(s->model);
+    for (size_t i = 0; i < s->model->tensor_count; i++)
+        if (is_missing(s, i))
+            return zm_fail(s->log, ZM_ERROR_UNSUPPORTED,
+                           "%s: %s has no part in a main branch in what is run, but in the table "
+                           "of %s: a conversion would not be exact",
+                           info->path, s->model->tensors[i].name, info->architecture_name);
+    return ZM_OK;
+}
+
+zm_status zm_structure_trace(zm_structure *s, const char *start)
+{
+    zm_status status = zm_graph_trace_branch(s->graph, start, check_use, s);
+    zm_graph_destroy(&s->graph);
+    return status;
+}
+
+zm_status zm_session_check_model(const zm_model *model, const zm_log *log)
+{
+    zm_structure s = {.model = model, .log = log};
+    zm_status status;
+    if (!model)
+        return ZM_ERROR_INVALID_ARGUMENT;
+    s.seen = zm_calloc(model->tensor_count, sizeof(*s.seen));
+    if (!s.seen)
+        return zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "session: out of memory");
+    switch (zm_model_get_info(model)->architecture) {
+    case ZM_ARCHITECTURE_TEXT: status = zm_text_check_structure(&s); break;
+    case ZM_ARCHITECTURE_WHISPER: status = zm_whisper_check_structure(&s); break;
+    default:
+        status =
+            zm_fail(log, ZM_ERROR_UNSUPPORTED, "%s: models of type %s cannot be run",
+                    zm_model_get_info(model)->path, zm_model_get_info(model)->architecture_name);
+    }
+    if (status == ZM_OK)
+        status = check_all_seen(&s);
+    free(s.seen);
+    return status;
+}

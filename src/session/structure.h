@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A network without memory, to see what it does with its main branch. */
+#ifndef ZM_SRC_SESSION_STRUCTURE_H
+#define ZM_SRC_SESSION_STRUCTURE_H
+
+#include <zeromean/block.h>
+#include <zeromean/session.h>
+
+#include "common/log.h"
+#include "model/text.h"
+
+#define ZM_STRUCTURE_NAME (3 * (ZM_TEXT_NAME + 8) + 3)
+
+typedef struct zm_structure {
+    const zm_model *model;
+    const zm_log *log;
+    zm_graph *graph;
+    bool *seen; /* of the model's tensors */
+} zm_structure;
+
+/* Roots of names: of one tensor, or of those that lie one below the other in one. */
+typedef struct zm_structure_names {
+    char root[3][ZM_TEXT_NAME];
+    uint32_t count;
+} zm_structure_names;
+
+/* Externs of the graph; cols 0: a vector. Linears and norms have the weight and the bias that the
+ * model has under those names. */
+zm_tensor zm_structure_tensor(zm_structure *s, const char *name, zm_dtype dtype, uint32_t rows,
+                              uint32_t cols);
+zm_linear zm_structure_linear(zm_structure *s, const zm_structure_names *names, uint32_t n,
+                              uint32_t k);
+zm_norm_weights zm_structure_norm(zm_structure *s, const zm_structure_names *names, uint32_t d);
+
+/* Holds the graph's main branch against the model's table. Destroys the graph. */
+zm_status zm_structure_trace(zm_structure *s, const char *start);
+
+/* Of an architecture: builds its graphs and traces them. */
+zm_status zm_text_check_structure(zm_structure *s);
+zm_status zm_whisper_check_structure(zm_structure *s);
+
+#endif
