@@ -27,8 +27,7 @@
 #define ZM_FLAG_SLOPES 1024u
 #define ZM_FLAG_FACTORS 2048u
 #define ZM_FLAG_LENGTHS 4096u
-#define ZM_FLAG_MORE 8192u
-#define ZM_FLAG_STARTS 16384u
+#define ZM_FLAG_STARTS 8192u
 
 /* values of zm_activation, zm_row_scale_kind and zm_rope_layout (ops.h) */
 #define ZM_ARG_GELU 1u
@@ -148,15 +147,15 @@ struct zm_patch_embedding_args {
 };
 
 /* embedding: tokens, table, position, dst
- * The table may be a part of one, from its row `first` on. Rows of tokens before it, and with MORE
- * of those behind it, are of other parts and left as they are. */
+ * The table may be a part of one, from its row `first` on, after those before it: rows of tokens
+ * that they had are left as they are. */
 struct zm_embedding_args {
     ZM_U32 rows, d, vocabulary, first;
     ZM_U32 tokens_offset;
     ZM_U32 table_offset, table_stride, table_type, table_panel;
     ZM_U32 position_offset, position_stride, param_type;
     ZM_U32 dst_offset, dst_stride;
-    ZM_U32 flags; /* POSITION RECENTRE MORE */
+    ZM_U32 flags; /* POSITION RECENTRE */
     float scale;
 };
 

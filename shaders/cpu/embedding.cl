@@ -70,7 +70,7 @@ embedding(__global const int *tokens, __global const weight_t *table,
 {
     for (uint row = first_row(a.rows); row < end_row(a.rows); row++) {
         uint token = (uint)tokens[a.tokens_offset + row];
-        if (token < a.first || (token - a.first >= a.vocabulary && a.flags & ZM_FLAG_MORE))
+        if (token < a.first)
             continue;
         struct row r = {token_source(weights_on(table, a.table_offset), token - a.first, &a), 0, 0,
                         0, 0};

@@ -97,7 +97,7 @@ embedding(__global const int *tokens, __global const weight_t *table,
     __local float2 scratch2[ITEMS];
     size_t row = get_group_id(0);
     uint token = (uint)tokens[a.tokens_offset + row];
-    if (token < a.first || (token - a.first >= a.vocabulary && a.flags & ZM_FLAG_MORE))
+    if (token < a.first)
         return;
     struct row r;
     r.d = a.d;

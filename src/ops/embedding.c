@@ -48,9 +48,7 @@ static zm_status launch_add(const zm_call *call, const zm_cut *cut, zm_plan *pla
         .param_type = zm_operand_dtype(call->op, ZM_OPERAND_PARAM, p),
         .dst_offset = zm_arg_offset(&p->dst),
         .dst_stride = zm_arg_stride(&p->dst),
-        .flags = zm_arg_flag(&p->position, ZM_FLAG_POSITION) |
-                 (p->recentre ? ZM_FLAG_RECENTRE : 0) |
-                 (call->part && !call->part->last ? ZM_FLAG_MORE : 0),
+        .flags = zm_arg_flag(&p->position, ZM_FLAG_POSITION) | (p->recentre ? ZM_FLAG_RECENTRE : 0),
         .scale = p->scale != 0 ? p->scale : 1,
     };
     const zm_launch launch = {

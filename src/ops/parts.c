@@ -74,13 +74,13 @@ zm_part zm_part_get(const zm_tensor *weight, uint32_t index)
 {
     uint64_t part = part_elements(weight), place = weight->offset / part + index;
     uint64_t begin = place * part, end = begin + part, k = weight->shape[1];
-    zm_part out = {.weight = *weight, .last = index + 1 == zm_parts_count(weight)};
     if (begin < weight->offset)
         begin = weight->offset;
-    out.first = (uint32_t)((begin - weight->offset) / k);
+    zm_part out = {.weight = *weight, .first = (uint32_t)((begin - weight->offset) / k)};
+    uint64_t rows = (end - begin) / k, left = weight->shape[0] - out.first;
     out.weight.buffer = weight->buffer->parts[place];
     out.weight.offset = begin - place * part;
-    out.weight.shape[0] = out.last ? weight->shape[0] - out.first : (uint32_t)((end - begin) / k);
+    out.weight.shape[0] = (uint32_t)(rows < left ? rows : left);
     return out;
 }
 

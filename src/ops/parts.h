@@ -9,7 +9,6 @@
 struct zm_part {
     zm_tensor weight;
     uint32_t first; /* its first row */
-    bool last;
 };
 
 /* The params of the ops that take such weights. */

@@ -35,7 +35,7 @@ void ZM_REF(embedding)(const void *args, void *const *buffers, size_t begin, siz
     const struct zm_embedding_args *a = args;
     for (size_t row = begin; row < end; ++row) {
         uint32_t token = (uint32_t)((const int32_t *)buffers[0])[a->tokens_offset + row];
-        if (token < a->first || (token - a->first >= a->vocabulary && a->flags & ZM_FLAG_MORE)) {
+        if (token < a->first) {
             continue;
         }
         token -= a->first;
