@@ -107,7 +107,7 @@ class Graph(Program):
         lines, counts, _ = self.graph("--part", "decoder", "--run", device="host,host:f64")
         heads = [line for line in lines if line.startswith("decoder, ")]
         self.assertEqual(heads, ["decoder, stage 1 of 2, on host", "decoder, stage 2 of 2, on host:f64"])
-        self.assertEqual((counts[3], counts[4], counts[5]), (counts[2], "2", "1"))
+        self.assertEqual((counts[3], counts[4], counts[5]), (counts[2], "2", "2"))  # x and the numbers
         lines, _, _ = self.graph("--part", "decoder", "--dot", device="host,host:f64")
         first, second = (len([name for name in nodes if name[0] == "n"])
                          for nodes, _ in self.dots(lines))

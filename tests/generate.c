@@ -125,7 +125,7 @@ static void say(script *s, const char *text)
 static zm_status run(script *s, zm_generate_params params, scratch_log *seen, zm_generation **out)
 {
     static const int32_t prompt[] = {'A', 'b'};
-    const zm_language_model model = {decode, rewind_to, s, {VOCABULARY, POSITIONS}};
+    const zm_language_model model = {decode, rewind_to, s, {VOCABULARY, POSITIONS, 1, 1}};
     if (!params.tokens) {
         params.tokens = prompt;
         params.token_count = 2;
@@ -323,7 +323,7 @@ static void test_failures(void **state)
 static zm_status measure(script *s, zm_perplexity_params params, scratch_log *seen,
                          zm_perplexity_result *out)
 {
-    const zm_language_model model = {decode, rewind_to, s, {VOCABULARY, POSITIONS}};
+    const zm_language_model model = {decode, rewind_to, s, {VOCABULARY, POSITIONS, 1, 1}};
     scratch_log_init(seen);
     params.log = &seen->log;
     return zm_perplexity_with(&model, &params, out);

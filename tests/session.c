@@ -381,14 +381,14 @@ static void check_cached(const char *spec)
     assert_true(relative_l2_f32(expected, again, TEST_VOCABULARY) <= F32_BUDGET);
 
     /* other tokens in between leave no trace */
-    assert_int_equal(zm_session_rewind(self->session, COUNT - 1), ZM_OK);
+    assert_int_equal(zm_session_rewind(self->session, 0, COUNT - 1), ZM_OK);
     decode(self, tokens, 3, again);
     assert_true(relative_l2_f32(expected, again, TEST_VOCABULARY) > 1e-3);
-    assert_int_equal(zm_session_rewind(self->session, COUNT - 1), ZM_OK);
+    assert_int_equal(zm_session_rewind(self->session, 0, COUNT - 1), ZM_OK);
     decode(self, &tokens[COUNT - 1], 1, again);
     assert_true(relative_l2_f32(expected, again, TEST_VOCABULARY) <= F32_BUDGET);
 
-    assert_int_equal(zm_session_rewind(self->session, 0), ZM_OK);
+    assert_int_equal(zm_session_rewind(self->session, 0, 0), ZM_OK);
     decode(self, tokens, COUNT, again);
     assert_memory_equal(whole, again, sizeof(whole)); /* same input, same bits */
     stop(self);
@@ -424,12 +424,12 @@ static void test_limits(void **state)
     assert_int_equal(zm_session_decode(session, tokens, 0, logits), ZM_ERROR_INVALID_ARGUMENT);
     assert_int_equal(zm_session_decode(session, many, TEST_TOKENS + 1, logits), ZM_ERROR_LIMIT);
     assert_int_equal(zm_session_decode(session, many, UINT32_MAX, logits), ZM_ERROR_LIMIT);
-    assert_int_equal(zm_session_rewind(session, 1), ZM_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(zm_session_rewind(session, 0, 1), ZM_ERROR_INVALID_ARGUMENT);
 
     /* none of these has changed the session, and the last place can be used */
     decode(self, many, TEST_TOKENS, first);
     assert_int_equal(zm_session_decode(session, many, 1, logits), ZM_ERROR_LIMIT);
-    assert_int_equal(zm_session_rewind(session, TEST_TOKENS - 1), ZM_OK);
+    assert_int_equal(zm_session_rewind(session, 0, TEST_TOKENS - 1), ZM_OK);
     decode(self, &many[TEST_TOKENS - 1], 1, logits);
     for (size_t i = 0; i < TEST_VOCABULARY; i++)
         assert_true(fabsf(first[i] - logits[i]) <= 1e-4f);
@@ -438,6 +438,10 @@ static void test_limits(void **state)
     assert_int_equal(zm_session_encode(NULL, logits), ZM_ERROR_INVALID_ARGUMENT);
     zm_session *none = NULL;
     assert_int_equal(zm_session_create(NULL, self->model, NULL, &none), ZM_ERROR_INVALID_ARGUMENT);
+    const zm_session_params two = {.log = &test_log.log, .sequences = 2};
+    assert_int_equal(zm_session_create(self->device, self->model, &two, &none),
+                     ZM_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(test_log.error, "2 sequences; a model of speech has one"));
     assert_null(none);
     zm_session_destroy(&none);
     zm_session_destroy(NULL);
@@ -457,8 +461,8 @@ static void test_failing_device(void **state)
     assert_int_equal(zm_device_force_kernel(self->device, "attention", "cpu"), ZM_OK);
     assert_int_not_equal(zm_session_decode(self->session, &tokens[3], 1, after), ZM_OK);
     assert_int_equal(zm_device_force_kernel(self->device, "attention", NULL), ZM_OK);
-    assert_int_equal(zm_session_rewind(self->session, 4), ZM_ERROR_INVALID_ARGUMENT);
-    assert_int_equal(zm_session_rewind(self->session, 2), ZM_OK);
+    assert_int_equal(zm_session_rewind(self->session, 0, 4), ZM_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(zm_session_rewind(self->session, 0, 2), ZM_OK);
     decode(self, &tokens[2], 1, after);
     assert_true(fabsf(before[0] - after[0]) <= 1e-4f);
 

@@ -53,7 +53,7 @@ static bool refuses(zm_session *session, const zm_model_info *info, float *logit
            zm_session_decode(session, &outside, 1, logits) == ZM_ERROR_INVALID_ARGUMENT &&
            zm_session_decode(session, &below, 1, logits) == ZM_ERROR_INVALID_ARGUMENT &&
            zm_session_decode(session, many, MOST + 1, logits) == ZM_ERROR_LIMIT &&
-           zm_session_rewind(session, MOST) == ZM_ERROR_INVALID_ARGUMENT &&
+           zm_session_rewind(session, 0, MOST) == ZM_ERROR_INVALID_ARGUMENT &&
            !zm_session_pipeline(session, ZM_PART_ENCODER) &&
            zm_session_pipeline(session, ZM_PART_DECODER);
 }
@@ -84,7 +84,7 @@ static zm_status run(zm_device *const *devices, const char *path, const list *to
         status = ZM_ERROR_MISMATCH;
     uint32_t first = (uint32_t)pieces->values[0];
     if (status == ZM_OK)
-        status = zm_session_rewind(session, first);
+        status = zm_session_rewind(session, 0, first);
     if (status == ZM_OK)
         status = zm_session_decode(session, tokens->values + first, tokens->count - first, logits);
     printf("]\n");

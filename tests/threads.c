@@ -324,7 +324,7 @@ static zm_status window_run(zm_session *session, const float *mel, uint32_t seed
         status = zm_session_decode(session, prompt, 3, logits);
     for (uint32_t i = 0; status == ZM_OK && i < 4; i++) {
         if (i == 2)
-            status = zm_session_rewind(session, 3);
+            status = zm_session_rewind(session, 0, 3);
         if (status == ZM_OK)
             status = zm_session_decode(session, &tokens[i], 1, logits + (i + 1) * TEST_VOCABULARY);
     }

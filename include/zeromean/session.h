@@ -17,8 +17,8 @@ typedef struct zm_session zm_session;
 
 /* A tensor inside the model, shown to an observer as [rows][cols] float64, valid during the call.
  * layer is the block for "encoder.layer" and "decoder.layer" (the main branch after the block), 0
- * for "encoder.input", "encoder.output", "decoder.input" and "logits" (last row only). Models of
- * text are decoders. */
+ * for "encoder.input", "encoder.output", "decoder.input" and "logits" (the rows that were asked
+ * for, at least one). Models of text are decoders. */
 typedef struct zm_observation {
     const char *what;
     uint32_t layer;
@@ -39,6 +39,7 @@ typedef struct zm_split {
 } zm_split;
 
 #define ZM_DEFAULT_POSITIONS 4096u
+#define ZM_MAX_SEQUENCES 256u
 
 typedef struct zm_session_params {
     const zm_log *log;
@@ -52,9 +53,16 @@ typedef struct zm_session_params {
     bool (*go_on)(void *user);
     void *go_on_user;
     /* Text: how many tokens there is room for; 0 = as many as the model is made for, at most
-     * ZM_DEFAULT_POSITIONS; more than it is made for is refused. Keys and values take memory for
-     * all of them. */
+     * ZM_DEFAULT_POSITIONS; more than it is made for is refused. */
     uint32_t positions;
+    /* Text: how many sequences are decoded side by side, each with room for `positions` tokens;
+     * 0 = 1, at most ZM_MAX_SEQUENCES; more than one is refused for models of speech. Keys and
+     * values take memory for all of it: 2 * layers * KV heads * head_dim * positions * sequences
+     * numbers of the device's real_type. */
+    uint32_t sequences;
+    /* Text: of how many tokens a run gives logits at most; 0 = sequences, at most 512. What asks
+     * for more is done in several runs. They take logits * vocabulary numbers of the real_type. */
+    uint32_t logits;
     uint32_t records;          /* launches that are kept for zm_session_take_records; 0 = none */
     zm_compile_params compile; /* of its graphs */
 } zm_session_params;
@@ -74,19 +82,37 @@ ZM_API void zm_session_destroy(zm_session **session);
  * starts again at position 0. Asynchronous. ZM_ERROR_CANCELLED: then nothing is encoded. */
 ZM_API zm_status zm_session_encode(zm_session *session, const float *mel);
 
-/* Appends count tokens to the decoder and gives the logits [vocabulary] of the last of them.
- * ZM_ERROR_LIMIT: more than there is room for. ZM_ERROR_INVALID_ARGUMENT: a token outside
- * the vocabulary, or nothing encoded yet. ZM_ERROR_CANCELLED: then none is appended. */
+/* What a step does to one sequence. */
+typedef struct zm_step {
+    uint32_t sequence;     /* below the session's number of them */
+    uint32_t count;        /* of tokens, >= 1 */
+    const int32_t *tokens; /* appended to it */
+    uint32_t rows;         /* logits of how many of its last tokens: 0 = 1, at most count */
+    float *logits;         /* [rows][vocabulary]; NULL = none are wanted */
+} zm_step;
+
+/* Appends tokens to some of the sequences, each there at most once, and gives logits. The tokens of
+ * all steps go through the model together, at most 512 in a run: weights are read once for all of
+ * them. What a sequence gets is what it would get alone, up to rounding (to the bit on the host
+ * device), whatever the others are. ZM_ERROR_LIMIT: more tokens than there is room for.
+ * ZM_ERROR_INVALID_ARGUMENT: no such sequence, one that is there twice, no tokens, a token outside
+ * the vocabulary, or nothing encoded yet. ZM_ERROR_CANCELLED. After a failure no sequence has any
+ * of the tokens. */
+ZM_API zm_status zm_session_step(zm_session *session, const zm_step *steps, uint32_t count);
+
+/* zm_session_step of sequence 0, with the logits [vocabulary] of the last token. */
 ZM_API zm_status zm_session_decode(zm_session *session, const int32_t *tokens, uint32_t count,
                                    float *logits);
 
-/* Forgets the decoder's tokens from position on. */
-ZM_API zm_status zm_session_rewind(zm_session *session, uint32_t position);
+/* Forgets a sequence's tokens from position on; position 0 makes it new. */
+ZM_API zm_status zm_session_rewind(zm_session *session, uint32_t sequence, uint32_t position);
 
 /* What its decoder is made for. */
 typedef struct zm_session_info {
     uint32_t vocabulary; /* logits of each token */
-    uint32_t positions;  /* tokens that there is room for */
+    uint32_t positions;  /* tokens of a sequence that there is room for */
+    uint32_t sequences;
+    uint32_t logits; /* tokens of a run that have them, at most */
 } zm_session_info;
 
 ZM_API zm_session_info zm_session_get_info(const zm_session *session);

@@ -23,7 +23,7 @@ static zm_status session_decode(void *user, const int32_t *tokens, uint32_t coun
 
 static zm_status session_rewind(void *user, uint32_t position)
 {
-    return zm_session_rewind(user, position);
+    return zm_session_rewind(user, 0, position);
 }
 
 zm_language_model zm_language_model_of(zm_session *session)

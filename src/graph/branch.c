@@ -82,6 +82,15 @@ static zm_status trace_sum(const tracer *t, size_t node, const zm_add_params *p)
     return ZM_OK;
 }
 
+/* Rows of the main branch are a main branch. */
+static zm_status trace_rows(const tracer *t, size_t node, const zm_embedding_params *p)
+{
+    if (p->position.buffer || p->recentre || (p->scale != 0 && p->scale != 1))
+        return refuse(t, node, "changes rows of the main branch");
+    *state_of(t, &p->dst) = (branch_state){.main = true};
+    return ZM_OK;
+}
+
 static zm_status trace_norm(const tracer *t, size_t node, const zm_norm_params *p)
 {
     if (is_main(t, &p->residual))
@@ -126,6 +135,9 @@ static zm_status trace_node(tracer *t, size_t n)
     }
     if ((node->op == &zm_op_add || node->op == &zm_op_recentre) && sums_main(t, node->params))
         return trace_sum(t, n, node->params);
+    const zm_embedding_params *rows = node->op == &zm_op_embedding ? node->params : NULL;
+    if (rows && is_main(t, &rows->table))
+        return trace_rows(t, n, rows);
     const zm_matmul_params *product = node->op == &zm_op_matmul ? node->params : NULL;
     const branch_state *x = product ? state_of(t, &product->x) : NULL;
     zm_status status =

@@ -5,7 +5,8 @@ static zm_status create_half(zm_storage *storage, zm_stream *stream, uint64_t el
                              zm_tensor *out)
 {
     if (elements > UINT32_MAX)
-        return zm_fail(&storage->log, ZM_ERROR_LIMIT, "session: a cache of %llu elements",
+        return zm_fail(&storage->log, ZM_ERROR_LIMIT,
+                       "session: a cache of %llu elements, 2^32 or more",
                        (unsigned long long)elements);
     zm_dtype type = storage->real_type;
     zm_buffer *buffer;
@@ -18,15 +19,16 @@ static zm_status create_half(zm_storage *storage, zm_stream *stream, uint64_t el
 }
 
 zm_status zm_kv_cache_create(zm_storage *storage, zm_stream *stream, uint32_t heads,
-                             uint32_t head_dim, uint32_t positions, zm_kv_cache *out)
+                             uint32_t head_dim, uint32_t positions, uint32_t sequences,
+                             zm_kv_cache *out)
 {
-    zm_kv_cache cache = {0};
+    zm_kv_cache cache = {.sequences = sequences};
     zm_status status = zm_kv_layout_get(storage->device, storage->real_type, heads, head_dim,
                                         positions, &cache.layout);
     if (status == ZM_OK)
-        status = create_half(storage, stream, cache.layout.elements, &cache.k);
+        status = create_half(storage, stream, cache.layout.elements * sequences, &cache.k);
     if (status == ZM_OK)
-        status = create_half(storage, stream, cache.layout.elements, &cache.v);
+        status = create_half(storage, stream, cache.layout.elements * sequences, &cache.v);
     if (status == ZM_OK)
         *out = cache;
     return status;

@@ -30,6 +30,7 @@ static void network_destroy(zm_network *network)
         zm_stream_destroy(&network->streams[i]); /* waits for the work on the buffers */
     zm_pipeline_destroy(&network->encoder);
     zm_pipeline_destroy(&network->decoding.pipeline);
+    zm_decoding_finish(&network->decoding);
     if (network->fns->destroy)
         network->fns->destroy(network);
     for (uint32_t i = 0; i < network->device_count; i++)
@@ -164,24 +165,29 @@ zm_status zm_session_encode(zm_session *session, const float *mel)
     return network->fns->encode(network, mel);
 }
 
-zm_status zm_session_decode(zm_session *session, const int32_t *tokens, uint32_t count,
-                            float *logits)
+zm_status zm_session_step(zm_session *session, const zm_step *steps, uint32_t count)
 {
     if (!session)
         return ZM_ERROR_INVALID_ARGUMENT;
     zm_network *network = session->network;
-    if (!tokens || count == 0 || !logits)
-        return zm_fail(&network->log, ZM_ERROR_INVALID_ARGUMENT,
-                       "decode: needs at least one token and a place for the logits");
+    if (!steps || count == 0)
+        return zm_fail(&network->log, ZM_ERROR_INVALID_ARGUMENT, "decode: no sequence is given");
     zm_status status = network->fns->can_decode ? network->fns->can_decode(network) : ZM_OK;
-    return status == ZM_OK ? zm_decoding_run(network, tokens, count, logits) : status;
+    return status == ZM_OK ? zm_decoding_run(network, steps, count) : status;
 }
 
-zm_status zm_session_rewind(zm_session *session, uint32_t position)
+zm_status zm_session_decode(zm_session *session, const int32_t *tokens, uint32_t count,
+                            float *logits)
+{
+    const zm_step step = {.tokens = tokens, .count = count, .logits = logits};
+    return zm_session_step(session, &step, 1);
+}
+
+zm_status zm_session_rewind(zm_session *session, uint32_t sequence, uint32_t position)
 {
     if (!session)
         return ZM_ERROR_INVALID_ARGUMENT;
-    return zm_decoding_rewind(session->network, position);
+    return zm_decoding_rewind(session->network, sequence, position);
 }
 
 zm_status zm_session_take_records(zm_session *session, uint32_t device, zm_records *out)

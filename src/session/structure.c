@@ -59,6 +59,22 @@ zm_norm_weights zm_structure_norm(zm_structure *s, const zm_structure_names *nam
     return out;
 }
 
+void zm_structure_decoding(zm_structure *s, zm_network *network, uint32_t vocabulary,
+                           uint32_t positions)
+{
+    zm_decoding *decoding = &network->decoding;
+    network->device_count = 1;
+    network->info = (zm_session_info){vocabulary, positions, 1, 1};
+    decoding->batch = positions;
+    decoding->tokens = zm_structure_tensor(s, "(tokens)", ZM_I32, positions, 0);
+    decoding->places = zm_structure_tensor(s, "(places)", ZM_I32, positions, 0);
+    decoding->starts = zm_structure_tensor(s, "(starts)", ZM_I32, 2, 0);
+    decoding->firsts = zm_structure_tensor(s, "(firsts)", ZM_I32, 1, 0);
+    decoding->lengths = zm_structure_tensor(s, "(lengths)", ZM_I32, 1, 0);
+    decoding->asked = zm_structure_tensor(s, "(asked)", ZM_I32, 1, 0);
+    decoding->logits = zm_structure_tensor(s, "(logits)", ZM_DTYPE_NONE, 1, vocabulary);
+}
+
 /* ---- the comparison ---- */
 
 static bool fits(zm_branch_part part, bool weight, zm_tensor_role role)

@@ -8,6 +8,7 @@
 
 #include "common/log.h"
 #include "model/text.h"
+#include "session/network.h"
 
 #define ZM_STRUCTURE_NAME (3 * (ZM_TEXT_NAME + 8) + 3)
 
@@ -31,6 +32,10 @@ zm_tensor zm_structure_tensor(zm_structure *s, const char *name, zm_dtype dtype,
 zm_linear zm_structure_linear(zm_structure *s, const zm_structure_names *names, uint32_t n,
                               uint32_t k);
 zm_norm_weights zm_structure_norm(zm_structure *s, const zm_structure_names *names, uint32_t d);
+
+/* A decoder of one sequence, with no memory either. */
+void zm_structure_decoding(zm_structure *s, zm_network *network, uint32_t vocabulary,
+                           uint32_t positions);
 
 /* Holds the graph's main branch against the model's table. Destroys the graph. */
 zm_status zm_structure_trace(zm_structure *s, const char *start);

@@ -21,27 +21,8 @@ static zm_status create_caches(zm_text_network *text)
         uint32_t device = zm_network_device(network, i, info->layers);
         status = zm_kv_cache_create(&network->storages[device], network->streams[device],
                                     info->kv_heads, info->head_dim, network->info.positions,
-                                    &text->weights.blocks[i].self.cache);
+                                    network->info.sequences, &text->weights.blocks[i].self.cache);
     }
-    return status;
-}
-
-/* Positions are numbers that rope reads: all of them, of which a run takes its own. */
-static zm_status create_numbers(zm_text_network *text)
-{
-    uint32_t count = text->base.info.positions;
-    int32_t *numbers = zm_calloc(count, sizeof(*numbers));
-    zm_buffer *buffer = NULL;
-    if (!numbers)
-        return zm_fail(&text->base.log, ZM_ERROR_OUT_OF_MEMORY, "session: out of memory");
-    for (uint32_t i = 0; i < count; i++)
-        numbers[i] = (int32_t)i;
-    zm_status status = zm_storage_buffer(&text->base.storages[0], count, ZM_I32, &buffer);
-    if (status == ZM_OK)
-        status =
-            zm_buffer_write(text->base.streams[0], buffer, 0, numbers, count * sizeof(*numbers));
-    text->numbers = zm_tensor_1d(buffer, ZM_I32, count);
-    free(numbers);
     return status;
 }
 
@@ -91,11 +72,11 @@ static zm_status create_slopes(zm_text_network *text)
 static zm_status create_state(zm_text_network *text)
 {
     zm_network *network = &text->base;
-    uint32_t positions = network->info.positions, vocabulary = network->info.vocabulary;
-    zm_status status = zm_decoding_create(network, positions < BATCH ? positions : BATCH);
+    const zm_session_info *info = &network->info;
+    uint64_t all = (uint64_t)info->positions * info->sequences;
+    zm_status status = zm_decoding_create(network, all < BATCH ? (uint32_t)all : BATCH);
     uint64_t elements = (uint64_t)network->decoding.batch * text->info.d;
-    if (status == ZM_OK && text->info.rotary_dim)
-        status = create_numbers(text);
+    uint64_t logits = (uint64_t)info->logits * info->vocabulary;
     if (status == ZM_OK && text->info.rope_factors)
         status = create_vector(text, text->info.rope_factors, text->info.rotary_dim / 2,
                                &text->weights.factors);
@@ -105,7 +86,7 @@ static zm_status create_state(zm_text_network *text)
     if (status == ZM_OK)
         status = create_caches(text);
     if (status == ZM_OK)
-        status = zm_network_reserve_staging(network, elements > vocabulary ? elements : vocabulary);
+        status = zm_network_reserve_staging(network, elements > logits ? elements : logits);
     return status;
 }
 
@@ -156,7 +137,7 @@ static zm_tensor enter_norm(const zm_text_network *text, zm_graph *graph, zm_ten
 
 /* The first values of the main branch. What has been converted may still have a mean here: of a
  * table that is the head as well, and reads it. */
-static zm_tensor enter(const zm_text_network *text, zm_graph *graph, zm_size position)
+static zm_tensor enter(const zm_text_network *text, zm_graph *graph)
 {
     const zm_text_info *info = &text->info;
     const zm_text_weights *weights = &text->weights;
@@ -166,7 +147,7 @@ static zm_tensor enter(const zm_text_network *text, zm_graph *graph, zm_size pos
     if (positions.buffer) {
         positions = zm_tensor_rows(positions, info->first_position,
                                    info->position_rows - info->first_position);
-        positions = zm_graph_rows(graph, positions, position, decoding->count);
+        positions = zm_decoding_positions(&text->base, graph, positions, info->d);
     }
     const zm_embedding_params params = {.tokens =
                                             zm_tensor_rows(decoding->tokens, 0, decoding->count),
@@ -190,15 +171,14 @@ void zm_text_build(zm_network *network, zm_graph *graph)
     const zm_text_weights *weights = &text->weights;
     const zm_decoding *decoding = &network->decoding;
     settle_blocks(text);
-    zm_size position = zm_decoding_begin(network, graph);
-    zm_tensor x = enter(text, graph, position);
+    zm_decoding_begin(network, graph);
+    zm_tensor x = enter(text, graph);
     for (uint32_t i = 0; i < info->layers; i++) {
         zm_block block = weights->blocks[i];
-        block.self.position = position;
-        block.self.length = decoding->length;
+        zm_decoding_attend(network, &block.self);
         if (info->rotary_dim)
             block.self.rope = (zm_rope_params){
-                .positions = zm_graph_rows(graph, text->numbers, position, decoding->count),
+                .positions = zm_graph_rows(graph, decoding->places, 0, decoding->count),
                 .rotary_dim = info->rotary_dim,
                 .layout = info->rope_layout,
                 .base = info->rope_base,
@@ -214,15 +194,24 @@ void zm_text_build(zm_network *network, zm_graph *graph)
 
 /* ---- a network ---- */
 
-static zm_status take_positions(zm_text_network *text, const zm_model *model, uint32_t wanted)
+static zm_status take_sizes(zm_text_network *text, const zm_model *model,
+                            const zm_session_params *params)
 {
+    uint32_t wanted = params->positions, sequences = params->sequences ? params->sequences : 1;
+    uint32_t logits = params->logits ? params->logits : sequences;
     uint32_t most = text->info.positions ? text->info.positions : UINT32_MAX;
     if (wanted > most)
         return zm_fail(&text->base.log, ZM_ERROR_INVALID_ARGUMENT,
                        "%s: is made for %u tokens; there can't be room for %u",
                        zm_model_get_info(model)->path, most, wanted);
+    if (sequences > ZM_MAX_SEQUENCES || logits > BATCH)
+        return zm_fail(&text->base.log, ZM_ERROR_INVALID_ARGUMENT,
+                       "session: %u sequences and logits of %u tokens at once; there can be %u and "
+                       "%u",
+                       sequences, logits, ZM_MAX_SEQUENCES, BATCH);
     uint32_t usual = most < ZM_DEFAULT_POSITIONS ? most : ZM_DEFAULT_POSITIONS;
-    text->base.info = (zm_session_info){text->info.vocabulary, wanted ? wanted : usual};
+    text->base.info =
+        (zm_session_info){text->info.vocabulary, wanted ? wanted : usual, sequences, logits};
     return ZM_OK;
 }
 
@@ -234,7 +223,7 @@ static zm_status text_create(zm_network *network, const zm_model *model,
     text->info = info->text;
     text->norm = info->norm;
     text->eps = info->eps;
-    zm_status status = take_positions(text, model, params->positions);
+    zm_status status = take_sizes(text, model, params);
     if (status == ZM_OK)
         status = zm_network_check_layers(network, "decoder", text->info.layers);
     if (status == ZM_OK)

@@ -23,7 +23,6 @@ typedef struct zm_text_network {
     zm_norm norm;
     float eps;
     zm_text_weights weights;
-    zm_tensor numbers; /* [positions] I32: 0, 1, 2 ..., where positions are rotations */
 } zm_text_network;
 
 /* Puts the network into a graph, whose errors stick. */

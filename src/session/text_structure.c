@@ -89,19 +89,13 @@ static void fill_ends(zm_structure *s, zm_text_network *text)
     weights->embedding_norm = norm_of(s, ZM_TEXT_EMBEDDING_NORM, 0, info->d);
     if (info->alibi)
         weights->slopes = zm_structure_tensor(s, "(slopes)", ZM_F32, info->heads, 0);
-    text->numbers = zm_structure_tensor(s, "(numbers)", ZM_I32, text->base.info.positions, 0);
-    text->base.decoding.tokens = zm_structure_tensor(s, "(tokens)", ZM_I32, ROWS, 0);
-    text->base.decoding.logits =
-        zm_structure_tensor(s, "(logits)", ZM_DTYPE_NONE, 1, info->vocabulary);
+    zm_structure_decoding(s, &text->base, info->vocabulary, ROWS);
 }
 
 zm_status zm_text_check_structure(zm_structure *s)
 {
     const zm_model_info *info = zm_model_get_info(s->model);
     zm_text_network text = {.info = info->text, .norm = info->norm, .eps = info->eps};
-    text.base.device_count = 1;
-    text.base.decoding.batch = ROWS;
-    text.base.info = (zm_session_info){info->text.vocabulary, ROWS};
     text.weights.blocks = zm_calloc(info->text.layers, sizeof(zm_block));
     if (!text.weights.blocks)
         return zm_fail(s->log, ZM_ERROR_OUT_OF_MEMORY, "session: out of memory");

@@ -25,7 +25,7 @@ static zm_status create_cache(zm_whisper *whisper, uint32_t device, uint32_t hea
 {
     zm_network *network = &whisper->base;
     return zm_kv_cache_create(&network->storages[device], network->streams[device], heads,
-                              whisper->info.d / heads, positions, out);
+                              whisper->info.d / heads, positions, 1, out);
 }
 
 /* The encoder needs what is in a cache for one layer only: one for all layers of a device. */
@@ -95,7 +95,11 @@ static zm_status whisper_create(zm_network *network, const zm_model *model,
     whisper->info = info->whisper;
     whisper->info.suppress = whisper->info.begin_suppress = NULL; /* the model's, not ours */
     whisper->info.suppress_count = whisper->info.begin_suppress_count = 0;
-    network->info = (zm_session_info){info->whisper.vocabulary, info->whisper.decoder_positions};
+    network->info =
+        (zm_session_info){info->whisper.vocabulary, info->whisper.decoder_positions, 1, 1};
+    if (params->sequences > 1)
+        return zm_fail(&network->log, ZM_ERROR_UNSUPPORTED,
+                       "session: %u sequences; a model of speech has one", params->sequences);
     whisper->norm = info->norm;
     whisper->eps = info->eps;
     zm_status status = zm_network_check_layers(network, "encoder", whisper->info.encoder_layers);

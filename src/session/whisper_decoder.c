@@ -10,16 +10,16 @@ zm_status zm_whisper_can_decode(const zm_network *network)
 
 /* The table is also the head, which reads its mean: an RMSNorm model keeps the table as it is and
  * takes the mean out of the rows here. */
-static zm_tensor embed(const zm_whisper *whisper, zm_graph *graph, zm_size position)
+static zm_tensor embed(const zm_whisper *whisper, zm_graph *graph)
 {
     const zm_decoding *decoding = &whisper->base.decoding;
     const zm_size shape[] = {decoding->count, whisper->info.d};
     const zm_whisper_weights *weights = &whisper->weights;
-    zm_tensor positions = weights->decoder_positions;
     const zm_embedding_params params = {
         .tokens = zm_tensor_rows(decoding->tokens, 0, decoding->count),
         .table = weights->table,
-        .position = zm_graph_rows(graph, positions, position, decoding->count),
+        .position = zm_decoding_positions(&whisper->base, graph, weights->decoder_positions,
+                                          whisper->info.d),
         .dst = zm_graph_tensor(graph, "x", ZM_DTYPE_NONE, 2, shape),
         .recentre = whisper->norm == ZM_NORM_RMS};
     zm_graph_embedding(graph, &params);
@@ -31,12 +31,11 @@ void zm_whisper_build_decoder(zm_network *network, zm_graph *graph)
 {
     zm_whisper *whisper = (zm_whisper *)network;
     const zm_whisper_weights *weights = &whisper->weights;
-    zm_size position = zm_decoding_begin(network, graph);
-    zm_tensor x = embed(whisper, graph, position);
+    zm_decoding_begin(network, graph);
+    zm_tensor x = embed(whisper, graph);
     for (uint32_t i = 0; i < whisper->info.decoder_layers; i++) {
         zm_block block = weights->decoder[i];
-        block.self.position = position;
-        block.self.length = network->decoding.length;
+        zm_decoding_attend(network, &block.self);
         zm_graph_device(graph, zm_whisper_decoder_device(whisper, i));
         x = zm_graph_block(graph, &block, x);
         zm_graph_observe(graph, "decoder.layer", i, x);

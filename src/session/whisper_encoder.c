@@ -63,7 +63,7 @@ zm_status zm_whisper_encode(zm_network *network, const float *mel)
 {
     zm_whisper *whisper = (zm_whisper *)network;
     whisper->encoded = false;
-    network->decoding.position = 0;
+    network->decoding.positions[0] = 0;
     zm_status status = zm_network_write(network, &whisper->mel, mel);
     if (status == ZM_OK)
         status = zm_network_run(network, network->encoder);

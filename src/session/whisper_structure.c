@@ -111,10 +111,7 @@ static void fill_ends(zm_structure *s, zm_whisper *whisper)
     weights->decoder_norm = norm_of(s, decoder, "layer_norm", d);
     whisper->mel =
         zm_structure_tensor(s, "(mel)", ZM_DTYPE_NONE, 2 * info->encoder_positions, info->mel_bins);
-    whisper->base.decoding.tokens =
-        zm_structure_tensor(s, "(tokens)", ZM_I32, info->decoder_positions, 0);
-    whisper->base.decoding.logits =
-        zm_structure_tensor(s, "(logits)", ZM_DTYPE_NONE, 1, info->vocabulary);
+    zm_structure_decoding(s, &whisper->base, info->vocabulary, info->decoder_positions);
 }
 
 /* Both graphs have externs for all tensors: the encoder's has keys and values of the decoder. */
@@ -136,10 +133,6 @@ zm_status zm_whisper_check_structure(zm_structure *s)
     const zm_model_info *info = zm_model_get_info(s->model);
     zm_whisper whisper = {.info = info->whisper, .norm = info->norm, .eps = info->eps};
     zm_whisper_weights *weights = &whisper.weights;
-    whisper.base.device_count = 1;
-    whisper.base.decoding.batch = info->whisper.decoder_positions;
-    whisper.base.info =
-        (zm_session_info){info->whisper.vocabulary, info->whisper.decoder_positions};
     weights->encoder = zm_calloc(info->whisper.encoder_layers, sizeof(zm_block));
     weights->decoder = zm_calloc(info->whisper.decoder_layers, sizeof(zm_block));
     weights->cross_kv = zm_calloc(info->whisper.decoder_layers, sizeof(zm_linear));

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sequences side by side get what each would get alone: logits of the last tokens and of all of
+ * them, while the others grow, stand still or begin anew. */
+#include <zeromean/session.h>
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "scratch.h"
+
+enum { SEQUENCES = 3, POSITIONS = 24, LOGITS = 4 };
+
+static const int32_t texts[SEQUENCES][POSITIONS] = {
+    {5, 300, 17, 44, 9, 901, 7, 7, 61, 30}, {1000, 2, 3}, {31, 41, 59, 26, 53, 58, 97, 93, 23, 84,
+                                                           62, 64, 33, 83, 27, 95, 2,  88, 4,  19}};
+
+static const char *spec;
+static zm_device *device;
+static zm_model *model;
+static zm_session *batch, *single;
+static uint32_t vocabulary;
+static scratch_log test_log;
+
+static zm_session *open_session(uint32_t sequences, uint32_t logits)
+{
+    const zm_session_params params = {
+        .log = &test_log.log, .positions = POSITIONS, .sequences = sequences, .logits = logits};
+    zm_session *session = NULL;
+    if (zm_session_create(device, model, &params, &session) != ZM_OK)
+        fail_msg("%s", test_log.error);
+    return session;
+}
+
+static int open_all(void **state)
+{
+    const zm_device_params params = {.spec = spec, .log = &test_log.log};
+    (void)state;
+    scratch_log_init(&test_log);
+    if (zm_device_open(&params, &device) != ZM_OK ||
+        zm_model_open(BIBLE, &test_log.log, &model) != ZM_OK)
+        fail_msg("%s", test_log.error);
+    batch = open_session(SEQUENCES, LOGITS);
+    single = open_session(0, 0);
+    const zm_session_info one = zm_session_get_info(single), three = zm_session_get_info(batch);
+    vocabulary = one.vocabulary;
+    assert_int_equal(one.sequences * 10 + one.logits, 11);
+    assert_int_equal(three.sequences * 10 + three.logits, 10 * SEQUENCES + LOGITS);
+    return 0;
+}
+
+static int close_all(void **state)
+{
+    (void)state;
+    zm_session_destroy(&batch);
+    zm_session_destroy(&single);
+    zm_model_close(&model);
+    zm_device_close(&device);
+    return 0;
+}
+
+static float *room(uint32_t rows)
+{
+    float *logits = malloc((size_t)rows * vocabulary * sizeof(*logits));
+    assert_non_null(logits);
+    return logits;
+}
+
+/* To the bit on the host device, where a row's sums don't depend on how many rows there are. */
+static void assert_alike(const float *got, const float *wanted)
+{
+    double off = 0, norm = 0;
+    for (uint32_t i = 0; i < vocabulary; i++) {
+        off += ((double)got[i] - (double)wanted[i]) * ((double)got[i] - (double)wanted[i]);
+        norm += (double)wanted[i] * (double)wanted[i];
+    }
+    if (strcmp(spec, "host") == 0)
+        assert_memory_equal(got, wanted, vocabulary * sizeof(*got));
+    else if (!(sqrt(off / norm) < 1e-6))
+        fail_msg("relative L2 %g", sqrt(off / norm));
+}
+
+/* What the first count tokens of a text get alone. */
+static void assert_as_alone(const float *got, uint32_t text, uint32_t count)
+{
+    float *wanted = room(1);
+    assert_int_equal(zm_session_rewind(single, 0, 0), ZM_OK);
+    assert_int_equal(zm_session_decode(single, texts[text], count, wanted), ZM_OK);
+    assert_alike(got, wanted);
+    free(wanted);
+}
+
+static void begin_all(void)
+{
+    for (uint32_t s = 0; s < SEQUENCES; s++)
+        assert_int_equal(zm_session_rewind(batch, s, 0), ZM_OK);
+}
+
+static void test_growing(void **state)
+{
+    /* Tokens of each sequence in each step, not in the order of the sequences. */
+    static const uint32_t order[] = {1, 2, 0},
+                          counts[][SEQUENCES] = {{6, 1, 17}, {1, 1, 1}, {1, 0, 2}, {2, 1, 0}};
+    uint32_t held[SEQUENCES] = {0};
+    float *logits[SEQUENCES];
+    (void)state;
+    begin_all();
+    for (uint32_t s = 0; s < SEQUENCES; s++)
+        logits[s] = room(1);
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        zm_step steps[SEQUENCES];
+        uint32_t used = 0;
+        for (uint32_t j = 0; j < SEQUENCES; j++) {
+            uint32_t s = order[j];
+            if (counts[i][s])
+                steps[used++] = (zm_step){.sequence = s,
+                                          .tokens = texts[s] + held[s],
+                                          .count = counts[i][s],
+                                          .logits = logits[s]};
+            held[s] += counts[i][s];
+        }
+        assert_int_equal(zm_session_step(batch, steps, used), ZM_OK);
+        for (uint32_t s = 0; s < SEQUENCES; s++)
+            if (counts[i][s])
+                assert_as_alone(logits[s], s, held[s]);
+    }
+    for (uint32_t s = 0; s < SEQUENCES; s++)
+        free(logits[s]);
+}
+
+/* More than a run gives, of two sequences; none of the one in between. Then one begins anew. */
+static void test_all_rows(void **state)
+{
+    float *first = room(7), *third = room(9);
+    const zm_step steps[] = {
+        {.sequence = 0, .tokens = texts[0], .count = 9, .rows = 7, .logits = first},
+        {.sequence = 1, .tokens = texts[1], .count = 3},
+        {.sequence = 2, .tokens = texts[2], .count = 9, .rows = 9, .logits = third}};
+    (void)state;
+    begin_all();
+    assert_int_equal(zm_session_step(batch, steps, 3), ZM_OK);
+    for (uint32_t i = 0; i < 7; i++)
+        assert_as_alone(first + (size_t)i * vocabulary, 0, i + 3);
+    for (uint32_t i = 0; i < 9; i++)
+        assert_as_alone(third + (size_t)i * vocabulary, 2, i + 1);
+
+    const zm_step again[] = {{.sequence = 0, .tokens = texts[2], .count = 5, .logits = first},
+                             {.sequence = 2, .tokens = texts[2] + 4, .count = 5, .logits = third}};
+    assert_int_equal(zm_session_rewind(batch, 0, 0), ZM_OK);
+    assert_int_equal(zm_session_rewind(batch, 2, 4), ZM_OK);
+    assert_int_equal(zm_session_step(batch, again, 2), ZM_OK);
+    assert_as_alone(first, 2, 5);
+    assert_as_alone(third, 2, 9);
+    free(first);
+    free(third);
+}
+
+static void assert_refused(zm_step bad, zm_status status, const char *reason)
+{
+    float *logits = room(1);
+    const zm_step steps[] = {{.sequence = 1, .tokens = texts[1], .count = 1, .logits = logits},
+                             bad};
+    test_log.errors = 0;
+    assert_int_equal(zm_session_step(batch, steps, 2), status);
+    assert_int_equal(test_log.errors, 1);
+    if (!strstr(test_log.error, reason))
+        fail_msg("'%s' doesn't say '%s'", test_log.error, reason);
+    free(logits);
+}
+
+static void test_refusals(void **state)
+{
+    static const int32_t outside = INT32_MAX, many[POSITIONS + 1];
+    const zm_step good = {.sequence = 1, .tokens = texts[1], .count = 3};
+    zm_step bad = good;
+    zm_session *none = NULL;
+    (void)state;
+    begin_all();
+    assert_refused(bad, ZM_ERROR_INVALID_ARGUMENT, "twice");
+    bad.sequence = SEQUENCES;
+    assert_refused(bad, ZM_ERROR_INVALID_ARGUMENT, "no sequence 3; the session has 3");
+    bad = (zm_step){.sequence = 2, .tokens = texts[2]};
+    assert_refused(bad, ZM_ERROR_INVALID_ARGUMENT, "at least one");
+    bad.count = 2;
+    bad.rows = 3;
+    assert_refused(bad, ZM_ERROR_INVALID_ARGUMENT, "as many as");
+    bad = (zm_step){.sequence = 2, .count = 1};
+    assert_refused(bad, ZM_ERROR_INVALID_ARGUMENT, "needs tokens");
+    bad.tokens = &outside;
+    assert_refused(bad, ZM_ERROR_INVALID_ARGUMENT, "outside");
+    bad = (zm_step){.sequence = 2, .tokens = many, .count = POSITIONS + 1};
+    assert_refused(bad, ZM_ERROR_LIMIT, "of sequence 2; there is room for 24");
+    assert_int_equal(zm_session_step(batch, &good, 0), ZM_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(zm_session_step(batch, NULL, 1), ZM_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(zm_session_step(NULL, &good, 1), ZM_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(zm_session_rewind(batch, SEQUENCES, 0), ZM_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(zm_session_rewind(batch, 1, 1), ZM_ERROR_INVALID_ARGUMENT); /* has nothing */
+
+    zm_session_params params = {.log = &test_log.log, .sequences = ZM_MAX_SEQUENCES + 1};
+    assert_int_equal(zm_session_create(device, model, &params, &none), ZM_ERROR_INVALID_ARGUMENT);
+    params = (zm_session_params){.log = &test_log.log, .logits = 513};
+    assert_int_equal(zm_session_create(device, model, &params, &none), ZM_ERROR_INVALID_ARGUMENT);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_growing),
+        cmocka_unit_test(test_all_rows),
+        cmocka_unit_test(test_refusals),
+    };
+    spec = argc > 1 ? argv[1] : "host";
+    return cmocka_run_group_tests_name("text_batch", tests, open_all, close_all);
+}
