@@ -57,6 +57,7 @@ typedef struct script {
     size_t said_count, prompt;
     int32_t seen[POSITIONS]; /* what the decoder holds */
     size_t held, largest, calls;
+    uint32_t rows;   /* of logits in a step */
     size_t fail_at;  /* this call fails ... */
     zm_status error; /* ... so */
     float poison;
@@ -67,27 +68,39 @@ typedef struct script {
     bool stop_progress;
 } script;
 
-static zm_status decode(void *user, const int32_t *tokens, uint32_t count, float *logits)
+static void decode(script *s, const zm_step *step)
+{
+    const uint32_t rows = step->rows ? step->rows : 1;
+    assert_true(s->held + step->count <= POSITIONS && rows <= step->count);
+    memcpy(s->seen + s->held, step->tokens, step->count * sizeof(*step->tokens));
+    s->held += step->count;
+    s->largest = step->count > s->largest ? step->count : s->largest;
+    for (uint32_t row = 0; row < rows; row++) {
+        float *logits = step->logits + row * VOCABULARY;
+        const size_t held = s->held - rows + 1 + row, at = held - s->prompt;
+        for (int i = 0; i < VOCABULARY; i++)
+            logits[i] = 0;
+        if (held >= s->prompt)
+            logits[at < s->said_count ? s->said[at] : END] = 5;
+        logits[3] += s->poison;
+    }
+}
+
+/* Scripts lie side by side, one for each sequence. */
+static zm_status take_step(void *user, const zm_step *steps, uint32_t count)
 {
     script *s = user;
     if (++s->calls == s->fail_at)
         return s->error;
-    assert_true(s->held + count <= POSITIONS);
-    memcpy(s->seen + s->held, tokens, count * sizeof(*tokens));
-    s->held += count;
-    s->largest = count > s->largest ? count : s->largest;
-    for (int i = 0; i < VOCABULARY; i++)
-        logits[i] = 0;
-    const size_t at = s->held - s->prompt;
-    if (s->held >= s->prompt)
-        logits[at < s->said_count ? s->said[at] : END] = 5;
-    logits[3] += s->poison;
+    assert_true(count > 0);
+    for (uint32_t i = 0; i < count; i++)
+        decode(&s[steps[i].sequence], &steps[i]);
     return ZM_OK;
 }
 
-static zm_status rewind_to(void *user, uint32_t position)
+static zm_status rewind_to(void *user, uint32_t sequence, uint32_t position)
 {
-    script *s = user;
+    script *s = (script *)user + sequence;
     assert_true(position <= s->held);
     s->held = position;
     return ZM_OK;
@@ -125,7 +138,8 @@ static void say(script *s, const char *text)
 static zm_status run(script *s, zm_generate_params params, scratch_log *seen, zm_generation **out)
 {
     static const int32_t prompt[] = {'A', 'b'};
-    const zm_language_model model = {decode, rewind_to, s, {VOCABULARY, POSITIONS, 1, 1}};
+    const zm_language_model model = {take_step, rewind_to, s, {VOCABULARY, POSITIONS, 1, 1}};
+    void *user = s;
     if (!params.tokens) {
         params.tokens = prompt;
         params.token_count = 2;
@@ -135,7 +149,7 @@ static zm_status run(script *s, zm_generate_params params, scratch_log *seen, zm
     params.progress_user = s;
     scratch_log_init(seen);
     params.log = &seen->log;
-    return zm_generate_with(&model, tokenizer, &params, listen, s, out);
+    return zm_generate_with(&model, tokenizer, &params, 1, listen, &user, out);
 }
 
 /* Text, stop, how many tokens; what was told is the text. */
@@ -323,21 +337,21 @@ static void test_failures(void **state)
 static zm_status measure(script *s, zm_perplexity_params params, scratch_log *seen,
                          zm_perplexity_result *out)
 {
-    const zm_language_model model = {decode, rewind_to, s, {VOCABULARY, POSITIONS, 1, 1}};
+    const zm_language_model model = {
+        take_step, rewind_to, s, {VOCABULARY, POSITIONS, 1, s->rows ? s->rows : 1}};
     scratch_log_init(seen);
     params.log = &seen->log;
     return zm_perplexity_with(&model, &params, out);
 }
 
 /* The model is sure of END, by 5, and of nothing else. */
-static void test_perplexity(void **state)
+static void check_perplexity(uint32_t rows)
 {
-    (void)state;
     static const int32_t tokens[] = {'a', END, 'b', END, END, 'c', END};
     const double sum = exp(5) + VOCABULARY - 1, end = log(sum) - 5, other = log(sum);
     scratch_log seen;
     zm_perplexity_result result;
-    script s = {0};
+    script s = {.rows = rows};
     zm_perplexity_params params = {.tokens = tokens, .token_count = 7};
     assert_int_equal(measure(&s, params, &seen, &result), ZM_OK);
     const double mean = (4 * end + 2 * other) / 6;
@@ -346,12 +360,20 @@ static void test_perplexity(void **state)
     assert_int_equal(result.token_count, 6);
     assert_int_equal(result.window, 512);
     assert_int_equal(result.window_count, 1);
+    assert_int_equal(s.calls, (6 + rows - 1) / rows);
     params.window = 3; /* a END b | END END c | END: the last one is not predicted */
     assert_int_equal(measure(&s, params, &seen, &result), ZM_OK);
     assert_int_equal(result.token_count, 4);
     assert_int_equal(result.window_count, 2);
     assert_true(fabs(result.mean - (2 * end + 2 * other) / 4) < 1e-6);
     assert_int_equal(s.held, 2);
+}
+
+static void test_perplexity(void **state)
+{
+    (void)state;
+    for (uint32_t rows = 1; rows <= 6; rows++)
+        check_perplexity(rows);
 }
 
 static void test_perplexity_failures(void **state)

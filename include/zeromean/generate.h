@@ -96,6 +96,17 @@ ZM_API zm_status zm_generate(zm_session *session, const zm_tokenizer *tokenizer,
                              zm_generation **out);
 ZM_API void zm_generation_destroy(zm_generation **generation);
 
+/* zm_generate for count texts at once, params[i], users[i] and out[i] of each: the session's
+ * sequences 0 .. count - 1. Their tokens go through the model together, so that it reads its
+ * weights once for all of them; each has its own random numbers, and gets what zm_generate gives
+ * it, as far as rounding lets (zm_session_step). A text that has ended leaves the others; one that
+ * is cancelled ends all. log and progress are those of params[0]; prompt_seconds is that of all.
+ * users may be NULL where text is. Errors as zm_generate, and ZM_ERROR_LIMIT: more texts than the
+ * session has sequences; all of out are set, or none. */
+ZM_API zm_status zm_generate_batch(zm_session *session, const zm_tokenizer *tokenizer,
+                                   const zm_generate_params *params, uint32_t count,
+                                   zm_text_fn text, void *const *users, zm_generation **out);
+
 typedef struct zm_perplexity_params {
     const int32_t *tokens;   /* of the text */
     size_t token_count;      /* > 1 */
@@ -116,8 +127,11 @@ typedef struct zm_perplexity_result {
 } zm_perplexity_result;
 
 /* Cuts the tokens into windows one behind the other, the last one shorter, and has each token but
- * the first of its window predicted. A window of one token is left out. ZM_ERROR_INVALID_ARGUMENT,
- * ZM_ERROR_DEVICE, ZM_ERROR_CANCELLED, ZM_ERROR_OUT_OF_MEMORY; the errors of the session. */
+ * the first of its window predicted. A window of one token is left out. Uses the session's sequence
+ * 0, as many tokens at a time as a run gives logits of (zm_session_params.logits): one by one is
+ * many times slower than, say, 128 at once. That many rows of float32 logits are held, too.
+ * ZM_ERROR_INVALID_ARGUMENT, ZM_ERROR_DEVICE, ZM_ERROR_CANCELLED, ZM_ERROR_OUT_OF_MEMORY; the
+ * errors of the session. */
 ZM_API zm_status zm_perplexity(zm_session *session, const zm_perplexity_params *params,
                                zm_perplexity_result *out);
 

@@ -47,7 +47,9 @@ zm_cli_exit zm_cli_language_load(zm_cli_language *language, bool quiet)
     zm_session_params params = {.log = zm_cli_log(),
                                 .progress = zm_cli_progress,
                                 .go_on = goes_on,
-                                .positions = language->context};
+                                .positions = language->context,
+                                .sequences = language->sequences,
+                                .logits = language->logits};
     const uint64_t start = zm_clock_ns();
     zm_cli_exit code = zm_cli_split_open(language->device_specs, language->split, language->kernels,
                                          &language->devices);

@@ -11,7 +11,8 @@
 
 typedef struct zm_cli_language {
     const char *device_specs, *split, *kernels; /* what the command line says */
-    uint32_t context; /* tokens to have room for; 0 = the session's default */
+    uint32_t context;           /* tokens to have room for; 0 = the session's default */
+    uint32_t sequences, logits; /* as zm_session_params */
     zm_model *model;
     zm_tokenizer *tokenizer;
     zm_cli_split devices;

@@ -10,6 +10,10 @@
 #include "cli/output.h"
 #include "cli/progress.h"
 
+/* Tokens whose logits are there at once: products of so many rows are near their best, and 50,000
+ * logits of each are 26 MB. */
+enum { ROWS = 128 };
+
 typedef struct job {
     zm_cli_language language;
     uint32_t window;
@@ -89,7 +93,7 @@ static zm_cli_exit run_job(job *j, const zm_cli_arguments *arguments)
 
 static zm_cli_exit run(int argc, char **argv)
 {
-    job j = {0};
+    job j = {.language = {.logits = ROWS}};
     const zm_cli_option options[] = {
         {"window", 'w', "N", "tokens that the model sees at once (default: 512, or its context)",
          ZM_CLI_COUNT, &j.window},

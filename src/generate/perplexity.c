@@ -13,7 +13,7 @@ enum { WINDOW = 512 };
 typedef struct measure {
     const zm_language_model *model;
     const zm_perplexity_params *params;
-    float *logits;
+    float *logits; /* of as many tokens as a step is given */
     uint64_t count;
     double sum, squares; /* of -log p */
 } measure;
@@ -40,37 +40,56 @@ static zm_status check_params(const measure *m, uint32_t *window)
     return ZM_OK;
 }
 
+/* Of finite numbers only; NAN of others. Comparisons and no calls: there are many of them. */
+static float largest_of(const float *logits, uint32_t count)
+{
+    float largest = -INFINITY, zero = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        largest = logits[i] > largest ? logits[i] : largest;
+        zero += logits[i] * 0;
+    }
+    return zero == 0 ? largest : NAN;
+}
+
 /* -log softmax(logits)[token] */
-static zm_status add_token(measure *m, int32_t token)
+static zm_status add_token(measure *m, const float *logits, int32_t token)
 {
     const uint32_t count = m->model->info.vocabulary;
-    double largest = -INFINITY, sum = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (!isfinite(m->logits[i]))
-            return zm_fail(m->params->log, ZM_ERROR_DEVICE,
-                           "the logits are not finite numbers; try another device");
-        largest = fmax(largest, (double)m->logits[i]);
-    }
+    const double largest = (double)largest_of(logits, count);
+    double sum = 0;
+    if (isnan(largest))
+        return zm_fail(m->params->log, ZM_ERROR_DEVICE,
+                       "the logits are not finite numbers; try another device");
     for (uint32_t i = 0; i < count; i++)
-        sum += exp((double)m->logits[i] - largest);
-    const double loss = log(sum) + largest - (double)m->logits[token];
+        sum += exp((double)logits[i] - largest);
+    const double loss = log(sum) + largest - (double)logits[token];
     m->sum += loss;
     m->squares += loss * loss;
     m->count++;
     return ZM_OK;
 }
 
+static zm_status measure_step(measure *m, size_t begin, uint32_t count)
+{
+    const int32_t *tokens = m->params->tokens + begin;
+    const zm_step step = {.tokens = tokens, .count = count, .rows = count, .logits = m->logits};
+    zm_status status = m->model->step(m->model->user, &step, 1);
+    for (uint32_t i = 0; status == ZM_OK && i < count; i++)
+        status = add_token(m, m->logits + (size_t)i * m->model->info.vocabulary, tokens[i + 1]);
+    return status;
+}
+
 static zm_status measure_window(measure *m, size_t begin, size_t end)
 {
     const zm_perplexity_params *params = m->params;
-    zm_status status = m->model->rewind(m->model->user, 0);
-    for (size_t i = begin; status == ZM_OK && i + 1 < end; i++) {
+    const size_t most = m->model->info.logits;
+    zm_status status = m->model->rewind(m->model->user, 0, 0);
+    for (size_t i = begin; status == ZM_OK && i + 1 < end; i += most) {
+        const size_t rest = end - 1 - i;
         if (params->progress &&
             !params->progress(params->progress_user, "perplexity", i, params->token_count))
             return ZM_ERROR_CANCELLED;
-        status = m->model->decode(m->model->user, params->tokens + i, 1, m->logits);
-        if (status == ZM_OK)
-            status = add_token(m, params->tokens[i + 1]);
+        status = measure_step(m, i, (uint32_t)(rest < most ? rest : most));
     }
     return status;
 }
@@ -94,7 +113,7 @@ zm_status zm_perplexity_with(const zm_language_model *model, const zm_perplexity
     zm_status status = check_params(&m, &result.window);
     if (status != ZM_OK)
         return status;
-    m.logits = zm_calloc(model->info.vocabulary, sizeof(float));
+    m.logits = zm_calloc((size_t)model->info.logits * model->info.vocabulary, sizeof(float));
     if (!m.logits)
         return zm_fail(params->log, ZM_ERROR_OUT_OF_MEMORY, "perplexity: out of memory");
     for (size_t begin = 0; status == ZM_OK && begin + 1 < params->token_count;) {

@@ -21,8 +21,19 @@ typedef struct run {
     float *logits;
     int32_t *tokens; /* the prompt's, then those that were chosen */
     size_t count, capacity;
+    uint32_t due; /* of them, that the next step decodes */
+    bool ended;   /* all of the text has been told */
     zm_generation *result;
 } run;
+
+/* Texts that are decoded together; the i-th is the model's sequence i. */
+typedef struct batch {
+    const zm_language_model *model;
+    const zm_generate_params *first; /* whose log and progress serve all */
+    run *runs;
+    zm_step *steps;
+    uint32_t count;
+} batch;
 
 static zm_status check_params(const run *r)
 {
@@ -101,39 +112,75 @@ static void run_finish(run *r)
     free(r->tokens);
 }
 
-static zm_status decode(run *r, size_t count)
+/* Decodes what is due of each text. */
+static zm_status decode(batch *b)
 {
-    zm_generation *result = r->result;
-    const zm_status status =
-        r->model->decode(r->model->user, r->tokens + result->held, (uint32_t)count, r->logits);
-    if (status == ZM_OK)
-        result->held += (uint32_t)count;
+    uint32_t used = 0;
+    for (uint32_t i = 0; i < b->count; i++) {
+        const run *r = &b->runs[i];
+        if (r->due)
+            b->steps[used++] = (zm_step){.sequence = i,
+                                         .count = r->due,
+                                         .tokens = r->tokens + r->result->held,
+                                         .logits = r->logits};
+    }
+    const zm_status status = b->model->step(b->model->user, b->steps, used);
+    for (uint32_t i = 0; status == ZM_OK && i < b->count; i++)
+        b->runs[i].result->held += b->runs[i].due;
     return status;
 }
 
-/* All of the prompt that the session doesn't hold. */
-static zm_status decode_prompt(run *r)
+/* ---- prompts ---- */
+
+/* The next tokens of all prompts that are not held; false: there are none. */
+static bool take_chunk(batch *b)
 {
-    const zm_generate_params *params = r->params;
-    zm_generation *result = r->result;
-    const uint64_t clock = zm_clock_ns(), total = params->token_count - params->held;
-    zm_status status = r->model->rewind(r->model->user, params->held);
-    while (status == ZM_OK && result->held < params->token_count) {
-        const size_t rest = params->token_count - result->held;
-        if (params->progress && !params->progress(params->progress_user, "prompt",
-                                                  result->held - params->held, total)) {
-            status = ZM_ERROR_CANCELLED;
-            break;
-        }
-        status = decode(r, rest < ZM_PROMPT_CHUNK ? rest : ZM_PROMPT_CHUNK);
+    size_t room = ZM_PROMPT_CHUNK;
+    for (uint32_t i = 0; i < b->count; i++) {
+        run *r = &b->runs[i];
+        const size_t rest = r->params->token_count - r->result->held;
+        r->due = (uint32_t)(rest < room ? rest : room);
+        room -= r->due;
     }
-    if (status == ZM_OK && params->progress &&
-        !params->progress(params->progress_user, "prompt", total, total))
-        status = ZM_ERROR_CANCELLED;
-    result->prompt_tokens = result->held - params->held;
-    result->prompt_seconds = zm_clock_since(clock);
+    return room < ZM_PROMPT_CHUNK;
+}
+
+static zm_status show_progress(const batch *b)
+{
+    uint64_t done = 0, total = 0;
+    for (uint32_t i = 0; i < b->count; i++) {
+        const zm_generate_params *params = b->runs[i].params;
+        done += b->runs[i].result->held - params->held;
+        total += params->token_count - params->held;
+    }
+    const zm_generate_params *first = b->first;
+    const bool more =
+        !first->progress || first->progress(first->progress_user, "prompt", done, total);
+    return more ? ZM_OK : ZM_ERROR_CANCELLED;
+}
+
+static zm_status decode_prompts(batch *b)
+{
+    const uint64_t clock = zm_clock_ns();
+    zm_status status = ZM_OK;
+    for (uint32_t i = 0; status == ZM_OK && i < b->count; i++)
+        status = b->model->rewind(b->model->user, i, b->runs[i].params->held);
+    if (status == ZM_OK)
+        status = show_progress(b);
+    while (status == ZM_OK && take_chunk(b)) {
+        status = decode(b);
+        if (status == ZM_OK)
+            status = show_progress(b);
+    }
+    for (uint32_t i = 0; i < b->count; i++) {
+        zm_generation *result = b->runs[i].result;
+        result->prompt_tokens = result->held - b->runs[i].params->held;
+        result->prompt_seconds = zm_clock_since(clock);
+    }
     return status;
 }
+
+/* ---- texts ---- */
 
 static bool ends_text(const run *r, int32_t token)
 {
@@ -173,35 +220,12 @@ static zm_stop must_stop(const run *r)
     return r->count >= r->model->info.positions ? ZM_STOP_CONTEXT : ZM_STOP_NONE;
 }
 
-static zm_status decode_text(run *r)
-{
-    zm_generation *result = r->result;
-    for (;;) {
-        int32_t token = 0;
-        zm_status status =
-            zm_sampler_choose(&r->sampler, r->logits, r->tokens, r->count, r->params->log, &token);
-        if (status != ZM_OK)
-            return status;
-        if (ends_text(r, token)) {
-            result->stop = ZM_STOP_END;
-            return ZM_OK;
-        }
-        status = take(r, token);
-        result->stop = must_stop(r);
-        if (status != ZM_OK || result->stop != ZM_STOP_NONE)
-            return status;
-        status = decode(r, 1);
-        if (status != ZM_OK)
-            return status;
-        result->decoded_tokens++;
-    }
-}
-
 /* A character that never became whole, and what might have become a stop string. */
 static zm_status end_text(run *r, bool told)
 {
     const char *bytes;
     size_t size;
+    r->ended = true;
     zm_decoder_rest(r->decoder, &bytes, &size);
     zm_status status = ZM_OK;
     if (!told)
@@ -211,6 +235,50 @@ static zm_status end_text(run *r, bool told)
     if (status == ZM_OK)
         status = zm_text_stream_end(&r->stream);
     return status == ZM_ERROR_OUT_OF_MEMORY ? out_of_memory(r) : status;
+}
+
+/* Chooses a token; it is due where the text goes on behind it. */
+static zm_status go_on(run *r)
+{
+    int32_t token = 0;
+    r->due = 0;
+    zm_status status =
+        zm_sampler_choose(&r->sampler, r->logits, r->tokens, r->count, r->params->log, &token);
+    if (status != ZM_OK)
+        return status;
+    zm_stop stop = ZM_STOP_END;
+    if (!ends_text(r, token)) {
+        status = take(r, token);
+        stop = must_stop(r);
+    }
+    r->due = stop == ZM_STOP_NONE;
+    if (status == ZM_OK && stop != ZM_STOP_NONE)
+        status = end_text(r, true);
+    if (status == ZM_OK)
+        r->result->stop = stop;
+    return status;
+}
+
+static zm_status decode_texts(batch *b)
+{
+    const uint64_t clock = zm_clock_ns();
+    zm_status status = ZM_OK;
+    for (bool more = true; status == ZM_OK && more;) {
+        more = false;
+        for (uint32_t i = 0; status == ZM_OK && i < b->count; i++) {
+            run *r = &b->runs[i];
+            if (r->ended)
+                continue;
+            status = go_on(r);
+            r->result->decode_seconds = zm_clock_since(clock);
+            more |= r->due != 0;
+        }
+        if (status == ZM_OK && more)
+            status = decode(b);
+        for (uint32_t i = 0; status == ZM_OK && i < b->count; i++)
+            b->runs[i].result->decoded_tokens += b->runs[i].due;
+    }
+    return status;
 }
 
 /* Hands over what has been gathered. */
@@ -231,35 +299,73 @@ static zm_status give_result(run *r, zm_generation **out)
     return ZM_OK;
 }
 
-static zm_status run_all(run *r)
+/* What there is of a text that was cancelled. */
+static zm_status cut_text(run *r)
 {
-    zm_status status = decode_prompt(r);
-    if (status != ZM_OK)
-        return status;
-    const uint64_t clock = zm_clock_ns();
-    status = decode_text(r);
-    r->result->decode_seconds = zm_clock_since(clock);
+    if (r->result->stop == ZM_STOP_NONE)
+        r->result->stop = ZM_STOP_CANCELLED;
+    return r->ended || end_text(r, false) == ZM_OK ? ZM_OK : ZM_ERROR_OUT_OF_MEMORY;
+}
+
+/* ---- a batch ---- */
+
+static zm_status batch_init(batch *b, const zm_tokenizer *tokenizer, zm_text_fn text,
+                            void *const *users)
+{
+    zm_status status = ZM_OK;
+    if (b->count > b->model->info.sequences)
+        return zm_fail(b->first->log, ZM_ERROR_LIMIT,
+                       "%u texts at once; the session has room for %u", (unsigned)b->count,
+                       (unsigned)b->model->info.sequences);
+    b->runs = zm_calloc(b->count, sizeof(*b->runs));
+    b->steps = zm_calloc(b->count, sizeof(*b->steps));
+    if (!b->runs || !b->steps)
+        return zm_fail(b->first->log, ZM_ERROR_OUT_OF_MEMORY, "out of memory to generate text");
+    for (uint32_t i = 0; status == ZM_OK && i < b->count; i++) {
+        run *r = &b->runs[i];
+        *r = (run){.model = b->model, .tokenizer = tokenizer, .params = b->first + i};
+        status = run_init(r, text, users ? users[i] : NULL);
+    }
+    return status;
+}
+
+static void batch_finish(batch *b)
+{
+    for (uint32_t i = 0; b->runs && i < b->count; i++)
+        run_finish(&b->runs[i]);
+    free(b->runs);
+    free(b->steps);
+}
+
+static zm_status give_results(batch *b, zm_generation **out)
+{
+    zm_status status = ZM_OK;
+    for (uint32_t i = 0; i < b->count; i++)
+        out[i] = NULL;
+    for (uint32_t i = 0; status == ZM_OK && i < b->count; i++)
+        status = give_result(&b->runs[i], &out[i]);
+    for (uint32_t i = 0; status != ZM_OK && i < b->count; i++)
+        zm_generation_destroy(&out[i]);
     return status;
 }
 
 zm_status zm_generate_with(const zm_language_model *model, const zm_tokenizer *tokenizer,
-                           const zm_generate_params *params, zm_text_fn text, void *user,
-                           zm_generation **out)
+                           const zm_generate_params *params, uint32_t count, zm_text_fn text,
+                           void *const *users, zm_generation **out)
 {
-    run r = {.model = model, .tokenizer = tokenizer, .params = params};
-    zm_status status = run_init(&r, text, user);
+    batch b = {.model = model, .first = params, .count = count};
+    zm_status status = batch_init(&b, tokenizer, text, users);
     if (status == ZM_OK)
-        status = run_all(&r);
+        status = decode_prompts(&b);
     if (status == ZM_OK)
-        status = end_text(&r, true);
-    else if (status == ZM_ERROR_CANCELLED && end_text(&r, false) != ZM_OK)
-        status = ZM_ERROR_OUT_OF_MEMORY;
-    if (status == ZM_ERROR_CANCELLED)
-        r.result->stop = ZM_STOP_CANCELLED;
+        status = decode_texts(&b);
+    for (uint32_t i = 0; status == ZM_ERROR_CANCELLED && i < count; i++)
+        if (cut_text(&b.runs[i]) != ZM_OK)
+            status = ZM_ERROR_OUT_OF_MEMORY;
     if (status == ZM_OK || status == ZM_ERROR_CANCELLED) {
-        const zm_status given = give_result(&r, out);
+        const zm_status given = give_results(&b, out);
         status = given == ZM_OK ? status : given;
     }
-    run_finish(&r);
+    batch_finish(&b);
     return status;
 }

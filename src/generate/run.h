@@ -7,20 +7,20 @@
 
 enum { ZM_PROMPT_CHUNK = 512 }; /* tokens of a prompt that are decoded at once */
 
-/* zm_session_decode, zm_session_rewind, zm_session_get_info. */
+/* zm_session_step, zm_session_rewind, zm_session_get_info. */
 typedef struct zm_language_model {
-    zm_status (*decode)(void *user, const int32_t *tokens, uint32_t count, float *logits);
-    zm_status (*rewind)(void *user, uint32_t position);
+    zm_status (*step)(void *user, const zm_step *steps, uint32_t count);
+    zm_status (*rewind)(void *user, uint32_t sequence, uint32_t position);
     void *user;
     zm_session_info info;
 } zm_language_model;
 
 zm_language_model zm_language_model_of(zm_session *session);
 
-/* zm_generate and zm_perplexity are these with a session's decoder. */
+/* zm_generate_batch and zm_perplexity are these with a session's decoder. */
 zm_status zm_generate_with(const zm_language_model *model, const zm_tokenizer *tokenizer,
-                           const zm_generate_params *params, zm_text_fn text, void *user,
-                           zm_generation **out);
+                           const zm_generate_params *params, uint32_t count, zm_text_fn text,
+                           void *const *users, zm_generation **out);
 zm_status zm_perplexity_with(const zm_language_model *model, const zm_perplexity_params *params,
                              zm_perplexity_result *out);
 
