@@ -116,7 +116,7 @@ static zm_cli_exit run(int argc, char **argv)
          &o.plan.shape},
         {"type", 0, "TYPES", "of activations: f32,f16,bf16; default: the device's", ZM_CLI_TEXT,
          &o.plan.types},
-        {"weight-type", 'w', "TYPES", "of weights: f32,f16,bf16,q8_0,q4_0,q4_1; default f32",
+        {"weight-type", 'w', "TYPES", "of weights: f32,f16,bf16,q4_k,...; default f32",
          ZM_CLI_TEXT, &o.plan.weight_types},
         {"kernel", 'k', "[OP=]GLOB", "these kernels, of that op; else the one that is chosen",
          ZM_CLI_TEXT, &o.plan.kernel},

@@ -29,7 +29,8 @@ static zm_cli_exit usage_of(const char *option, const shape_reason *reason)
  */
 static size_t read_types(const char *text, bool of_weights, zm_dtype out[MAX_TYPES])
 {
-    static const zm_dtype known[] = {ZM_F32, ZM_F16, ZM_BF16, ZM_F64, ZM_Q8_0, ZM_Q4_0, ZM_Q4_1};
+    static const zm_dtype known[] = {ZM_F32,  ZM_F16,  ZM_BF16, ZM_F64,  ZM_Q8_0, ZM_Q4_0, ZM_Q4_1,
+                                     ZM_Q5_0, ZM_Q5_1, ZM_Q2_K, ZM_Q3_K, ZM_Q4_K, ZM_Q5_K, ZM_Q6_K};
     const size_t known_count = of_weights ? sizeof(known) / sizeof(known[0]) : 4;
     size_t count = 0;
     out[0] = ZM_DTYPE_NONE;

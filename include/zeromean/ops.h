@@ -71,8 +71,8 @@ typedef struct zm_weight_layout {
 } zm_weight_layout;
 
 /* Do the device's kernels read weights of that type: F32, F16, BF16, the real_type, or, in matmul
- * and embedding only, quantised? The host device decodes every quantised type that it is given;
- * OpenCL devices read Q8_0, Q4_0 and Q4_1. */
+ * and embedding only, quantised? Every device reads all quantised types, unless a kernel is forced
+ * that takes weights in plain rows. */
 ZM_API bool zm_weight_type_is_read(const zm_device *device, zm_dtype dtype);
 
 /* The layout that the device's kernels want for a weight [n][k]. k of a quantised type is a

@@ -13,7 +13,31 @@
 #define ROWS 4
 #include "epilogue.clh"
 
-#if BLOCKS
+#if OCTETS
+static void panel_product(__global const act_t *x, __global const weight_t *panel, uint k,
+                          float *sums)
+{
+    float16 sum[2] = {0.0f, 0.0f};
+    for (uint i = 0; i < k; i += RANGE_STEPS) {
+        float copy[RANGE_STEPS];
+        float16 v = LOAD_ACT16(x, i);
+        size_t soon = (size_t)block_at(panel, i) + i % BLOCK * (STEP_BYTES / BLOCK) + PAGE;
+#pragma unroll
+        for (int line = 0; line < STEP_BYTES / BLOCK * RANGE_STEPS; line += LINE)
+            READ_SOON(soon + line, 1);
+        KEEP16(v, copy, 0);
+#if RANGE_STEPS == 32
+        float16 next = LOAD_ACT16(x, i + 16);
+        KEEP16(next, copy, 16);
+        v += next;
+#endif
+        float4 total = (v.lo.lo + v.lo.hi) + (v.hi.lo + v.hi.hi);
+        range_product(copy, (total.x + total.y) + (total.z + total.w), panel, i, sum);
+    }
+    KEEP16(sum[0], sums, 0);
+    KEEP16(sum[1], sums, 16);
+}
+#elif BLOCKS
 static void panel_product(__global const act_t *x, __global const weight_t *panel, uint k,
                           float *sums)
 {

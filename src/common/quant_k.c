@@ -13,6 +13,8 @@
  * k and k + 32 of each 64, in Q6_K k and k + 64 of each 128. */
 #include "common/quant_blocks.h"
 
+#include <string.h>
+
 static int quarter(const uint8_t *quarters, int i)
 {
     return quarters[i / 128 * 32 + i % 32] >> i % 128 / 32 * 2 & 3;
@@ -39,44 +41,56 @@ void zm_q2_k_decode(float *dst, const uint8_t *block)
     }
 }
 
-/* Six bits: the low four in bytes 0..7, two rows of nibbles; the others in bytes 8..11. */
-static int q3_k_scale(const uint8_t *scales, int s)
+/* Q3_K: the low four in bytes 0..7, two rows of nibbles; the others in bytes 8..11. Else the first
+ * four of each eight have a byte of their own, whose top bits are those of the last four. */
+void zm_block_get_six_bits(uint8_t numbers[16], const uint8_t *packed, bool q3_k)
 {
-    int low = scales[s % 8] >> s / 8 * 4 & 15, high = scales[8 + s % 4] >> s / 4 * 2 & 3;
-    return (low | high << 4) - 32;
+    for (int i = 0; i < 16 && q3_k; i++)
+        numbers[i] = (uint8_t)((packed[i % 8] >> i / 8 * 4 & 15) |
+                               (packed[8 + i % 4] >> i / 4 * 2 & 3) << 4);
+    for (int i = 0; i < 4 && !q3_k; i++) {
+        numbers[i] = packed[i] & 63;
+        numbers[8 + i] = packed[4 + i] & 63;
+        numbers[4 + i] = (uint8_t)((packed[8 + i] & 15) | packed[i] >> 6 << 4);
+        numbers[12 + i] = (uint8_t)(packed[8 + i] >> 4 | packed[4 + i] >> 6 << 4);
+    }
+}
+
+void zm_block_put_six_bits(uint8_t *packed, const uint8_t numbers[16], bool q3_k)
+{
+    memset(packed, 0, 12);
+    for (int i = 0; i < 16 && q3_k; i++) {
+        packed[i % 8] |= (uint8_t)((numbers[i] & 15) << i / 8 * 4);
+        packed[8 + i % 4] |= (uint8_t)(numbers[i] >> 4 << i / 4 * 2);
+    }
+    for (int i = 0; i < 4 && !q3_k; i++) {
+        packed[i] = (uint8_t)(numbers[i] | numbers[4 + i] >> 4 << 6);
+        packed[4 + i] = (uint8_t)(numbers[8 + i] | numbers[12 + i] >> 4 << 6);
+        packed[8 + i] = (uint8_t)((numbers[4 + i] & 15) | (numbers[12 + i] & 15) << 4);
+    }
 }
 
 void zm_q3_k_decode(float *dst, const uint8_t *block)
 {
-    const uint8_t *quarters = block + 32, *scales = block + 96;
+    uint8_t scales[16];
+    const uint8_t *quarters = block + 32;
     float d = zm_block_get_half(block + 108);
+    zm_block_get_six_bits(scales, block + 96, true);
     for (int s = 0; s < 16; s++) {
-        float scale = d * (float)q3_k_scale(scales, s);
+        float scale = d * (float)(scales[s] - 32);
         for (int i = 16 * s; i < 16 * s + 16; i++)
             dst[i] = scale * (float)(quarter(quarters, i) - (high_bit(block, i) ? 0 : 4));
     }
 }
 
-/* Eight scales and eight minima of six bits. The first four of each have a byte of their own, whose
- * top bits are those of the last four. */
-static void unpack_scales(const uint8_t *packed, int scales[8], int minima[8])
-{
-    for (int s = 0; s < 4; s++) {
-        scales[s] = packed[s] & 63;
-        minima[s] = packed[4 + s] & 63;
-        scales[4 + s] = (packed[8 + s] & 15) | packed[s] >> 6 << 4;
-        minima[4 + s] = packed[8 + s] >> 4 | packed[4 + s] >> 6 << 4;
-    }
-}
-
 void zm_q4_k_decode(float *dst, const uint8_t *block)
 {
-    int scales[8], minima[8];
+    uint8_t numbers[16];
     const uint8_t *nibbles = block + 16;
     float d = zm_block_get_half(block), dmin = zm_block_get_half(block + 2);
-    unpack_scales(block + 4, scales, minima);
+    zm_block_get_six_bits(numbers, block + 4, false);
     for (int s = 0; s < 8; s++) {
-        float scale = d * (float)scales[s], low = dmin * (float)minima[s];
+        float scale = d * (float)numbers[s], low = dmin * (float)numbers[8 + s];
         for (int i = 32 * s; i < 32 * s + 32; i++)
             dst[i] = scale * (float)nibble(nibbles, i) - low;
     }
@@ -84,12 +98,12 @@ void zm_q4_k_decode(float *dst, const uint8_t *block)
 
 void zm_q5_k_decode(float *dst, const uint8_t *block)
 {
-    int scales[8], minima[8];
+    uint8_t numbers[16];
     const uint8_t *high = block + 16, *nibbles = block + 48;
     float d = zm_block_get_half(block), dmin = zm_block_get_half(block + 2);
-    unpack_scales(block + 4, scales, minima);
+    zm_block_get_six_bits(numbers, block + 4, false);
     for (int s = 0; s < 8; s++) {
-        float scale = d * (float)scales[s], low = dmin * (float)minima[s];
+        float scale = d * (float)numbers[s], low = dmin * (float)numbers[8 + s];
         for (int i = 32 * s; i < 32 * s + 32; i++)
             dst[i] = scale * (float)(nibble(nibbles, i) | high_bit(high, i) << 4) - low;
     }

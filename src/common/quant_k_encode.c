@@ -154,13 +154,14 @@ static affine affine_units(uint8_t *block, const affine *fits, float norm)
     return (affine){zm_block_get_half(block) / norm, zm_block_get_half(block + 2) / norm};
 }
 
-static void pack_scales(uint8_t *packed, const int *scales, const int *lows)
+static void put_scales(uint8_t *packed, const int *scales, const int *lows)
 {
-    for (int s = 0; s < 4; s++) {
-        packed[s] = (uint8_t)(scales[s] | scales[4 + s] >> 4 << 6);
-        packed[4 + s] = (uint8_t)(lows[s] | lows[4 + s] >> 4 << 6);
-        packed[8 + s] = (uint8_t)((scales[4 + s] & 15) | (lows[4 + s] & 15) << 4);
+    uint8_t numbers[16];
+    for (int s = 0; s < 8; s++) {
+        numbers[s] = (uint8_t)scales[s];
+        numbers[8 + s] = (uint8_t)lows[s];
     }
+    zm_block_put_six_bits(packed, numbers, false);
 }
 
 void zm_q4_k_encode(uint8_t *block, const float *src)
@@ -179,7 +180,7 @@ void zm_q4_k_encode(uint8_t *block, const float *src)
         return; /* over the largest half: decodes to NaN */
     for (int s = 0; s < 8; s++)
         affine_round(x + 32 * s, fits[s], unit, &scales[s], &lows[s]);
-    pack_scales(block + 4, scales, lows);
+    put_scales(block + 4, scales, lows);
     for (int i = 0; i < 256; i++) {
         int s = i / 32;
         float scale = unit.scale * (float)scales[s], low = unit.low * (float)lows[s];

@@ -5,25 +5,46 @@
 #include <string.h>
 
 #include "common/quant.h"
+#include "common/quant_blocks.h"
 #include "ops/tuning.h"
 
-#define LENGTH 32u /* elements of a block that comes in panels */
-#define OCTETS 4u
+enum { BYTES = 0, SIX_BITS = 6 };
 
-/* What a row has of a block in a file, and where that is in a panel. */
-typedef struct form {
-    uint32_t halves; /* the scale, and the minimum */
-    bool nibbles;
+/* What a row has of a block, one after the other in a panel: numbers, each beside those of the
+ * other rows. bits: BYTES = as they are in the file, SIX_BITS = sixteen numbers of so many bits;
+ * else a word is elements of 1, 2 or 4 bits. The first of these lie in 2^span bytes, those of the
+ * next elements above them in the same bytes, and so on until the bytes are full. */
+typedef struct part {
+    uint8_t from; /* the byte of the file's block where it begins */
+    uint8_t size, count;
+    uint8_t bits, span;
     uint32_t flips; /* of a word: n in 0 .. 15 becomes n - 8 in two's complement */
-} form;
+} part;
 
-static bool form_get(zm_dtype dtype, form *out)
-{
-    *out = (form){dtype == ZM_Q4_1 ? 2 : 1, dtype != ZM_Q8_0, dtype == ZM_Q4_0 ? 0x88888888u : 0};
-    return dtype == ZM_Q8_0 || dtype == ZM_Q4_0 || dtype == ZM_Q4_1;
-}
+#define MOST_PARTS 4
+static const part forms[ZM_DTYPE_COUNT][MOST_PARTS] = {
+    [ZM_Q8_0] = {{0, 2, 1, BYTES, 0, 0}, {2, 1, 32, BYTES, 0, 0}},
+    [ZM_Q4_0] = {{0, 2, 1, BYTES, 0, 0}, {2, 4, 4, 4, 4, 0x88888888u}},
+    [ZM_Q4_1] = {{0, 2, 2, BYTES, 0, 0}, {4, 4, 4, 4, 4, 0}},
+    [ZM_Q5_0] = {{0, 2, 1, BYTES, 0, 0}, {2, 4, 1, BYTES, 0, 0}, {6, 4, 4, 4, 4, 0}},
+    [ZM_Q5_1] = {{0, 2, 2, BYTES, 0, 0}, {4, 4, 1, BYTES, 0, 0}, {8, 4, 4, 4, 4, 0}},
+    [ZM_Q2_K] = {{80, 2, 2, BYTES, 0, 0}, {0, 4, 4, BYTES, 0, 0}, {16, 4, 16, 2, 5, 0}},
+    [ZM_Q3_K] = {{108, 2, 1, BYTES, 0, 0},
+                 {96, 4, 3, SIX_BITS, 0, 0},
+                 {0, 4, 8, 1, 5, 0},
+                 {32, 4, 16, 2, 5, 0}},
+    [ZM_Q4_K] = {{0, 2, 2, BYTES, 0, 0}, {4, 4, 3, SIX_BITS, 0, 0}, {16, 4, 32, 4, 5, 0}},
+    [ZM_Q5_K] = {{0, 2, 2, BYTES, 0, 0},
+                 {4, 4, 3, SIX_BITS, 0, 0},
+                 {16, 4, 8, 1, 5, 0},
+                 {48, 4, 32, 4, 5, 0}},
+    [ZM_Q6_K] = {{208, 2, 1, BYTES, 0, 0},
+                 {192, 4, 4, BYTES, 0, 0},
+                 {128, 4, 16, 2, 5, 0},
+                 {0, 4, 32, 4, 6, 0}},
+};
 
-/* ---- eight values of four bits: bytes of which the low half counts, or one word ---- */
+/* ---- eight elements: bytes of which the low bits count, or those bits on end ---- */
 
 static uint64_t octet_load(const uint8_t *bytes)
 {
@@ -33,82 +54,149 @@ static uint64_t octet_load(const uint8_t *bytes)
     return all;
 }
 
-static uint32_t octet_join(uint64_t bytes)
+static const uint64_t masks[5][3] = {
+    [1] = {UINT64_C(0x0101010101010101), UINT64_C(0x0003000300030003),
+           UINT64_C(0x0000000f0000000f)},
+    [2] = {UINT64_C(0x0303030303030303), UINT64_C(0x000f000f000f000f),
+           UINT64_C(0x000000ff000000ff)},
+    [4] = {UINT64_C(0x0f0f0f0f0f0f0f0f), UINT64_C(0x00ff00ff00ff00ff),
+           UINT64_C(0x0000ffff0000ffff)},
+};
+
+static uint32_t octet_join(uint64_t bytes, uint32_t bits)
 {
-    bytes &= UINT64_C(0x0f0f0f0f0f0f0f0f);
-    bytes = (bytes | bytes >> 4) & UINT64_C(0x00ff00ff00ff00ff);
-    bytes = (bytes | bytes >> 8) & UINT64_C(0x0000ffff0000ffff);
-    return (uint32_t)(bytes | bytes >> 16);
+    const uint64_t *mask = masks[bits];
+    uint32_t gap = 8 - bits;
+    bytes &= mask[0];
+    bytes = (bytes | bytes >> gap) & mask[1];
+    bytes = (bytes | bytes >> 2 * gap) & mask[2];
+    return (uint32_t)(bytes | bytes >> 4 * gap);
 }
 
-static uint64_t octet_split(uint32_t word)
+static uint64_t octet_split(uint32_t word, uint32_t bits)
 {
+    const uint64_t *mask = masks[bits];
+    uint32_t gap = 8 - bits;
     uint64_t bytes = word;
-    bytes = (bytes | bytes << 16) & UINT64_C(0x0000ffff0000ffff);
-    bytes = (bytes | bytes << 8) & UINT64_C(0x00ff00ff00ff00ff);
-    return (bytes | bytes << 4) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    bytes = (bytes | bytes << 4 * gap) & mask[2];
+    bytes = (bytes | bytes << 2 * gap) & mask[1];
+    return (bytes | bytes << gap) & mask[0];
 }
 
-/* ---- one row's block; values: those of the first lane ---- */
+/* ---- one word of elements, in a file's block ---- */
 
-/* In the file byte i has elements i and i + 16. */
-static void nibbles_pack(const form *f, uint8_t *values, uint32_t panel, const uint8_t *bytes)
+static uint32_t octets_of(const part *p)
 {
-    for (uint32_t i = 0; i < OCTETS; i++) {
-        uint32_t word = octet_join(octet_load(bytes + i % 2 * 8) >> i / 2 * 4) ^ f->flips;
-        memcpy(values + (size_t)i * panel * sizeof(word), &word, sizeof(word));
+    return 4 / p->bits;
+}
+
+/* Where the bytes of an octet are, and in which of their bits. */
+static uint32_t octet_place(const part *p, uint32_t octet, uint32_t *shift)
+{
+    uint32_t across = p->span - 3u, around = p->span - p->bits / 2u; /* octets, as powers of two */
+    *shift = (octet >> across & ((1u << (around - across)) - 1)) * p->bits;
+    return p->from + (octet >> around << p->span) + (octet & ((1u << across) - 1)) * 8;
+}
+
+static uint32_t word_get(const part *p, const uint8_t *block, uint32_t i)
+{
+    uint32_t octets = octets_of(p), word = 0, shift;
+    for (uint32_t j = 0; j < octets; j++) {
+        uint64_t bytes = octet_load(block + octet_place(p, i * octets + j, &shift));
+        word |= (octet_join(bytes >> shift, p->bits) & UINT32_MAX >> (32 - 8 * p->bits))
+                << 8 * p->bits * j;
+    }
+    return word ^ p->flips;
+}
+
+static void word_put(const part *p, uint8_t *block, uint32_t i, uint32_t word)
+{
+    uint32_t octets = octets_of(p), shift;
+    word ^= p->flips;
+    for (uint32_t j = 0; j < octets; j++) {
+        uint8_t *bytes = block + octet_place(p, i * octets + j, &shift);
+        uint32_t some = word >> 8 * p->bits * j & UINT32_MAX >> (32 - 8 * p->bits);
+        uint64_t octet = octet_split(some, p->bits) << shift;
+        for (uint32_t k = 0; k < 8; k++)
+            bytes[k] |= (uint8_t)(octet >> 8 * k);
     }
 }
 
-static void nibbles_unpack(const form *f, uint8_t *bytes, const uint8_t *values, uint32_t panel)
+/* ---- numbers of six bits: their low halves in two words, the others in the third ---- */
+
+static void six_bits_get(const part *p, zm_dtype dtype, const uint8_t *block, uint32_t words[3])
 {
-    memset(bytes, 0, LENGTH / 2);
-    for (uint32_t i = 0; i < OCTETS; i++) {
-        uint32_t word;
-        memcpy(&word, values + (size_t)i * panel * sizeof(word), sizeof(word));
-        uint64_t octet = octet_split(word ^ f->flips) << i / 2 * 4;
-        for (uint32_t j = 0; j < 8; j++)
-            bytes[i % 2 * 8 + j] |= (uint8_t)(octet >> 8 * j);
+    uint8_t numbers[16];
+    zm_block_get_six_bits(numbers, block + p->from, dtype == ZM_Q3_K);
+    words[0] = words[1] = words[2] = 0;
+    for (uint32_t i = 0; i < 16; i++) {
+        words[i / 8] |= (uint32_t)(numbers[i] & 15) << i % 8 * 4;
+        words[2] |= (uint32_t)(numbers[i] >> 4) << 2 * i;
     }
 }
 
-/* Where a row's values begin, and its halves, in what the panel has of a block. */
-static size_t values_place(const form *f, uint32_t panel, uint32_t lane)
+static void six_bits_put(const part *p, zm_dtype dtype, uint8_t *block, const uint32_t words[3])
 {
-    return (size_t)f->halves * panel * 2 + (size_t)lane * (f->nibbles ? sizeof(uint32_t) : 1);
+    uint8_t numbers[16];
+    for (uint32_t i = 0; i < 16; i++)
+        numbers[i] = (uint8_t)((words[i / 8] >> i % 8 * 4 & 15) | (words[2] >> 2 * i & 3) << 4);
+    zm_block_put_six_bits(block + p->from, numbers, dtype == ZM_Q3_K);
 }
 
-static size_t half_place(uint32_t half, uint32_t panel, uint32_t lane)
+/* ---- one row's block; the panel's begins at dst or src ---- */
+
+static void part_pack(const part *p, zm_dtype dtype, uint8_t *dst, size_t step,
+                      const uint8_t *block)
 {
-    return 2 * ((size_t)half * panel + lane);
+    uint32_t words[3], word;
+    if (p->bits == SIX_BITS)
+        six_bits_get(p, dtype, block, words);
+    for (uint32_t i = 0; i < p->count; i++, dst += step) {
+        if (p->bits == BYTES) {
+            memcpy(dst, block + p->from + i * p->size, p->size);
+            continue;
+        }
+        word = p->bits == SIX_BITS ? words[i] : word_get(p, block, i);
+        memcpy(dst, &word, sizeof(word));
+    }
 }
 
-static void block_pack(const form *f, uint8_t *dst, uint32_t panel, uint32_t lane,
+static void part_unpack(const part *p, zm_dtype dtype, uint8_t *block, const uint8_t *src,
+                        size_t step)
+{
+    uint32_t words[3], word;
+    for (uint32_t i = 0; i < p->count; i++, src += step) {
+        if (p->bits == BYTES) {
+            memcpy(block + p->from + i * p->size, src, p->size);
+            continue;
+        }
+        memcpy(&word, src, sizeof(word));
+        if (p->bits == SIX_BITS)
+            words[i] = word;
+        else
+            word_put(p, block, i, word);
+    }
+    if (p->bits == SIX_BITS)
+        six_bits_put(p, dtype, block, words);
+}
+
+static void block_pack(zm_dtype dtype, uint8_t *dst, uint32_t panel, uint32_t lane,
                        const uint8_t *block)
 {
-    for (uint32_t i = 0; i < f->halves; i++, block += 2)
-        memcpy(dst + half_place(i, panel, lane), block, 2);
-    uint8_t *values = dst + values_place(f, panel, lane);
-    if (f->nibbles) {
-        nibbles_pack(f, values, panel, block);
-        return;
+    for (const part *p = forms[dtype]; p < forms[dtype] + MOST_PARTS && p->count; p++) {
+        part_pack(p, dtype, dst + (size_t)lane * p->size, (size_t)panel * p->size, block);
+        dst += (size_t)p->count * p->size * panel;
     }
-    for (uint32_t i = 0; i < LENGTH; i++)
-        values[(size_t)i * panel] = block[i];
 }
 
-static void block_unpack(const form *f, uint8_t *block, const uint8_t *src, uint32_t panel,
+static void block_unpack(zm_dtype dtype, uint8_t *block, const uint8_t *src, uint32_t panel,
                          uint32_t lane)
 {
-    for (uint32_t i = 0; i < f->halves; i++, block += 2)
-        memcpy(block, src + half_place(i, panel, lane), 2);
-    const uint8_t *values = src + values_place(f, panel, lane);
-    if (f->nibbles) {
-        nibbles_unpack(f, block, values, panel);
-        return;
+    memset(block, 0, zm_dtype_block_size(dtype));
+    for (const part *p = forms[dtype]; p < forms[dtype] + MOST_PARTS && p->count; p++) {
+        part_unpack(p, dtype, block, src + (size_t)lane * p->size, (size_t)panel * p->size);
+        src += (size_t)p->count * p->size * panel;
     }
-    for (uint32_t i = 0; i < LENGTH; i++)
-        block[i] = values[(size_t)i * panel];
 }
 
 /* ---- rows: the blocks of all of them before the next ones, so that these stay in the cache ----
@@ -117,39 +205,32 @@ static void block_unpack(const form *f, uint8_t *block, const uint8_t *src, uint
 void zm_blocks_pack(void *dst, zm_dtype dtype, uint32_t panel, uint32_t lane, const void *src,
                     uint32_t rows, uint32_t k)
 {
-    size_t size = zm_dtype_block_size(dtype), row_bytes = k / LENGTH * size;
+    size_t size = zm_dtype_block_size(dtype), row_bytes = zm_dtype_bytes(dtype, k);
     const uint8_t *from = src;
     uint8_t *to = dst;
-    form f;
-    if (!form_get(dtype, &f))
-        return;
     for (size_t at = 0; at < row_bytes; at += size, to += panel * size)
         for (uint32_t row = 0; row < rows; row++)
-            block_pack(&f, to, panel, lane + row, from + row * row_bytes + at);
+            block_pack(dtype, to, panel, lane + row, from + row * row_bytes + at);
 }
 
 void zm_blocks_unpack(void *dst, zm_dtype dtype, uint32_t panel, uint32_t lane, const void *src,
                       uint32_t rows, uint32_t k)
 {
-    size_t size = zm_dtype_block_size(dtype), row_bytes = k / LENGTH * size;
+    size_t size = zm_dtype_block_size(dtype), row_bytes = zm_dtype_bytes(dtype, k);
     const uint8_t *from = src;
     uint8_t *to = dst;
-    form f;
-    if (!form_get(dtype, &f))
-        return;
     for (size_t at = 0; at < row_bytes; at += size, from += panel * size)
         for (uint32_t row = 0; row < rows; row++)
-            block_unpack(&f, to + row * row_bytes + at, from, panel, lane + row);
+            block_unpack(dtype, to + row * row_bytes + at, from, panel, lane + row);
 }
 
 /* ---- who reads them ---- */
 
 bool zm_blocks_family_reads(zm_kernel_family family, zm_dtype dtype)
 {
-    form f;
     if (family == ZM_FAMILY_REF)
         return zm_quant_can_decode(dtype);
-    return (family == ZM_FAMILY_CPU || family == ZM_FAMILY_GPU) && form_get(dtype, &f);
+    return (family == ZM_FAMILY_CPU || family == ZM_FAMILY_GPU) && forms[dtype][0].count;
 }
 
 zm_status zm_blocks_accept(zm_kernel_family family, const zm_tensor *weight, zm_refusal *refusal)

@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Quantised weights. In rows they are as in GGUF files. In a panel each row's block of 32 elements
- * lies beside those of the other rows, none of its bits lost:
- *
- *   scales     half [panel]
- *   minima     half [panel]        Q4_1 only
- *   values     int8 [32][panel]    Q8_0
- *              uint [4][panel]     Q4_0, Q4_1: 8 steps of k, the first one in the low bits; those
- *                                  of Q4_0 less 8, in two's complement
- *
- * and the next 32 steps of k come behind that. One load then has the values of many rows. */
+/* Quantised weights. In rows they are as in GGUF files. In a panel the blocks of its rows lie
+ * beside each other, one block of each and then the next ones along k, with none of their bits
+ * lost: each number and each word of a block next to those of the other rows, so that one load has
+ * the values of many rows. shaders/panel_blocks.clh says which numbers and words. */
 #ifndef ZM_SRC_OPS_WEIGHT_BLOCKS_H
 #define ZM_SRC_OPS_WEIGHT_BLOCKS_H
 

@@ -2,8 +2,8 @@
 /* From the tensors of a model file to the weights of a device.
  *
  * Matrices are packed in the layout that the device wants and keep F16 where every part of them is
- * F16 and the device has kernels for it; quantised blocks are decoded; the host device gets its
- * real type. Vectors and tables of positions have the device's real type. Values pass through one
+ * F16, or quantised where they are all of one type; the host device gets its real type in place of
+ * F16. Vectors and tables of positions have the device's real type. Values pass through one
  * small piece of memory, are looked at once (NaN and Inf are refused by name), and the pages of the
  * file are let go of behind them.
  *

@@ -36,7 +36,8 @@ static op_case *add_case(op_list *list, uint32_t rows, uint32_t d, uint32_t voca
 static bool cases(op_list *list)
 {
     static const zm_dtype tables[] = {ZM_F32, ZM_F16, ZM_BF16};
-    static const zm_dtype blocks[] = {ZM_Q8_0, ZM_Q4_0, ZM_Q4_1};
+    static const zm_dtype blocks[] = {ZM_Q8_0, ZM_Q4_0, ZM_Q4_1, ZM_Q5_0, ZM_Q5_1,
+                                      ZM_Q2_K, ZM_Q3_K, ZM_Q4_K, ZM_Q5_K, ZM_Q6_K};
     static const uint32_t kept[] = {300, 8201}; /* kernels keep rows in registers, up to a length */
     static const op_fill fills[] = {OP_MEAN_100, OP_MEAN_1000, OP_LARGE, OP_ZERO,
                                     OP_CONSTANT, OP_OUTLIER,   OP_NAN,   OP_INF};
@@ -71,14 +72,15 @@ static bool cases(op_list *list)
         }
         c->small = true;
     }
-    for (size_t i = 0; i < 6; ++i) {
-        op_case *c = add_case(list, 5, i % 2 ? 96 : 32, 70, 4 * i);
+    for (size_t i = 0; i < 13; ++i) {
+        uint32_t length = zm_dtype_block_length(blocks[i % 10]);
+        op_case *c = add_case(list, 5, i % 2 ? 3 * length : length, 70, 4 * i);
         if (!c) {
             return false;
         }
-        c->params.embedding.table.dtype = blocks[i % 3];
+        c->params.embedding.table.dtype = blocks[i % 10];
         c->fill[TOKENS] = i == 4 ? OP_BAD_TOKENS : OP_NORMAL;
-        c->small = i == 2;
+        c->small = i == 2 || i == 7;
     }
     for (size_t i = 0; i < 2; ++i) {
         op_case *c = add_case(list, 3, 36, 7, 2 + i);

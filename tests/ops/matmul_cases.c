@@ -285,6 +285,23 @@ static bool add_blocks(op_list *list)
     return true;
 }
 
+/* The other quantised types, of one row; of some rows one type with a minimum and one without. */
+static bool add_more_blocks(op_list *list)
+{
+    static const zm_dtype types[] = {ZM_Q4_K, ZM_Q6_K, ZM_Q2_K, ZM_Q5_0, ZM_Q5_1,
+                                     ZM_Q3_K, ZM_Q5_K, ZM_Q4_K, ZM_Q6_K};
+    for (size_t i = 0; i < COUNT(types); ++i) {
+        const epilogue e = {.residual = i % 2, .gated = i == 4, .scale = ZM_ROW_SCALE_RMS};
+        op_case *c = add_case(list, i < 7 ? 1 : 16, 70 - (uint32_t)i, i == 6 ? 1024 : 512, &e, i);
+        if (!c) {
+            return false;
+        }
+        c->params.matmul.weight.dtype = types[i];
+        c->small = i < 2;
+    }
+    return true;
+}
+
 /* The first one's sums are long enough to be cut, the one of 128 rows fills large tiles. */
 static bool add_aligned(op_list *list)
 {
@@ -318,5 +335,5 @@ bool matmul_cases(op_list *list)
 {
     return add_sizes(list) && add_large(list) && add_fills(list) && add_epilogues(list) &&
            add_magnitudes(list) && add_rows(list) && add_biases(list) && add_aligned(list) &&
-           add_blocks(list);
+           add_blocks(list) && add_more_blocks(list);
 }

@@ -6,6 +6,7 @@
 
 #include "common/half.h"
 #include "common/quant.h"
+#include "fill.h"
 
 bool op_is_packed(const zm_tensor *tensor)
 {
@@ -58,6 +59,27 @@ static zm_status pack_gated(const zm_tensor *tensor, op_memory *memory, const un
     return status;
 }
 
+/* Of a type that nothing is encoded to: any bits, and halves of about 1/64 as scales. */
+static void invent_blocks(zm_dtype dtype, size_t count, unsigned char *rows)
+{
+    static const struct {
+        size_t place, count;
+    } halves[ZM_DTYPE_COUNT] = {[ZM_Q5_0] = {0, 1},
+                                [ZM_Q5_1] = {0, 2},
+                                [ZM_Q2_K] = {80, 2},
+                                [ZM_Q3_K] = {108, 1},
+                                [ZM_Q5_K] = {0, 2}};
+    size_t size = zm_dtype_block_size(dtype);
+    op_random random = {count};
+    for (size_t i = 0; i < zm_dtype_bytes(dtype, count); ++i) {
+        size_t at = i % size - halves[dtype].place;
+        rows[i] = (unsigned char)op_random_below(&random, 256);
+        if (at < 2 * halves[dtype].count && at % 2) { /* the exponent, and a sign */
+            rows[i] = (unsigned char)(0x24 | (rows[i] & 0x83));
+        }
+    }
+}
+
 /* The values in the memory's type, as rows, and what that makes of them. */
 static zm_status round_values(const op_memory *memory, const double *values, size_t count,
                               unsigned char *rows)
@@ -72,7 +94,11 @@ static zm_status round_values(const op_memory *memory, const double *values, siz
         return ZM_ERROR_OUT_OF_MEMORY;
     }
     zm_convert_reals(reals, ZM_F32, values, ZM_F64, count);
-    zm_quant_encode(rows, memory->dtype, reals, count);
+    if (zm_quant_can_encode(memory->dtype)) {
+        zm_quant_encode(rows, memory->dtype, reals, count);
+    } else {
+        invent_blocks(memory->dtype, count, rows);
+    }
     zm_quant_load(memory->input, rows, memory->dtype, 0, count);
     free(reals);
     return ZM_OK;
