@@ -210,6 +210,7 @@ class Models(Program):
         path.write_bytes(tiny_model.gguf())
         text = self.ok("inspect", path, "--metadata", "--tensors")
         self.assertIn("llama, which is not supported", text)
+        self.assertRegex(text, r"nested +array\[2\] u16\[2\], string\[0\]\n")
         self.assertRegex(text, r"a.template +string \"one\\ntwo\?\[1m\"\n")
         self.assertRegex(text, r"tokens +string\[5\] \"0\", \"1\", \"2\", \"3\", \.\.\.\n")
         self.assertRegex(text, r"q4_0 2x32 +blk.0.attn_q.weight\n")
@@ -218,7 +219,8 @@ class Models(Program):
         self.assertEqual(about["model"]["parameters"], 64)
         self.assertEqual(about["metadata"], {
             "a.bool": True, "a.real": 0.5, "a.template": "one\ntwo\x1b[1m",
-            "general.architecture": "llama", "tokens": ["0", "1", "2", "3", "\ufffd"]})
+            "general.architecture": "llama", "nested": [[7, 8], []],
+            "tokens": ["0", "1", "2", "3", "\ufffd"]})
         self.assertEqual(about["tensors"], [{"name": "blk.0.attn_q.weight", "dtype": "q4_0",
                                              "shape": [2, 32], "bytes": 36}])
         for arguments in (["convert", path, self.out], ["transcribe", path, self.wav]):

@@ -144,6 +144,10 @@ static const refusal header_refusals[] = {
 #define N8(digit) digit "\0\0\0\0\0\0\0"
 #define MOST8 "\377\377\377\377\377\377\377\377"
 #define HALF8 "\0\0\0\0\0\0\0\40" /* 2^61 */
+/* An array of so many arrays; a value of arrays in arrays, 7 deep. */
+#define ARRAYS(count) N4("\11") N4("\11") N8(count)
+#define IN2 N4("\11") N8("\1") N4("\11") N8("\1")
+#define NESTED N4("\11") IN2 IN2 IN2 N4("\11") N8("\1")
 #define RAW(literal) .values = (literal), .values_size = sizeof(literal) - 1
 #define VALUE(literal)                 \
     {                                  \
@@ -163,7 +167,15 @@ static const refusal value_refusals[] = {
      VALUE(KEY("k") "\377\377\377\377"
                     "\0")},
     {BAD, "k has a value of type 77", VALUE(KEY("k") N4("\11") N4("\115") N8("\0"))},
-    {UNSUPPORTED, "k is an array of arrays", VALUE(KEY("k") N4("\11") N4("\11") N8("\0"))},
+    {BAD, "k claims 2 arrays", VALUE(KEY("k") ARRAYS("\2") N4("\0") N8("\0") "1234567")},
+    {BAD, "k claims 18446744073709551615 arrays", VALUE(KEY("k") N4("\11") N4("\11") MOST8)},
+    {BAD, "k has a value of type 13", VALUE(KEY("k") ARRAYS("\1") N4("\15") N8("\0"))},
+    {BAD, "ends in k", VALUE(KEY("k") ARRAYS("\1") N4("\0") N8("\1"))},
+    {BAD, "ends in k",
+     VALUE(KEY("k") ARRAYS("\2") N4("\10") N8("\1") N8("\4") "abcd" N4("\0") "12")},
+    {BAD, "k is a bool of value 2", VALUE(KEY("k") ARRAYS("\1") N4("\7") N8("\1") "\2")},
+    {UNSUPPORTED, "k has arrays in arrays, more than 8 deep",
+     VALUE(KEY("k") NESTED N4("\11") N8("\0"))},
     {BAD, "ends in k", VALUE(KEY("k") N4("\12") "\0\0\0\0\0\0\0")},
     {BAD, "ends in k", VALUE(KEY("k") N4("\10") MOST8)},
     {BAD, "ends in k", VALUE(KEY("k") N4("\10") N8("\2") "a")},
@@ -201,7 +213,6 @@ static const refusal tensor_refusals[] = {
     {UNSUPPORTED, "tensor a: rank 4294967295 is over", ONE("a", UINT32_MAX, {1}, 0, 0)},
     {UNSUPPORTED, "tensor a has type IQ2_XXS, which is not supp", ONE("a", 1, {256}, 16, 0)},
     {UNSUPPORTED, "tensor a has type Q4_2, which is not supported", ONE("a", 1, {32}, 4, 0)},
-    {UNSUPPORTED, "tensor a has type I8, which is not supported", ONE("a", 1, {32}, 24, 0)},
     {UNSUPPORTED, "tensor a has type MXFP4, which is not supported", ONE("a", 1, {32}, 39, 0)},
     {UNSUPPORTED, "tensor a has type number 42, which is not k", ONE("a", 1, {32}, 42, 0)},
     {UNSUPPORTED, "tensor a has type number 4294967295", ONE("a", 1, {32}, UINT32_MAX, 0)},
@@ -327,6 +338,23 @@ static void test_unusual_but_valid(void **state)
     zm_gguf_close(&file);
 }
 
+/* No model has them, but a file may. */
+static void test_integer_tensors(void **state)
+{
+    static const struct {
+        uint32_t type;
+        zm_dtype dtype;
+    } types[] = {{24, ZM_I8}, {25, ZM_I16}, {26, ZM_I32}, {27, ZM_I64}, {28, ZM_F64}};
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        const crafted one = ONE("a", 1, {9}, types[i].type, 0);
+        zm_gguf *file = NULL;
+        assert_int_equal(zm_gguf_open(craft_file(state, &one), NULL, &file), ZM_OK);
+        assert_int_equal(file->tensors[0].dtype, types[i].dtype);
+        assert_int_equal(file->tensors[0].bytes, 9 * zm_dtype_size(types[i].dtype));
+        zm_gguf_close(&file);
+    }
+}
+
 static const zm_metadata_value *find(const zm_gguf *file, const char *key)
 {
     return zm_metadata_find(file->parts[0].values, file->parts[0].value_count, key);
@@ -339,8 +367,11 @@ static void test_values(void **state)
         RAW(KEY("u") N4("\12") MOST8 KEY("i") N4("\11") N4("\1") N8("\2") "\377\177" KEY("f")
                 N4("\6") "\0\0\300\277" KEY("d") N4("\14") "\0\0\0\0\0\0\370\277" KEY("b")
                     N4("\7") "\1" KEY("s") N4("\10") N8("\3") "a\0b" KEY("t") N4("\11") N4("\10")
-                        N8("\2") N8("\0") N8("\2") "xy" KEY("n") N4("\11") N4("\4") N8("\0")),
-        .value_count = 8};
+                        N8("\2") N8("\0") N8("\2") "xy" KEY("n") N4("\11") N4("\4") N8("\0")
+                            KEY("a") ARRAYS("\3") N4("\3") N8("\1") "\376\377" N4("\10") N8("\2")
+                                N8("\0") N8("\1") "x" N4("\11") N8("\1") N4("\0") N8("\0") KEY("8")
+                                    NESTED N4("\0") N8("\3") "abc"),
+        .value_count = 10};
     int64_t integer = 5;
     double real = 5;
     bool truth = false;
@@ -360,9 +391,20 @@ static void test_values(void **state)
     assert_true(zm_metadata_string(find(file, "t"), 1, &text) && text.length == 2);
     assert_memory_equal(text.data, "xy", 2);
     assert_true(find(file, "n")->is_array && find(file, "n")->count == 0);
+    const zm_metadata_value *arrays = find(file, "a")->arrays;
+    assert_true(find(file, "a")->type == ZM_METADATA_ARRAY && find(file, "a")->count == 3);
+    assert_true(arrays[0].is_array && arrays[0].count == 1);
+    assert_true(zm_metadata_integer(&arrays[0], 0, &integer) && integer == -2);
+    assert_true(zm_metadata_string(&arrays[1], 1, &text) && text.length == 1 && *text.data == 'x');
+    assert_true(arrays[2].count == 1 && arrays[2].arrays[0].type == ZM_METADATA_U8);
+    assert_true(arrays[2].arrays[0].is_array && arrays[2].arrays[0].count == 0);
+    arrays = find(file, "8");
+    for (int depth = 1; depth < 8; depth++)
+        arrays = arrays->arrays;
+    assert_true(arrays->count == 3 && zm_metadata_integer(arrays, 2, &integer) && integer == 'c');
 
     integer = 5;
-    static const char *const no_integers[] = {"u", "f", "d", "b", "s", "t", "n", "missing"};
+    static const char *const no_integers[] = {"u", "f", "d", "b", "s", "t", "n", "a", "missing"};
     for (size_t i = 0; i < sizeof(no_integers) / sizeof(no_integers[0]); i++)
         assert_false(zm_metadata_integer(find(file, no_integers[i]), 0, &integer));
     assert_false(zm_metadata_integer(find(file, "i"), 2, &integer));
@@ -442,9 +484,10 @@ int main(void)
 {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
-        IN_FOLDER(test_refusals),           IN_FOLDER(test_truncated), IN_FOLDER(test_shapes),
-        IN_FOLDER(test_unusual_but_valid),  IN_FOLDER(test_values),    IN_FOLDER(test_model),
-        IN_FOLDER(test_model_without_name),
+        IN_FOLDER(test_refusals), IN_FOLDER(test_truncated),
+        IN_FOLDER(test_shapes),   IN_FOLDER(test_unusual_but_valid),
+        IN_FOLDER(test_values),   IN_FOLDER(test_integer_tensors),
+        IN_FOLDER(test_model),    IN_FOLDER(test_model_without_name),
     };
     return cmocka_run_group_tests_name("gguf", tests, NULL, NULL);
 }

@@ -30,7 +30,14 @@ static const uint64_t declared_bytes[TENSORS] = {28, 0, 432, 8, 204, 32, 6};
 
 static const uint8_t numbers[24] = {1, 0, 1, 0, 0x80, 0x3f, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
 static const zm_text texts[] = {{"llama", 5}, {"", 0}, {"a\0b", 3}, {"\xff", 1}};
+static const zm_metadata_value inner[] = {
+    {.type = ZM_METADATA_U16, .is_array = true, .count = 2, .numbers = numbers},
+    {.type = ZM_METADATA_STRING, .is_array = true, .count = 4, .texts = texts},
+    {.type = ZM_METADATA_ARRAY, .is_array = true},
+    {.type = ZM_METADATA_ARRAY, .is_array = true, .count = 2, .arrays = inner},
+};
 static const zm_metadata_value values[] = {
+    {.key = "arrays", .type = ZM_METADATA_ARRAY, .is_array = true, .count = 4, .arrays = inner},
     {.key = "general.architecture", .type = ZM_METADATA_STRING, .count = 1, .texts = texts},
     {.key = "texts", .type = ZM_METADATA_STRING, .is_array = true, .count = 4, .texts = texts},
     {.key = "none", .type = ZM_METADATA_F64, .is_array = true},
@@ -89,6 +96,8 @@ static void assert_same_value(const zm_metadata_value *got, const zm_metadata_va
     assert_int_equal(got->type, wanted->type);
     assert_int_equal(got->is_array, wanted->is_array);
     assert_int_equal(got->count, wanted->count);
+    for (uint64_t i = 0; wanted->arrays && i < wanted->count; i++)
+        assert_same_value(&got->arrays[i], &wanted->arrays[i]);
     if (wanted->numbers)
         assert_memory_equal(got->numbers, wanted->numbers,
                             wanted->count * zm_metadata_type_size(wanted->type));
@@ -216,6 +225,9 @@ static void test_undeclarable(void **state)
     const zm_model_tensor twins[] = {good, good};
     assert_undeclarable(state, twins, 2, NULL, 0);
 
+    const zm_metadata_value no_array[] = {{.type = ZM_METADATA_U8, .count = 1, .numbers = numbers}};
+    const zm_metadata_value endless[] = {
+        {.type = ZM_METADATA_ARRAY, .is_array = true, .count = 1, .arrays = endless}};
     const zm_metadata_value wrong[] = {
         {.type = ZM_METADATA_U8, .count = 1, .numbers = numbers},
         {.key = "", .type = ZM_METADATA_U8, .count = 1, .numbers = numbers},
@@ -226,11 +238,15 @@ static void test_undeclarable(void **state)
         {.key = "k", .type = ZM_METADATA_U8, .count = 1},
         {.key = "k", .type = ZM_METADATA_STRING, .count = 1, .numbers = numbers},
         {.key = "k", .type = ZM_METADATA_BOOL, .count = 1, .numbers = numbers + 6},
+        {.key = "k", .type = ZM_METADATA_ARRAY, .count = 1, .arrays = inner},
+        {.key = "k", .type = ZM_METADATA_ARRAY, .is_array = true, .count = 1, .numbers = numbers},
+        {.key = "k", .type = ZM_METADATA_ARRAY, .is_array = true, .count = 1, .arrays = no_array},
+        {.key = "k", .type = ZM_METADATA_ARRAY, .is_array = true, .count = 1, .arrays = endless},
         {.key = "general.alignment", .type = ZM_METADATA_U8, .count = 1, .numbers = numbers},
     };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
         assert_undeclarable(state, &good, 1, &wrong[i], 1);
-    const zm_metadata_value twice[] = {values[3], values[3]};
+    const zm_metadata_value twice[] = {values[4], values[4]};
     assert_undeclarable(state, &good, 1, twice, 2);
 }
 

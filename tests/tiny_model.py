@@ -197,6 +197,7 @@ def gguf():
         b"a.bool": struct.pack("<IB", 7, 1),
         b"a.real": struct.pack("<If", 6, 0.5),
         b"a.template": struct.pack("<I", 8) + gguf_text(b"one\ntwo\x1b[1m"),
+        b"nested": struct.pack("<IIQIQ2HIQ", 9, 9, 2, 2, 2, 7, 8, 8, 0),
         b"tokens": struct.pack("<IIQ", 9, 8, 5) + b"".join(map(gguf_text, b"0 1 2 3 \xff".split(b" "))),
     }
     head = b"GGUF" + struct.pack("<IQQ", 3, 1, len(values))

@@ -77,6 +77,8 @@ typedef enum zm_dtype {
     ZM_Q4_K,
     ZM_Q5_K,
     ZM_Q6_K,
+    ZM_I8, /* only in files, as I16 */
+    ZM_I16,
     ZM_DTYPE_COUNT
 } zm_dtype;
 

@@ -26,10 +26,12 @@ typedef enum zm_metadata_type {
     ZM_METADATA_F64,
     ZM_METADATA_BOOL,
     ZM_METADATA_STRING,
+    ZM_METADATA_ARRAY, /* only of elements: arrays in an array */
     ZM_METADATA_TYPE_COUNT
 } zm_metadata_type;
 
-/* "u8", "f32", "bool", "string", ...; "none" for a value outside the enum. Static storage. */
+/* "u8", "f32", "bool", "string", "array", ...; "none" for a value outside the enum. Static storage.
+ */
 ZM_API const char *zm_metadata_type_name(zm_metadata_type type);
 
 /* As it is in the file: usually UTF-8, but not checked. */
@@ -43,8 +45,10 @@ typedef struct zm_metadata_value {
     zm_metadata_type type; /* of each element */
     bool is_array;
     uint64_t count;       /* elements; 1 unless it is an array */
-    const void *numbers;  /* little-endian, one behind the other, not aligned; NULL for strings */
+    const void *numbers;  /* little-endian, one behind the other, not aligned; else NULL */
     const zm_text *texts; /* for ZM_METADATA_STRING: count of them, else NULL */
+    /* For ZM_METADATA_ARRAY: count of them, each an array under the same key; else NULL. */
+    const struct zm_metadata_value *arrays;
 } zm_metadata_value;
 
 /* Element index of a value, each in constant time. False, and *out untouched, when value is NULL,

@@ -23,12 +23,16 @@ static json_t *text_json(zm_text text)
     return value;
 }
 
+static json_t *value_json(const zm_metadata_value *value);
+
 static json_t *element_json(const zm_metadata_value *value, uint64_t i)
 {
     int64_t integer;
     double real;
     bool truth;
     zm_text text;
+    if (value->arrays)
+        return value_json(&value->arrays[i]);
     if (zm_metadata_string(value, i, &text))
         return text_json(text);
     if (zm_metadata_bool(value, i, &truth))
@@ -99,7 +103,10 @@ static void print_element(const zm_metadata_value *value, uint64_t i)
     double real = 0;
     bool truth;
     zm_text text;
-    if (zm_metadata_string(value, i, &text))
+    if (value->arrays)
+        printf("%s[%" PRIu64 "]", zm_metadata_type_name(value->arrays[i].type),
+               value->arrays[i].count);
+    else if (zm_metadata_string(value, i, &text))
         print_string(text);
     else if (zm_metadata_bool(value, i, &truth))
         printf(truth ? "true" : "false");

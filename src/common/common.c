@@ -42,6 +42,7 @@ static const struct {
     [ZM_Q8_0] = {"q8_0", 32, 34},     [ZM_Q2_K] = {"q2_k", 256, 84},
     [ZM_Q3_K] = {"q3_k", 256, 110},   [ZM_Q4_K] = {"q4_k", 256, 144},
     [ZM_Q5_K] = {"q5_k", 256, 176},   [ZM_Q6_K] = {"q6_k", 256, 210},
+    [ZM_I8] = {"i8", 1, 1},           [ZM_I16] = {"i16", 1, 2},
 };
 
 uint32_t zm_dtype_block_length(zm_dtype dtype)

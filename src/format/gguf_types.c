@@ -14,8 +14,8 @@ static const struct {
     {"Q4_3", 0},       {"Q5_0", ZM_Q5_0}, {"Q5_1", ZM_Q5_1}, {"Q8_0", ZM_Q8_0}, {"Q8_1", 0},
     {"Q2_K", ZM_Q2_K}, {"Q3_K", ZM_Q3_K}, {"Q4_K", ZM_Q4_K}, {"Q5_K", ZM_Q5_K}, {"Q6_K", ZM_Q6_K},
     {"Q8_K", 0},       {"IQ2_XXS", 0},    {"IQ2_XS", 0},     {"IQ3_XXS", 0},    {"IQ1_S", 0},
-    {"IQ4_NL", 0},     {"IQ3_S", 0},      {"IQ2_S", 0},      {"IQ4_XS", 0},     {"I8", 0},
-    {"I16", 0},        {"I32", ZM_I32},   {"I64", ZM_I64},   {"F64", ZM_F64},   {"IQ1_M", 0},
+    {"IQ4_NL", 0},     {"IQ3_S", 0},      {"IQ2_S", 0},      {"IQ4_XS", 0},     {"I8", ZM_I8},
+    {"I16", ZM_I16},   {"I32", ZM_I32},   {"I64", ZM_I64},   {"F64", ZM_F64},   {"IQ1_M", 0},
     {"BF16", ZM_BF16}, {"Q4_0_4_4", 0},   {"Q4_0_4_8", 0},   {"Q4_0_8_8", 0},   {"TQ1_0", 0},
     {"TQ2_0", 0},      {"IQ4_NL_4_4", 0}, {"IQ4_NL_4_8", 0}, {"IQ4_NL_8_8", 0}, {"MXFP4", 0},
     {"NVFP4", 0},      {"Q1_0", 0},
@@ -42,7 +42,7 @@ bool zm_gguf_type_id(zm_dtype dtype, uint32_t *id)
 
 static const zm_metadata_type value_types[] = {
     ZM_METADATA_U8,  ZM_METADATA_I8,  ZM_METADATA_U16,  ZM_METADATA_I16,    ZM_METADATA_U32,
-    ZM_METADATA_I32, ZM_METADATA_F32, ZM_METADATA_BOOL, ZM_METADATA_STRING, ZM_METADATA_NONE,
+    ZM_METADATA_I32, ZM_METADATA_F32, ZM_METADATA_BOOL, ZM_METADATA_STRING, ZM_METADATA_ARRAY,
     ZM_METADATA_U64, ZM_METADATA_I64, ZM_METADATA_F64,
 };
 

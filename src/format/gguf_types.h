@@ -8,11 +8,10 @@
 
 #define ZM_GGUF_MAGIC "GGUF"
 #define ZM_GGUF_VERSION 3u /* what is written; 2 has the same layout */
-#define ZM_GGUF_ARRAY 9u   /* the value type of arrays */
 #define ZM_GGUF_ALIGNMENT_KEY "general.alignment"
 #define ZM_GGUF_ALIGNMENT 32u /* where the key is missing */
 #define ZM_GGUF_MAX_KEY 65535u
-#define ZM_GGUF_TYPES "F32, F16, BF16, F64, I32, I64, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K"
+#define ZM_GGUF_TYPES "F32, F16, BF16, F64, I8 to I64, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K"
 
 /* ZM_DTYPE_NONE for a type that this library does not have; *name is then what GGUF calls it, NULL
  * for a number that is not known. */
@@ -20,7 +19,8 @@ zm_dtype zm_gguf_type_find(uint32_t id, const char **name);
 /* False for a type that GGUF does not have. */
 bool zm_gguf_type_id(zm_dtype dtype, uint32_t *id);
 
-/* ZM_METADATA_NONE for arrays and for what is not known. */
+#define ZM_GGUF_DEPTH 8 /* of arrays in arrays, at most */
+/* ZM_METADATA_NONE for what is not known. */
 zm_metadata_type zm_gguf_value_type_find(uint32_t id);
 uint32_t zm_gguf_value_type_id(zm_metadata_type type);
 

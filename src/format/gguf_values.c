@@ -13,6 +13,8 @@
 #define KEY "%.200s"
 /* What an entry takes at least: a key of one character, a type, a byte. */
 #define LEAST_ENTRY (8u + 1u + 4u + 1u)
+/* An array in an array: the type of its elements, their count. */
+#define LEAST_ARRAY (4u + 8u)
 
 /* A copy with a NUL behind it, so that it can be handed out as a C string as well. */
 static zm_status read_string(zm_gguf_reader *r, zm_metadata_value *value)
@@ -78,38 +80,66 @@ static zm_status read_numbers(zm_gguf_reader *r, zm_metadata_value *value)
     return status;
 }
 
-static zm_status read_type(zm_gguf_reader *r, zm_metadata_value *value)
+static zm_status read_type(zm_gguf_reader *r, const zm_metadata_value *value, zm_metadata_type *out)
 {
     uint32_t id = 0;
     zm_status status = zm_gguf_u32(r, value->key, &id);
-    value->is_array = id == ZM_GGUF_ARRAY;
-    value->count = 1;
-    if (status == ZM_OK && value->is_array)
-        status = zm_gguf_u32(r, value->key, &id);
-    if (status == ZM_OK && value->is_array)
-        status = zm_gguf_u64(r, value->key, &value->count);
-    if (status != ZM_OK)
-        return status;
-    if (value->is_array && id == ZM_GGUF_ARRAY)
-        return zm_fail(r->log, ZM_ERROR_UNSUPPORTED,
-                       "%s: " KEY " is an array of arrays, which is not supported", r->part->path,
-                       value->key);
-    value->type = zm_gguf_value_type_find(id);
-    if (value->type == ZM_METADATA_NONE)
+    *out = zm_gguf_value_type_find(id);
+    if (status == ZM_OK && *out == ZM_METADATA_NONE)
         return zm_fail(r->log, ZM_ERROR_BAD_FORMAT,
                        "%s: " KEY " has a value of type %u, which GGUF does not have",
                        r->part->path, value->key, id);
-    return ZM_OK;
+    return status;
+}
+
+static zm_status read_array(zm_gguf_reader *r, zm_metadata_value *value, int depth);
+
+static zm_status read_arrays(zm_gguf_reader *r, zm_metadata_value *value, int depth)
+{
+    if (depth == ZM_GGUF_DEPTH)
+        return zm_fail(r->log, ZM_ERROR_UNSUPPORTED,
+                       "%s: " KEY " has arrays in arrays, more than %d deep", r->part->path,
+                       value->key, ZM_GGUF_DEPTH);
+    if (value->count > zm_gguf_left(r) / LEAST_ARRAY)
+        return zm_fail(r->log, ZM_ERROR_BAD_FORMAT,
+                       "%s: " KEY " claims %" PRIu64 " arrays, the file ends before: truncated? "
+                       "fetch it again",
+                       r->part->path, value->key, value->count);
+    zm_metadata_value *arrays = zm_calloc((size_t)value->count, sizeof(*arrays));
+    if (!arrays)
+        return zm_fail(r->log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory for its metadata",
+                       r->part->path);
+    value->arrays = arrays;
+    zm_status status = ZM_OK;
+    for (uint64_t i = 0; i < value->count && status == ZM_OK; i++) {
+        arrays[i].key = value->key;
+        status = read_array(r, &arrays[i], depth + 1);
+    }
+    return status;
+}
+
+static zm_status read_array(zm_gguf_reader *r, zm_metadata_value *value, int depth)
+{
+    value->is_array = true;
+    zm_status status = read_type(r, value, &value->type);
+    if (status == ZM_OK)
+        status = zm_gguf_u64(r, value->key, &value->count);
+    if (status != ZM_OK)
+        return status;
+    if (value->type == ZM_METADATA_ARRAY)
+        return read_arrays(r, value, depth);
+    return value->type == ZM_METADATA_STRING ? read_strings(r, value) : read_numbers(r, value);
 }
 
 static zm_status read_value(zm_gguf_reader *r, zm_metadata_value *value)
 {
-    zm_status status = read_type(r, value);
+    zm_status status = read_type(r, value, &value->type);
     if (status != ZM_OK)
         return status;
-    if (value->type != ZM_METADATA_STRING)
-        return read_numbers(r, value);
-    return value->is_array ? read_strings(r, value) : read_string(r, value);
+    if (value->type == ZM_METADATA_ARRAY)
+        return read_array(r, value, 1);
+    value->count = 1;
+    return value->type == ZM_METADATA_STRING ? read_string(r, value) : read_numbers(r, value);
 }
 
 zm_status zm_gguf_read_values(zm_gguf_reader *r, uint64_t count)
@@ -145,14 +175,22 @@ zm_status zm_gguf_read_values(zm_gguf_reader *r, uint64_t count)
                  : ZM_OK;
 }
 
+/* Without its key. On failure some of what it points to may not be there. */
+static void free_value(const zm_metadata_value *value)
+{
+    for (uint64_t i = 0; value->arrays && i < value->count; i++)
+        free_value(&value->arrays[i]);
+    free((void *)(uintptr_t)value->arrays);
+    if (value->texts && !value->is_array)
+        free((void *)(uintptr_t)value->texts[0].data);
+    free((void *)(uintptr_t)value->texts);
+}
+
 void zm_gguf_free_values(zm_gguf_part *part)
 {
     for (size_t i = 0; i < part->value_count; i++) {
-        zm_metadata_value *value = &part->values[i];
-        if (value->texts && !value->is_array)
-            free((void *)(uintptr_t)value->texts[0].data);
-        free((void *)(uintptr_t)value->texts);
-        free((void *)(uintptr_t)value->key);
+        free_value(&part->values[i]);
+        free((void *)(uintptr_t)part->values[i].key);
     }
     free(part->values);
     part->values = NULL;

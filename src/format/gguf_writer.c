@@ -40,35 +40,60 @@ static void put_text(header *h, const char *text, size_t length)
     put(h, text, length);
 }
 
+static zm_status check_elements(const char *path, const char *key, const zm_metadata_value *value,
+                                int depth, const zm_log *log)
+{
+    const bool is_text = value->type == ZM_METADATA_STRING;
+    const bool is_nested = value->type == ZM_METADATA_ARRAY;
+    const void *elements = is_text ? (const void *)value->texts
+                                   : (is_nested ? (const void *)value->arrays : value->numbers);
+    if (!is_text && !is_nested && zm_metadata_type_size(value->type) == 0)
+        return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "%s: %s has no type", path, key);
+    if ((!value->is_array && (value->count != 1 || is_nested)) || (value->count > 0 && !elements))
+        return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "%s: %s has no value", path, key);
+    if (is_nested && depth == ZM_GGUF_DEPTH)
+        return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "%s: %s has arrays more than %d deep", path,
+                       key, ZM_GGUF_DEPTH);
+    zm_status status = ZM_OK;
+    for (uint64_t i = 0; i < value->count && status == ZM_OK; i++) {
+        if (value->type == ZM_METADATA_BOOL && ((const uint8_t *)value->numbers)[i] > 1)
+            return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "%s: %s is no bool", path, key);
+        if (is_nested && !value->arrays[i].is_array)
+            return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "%s: %s has no arrays", path, key);
+        if (is_nested)
+            status = check_elements(path, key, &value->arrays[i], depth + 1, log);
+    }
+    return status;
+}
+
 static zm_status check_value(const char *path, const zm_metadata_value *value, const zm_log *log)
 {
-    bool is_text = value->type == ZM_METADATA_STRING;
     if (!value->key || !zm_gguf_name_valid(value->key, strlen(value->key)))
         return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "%s: a key of the metadata is not valid",
                        path);
-    if (!is_text && zm_metadata_type_size(value->type) == 0)
-        return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "%s: %s has no type", path, value->key);
-    if ((!value->is_array && value->count != 1) ||
-        (value->count > 0 && !(is_text ? (const void *)value->texts : value->numbers)))
-        return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "%s: %s has no value", path, value->key);
-    for (uint64_t i = 0; value->type == ZM_METADATA_BOOL && i < value->count; i++)
-        if (((const uint8_t *)value->numbers)[i] > 1)
-            return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "%s: %s is no bool", path, value->key);
-    return ZM_OK;
+    return check_elements(path, value->key, value, 1, log);
+}
+
+/* An array has its type, its count, and its elements. */
+static void put_elements(header *h, const zm_metadata_value *value)
+{
+    put_integer(h, zm_gguf_value_type_id(value->type), 4);
+    if (value->is_array)
+        put_integer(h, value->count, 8);
+    if (value->numbers)
+        put(h, value->numbers, (size_t)value->count * zm_metadata_type_size(value->type));
+    for (uint64_t i = 0; value->type == ZM_METADATA_STRING && i < value->count; i++)
+        put_text(h, value->texts[i].data, value->texts[i].length);
+    for (uint64_t i = 0; value->type == ZM_METADATA_ARRAY && i < value->count; i++)
+        put_elements(h, &value->arrays[i]);
 }
 
 static void put_value(header *h, const zm_metadata_value *value)
 {
     put_text(h, value->key, strlen(value->key));
     if (value->is_array)
-        put_integer(h, ZM_GGUF_ARRAY, 4);
-    put_integer(h, zm_gguf_value_type_id(value->type), 4);
-    if (value->is_array)
-        put_integer(h, value->count, 8);
-    if (value->type != ZM_METADATA_STRING)
-        put(h, value->numbers, (size_t)value->count * zm_metadata_type_size(value->type));
-    for (uint64_t i = 0; value->type == ZM_METADATA_STRING && i < value->count; i++)
-        put_text(h, value->texts[i].data, value->texts[i].length);
+        put_integer(h, zm_gguf_value_type_id(ZM_METADATA_ARRAY), 4);
+    put_elements(h, value);
 }
 
 static int compare_texts(const void *left, const void *right)

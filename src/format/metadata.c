@@ -15,7 +15,7 @@ static const struct {
     [ZM_METADATA_I32] = {"i32", 4, true},        [ZM_METADATA_U64] = {"u64", 8, false},
     [ZM_METADATA_I64] = {"i64", 8, true},        [ZM_METADATA_F32] = {"f32", 4, true},
     [ZM_METADATA_F64] = {"f64", 8, true},        [ZM_METADATA_BOOL] = {"bool", 1, false},
-    [ZM_METADATA_STRING] = {"string", 0, false},
+    [ZM_METADATA_STRING] = {"string", 0, false}, [ZM_METADATA_ARRAY] = {"array", 0, false},
 };
 
 static bool is_type(zm_metadata_type type)

@@ -5,7 +5,7 @@
 
 #include <zeromean/metadata.h>
 
-/* Bytes of one element; 0 for strings and for a value outside the enum. */
+/* Bytes of one element; 0 for strings, arrays and a value outside the enum. */
 size_t zm_metadata_type_size(zm_metadata_type type);
 
 /* In order of key, as zm_metadata_sort leaves them. NULL when there is none of that key. */

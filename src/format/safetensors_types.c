@@ -6,8 +6,8 @@
 #include "common/alloc.h"
 
 static const char *const type_names[ZM_DTYPE_COUNT] = {
-    [ZM_F32] = "F32", [ZM_F16] = "F16", [ZM_BF16] = "BF16", [ZM_F64] = "F64",
-    [ZM_I32] = "I32", [ZM_I64] = "I64", [ZM_U8] = "U8",
+    [ZM_F32] = "F32", [ZM_F16] = "F16", [ZM_BF16] = "BF16", [ZM_F64] = "F64", [ZM_I32] = "I32",
+    [ZM_I64] = "I64", [ZM_U8] = "U8",   [ZM_I16] = "I16",   [ZM_I8] = "I8",
 };
 
 const char *zm_safetensors_type_name(zm_dtype dtype)

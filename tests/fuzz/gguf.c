@@ -54,7 +54,10 @@ static void check_value(const zm_metadata_value *value)
     zm_text text;
     require(value->key[0] != '\0' && value->type != ZM_METADATA_NONE);
     require(value->is_array || value->count == 1);
-    for (uint64_t i = 0; i < value->count; i++) {
+    for (uint64_t i = 0; value->arrays && i < value->count; i++)
+        check_value(&value->arrays[i]);
+    require((value->arrays != NULL) <= (value->type == ZM_METADATA_ARRAY));
+    for (uint64_t i = 0; !value->arrays && i < value->count; i++) {
         bool is_text = zm_metadata_string(value, i, &text);
         require(is_text == (value->type == ZM_METADATA_STRING));
         require(zm_metadata_real(value, i, &real) || is_text || zm_metadata_bool(value, i, &truth));
