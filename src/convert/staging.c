@@ -60,14 +60,8 @@ static bool survey(const char *path, bool *empty, bool *directories)
     return true;
 }
 
-static zm_status resolve_existing(zm_staging *staging, const char *output, bool overwrite)
+static zm_status survey_existing(zm_staging *staging, const char *output)
 {
-    if (!zm_path_is_directory(output))
-        return zm_fail(&staging->log, ZM_ERROR_INVALID_ARGUMENT,
-                       "%s: exists and is not a directory; choose another output", output);
-    if (!overwrite)
-        return zm_fail(&staging->log, ZM_ERROR_INVALID_ARGUMENT,
-                       "%s: exists already; choose another output or allow overwriting", output);
     bool directories = false;
     if (!survey(output, &staging->empty, &directories))
         return zm_fail(&staging->log, ZM_ERROR_IO, "%s: cannot list: %s", output, strerror(errno));
@@ -75,6 +69,21 @@ static zm_status resolve_existing(zm_staging *staging, const char *output, bool 
         return zm_fail(&staging->log, ZM_ERROR_INVALID_ARGUMENT,
                        "%s: holds directories, so it is not overwritten; choose another output",
                        output);
+    return ZM_OK;
+}
+
+static zm_status resolve_existing(zm_staging *staging, const char *output, bool overwrite)
+{
+    if (zm_path_is_directory(output) == staging->file)
+        return zm_fail(&staging->log, ZM_ERROR_INVALID_ARGUMENT,
+                       "%s: exists and is %s directory; choose another output", output,
+                       staging->file ? "a" : "not a");
+    if (!overwrite)
+        return zm_fail(&staging->log, ZM_ERROR_INVALID_ARGUMENT,
+                       "%s: exists already; choose another output or allow overwriting", output);
+    zm_status status = staging->file ? ZM_OK : survey_existing(staging, output);
+    if (status != ZM_OK)
+        return status;
     staging->exists = true;
     staging->output = realpath(output, NULL);
     if (!staging->output)
@@ -117,10 +126,15 @@ static zm_status split_output(zm_staging *staging)
                    staging->output);
 }
 
-zm_status zm_staging_init(zm_staging *staging, const char *input, const char *output,
-                          bool overwrite, const zm_log *log)
+static bool in_the_way(const zm_staging *staging, const char *source)
 {
-    *staging = (zm_staging){.lock = -1, .log = zm_log_copy(log)};
+    return staging->file ? strcmp(source, staging->output) == 0
+                         : paths_overlap(source, staging->output);
+}
+
+static zm_status resolve(zm_staging *staging, const char *input, const char *output, bool overwrite,
+                         const zm_log *log)
+{
     size_t length = strlen(output);
     while (length > 1 && output[length - 1] == '/')
         length--;
@@ -136,7 +150,7 @@ zm_status zm_staging_init(zm_staging *staging, const char *input, const char *ou
         status = resolve_existing(staging, trimmed, overwrite);
     else
         status = resolve_new(staging, trimmed);
-    if (status == ZM_OK && paths_overlap(source, staging->output))
+    if (status == ZM_OK && in_the_way(staging, source))
         status = zm_fail(log, ZM_ERROR_INVALID_ARGUMENT,
                          "%s: the output must lie outside the input %s; choose another",
                          staging->output, source);
@@ -147,6 +161,20 @@ zm_status zm_staging_init(zm_staging *staging, const char *input, const char *ou
     if (status)
         zm_staging_finish(staging);
     return status;
+}
+
+zm_status zm_staging_init(zm_staging *staging, const char *input, const char *output,
+                          bool overwrite, const zm_log *log)
+{
+    *staging = (zm_staging){.lock = -1, .log = zm_log_copy(log)};
+    return resolve(staging, input, output, overwrite, log);
+}
+
+zm_status zm_staging_init_file(zm_staging *staging, const char *input, const char *output,
+                               bool overwrite, const zm_log *log)
+{
+    *staging = (zm_staging){.lock = -1, .log = zm_log_copy(log), .file = true};
+    return resolve(staging, input, output, overwrite, log);
 }
 
 /* ---- directories ---- */
@@ -307,20 +335,28 @@ static void sync_directory(const char *path)
     close(fd);
 }
 
+/* Replaces an existing one. */
+static bool rename_file(const zm_staging *staging)
+{
+    char *path = zm_path_join(staging->temporary, staging->name);
+    bool done = path && rename(path, staging->output) == 0;
+    free(path);
+    return done;
+}
+
 zm_status zm_staging_commit(zm_staging *staging)
 {
     sync_directory(staging->temporary);
-    bool done = staging->exists ? replace_output(staging)
-                                : rename(staging->temporary, staging->output) == 0;
+    bool done = staging->file     ? rename_file(staging)
+                : staging->exists ? replace_output(staging)
+                                  : rename(staging->temporary, staging->output) == 0;
     if (!done)
         return zm_fail(&staging->log, ZM_ERROR_IO, "%s: cannot give the output its name: %s",
                        staging->output, strerror(errno));
     sync_directory(staging->parent);
-    if (staging->exists) {
-        if (!remove_flat(staging->temporary))
-            zm_logf(&staging->log, ZM_LOG_WARNING, "%s: the replaced output cannot be removed: %s",
-                    staging->temporary, strerror(errno));
-    }
+    if ((staging->exists || staging->file) && !remove_flat(staging->temporary))
+        zm_logf(&staging->log, ZM_LOG_WARNING, "%s: what the output replaced cannot be removed: %s",
+                staging->temporary, strerror(errno));
     free(staging->temporary);
     staging->temporary = NULL;
     return ZM_OK;
