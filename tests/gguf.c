@@ -452,7 +452,7 @@ static void test_model(void **state)
     scratch_log_init(&log);
     const zm_convert_params convert = {
         .input = path, .output = scratch_path(state, "out"), .log = &log.log};
-    assert_int_equal(zm_convert(&convert, NULL), ZM_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(zm_convert(&convert, NULL), ZM_ERROR_UNSUPPORTED);
     assert_int_equal(log.errors, 1);
     assert_int_equal(scratch_count(*state), 1);
 }

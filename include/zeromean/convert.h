@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pre-LN -> Pre-RMSNorm, exactly (Jiang et al. 2023, arXiv 2305.14858).
+/* From one norm to another, and from one file format to another.
+ *
+ * Pre-LN -> Pre-RMSNorm, exactly (Jiang et al. 2023, arXiv 2305.14858).
  *
  * A Pre-LN transformer reads its main branch only through LayerNorm, which ignores the mean. The
  * converter takes the mean out of every tensor that writes the branch, in float64, and rounds once;
@@ -9,7 +11,13 @@
  *
  * Quantised weights that write the branch cannot be changed exactly; a file of such weights runs as
  * it is, through the deferred LayerNorm, and is refused unless all weights are to be stored as a
- * floating type or the conversion may be lossy. */
+ * floating type or the conversion may be lossy.
+ *
+ * Safetensors <-> GGUF, for models of text: tensors and hyper-parameters get the other format's
+ * names and order, the tokenizer, the tokens that end a text and the chat template go along,
+ * weights are stored as the type that is asked for. The function stays the same, and so does the
+ * norm. llama.cpp reads the GGUF file, transformers the directory. What the other format can't say
+ * is refused. From GGUF to GGUF it is one or the other: see norm. */
 #ifndef ZEROMEAN_CONVERT_H
 #define ZEROMEAN_CONVERT_H
 
@@ -21,14 +29,25 @@ extern "C" {
 #endif
 
 typedef struct zm_convert_params {
-    const char *input; /* model directory, or GGUF file */
-    const char
-        *output;    /* directory to create, outside of input, in one that exists; or GGUF file */
-    zm_norm norm;   /* ZM_NORM_DEFAULT = ZM_NORM_RMS */
-    zm_dtype type;  /* ZM_DTYPE_NONE: changed tensors as F32, the others as they are (exact);
-                       ZM_F32: all as F32 (exact); ZM_F16: all as F16 (rounded); ZM_F64: all
-                       as F64, for checks in float64 */
-    bool lossy;     /* quantised tensors that change are quantised again, as the same type */
+    const char *input;  /* model directory, or GGUF file */
+    const char *output; /* what to create, in a directory that exists: a GGUF file where the name
+                           ends in .gguf, else a directory outside of input */
+    zm_norm norm;       /* ZM_NORM_DEFAULT: ZM_NORM_RMS where neither the format changes nor, from
+                           GGUF to GGUF, a type is given; else the norm stays as it is.
+                           ZM_NORM_RMS: that, and refused where the format would change, too */
+    zm_dtype type;      /* Where the norm changes: ZM_DTYPE_NONE: changed tensors as F32, the others
+                           as they are (exact); ZM_F32: all as F32 (exact); ZM_F16: all as F16
+                           (rounded); ZM_F64: all as F64, for checks in float64.
+                           Else: ZM_DTYPE_NONE: as they are, but for what the other
+                           format doesn't have: quantised ones become F32 in safetensors, and F64
+                           becomes F32 in GGUF; ZM_F32, ZM_F16, ZM_BF16; for GGUF also ZM_Q8_0,
+                           ZM_Q4_0, ZM_Q4_1, ZM_Q4_K, ZM_Q6_K. In GGUF vectors and tables of
+                           positions are F32 in any case; the head, or the token table that is the
+                           head, is ZM_Q6_K where a smaller type is asked for; matrices whose rows
+                           are no multiple of 256 are ZM_Q8_0 instead of a K-type, and ZM_F16 where
+                           they are no multiple of 32 */
+    bool lossy;     /* where the norm changes: quantised tensors that change are quantised again,
+                       as the same type */
     bool overwrite; /* output may be an empty directory or the output of another conversion; it
                        stays until the new one is complete */
     const zm_log *log;
@@ -43,16 +62,21 @@ typedef struct zm_convert_report {
     uint64_t input_bytes;
     uint64_t output_bytes;
     bool copied;            /* the model had that norm already: nothing was recentred */
+    zm_norm norm;           /* of the output */
+    bool reformatted;       /* one side is GGUF */
+    zm_dtype type;          /* if reformatted: that most weights of the output have */
+    size_t as_q8_0, as_f16; /* if reformatted: matrices whose rows don't fit the type */
     double rounding;        /* the largest relative L2 error of one tensor by the final rounding */
     char source_sha256[65]; /* of the input's files of weights, in order */
 } zm_convert_report;
 
 /* Writes one model.safetensors, also where the input has shards, and copies the input's other files
- * that are no weights; or one GGUF file. The output is complete or absent, whatever happens. report
- * may be NULL. ZM_ERROR_UNSUPPORTED: the model cannot be converted exactly, or it has no LayerNorm;
- * the log names the tensor and the reason. ZM_ERROR_INVALID_ARGUMENT: the output is in the way or
- * the type is not one of those above. ZM_ERROR_CANCELLED, ZM_ERROR_IO and what zm_model_open
- * returns. */
+ * that are no weights; or one GGUF file; or from GGUF model.safetensors, config.json and, where the
+ * file has a tokenizer, generation_config.json, tokenizer.json and tokenizer_config.json. The
+ * output is complete or absent, whatever happens. report may be NULL. ZM_ERROR_UNSUPPORTED: the
+ * model cannot be converted exactly, or it has no LayerNorm; the log names the tensor and the
+ * reason. ZM_ERROR_INVALID_ARGUMENT: the output is in the way or the type is not one of those
+ * above. ZM_ERROR_CANCELLED, ZM_ERROR_IO and what zm_model_open returns. */
 ZM_API zm_status zm_convert(const zm_convert_params *params, zm_convert_report *report);
 
 #ifdef __cplusplus

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* zeromean convert: a Pre-LN model becomes a Pre-RMSNorm model. */
+/* zeromean convert: a Pre-LN model becomes a Pre-RMSNorm model, or a model gets another format. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <zeromean/check.h>
@@ -9,6 +9,8 @@
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "common/file.h"
+
+#define TYPES "f32|f16|bf16|q8_0|q4_0|q4_1|q4_k|q6_k" /* those of `types` */
 
 enum { PROBE_TOKENS = 8 };
 
@@ -28,7 +30,8 @@ static json_t *report_json(const job *j)
         {"version", json_string(zm_version())},
         {"input", zm_cli_json_text(params->input)},
         {"output", zm_cli_json_text(params->output)},
-        {"norm", json_string(zm_norm_name(params->norm))},
+        {"norm", json_string(zm_norm_name(report->norm))},
+        {"reformatted", json_boolean(report->reformatted)},
         {"tensors", json_integer((json_int_t)report->tensors)},
         {"copied", json_boolean(report->copied)},
         {"recentred", json_integer((json_int_t)report->recentred)},
@@ -41,22 +44,42 @@ static json_t *report_json(const job *j)
     json_t *object = zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0]));
     if (report->requantised)
         json_object_set_new(object, "logits_relative_l2", zm_cli_json_real(j->logits));
+    if (!report->reformatted)
+        return object;
+    json_object_set_new(object, "type", json_string(zm_dtype_name(report->type)));
+    json_object_set_new(object, "as_q8_0", json_integer((json_int_t)report->as_q8_0));
+    json_object_set_new(object, "as_f16", json_integer((json_int_t)report->as_f16));
     return object;
+}
+
+static void print_reformatted(const zm_convert_params *params, const zm_convert_report *report)
+{
+    printf("%s: %zu tensors, most weights %s, ", params->output, report->tensors,
+           zm_dtype_name(report->type));
+    if (report->as_q8_0)
+        printf("%zu q8_0 (rows are no multiple of 256), ", report->as_q8_0);
+    if (report->as_f16)
+        printf("%zu f16 (rows are no multiple of 32), ", report->as_f16);
+    printf("norm %s as before, rounding %.1e (relative L2 of the worst tensor), %" PRIu64
+           " -> %" PRIu64 " bytes\n",
+           zm_norm_name(report->norm), report->rounding, report->input_bytes, report->output_bytes);
 }
 
 static void print_report(const job *j)
 {
     const zm_convert_params *params = &j->params;
     const zm_convert_report *report = &j->report;
-    if (report->copied)
+    if (report->reformatted)
+        print_reformatted(params, report);
+    else if (report->copied)
         printf("%s: %s is %s already, so it is only copied, nothing is recentred; rounding %.1e, "
                "%" PRIu64 " -> %" PRIu64 " bytes\n",
-               params->output, params->input, zm_norm_name(params->norm), report->rounding,
+               params->output, params->input, zm_norm_name(report->norm), report->rounding,
                report->input_bytes, report->output_bytes);
     else
         printf("%s: %s, %zu of %zu tensors recentred, rounding %.1e (relative L2 of the worst "
                "tensor), %" PRIu64 " -> %" PRIu64 " bytes\n",
-               params->output, zm_norm_name(params->norm), report->recentred, report->tensors,
+               params->output, zm_norm_name(report->norm), report->recentred, report->tensors,
                report->rounding, report->input_bytes, report->output_bytes);
     if (report->requantised)
         printf("%s: lossy, %zu tensors were quantised again; relative L2 of the logits on a probe "
@@ -111,12 +134,12 @@ static zm_cli_exit convert(job *j)
 
 static zm_cli_exit run(int argc, char **argv)
 {
-    job j = {.params = {.norm = ZM_NORM_RMS, .log = zm_cli_log(), .progress = zm_cli_progress}};
+    job j = {.params = {.log = zm_cli_log(), .progress = zm_cli_progress}};
     uint32_t norm = 0, type = 0;
     const zm_cli_option options[] = {
-        {"norm", 0, "rms", "the norm of the result (default: rms)", ZM_CLI_CHOICE, &norm},
-        {"type", 0, "f32|f16", "store all tensors as this type (default: changed ones as f32)",
-         ZM_CLI_CHOICE, &type},
+        {"norm", 0, "rms", "the norm of the result (default: rms, unless format or type change)",
+         ZM_CLI_CHOICE, &norm},
+        {"type", 0, TYPES, "of the weights (default: nothing is rounded)", ZM_CLI_CHOICE, &type},
         {"lossy", 0, NULL, "quantise again what is quantised and changes", ZM_CLI_FLAG,
          &j.params.lossy},
         {"overwrite", 0, NULL, "replace OUT if it exists", ZM_CLI_FLAG, &j.params.overwrite},
@@ -127,9 +150,11 @@ static zm_cli_exit run(int argc, char **argv)
     if (!zm_cli_parse(&zm_cli_convert, options, sizeof(options) / sizeof(options[0]), argc, argv,
                       &arguments, &code))
         return code;
-    static const zm_dtype types[] = {ZM_DTYPE_NONE, ZM_F32, ZM_F16};
+    static const zm_dtype types[] = {ZM_DTYPE_NONE, ZM_F32,  ZM_F16,  ZM_BF16, ZM_Q8_0,
+                                     ZM_Q4_0,       ZM_Q4_1, ZM_Q4_K, ZM_Q6_K};
     j.params.input = arguments.values[0];
     j.params.output = arguments.values[1];
+    j.params.norm = norm ? ZM_NORM_RMS : ZM_NORM_DEFAULT;
     j.params.type = types[type];
     return convert(&j);
 }
@@ -137,13 +162,24 @@ static zm_cli_exit run(int argc, char **argv)
 const zm_cli_command zm_cli_convert = {
     .name = "convert",
     .synopsis = "IN OUT",
-    .summary = "Convert a Pre-LN model to Pre-RMSNorm, exactly",
+    .summary = "Convert a Pre-LN model to Pre-RMSNorm, exactly, or to or from GGUF",
     .details =
-        "IN is a model directory, OUT the one to create: it is complete or absent, also "
-        "after\nCtrl-C; or both are .gguf files. The result is the same function; 'zeromean "
-        "check IN OUT'\nshows it.\n"
-        "--type f16 halves the file and rounds, which is not exact any more. Neither is\n"
-        "--lossy: quantised weights are kept otherwise, since a file of them runs as it is.\n",
+        "IN is a model directory or a GGUF file, OUT what to create: a GGUF file if the name ends\n"
+        "in .gguf, else a directory. It is complete or absent, also after Ctrl-C.\n"
+        "\n"
+        "From directory to directory and from GGUF to GGUF the norm changes. The result is the\n"
+        "same function; 'zeromean check IN OUT' shows it. --type f16 halves the file and rounds,\n"
+        "which is not exact any more. Neither is --lossy: quantised weights are kept otherwise,\n"
+        "since a file of them runs as it is.\n"
+        "\n"
+        "From directory to GGUF and back the format changes and the norm stays: tensors,\n"
+        "hyper-parameters, tokenizer and chat template go along, and what can't is refused. The\n"
+        "same from GGUF to GGUF with --type and without --norm. Without --type nothing is "
+        "rounded;\n"
+        "quantised weights become f32 in a directory. Quantised types are for GGUF; vectors and\n"
+        "positions stay f32, the head is q6_k at least. Rows that are no multiple of 256 are q8_0\n"
+        "instead of q4_k or q6_k, and f16 if they are no multiple of 32. llama.cpp reads the\n"
+        "result.\n",
     .min_arguments = 2,
     .max_arguments = 2,
     .run = run,

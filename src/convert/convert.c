@@ -9,6 +9,7 @@
 #include "common/file.h"
 #include "convert/copy.h"
 #include "convert/plan.h"
+#include "convert/reformat.h"
 #include "convert/source.h"
 #include "convert/staging.h"
 #include "convert/transfer.h"
@@ -225,12 +226,15 @@ static void fill_report(conversion *c)
     c->report.tensors = c->plan.count;
     c->report.recentred = c->plan.recentred;
     c->report.requantised = c->plan.requantised;
+    c->report.norm = ZM_NORM_RMS;
 }
 
 zm_status zm_convert(const zm_convert_params *params, zm_convert_report *report)
 {
     if (!params)
         return ZM_ERROR_INVALID_ARGUMENT;
+    if (zm_reformat_is_wanted(params))
+        return zm_reformat(params, report);
     conversion c = {.params = params,
                     .log = params->log,
                     .progress = {.call = params->progress, .user = params->progress_user},

@@ -25,6 +25,7 @@ static zm_status hash_map(const zm_map *map, zm_sha256 *hash, zm_convert_progres
     return ZM_OK;
 }
 
+/* Shards, or parts of a GGUF file. */
 static size_t map_count(const zm_model *model)
 {
     return model->gguf ? model->gguf->part_count : model->file_count;

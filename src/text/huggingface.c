@@ -193,19 +193,26 @@ static zm_status read_root(const zm_token_reader *in, const json_t *root)
     return status == ZM_OK ? zm_token_read_encoding(in, read_encoding, root) : status;
 }
 
+zm_status zm_huggingface_read(const json_t *root, const char *name, const zm_log *log,
+                              zm_tokenizer **out)
+{
+    zm_tokenizer *tokenizer = zm_tokenizer_make();
+    const zm_token_reader in = {.tokenizer = tokenizer, .name = name, .log = log};
+    zm_status status = tokenizer ? read_root(&in, root) : zm_token_out_of_memory(&in);
+    if (status == ZM_OK)
+        *out = tokenizer;
+    else
+        zm_tokenizer_close(&tokenizer);
+    return status;
+}
+
 zm_status zm_huggingface_open(const char *path, const zm_log *log, zm_tokenizer **out)
 {
     json_t *root = NULL;
     zm_status status = zm_json_read(path, FILE_BYTES_MAX, log, &root);
     if (status != ZM_OK)
         return status;
-    zm_tokenizer *tokenizer = zm_tokenizer_make();
-    const zm_token_reader in = {.tokenizer = tokenizer, .name = path, .log = log};
-    status = tokenizer ? read_root(&in, root) : zm_token_out_of_memory(&in);
+    status = zm_huggingface_read(root, path, log, out);
     json_decref(root);
-    if (status == ZM_OK)
-        *out = tokenizer;
-    else
-        zm_tokenizer_close(&tokenizer);
     return status;
 }

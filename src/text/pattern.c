@@ -19,7 +19,8 @@ zm_status zm_pattern_string(zm_pattern *pattern, const char *string, size_t size
 zm_status zm_pattern_regex(zm_pattern *pattern, const char *regex, const char *what,
                            const zm_log *log)
 {
-    return zm_regex_compile(regex, what, log, &pattern->regex);
+    zm_status status = zm_pattern_string(pattern, regex, strlen(regex));
+    return status == ZM_OK ? zm_regex_compile(regex, what, log, &pattern->regex) : status;
 }
 
 void zm_pattern_clear(zm_pattern *pattern)

@@ -13,7 +13,7 @@ typedef struct zm_matcher zm_matcher; /* what one thread needs to match regular 
 
 typedef struct zm_pattern {
     zm_regex *regex; /* NULL: the string */
-    char *string;
+    char *string;    /* of a regular expression: as it was given */
     size_t size;
 } zm_pattern;
 
