@@ -32,13 +32,13 @@ typedef struct zm_convert_params {
     const char *input;  /* model directory, or GGUF file */
     const char *output; /* what to create, in a directory that exists: a GGUF file where the name
                            ends in .gguf, else a directory outside of input */
-    zm_norm norm;       /* ZM_NORM_DEFAULT: ZM_NORM_RMS where neither the format changes nor, from
-                           GGUF to GGUF, a type is given; else the norm stays as it is.
-                           ZM_NORM_RMS: that, and refused where the format would change, too */
+    zm_norm norm;       /* ZM_NORM_DEFAULT: ZM_NORM_RMS where the format stays as it is and type is
+                           no quantised one, else as it is. ZM_NORM_RMS: the same, but refused where
+                           the norm would stay and is another one */
     zm_dtype type;      /* Where the norm changes: ZM_DTYPE_NONE: changed tensors as F32, the others
                            as they are (exact); ZM_F32: all as F32 (exact); ZM_F16: all as F16
                            (rounded); ZM_F64: all as F64, for checks in float64.
-                           Else: ZM_DTYPE_NONE: as they are, but for what the other
+                           Where the norm stays: ZM_DTYPE_NONE: as they are, but for what the other
                            format doesn't have: quantised ones become F32 in safetensors, and F64
                            becomes F32 in GGUF; ZM_F32, ZM_F16, ZM_BF16; for GGUF also ZM_Q8_0,
                            ZM_Q4_0, ZM_Q4_1, ZM_Q4_K, ZM_Q6_K. In GGUF vectors and tables of
@@ -63,7 +63,7 @@ typedef struct zm_convert_report {
     uint64_t output_bytes;
     bool copied;            /* the model had that norm already: nothing was recentred */
     zm_norm norm;           /* of the output */
-    bool reformatted;       /* one side is GGUF */
+    bool reformatted;       /* the format or only the type has changed, and not the norm */
     zm_dtype type;          /* if reformatted: that most weights of the output have */
     size_t as_q8_0, as_f16; /* if reformatted: matrices whose rows don't fit the type */
     double rounding;        /* the largest relative L2 error of one tensor by the final rounding */

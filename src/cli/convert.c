@@ -164,22 +164,20 @@ const zm_cli_command zm_cli_convert = {
     .synopsis = "IN OUT",
     .summary = "Convert a Pre-LN model to Pre-RMSNorm, exactly, or to or from GGUF",
     .details =
-        "IN is a model directory or a GGUF file, OUT what to create: a GGUF file if the name ends\n"
-        "in .gguf, else a directory. It is complete or absent, also after Ctrl-C.\n"
+        "IN is a model directory or a GGUF file, OUT what to create: a GGUF file where the\n"
+        "name ends in .gguf, else a directory. It is complete or absent, also after Ctrl-C.\n"
         "\n"
-        "From directory to directory and from GGUF to GGUF the norm changes. The result is the\n"
-        "same function; 'zeromean check IN OUT' shows it. --type f16 halves the file and rounds,\n"
-        "which is not exact any more. Neither is --lossy: quantised weights are kept otherwise,\n"
-        "since a file of them runs as it is.\n"
+        "Where the format stays as it is the norm changes. The result is the same function;\n"
+        "'zeromean check IN OUT' shows it. --type f16 halves the file and rounds, which is\n"
+        "not exact any more. Neither is --lossy: a file of quantised weights is refused\n"
+        "otherwise, since it runs as it is.\n"
         "\n"
-        "From directory to GGUF and back the format changes and the norm stays: tensors,\n"
-        "hyper-parameters, tokenizer and chat template go along, and what can't is refused. The\n"
-        "same from GGUF to GGUF with --type and without --norm. Without --type nothing is "
-        "rounded;\n"
-        "quantised weights become f32 in a directory. Quantised types are for GGUF; vectors and\n"
-        "positions stay f32, the head is q6_k at least. Rows that are no multiple of 256 are q8_0\n"
-        "instead of q4_k or q6_k, and f16 if they are no multiple of 32. llama.cpp reads the\n"
-        "result.\n",
+        "From a directory to GGUF and back, and from GGUF to GGUF with a quantised --type, the\n"
+        "norm stays. Tensors, hyper-parameters, tokenizer and chat template get the form of\n"
+        "the other format; what it can't say is refused. Without --type nothing is rounded,\n"
+        "and quantised weights become f32 in a directory. Quantised types are for GGUF only:\n"
+        "vectors and positions stay f32, the head is q6_k at least. Rows that are no multiple\n"
+        "of 256 are q8_0 instead of q4_k or q6_k; no multiple of 32, f16.\n",
     .min_arguments = 2,
     .max_arguments = 2,
     .run = run,

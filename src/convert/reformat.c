@@ -40,14 +40,13 @@ static bool is_gguf_name(const char *path)
            !zm_path_is_directory(path);
 }
 
-/* Within GGUF it may be the norm or the type that is to change. */
+/* From one format to the same it is the norm that changes, unless a type of GGUF is asked for. */
 bool zm_reformat_is_wanted(const zm_convert_params *params)
 {
     if (!params->input || !params->output)
         return false;
-    bool from = is_gguf_name(params->input), to = is_gguf_name(params->output);
-    bool retyped = params->type != ZM_DTYPE_NONE && params->type != ZM_F64;
-    return from != to || (from && retyped && params->norm == ZM_NORM_DEFAULT);
+    const bool from = is_gguf_name(params->input), to = is_gguf_name(params->output);
+    return from != to || (to && zm_dtype_block_length(params->type) > 1);
 }
 
 static zm_status no_memory(const zm_log *log)
@@ -62,6 +61,10 @@ static zm_status check_params(const reformatting *r)
     const zm_convert_params *params = r->params;
     if (!*params->input || !*params->output)
         return zm_fail(r->log, ZM_ERROR_INVALID_ARGUMENT, "convert needs an input and an output");
+    if (zm_path_exists(params->input) && !zm_path_is_directory(params->input) &&
+        !is_gguf_name(params->input))
+        return zm_fail(r->log, ZM_ERROR_INVALID_ARGUMENT,
+                       "%s: is neither a directory with a model nor a .gguf file", params->input);
     if (params->norm != ZM_NORM_DEFAULT && params->norm != ZM_NORM_RMS)
         return zm_fail(r->log, ZM_ERROR_INVALID_ARGUMENT,
                        "convert: cannot convert to the norm %s; rms_norm is possible",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From safetensors to GGUF, from GGUF to safetensors, and from GGUF to GGUF with other types: what
+/* From safetensors to GGUF, from GGUF to safetensors, and from GGUF to GGUF with quantised types: what
  * becomes of each tensor and of each field. Weights are moved, put in the other format's order and
  * stored as other types; the function stays the same.
  *
@@ -78,7 +78,7 @@ zm_status zm_reformat_tensor(const zm_reformat_tensor_params *params, double *ro
 
 /* ---- all of it ---- */
 
-/* Is it one that zm_reformat does? */
+/* Does the format change, or only the type of quantised weights? Else it is about the norm. */
 bool zm_reformat_is_wanted(const zm_convert_params *params);
 zm_status zm_reformat(const zm_convert_params *params, zm_convert_report *report);
 
