@@ -480,14 +480,40 @@ static void test_model_without_name(void **state)
     assert_non_null(strstr(log.error, "there is no such model"));
 }
 
+/* What a file is called does not count. */
+static void test_names(void **state)
+{
+    scratch_log log;
+    zm_model *model = NULL;
+    bytes b;
+    const crafted nothing = {0};
+    const char *path = scratch_path(state, "no_suffix");
+    craft(&b, &nothing);
+    scratch_write(path, b.data, b.size);
+    assert_int_equal(zm_model_open(path, NULL, &model), ZM_OK);
+    assert_true(zm_model_get_info(model)->gguf);
+    zm_model_close(&model);
+    path = scratch_path(state, "other.gguf");
+    scratch_write(path, "GGU", 3);
+    scratch_log_init(&log);
+    assert_int_equal(zm_model_open(path, &log.log, &model), ZM_ERROR_BAD_FORMAT);
+    assert_non_null(strstr(log.error, "is neither a model directory, nor"));
+    assert_int_equal(log.errors, 1);
+}
+
 int main(void)
 {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
-        IN_FOLDER(test_refusals), IN_FOLDER(test_truncated),
-        IN_FOLDER(test_shapes),   IN_FOLDER(test_unusual_but_valid),
-        IN_FOLDER(test_values),   IN_FOLDER(test_integer_tensors),
-        IN_FOLDER(test_model),    IN_FOLDER(test_model_without_name),
+        IN_FOLDER(test_refusals),
+        IN_FOLDER(test_truncated),
+        IN_FOLDER(test_shapes),
+        IN_FOLDER(test_unusual_but_valid),
+        IN_FOLDER(test_values),
+        IN_FOLDER(test_integer_tensors),
+        IN_FOLDER(test_model),
+        IN_FOLDER(test_names),
+        IN_FOLDER(test_model_without_name),
     };
     return cmocka_run_group_tests_name("gguf", tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -103,6 +104,27 @@ static void test_gguf(void **state)
     zm_tokenizer_close(&tokenizer);
 }
 
+/* An open model is all it takes, whatever has become of its file. */
+static void test_open_model(void **state)
+{
+    const char *path = scratch_path(state, "m");
+    scratch_log seen;
+    zm_tokenizer *tokenizer = NULL;
+    zm_model *opened = NULL;
+    assert_int_equal(open_with(path, NULL, &seen, &tokenizer), ZM_OK);
+    zm_tokenizer_close(&tokenizer);
+    assert_int_equal(zm_model_open(path, &seen.log, &opened), ZM_OK);
+    assert_true(zm_model_get_info(opened)->gguf);
+    assert_int_equal(remove(path), 0);
+    assert_int_equal(zm_tokenizer_open_model(opened, &seen.log, &tokenizer), ZM_OK);
+    zm_model_close(&opened);
+    assert_ends(tokenizer, (int32_t[]){4, 0}, 2);
+    assert_int_equal(zm_tokenizer_size(tokenizer), 6);
+    zm_tokenizer_close(&tokenizer);
+    assert_int_equal(zm_tokenizer_open_model(NULL, &seen.log, &tokenizer),
+                     ZM_ERROR_INVALID_ARGUMENT);
+}
+
 static void test_bad_gguf(void **state)
 {
     static const zm_metadata_value others[] = {
@@ -193,6 +215,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_gguf, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_open_model, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_bad_gguf, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_no_template, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_directory, scratch_setup, scratch_teardown),

@@ -94,6 +94,7 @@ typedef struct zm_model_info {
     size_t metadata_count;
     zm_whisper_info whisper; /* for ZM_ARCHITECTURE_WHISPER */
     zm_text_info text;       /* for ZM_ARCHITECTURE_TEXT */
+    bool gguf;               /* a GGUF file, no directory: its metadata have the tokenizer */
     const char *refused;     /* why architecture is NONE; else NULL */
 } zm_model_info;
 

@@ -6,6 +6,7 @@
 #include <zeromean/common.h>
 #include <zeromean/log.h>
 #include <zeromean/metadata.h>
+#include <zeromean/model.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -23,6 +24,10 @@ typedef struct zm_tokenizer zm_tokenizer;
  * ZM_ERROR_NOT_FOUND, ZM_ERROR_BAD_FORMAT; ZM_ERROR_UNSUPPORTED: another model, or a decoder that
  * is not known. */
 ZM_API zm_status zm_tokenizer_open(const char *path, const zm_log *log, zm_tokenizer **out);
+/* That of a model that is open, the same as of its path: a GGUF file is not read again. It does not
+ * need the model any more. */
+ZM_API zm_status zm_tokenizer_open_model(const zm_model *model, const zm_log *log,
+                                         zm_tokenizer **out);
 ZM_API void zm_tokenizer_close(zm_tokenizer **tokenizer);
 
 /* What a token is; the numbers are those of GGUF. */

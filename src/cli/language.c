@@ -25,7 +25,7 @@ static zm_status open_files(zm_cli_language *language, const char *path)
     if (zm_model_get_info(language->model)->architecture == ZM_ARCHITECTURE_WHISPER)
         return zm_fail(zm_cli_log(), ZM_ERROR_UNSUPPORTED,
                        "%s: a whisper model writes down speech; see 'zeromean transcribe'", path);
-    return zm_tokenizer_open(path, zm_cli_log(), &language->tokenizer);
+    return zm_tokenizer_open_model(language->model, zm_cli_log(), &language->tokenizer);
 }
 
 zm_cli_exit zm_cli_language_open(zm_cli_language *language, const char *path)

@@ -186,7 +186,7 @@ static zm_cli_exit load_model(job *j, const char *path)
     zm_cli_exit code = zm_cli_result(zm_model_open(path, zm_cli_log(), &j->model));
     if (code != ZM_CLI_OK)
         return code;
-    return zm_cli_result(zm_tokenizer_open(path, zm_cli_log(), &j->tokenizer));
+    return zm_cli_result(zm_tokenizer_open_model(j->model, zm_cli_log(), &j->tokenizer));
 }
 
 static bool goes_on(void *user)

@@ -8,24 +8,19 @@
 
 #include "common/file.h"
 #include "convert/copy.h"
+#include "convert/output.h"
 #include "convert/plan.h"
 #include "convert/reformat.h"
 #include "convert/source.h"
-#include "convert/staging.h"
 #include "convert/transfer.h"
 #include "format/metadata.h"
 #include "model/pages.h"
-
-#define WEIGHTS "model.safetensors"
-#define FORMAT_KEY "zeromean.format"
-#define FORMAT_VERSION "1"
 
 typedef struct conversion {
     const zm_convert_params *params;
     const zm_log *log;
     zm_convert_progress progress;
-    bool gguf;          /* a file */
-    zm_staging staging; /* of a directory */
+    zm_staging staging;
     zm_model *model;
     zm_plan plan;
     uint64_t side_bytes;
@@ -38,7 +33,7 @@ static zm_status check_params(const zm_convert_params *params)
     if (!params->input || !params->output || !*params->input || !*params->output)
         return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "convert needs an input and an output");
     if (zm_path_exists(params->input) && !zm_path_is_directory(params->input) &&
-        !zm_model_is_gguf(params->input))
+        !zm_gguf_is(params->input))
         return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT,
                        "%s: is not a directory with a model, nor a .gguf file", params->input);
     if (params->norm != ZM_NORM_DEFAULT && params->norm != ZM_NORM_RMS)
@@ -50,63 +45,6 @@ static zm_status check_params(const zm_convert_params *params)
         return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT,
                        "convert: cannot store weights as %s; f32, f16 and f64 are possible",
                        zm_dtype_name(params->type));
-    return ZM_OK;
-}
-
-static bool is_our_safetensors(const char *path)
-{
-    zm_safetensors *file = NULL;
-    bool ours = false;
-    if (zm_path_exists(path) && zm_safetensors_open(path, NULL, &file) == ZM_OK)
-        for (size_t i = 0; i < file->metadata_count; i++)
-            ours = ours || strcmp(file->metadata[i].key, FORMAT_KEY) == 0;
-    zm_safetensors_close(&file);
-    return ours;
-}
-
-static bool is_our_gguf(const char *path)
-{
-    zm_gguf *file = NULL;
-    bool ours = zm_gguf_open(path, NULL, &file) == ZM_OK &&
-                zm_metadata_find(file->parts[0].values, file->parts[0].value_count, FORMAT_KEY);
-    zm_gguf_close(&file);
-    return ours;
-}
-
-/* Overwriting must not be a way to lose a model that cannot be made again. */
-static zm_status check_overwriting(const conversion *c)
-{
-    const char *output = c->gguf ? c->params->output : c->staging.output;
-    bool ours;
-    if (c->gguf) {
-        ours = !zm_path_exists(output) || is_our_gguf(output);
-    } else if (!c->staging.exists || c->staging.empty) {
-        ours = true;
-    } else {
-        char *path = zm_path_join(output, WEIGHTS);
-        if (!path)
-            return zm_fail(c->log, ZM_ERROR_OUT_OF_MEMORY, "no memory to convert");
-        ours = is_our_safetensors(path);
-        free(path);
-    }
-    if (ours)
-        return ZM_OK;
-    return zm_fail(c->log, ZM_ERROR_INVALID_ARGUMENT,
-                   "%s: is not the output of a conversion, so it is not overwritten; remove it or "
-                   "choose another output",
-                   output);
-}
-
-/* A GGUF file becomes one more, whose writer is complete or absent by itself. */
-static zm_status check_file_output(const conversion *c)
-{
-    const char *output = c->params->output;
-    if (zm_path_is_directory(output) || !zm_model_is_gguf(output))
-        return zm_fail(c->log, ZM_ERROR_INVALID_ARGUMENT,
-                       "%s: a .gguf file becomes a .gguf file; give the output such a name",
-                       output);
-    if (zm_path_exists(output) && !c->params->overwrite)
-        return zm_fail(c->log, ZM_ERROR_INVALID_ARGUMENT, "%s: exists already", output);
     return ZM_OK;
 }
 
@@ -124,12 +62,12 @@ static zm_status prepare(conversion *c)
     if (c->report.copied)
         zm_logf(c->log, ZM_LOG_INFO, "%s: has the norm rms_norm already, so it is only copied",
                 params->input);
-    status = check_overwriting(c);
+    status = zm_output_check(&c->staging);
     if (!status && zm_model_get_info(c->model)->norm == ZM_NORM_LAYER)
         status = zm_session_check_model(c->model, c->log);
     if (!status)
         status = zm_plan_make(c->model, params->type, params->lossy, c->log, &c->plan);
-    if (!status && !c->gguf)
+    if (!status && !c->staging.file)
         status = zm_copy_side_files(params->input, NULL, c->log, &c->side_bytes);
     return status;
 }
@@ -152,10 +90,10 @@ static char *origin(conversion *c)
 
 static zm_status open_writer(conversion *c, const char *path, zm_tensor_writer **out)
 {
-    char format_key[] = FORMAT_KEY, format[] = FORMAT_VERSION;
-    char norm_key[] = "zeromean.norm", norm[] = "rms_norm";
-    char source_key[] = "zeromean.source_sha256";
-    char version_key[] = "zeromean.version", version[] = ZM_VERSION_STRING;
+    char format_key[] = ZM_OUTPUT_FORMAT, format[] = ZM_OUTPUT_FORMAT_VERSION;
+    char norm_key[] = ZM_OUTPUT_NORM, norm[] = "rms_norm";
+    char source_key[] = ZM_OUTPUT_SOURCE;
+    char version_key[] = ZM_OUTPUT_VERSION, version[] = ZM_VERSION_STRING;
     const zm_metadata extra[] = {
         {format_key, format}, {norm_key, norm}, {source_key, origin(c)}, {version_key, version}};
     zm_model_tensor *tensors = calloc(c->plan.count, sizeof(*tensors));
@@ -190,35 +128,32 @@ static zm_status write_tensors(conversion *c, zm_tensor_writer *writer)
     return ZM_OK;
 }
 
-static zm_status write_file(conversion *c, const char *path)
+static zm_status write_weights(conversion *c)
 {
     zm_tensor_writer *writer = NULL;
-    zm_status status = open_writer(c, path, &writer);
+    struct stat info;
+    char *path = zm_output_weights(&c->staging);
+    zm_status status = path ? open_writer(c, path, &writer)
+                            : zm_fail(c->log, ZM_ERROR_OUT_OF_MEMORY, "no memory to convert");
     if (!status)
         status = write_tensors(c, writer);
     if (!status)
         status = zm_tensor_writer_commit(&writer);
     zm_tensor_writer_discard(&writer);
-    struct stat info;
     if (!status && stat(path, &info) == 0)
         c->report.output_bytes = (uint64_t)info.st_size;
+    free(path);
     return status;
 }
 
-static zm_status write_directory(conversion *c)
+static zm_status write_output(conversion *c)
 {
     zm_status status = zm_staging_begin(&c->staging, c->plan.output_bytes + c->side_bytes);
-    if (status)
-        return status;
-    char *path = zm_path_join(c->staging.temporary, WEIGHTS);
-    status = path ? write_file(c, path)
-                  : zm_fail(c->log, ZM_ERROR_OUT_OF_MEMORY, "no memory to convert");
-    free(path);
     if (!status)
+        status = write_weights(c);
+    if (!status && !c->staging.file)
         status = zm_copy_side_files(c->params->input, c->staging.temporary, c->log, &c->side_bytes);
-    if (!status)
-        status = zm_staging_commit(&c->staging);
-    return status;
+    return status ? status : zm_staging_commit(&c->staging);
 }
 
 static void fill_report(conversion *c)
@@ -240,17 +175,18 @@ zm_status zm_convert(const zm_convert_params *params, zm_convert_report *report)
                     .progress = {.call = params->progress, .user = params->progress_user},
                     .staging = {.lock = -1}};
     zm_status status = check_params(params);
-    c.gguf = !status && zm_model_is_gguf(params->input);
     if (!status)
-        status = c.gguf ? check_file_output(&c)
-                        : zm_staging_init(&c.staging, params->input, params->output,
-                                          params->overwrite, c.log);
+        status = zm_gguf_is(params->input)
+                     ? zm_staging_init_file(&c.staging, params->input, params->output,
+                                            params->overwrite, c.log)
+                     : zm_staging_init(&c.staging, params->input, params->output, params->overwrite,
+                                       c.log);
     if (!status)
         status = prepare(&c);
     if (!status)
         status = hash_source(&c);
     if (!status)
-        status = c.gguf ? write_file(&c, params->output) : write_directory(&c);
+        status = write_output(&c);
     if (status == ZM_ERROR_CANCELLED)
         zm_fail(c.log, status, "%s: conversion cancelled, nothing was written", params->output);
     if (!status) {

@@ -7,17 +7,10 @@
 #include <sys/stat.h>
 
 #include "common/alloc.h"
+#include "convert/output.h"
 #include "convert/source.h"
-#include "convert/staging.h"
 #include "model/pages.h"
 #include "text/exchange.h"
-
-#define WEIGHTS "model.safetensors"
-#define FORMAT_KEY "zeromean.format"
-#define FORMAT_VERSION "1"
-#define SOURCE_KEY "zeromean.source_sha256"
-#define VERSION_KEY "zeromean.version"
-#define NORM_KEY "zeromean.norm"
 
 typedef struct reformatting {
     const zm_convert_params *params;
@@ -32,20 +25,12 @@ typedef struct reformatting {
     zm_convert_report report;
 } reformatting;
 
-static bool is_gguf_name(const char *path)
-{
-    static const char suffix[] = ".gguf";
-    const size_t length = strlen(path), tail = sizeof(suffix) - 1;
-    return length > tail && strcmp(path + length - tail, suffix) == 0 &&
-           !zm_path_is_directory(path);
-}
-
 /* From one format to the same it is the norm that changes, unless a type of GGUF is asked for. */
 bool zm_reformat_is_wanted(const zm_convert_params *params)
 {
     if (!params->input || !params->output)
         return false;
-    const bool from = is_gguf_name(params->input), to = is_gguf_name(params->output);
+    const bool from = zm_gguf_is(params->input), to = zm_gguf_is_name(params->output);
     return from != to || (to && zm_dtype_block_length(params->type) > 1);
 }
 
@@ -62,7 +47,7 @@ static zm_status check_params(const reformatting *r)
     if (!*params->input || !*params->output)
         return zm_fail(r->log, ZM_ERROR_INVALID_ARGUMENT, "convert needs an input and an output");
     if (zm_path_exists(params->input) && !zm_path_is_directory(params->input) &&
-        !is_gguf_name(params->input))
+        !zm_gguf_is(params->input))
         return zm_fail(r->log, ZM_ERROR_INVALID_ARGUMENT,
                        "%s: is neither a directory with a model nor a .gguf file", params->input);
     if (params->norm != ZM_NORM_DEFAULT && params->norm != ZM_NORM_RMS)
@@ -81,35 +66,6 @@ static zm_status check_norm(const reformatting *r)
                    "%s: the norm and the format are not converted in one step; convert to a "
                    "directory with the norm first, and that to the other format",
                    info->path);
-}
-
-/* Overwriting must not be a way to lose a model that cannot be made again. */
-static zm_status check_overwriting(const reformatting *r)
-{
-    bool ours = false;
-    if (!r->staging.exists || (!r->to_gguf && r->staging.empty))
-        return ZM_OK;
-    if (r->to_gguf) {
-        zm_gguf *file = NULL;
-        if (zm_gguf_open(r->staging.output, NULL, &file) == ZM_OK)
-            for (size_t i = 0; i < file->parts[0].value_count; i++)
-                ours = ours || strcmp(file->parts[0].values[i].key, FORMAT_KEY) == 0;
-        zm_gguf_close(&file);
-    } else {
-        zm_safetensors *file = NULL;
-        char *path = zm_path_join(r->staging.output, WEIGHTS);
-        if (path && zm_path_exists(path) && zm_safetensors_open(path, NULL, &file) == ZM_OK)
-            for (size_t i = 0; i < file->metadata_count; i++)
-                ours = ours || strcmp(file->metadata[i].key, FORMAT_KEY) == 0;
-        zm_safetensors_close(&file);
-        free(path);
-    }
-    if (ours)
-        return ZM_OK;
-    return zm_fail(r->log, ZM_ERROR_INVALID_ARGUMENT,
-                   "%s: is not the output of a conversion, so it is not overwritten; remove it or "
-                   "choose another output",
-                   r->staging.output);
 }
 
 /* ---- the tokenizer ---- */
@@ -131,7 +87,7 @@ static zm_status carry_tokenizer(reformatting *r)
 {
     if (r->to_gguf)
         return r->model->gguf ? ZM_OK : carry_tokenizer_to_gguf(r);
-    zm_status status = zm_tokenizer_to_files(r->params->input, r->log, &r->files);
+    zm_status status = zm_tokenizer_to_files(r->model, r->log, &r->files);
     r->mute = status == ZM_ERROR_NOT_FOUND;
     return r->mute ? ZM_OK : status;
 }
@@ -141,27 +97,28 @@ static zm_status carry_tokenizer(reformatting *r)
 static zm_status add_values(reformatting *r)
 {
     zm_metadata_list *values = &r->plan.values;
-    const char *norm = zm_model_get_metadata(r->model, NORM_KEY);
-    zm_metadata_list_string(values, FORMAT_KEY, FORMAT_VERSION);
-    zm_metadata_list_string(values, SOURCE_KEY, r->report.source_sha256);
-    zm_metadata_list_string(values, VERSION_KEY, ZM_VERSION_STRING);
+    const char *norm = zm_model_get_metadata(r->model, ZM_OUTPUT_NORM);
+    zm_metadata_list_string(values, ZM_OUTPUT_FORMAT, ZM_OUTPUT_FORMAT_VERSION);
+    zm_metadata_list_string(values, ZM_OUTPUT_SOURCE, r->report.source_sha256);
+    zm_metadata_list_string(values, ZM_OUTPUT_VERSION, ZM_VERSION_STRING);
     if (norm)
-        zm_metadata_list_string(values, NORM_KEY, norm);
+        zm_metadata_list_string(values, ZM_OUTPUT_NORM, norm);
     return values->failed ? no_memory(r->log) : ZM_OK;
 }
 
 /* Safetensors have strings only: of what a GGUF file says about itself those go along. */
 static bool is_carried(const zm_metadata_value *value)
 {
-    return (strncmp(value->key, "general.", 8) == 0 || strcmp(value->key, NORM_KEY) == 0) &&
+    return (strncmp(value->key, "general.", 8) == 0 || strcmp(value->key, ZM_OUTPUT_NORM) == 0) &&
            value->type == ZM_METADATA_STRING && !value->is_array &&
            strcmp(value->key, "general.architecture") != 0;
 }
 
 static zm_status make_pairs(const reformatting *r, zm_metadata **out, size_t *count)
 {
-    static const char *const own[][2] = {
-        {"format", "pt"}, {FORMAT_KEY, FORMAT_VERSION}, {VERSION_KEY, ZM_VERSION_STRING}};
+    static const char *const own[][2] = {{"format", "pt"},
+                                         {ZM_OUTPUT_FORMAT, ZM_OUTPUT_FORMAT_VERSION},
+                                         {ZM_OUTPUT_VERSION, ZM_VERSION_STRING}};
     const size_t own_count = sizeof(own) / sizeof(own[0]);
     zm_metadata *pairs = zm_calloc(r->model->value_count + own_count + 1, sizeof(*pairs));
     size_t used = 0;
@@ -170,7 +127,7 @@ static zm_status make_pairs(const reformatting *r, zm_metadata **out, size_t *co
     for (size_t i = 0; i < own_count; i++)
         pairs[used++] = (zm_metadata){(char *)(uintptr_t)own[i][0], (char *)(uintptr_t)own[i][1]};
     char *hash = (char *)(uintptr_t)r->report.source_sha256;
-    pairs[used++] = (zm_metadata){(char *)(uintptr_t)SOURCE_KEY, hash};
+    pairs[used++] = (zm_metadata){(char *)(uintptr_t)ZM_OUTPUT_SOURCE, hash};
     for (size_t i = 0; i < r->model->value_count; i++) {
         const zm_metadata_value *value = &r->model->values[i];
         if (is_carried(value))
@@ -234,7 +191,7 @@ static zm_status write_weights(reformatting *r)
 {
     zm_tensor_writer *writer = NULL;
     struct stat info;
-    char *path = zm_path_join(r->staging.temporary, r->to_gguf ? r->staging.name : WEIGHTS);
+    char *path = zm_output_weights(&r->staging);
     zm_status status = path ? open_writer(r, path, &writer) : no_memory(r->log);
     if (status == ZM_OK)
         status = write_tensors(r, writer);
@@ -308,7 +265,7 @@ static zm_status prepare(reformatting *r)
     if (status == ZM_OK)
         status = check_norm(r);
     if (status == ZM_OK)
-        status = check_overwriting(r);
+        status = zm_output_check(&r->staging);
     if (status == ZM_OK)
         status = zm_reformat_plan_make(r->model, r->to_gguf, params->type, r->log, &r->plan);
     return status == ZM_OK ? carry_tokenizer(r) : status;
@@ -338,7 +295,7 @@ zm_status zm_reformat(const zm_convert_params *params, zm_convert_report *report
                       .log = params->log,
                       .progress = {.call = params->progress, .user = params->progress_user},
                       .staging = {.lock = -1},
-                      .to_gguf = is_gguf_name(params->output),
+                      .to_gguf = zm_gguf_is_name(params->output),
                       .report = {.reformatted = true}};
     zm_status status = check_params(&r);
     if (status == ZM_OK)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From safetensors to GGUF, from GGUF to safetensors, and from GGUF to GGUF with quantised types: what
- * becomes of each tensor and of each field. Weights are moved, put in the other format's order and
- * stored as other types; the function stays the same.
+/* From safetensors to GGUF, from GGUF to safetensors, and from GGUF to GGUF with quantised types:
+ * what becomes of each tensor and of each field. Weights are moved, put in the other format's order
+ * and stored as other types; the function stays the same.
  *
  * Everything is data of the families (model/text.h): names, hyper-parameters, and in which order
  * the rows are. What is about to be written is read as a model before it is, and its

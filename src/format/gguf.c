@@ -105,12 +105,34 @@ static zm_status check_version(const zm_gguf_reader *r, uint32_t version)
                    path, version);
 }
 
+static bool has_magic(const zm_map *map)
+{
+    return map->size >= 4 && memcmp(map->data, ZM_GGUF_MAGIC, 4) == 0;
+}
+
+bool zm_gguf_is(const char *path)
+{
+    zm_map map;
+    if (zm_map_open(path, NULL, &map) != ZM_OK)
+        return false; /* who reads it will say why */
+    const bool is = has_magic(&map);
+    zm_map_close(&map);
+    return is;
+}
+
+bool zm_gguf_is_name(const char *path)
+{
+    static const char suffix[] = ".gguf";
+    size_t length = strlen(path), tail = sizeof(suffix) - 1;
+    return length > tail && strcmp(path + length - tail, suffix) == 0 &&
+           !zm_path_is_directory(path);
+}
+
 static zm_status read_header(zm_gguf_reader *r, uint64_t *tensors, uint64_t *values)
 {
-    const zm_map *map = &r->part->map;
     const uint8_t *magic = NULL;
     uint32_t version = 0;
-    if (map->size < 4 || memcmp(map->data, ZM_GGUF_MAGIC, 4) != 0)
+    if (!has_magic(&r->part->map))
         return zm_fail(r->log, ZM_ERROR_BAD_FORMAT,
                        "%s: does not begin with " ZM_GGUF_MAGIC ": no GGUF file? fetch or convert "
                        "it again",

@@ -29,6 +29,11 @@ typedef struct zm_gguf {
     size_t tensor_count;
 } zm_gguf;
 
+/* Is it a file that begins as GGUF files do? Whatever its name is. */
+bool zm_gguf_is(const char *path);
+/* Is that what the name says of a file that is yet to be written? */
+bool zm_gguf_is_name(const char *path);
+
 /* path may be any part of a split model; the others are opened beside it. */
 zm_status zm_gguf_open(const char *path, const zm_log *log, zm_gguf **out);
 void zm_gguf_close(zm_gguf **file);

@@ -1,19 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Models that are GGUF files. */
-#include <string.h>
-
 #include "common/alloc.h"
 #include "format/gguf_types.h"
 #include "format/metadata.h"
 #include "model/model_private.h"
-
-bool zm_model_is_gguf(const char *path)
-{
-    static const char suffix[] = ".gguf";
-    size_t length = strlen(path), suffix_length = sizeof(suffix) - 1;
-    return length > suffix_length && strcmp(path + length - suffix_length, suffix) == 0 &&
-           !zm_path_is_directory(path);
-}
 
 static zm_status name_architecture(zm_model *model, const zm_log *log)
 {
@@ -85,8 +75,6 @@ static zm_status choose_family(zm_model *model, const zm_log *log)
 
 zm_status zm_gguf_model_open(zm_model *model, const zm_log *log)
 {
-    if (!zm_path_exists(model->path))
-        return zm_fail(log, ZM_ERROR_NOT_FOUND, "%s: there is no such model", model->path);
     zm_status status = zm_gguf_open(model->path, log, &model->gguf);
     if (status == ZM_OK)
         status = zm_weights_collect(model, log);

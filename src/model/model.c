@@ -30,7 +30,7 @@ static zm_status split_path(const char *path, const zm_log *log, char **director
     if (length < suffix_length || strcmp(path + length - suffix_length, suffix) != 0)
         return zm_fail(log, ZM_ERROR_BAD_FORMAT,
                        "%s: is neither a model directory, nor a .safetensors file in one, nor a "
-                       ".gguf file; give the directory that has config.json and model.safetensors",
+                       "GGUF file; give the directory that has config.json and model.safetensors",
                        path);
     *file = path;
     char *slash = strrchr(*directory, '/');
@@ -140,6 +140,7 @@ static void count_tensors(zm_model *model)
 {
     zm_model_info *info = &model->info;
     info->path = model->path;
+    info->gguf = model->gguf != NULL;
     info->tensor_count = model->tensor_count;
     info->metadata_count = model->value_count;
     for (size_t i = 0; i < model->tensor_count; i++) {
@@ -183,8 +184,7 @@ zm_status zm_model_open(const char *path, const zm_log *log, zm_model **out)
     if (!model || !model->path)
         status = zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory to open it", path);
     if (status == ZM_OK)
-        status =
-            zm_model_is_gguf(path) ? zm_gguf_model_open(model, log) : open_directory(model, log);
+        status = zm_gguf_is(path) ? zm_gguf_model_open(model, log) : open_directory(model, log);
     if (status != ZM_OK) {
         zm_model_close(&model);
         return status;

@@ -38,8 +38,6 @@ void zm_text_patterns_free(zm_model *model);
 /* A tensor that nothing is in. */
 bool zm_text_is_ignored(const char *name);
 
-/* Is it the name of a GGUF file? */
-bool zm_model_is_gguf(const char *path);
 /* Opens it, with all of its parts, and what it says about itself. On failure what was opened hangs
  * on the model. */
 zm_status zm_gguf_model_open(zm_model *model, const zm_log *log);

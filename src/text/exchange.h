@@ -22,9 +22,9 @@ typedef struct zm_tokenizer_files {
     json_t *padding;
 } zm_tokenizer_files;
 
-/* Of a GGUF file. ZM_ERROR_NOT_FOUND, without a word in the log: it has no tokenizer.
- * ZM_ERROR_UNSUPPORTED: a tokenizer.json can't say it. */
-zm_status zm_tokenizer_to_files(const char *path, const zm_log *log, zm_tokenizer_files *out);
+/* Of a model that is a GGUF file. ZM_ERROR_NOT_FOUND, without a word in the log: it has no
+ * tokenizer. ZM_ERROR_UNSUPPORTED: a tokenizer.json can't say it. */
+zm_status zm_tokenizer_to_files(const zm_model *model, const zm_log *log, zm_tokenizer_files *out);
 void zm_tokenizer_files_clear(zm_tokenizer_files *files);
 
 /* ---- for its own files ---- */

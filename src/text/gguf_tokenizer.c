@@ -5,12 +5,10 @@
 
 #include "common/alloc.h"
 #include "common/log.h"
-#include "format/gguf.h"
-#include "format/metadata.h"
 #include "text/sources.h"
 
 typedef struct reader {
-    const zm_gguf_part *part;
+    const zm_model *model;
     const char *path;
     const zm_log *log;
     zm_vocabulary vocabulary;
@@ -21,7 +19,7 @@ typedef struct reader {
 
 static const zm_metadata_value *find(const reader *r, const char *key)
 {
-    return zm_metadata_find(r->part->values, r->part->value_count, key);
+    return zm_model_find_value(r->model, key);
 }
 
 static zm_status bad(const reader *r, const char *key, const char *what)
@@ -183,18 +181,12 @@ static zm_status read_ending(const reader *r, zm_tokenizer *tokenizer)
                : zm_fail(r->log, ZM_ERROR_OUT_OF_MEMORY, "%s: out of memory", r->path);
 }
 
-zm_status zm_gguf_tokenizer_open(const char *path, const zm_log *log, zm_tokenizer **out)
+zm_status zm_gguf_tokenizer_read(const zm_model *model, const zm_log *log, zm_tokenizer **out)
 {
-    zm_gguf *file = NULL;
+    const char *path = zm_model_get_info(model)->path;
     zm_tokenizer *tokenizer = NULL;
-    zm_status status = zm_gguf_open(path, log, &file);
-    if (status != ZM_OK)
-        return status;
-    reader r = {.part = &file->parts[0],
-                .path = path,
-                .log = log,
-                .vocabulary = {.name = path, .log = log}};
-    status = read_vocabulary(&r);
+    reader r = {.model = model, .path = path, .log = log, .vocabulary = {.name = path, .log = log}};
+    zm_status status = read_vocabulary(&r);
     if (status == ZM_OK)
         status = zm_tokenizer_create(&r.vocabulary, &tokenizer);
     if (status == ZM_OK)
@@ -205,6 +197,5 @@ zm_status zm_gguf_tokenizer_open(const char *path, const zm_log *log, zm_tokeniz
         zm_tokenizer_close(&tokenizer);
     free(r.types);
     free(r.scores);
-    zm_gguf_close(&file);
     return status;
 }

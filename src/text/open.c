@@ -1,22 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A tokenizer from whatever the path leads to. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/file.h"
 #include "common/log.h"
+#include "format/gguf.h"
 #include "text/sources.h"
-
-static bool is_gguf(const char *path)
-{
-    static const char magic[] = {'G', 'G', 'U', 'F'};
-    zm_map map;
-    if (zm_map_open(path, NULL, &map) != ZM_OK)
-        return false; /* the reader will say why */
-    const bool is = map.size >= sizeof(magic) && memcmp(map.data, magic, sizeof(magic)) == 0;
-    zm_map_close(&map);
-    return is;
-}
 
 static zm_status open_directory(const char *directory, const zm_log *log, zm_tokenizer **out)
 {
@@ -28,18 +17,8 @@ static zm_status open_directory(const char *directory, const zm_log *log, zm_tok
     return status == ZM_OK ? zm_ending_read_directory(*out, directory, log) : status;
 }
 
-zm_status zm_tokenizer_open(const char *path, const zm_log *log, zm_tokenizer **out)
+static zm_status finish(zm_status status, zm_tokenizer *tokenizer, zm_tokenizer **out)
 {
-    if (!path || !out)
-        return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "zm_tokenizer_open: a NULL argument");
-    zm_tokenizer *tokenizer = NULL;
-    zm_status status;
-    if (zm_path_is_directory(path))
-        status = open_directory(path, log, &tokenizer);
-    else if (is_gguf(path))
-        status = zm_gguf_tokenizer_open(path, log, &tokenizer);
-    else
-        status = zm_huggingface_open(path, log, &tokenizer);
     if (status != ZM_OK) {
         zm_tokenizer_close(&tokenizer);
         return status;
@@ -47,4 +26,37 @@ zm_status zm_tokenizer_open(const char *path, const zm_log *log, zm_tokenizer **
     zm_ending_add_known(tokenizer);
     *out = tokenizer;
     return ZM_OK;
+}
+
+zm_status zm_tokenizer_open_model(const zm_model *model, const zm_log *log, zm_tokenizer **out)
+{
+    zm_tokenizer *tokenizer = NULL;
+    if (!model || !out)
+        return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "zm_tokenizer_open_model: a NULL argument");
+    if (!zm_model_get_info(model)->gguf)
+        return zm_tokenizer_open(zm_model_get_info(model)->path, log, out);
+    zm_status status = zm_gguf_tokenizer_read(model, log, &tokenizer);
+    return finish(status, tokenizer, out);
+}
+
+static zm_status open_gguf(const char *path, const zm_log *log, zm_tokenizer **out)
+{
+    zm_model *model = NULL;
+    zm_status status = zm_model_open(path, log, &model);
+    if (status == ZM_OK)
+        status = zm_tokenizer_open_model(model, log, out);
+    zm_model_close(&model);
+    return status;
+}
+
+zm_status zm_tokenizer_open(const char *path, const zm_log *log, zm_tokenizer **out)
+{
+    if (!path || !out)
+        return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "zm_tokenizer_open: a NULL argument");
+    if (zm_gguf_is(path))
+        return open_gguf(path, log, out);
+    zm_tokenizer *tokenizer = NULL;
+    zm_status status = zm_path_is_directory(path) ? open_directory(path, log, &tokenizer)
+                                                  : zm_huggingface_open(path, log, &tokenizer);
+    return finish(status, tokenizer, out);
 }

@@ -7,8 +7,8 @@
 
 /* A tokenizer.json. */
 zm_status zm_huggingface_open(const char *path, const zm_log *log, zm_tokenizer **out);
-/* The metadata of a GGUF file. */
-zm_status zm_gguf_tokenizer_open(const char *path, const zm_log *log, zm_tokenizer **out);
+/* The metadata of a model that is a GGUF file. */
+zm_status zm_gguf_tokenizer_read(const zm_model *model, const zm_log *log, zm_tokenizer **out);
 /* What generation_config.json, config.json, tokenizer_config.json and chat_template.jinja in
  * `directory` say, those of them that are there. */
 zm_status zm_ending_read_directory(zm_tokenizer *tokenizer, const char *directory,

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "common/alloc.h"
-#include "format/gguf.h"
 #include "format/metadata.h"
 #include "text/exchange.h"
 #include "text/huggingface.h"
@@ -260,16 +259,11 @@ static zm_status make(writer *w)
     return status == ZM_OK ? check(w) : status;
 }
 
-static const zm_metadata_value *find(const zm_gguf *file, const char *key)
-{
-    return zm_metadata_find(file->parts[0].values, file->parts[0].value_count, key);
-}
-
-/* NULL where the file does not name such a token. */
-static json_t *id_of(const writer *w, const zm_gguf *file, const char *key)
+static json_t *id_of(const writer *w, const zm_model *model, const char *key)
 {
     int64_t id;
-    return zm_metadata_integer(find(file, key), 0, &id) && id >= 0 && id < w->in.tokenizer->size
+    return zm_metadata_integer(zm_model_find_value(model, key), 0, &id) && id >= 0 &&
+                   id < w->in.tokenizer->size
                ? json_integer(id)
                : NULL;
 }
@@ -281,13 +275,13 @@ static void set_name(const writer *w, json_t *config, const char *key, const jso
                             text_of(w->in.tokenizer, (uint32_t)json_integer_value(id)));
 }
 
-static zm_status make_config(const writer *w, const zm_gguf *file, zm_tokenizer_files *out)
+static zm_status make_config(const writer *w, const zm_model *model, zm_tokenizer_files *out)
 {
     const zm_tokenizer *t = w->in.tokenizer;
     out->config = json_pack("{s:s, s:b}", "tokenizer_class", "PreTrainedTokenizerFast",
                             "clean_up_tokenization_spaces", 0);
-    out->bos = id_of(w, file, "tokenizer.ggml.bos_token_id");
-    out->padding = id_of(w, file, "tokenizer.ggml.padding_token_id");
+    out->bos = id_of(w, model, "tokenizer.ggml.bos_token_id");
+    out->padding = id_of(w, model, "tokenizer.ggml.padding_token_id");
     out->ends = t->end_count > 1 ? json_array() : NULL;
     for (size_t i = 0; i < t->end_count && t->end_count > 1; i++)
         json_array_append_new(out->ends, json_integer(t->ends[i]));
@@ -304,28 +298,24 @@ static zm_status make_config(const writer *w, const zm_gguf *file, zm_tokenizer_
                : refuse(w, "its chat template, which is no UTF-8");
 }
 
-zm_status zm_tokenizer_to_files(const char *path, const zm_log *log, zm_tokenizer_files *out)
+zm_status zm_tokenizer_to_files(const zm_model *model, const zm_log *log, zm_tokenizer_files *out)
 {
-    zm_gguf *file = NULL;
     zm_tokenizer *tokenizer = NULL;
-    zm_status status = zm_gguf_open(path, log, &file);
-    if (status != ZM_OK)
-        return status;
-    const zm_metadata_value *pre = find(file, "tokenizer.ggml.pre");
-    status = find(file, "tokenizer.ggml.model") ? zm_gguf_tokenizer_open(path, log, &tokenizer)
-                                                : ZM_ERROR_NOT_FOUND;
-    writer w = {.in = {.tokenizer = tokenizer, .name = path, .log = log},
-                .types = find(file, "tokenizer.ggml.token_type"),
+    if (!zm_model_find_value(model, "tokenizer.ggml.model"))
+        return ZM_ERROR_NOT_FOUND;
+    zm_status status = zm_gguf_tokenizer_read(model, log, &tokenizer);
+    const zm_metadata_value *pre = zm_model_find_value(model, "tokenizer.ggml.pre");
+    writer w = {.in = {.tokenizer = tokenizer, .name = zm_model_get_info(model)->path, .log = log},
+                .types = zm_model_find_value(model, "tokenizer.ggml.token_type"),
                 .pre = pre && !pre->is_array && pre->texts ? pre->texts[0].data : NULL};
     if (status == ZM_OK)
         status = make(&w);
     out->tokenizer = w.root;
     if (status == ZM_OK)
-        status = make_config(&w, file, out);
+        status = make_config(&w, model, out);
     if (status != ZM_OK)
         zm_tokenizer_files_clear(out);
     zm_tokenizer_close(&tokenizer);
-    zm_gguf_close(&file);
     return status;
 }
 
