@@ -46,6 +46,7 @@ FAMILIES = {
     "Gemma": ("gemma", {"rope.freq_base": 500.0, "attention.key_length": 16}),
     "Gpt2": ("gpt2", {}),
     "GptBigcode": ("starcoder", {}),
+    "Starcoder2Whole": ("starcoder2", {"rope.freq_base": 500.0}),
     "GptNeox": ("gptneox", {"rope.freq_base": 1000.0, "rope.dimension_count": 2,
                             "use_parallel_residual": True}),
     "GptNeoxSequential": ("gptneox", {"rope.freq_base": 1000.0, "rope.dimension_count": 2,

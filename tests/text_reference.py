@@ -127,8 +127,10 @@ class Llama(Model):
         q, k = ([[rotate(h, p / self.stretch, self.dim, self.base, False, self.factors,
                          self.magnitude) for h in r]
                  for p, r in enumerate(part)] for part in (q, k))
-        return [self.linear(name + "o_proj", r, D, False)
-                for r in attend(q, k, v, window=self.window)]
+        return [self.output(name + "o_proj", r) for r in attend(q, k, v, window=self.window)]
+
+    def output(self, name, x):
+        return self.linear(name, x, D, False)
 
     def mlp(self, layer, x):
         name = f"model.layers.{layer}.mlp."
@@ -205,6 +207,31 @@ class Gemma(Llama):
 
     def enter(self, tokens):
         return [[float32(math.sqrt(D)) * v for v in row] for row in super().enter(tokens)]
+
+
+class Starcoder2(Llama):
+    bias_of_qkv, window, norm = True, 4, Model.norm
+    eps = float32(1e-4)
+    config = dict(model_type="starcoder2", hidden_size=D, num_hidden_layers=LAYERS,
+                  num_attention_heads=HEADS, num_key_value_heads=2, intermediate_size=FF,
+                  vocab_size=VOCABULARY, max_position_embeddings=POSITIONS, norm_epsilon=1e-4,
+                  hidden_act="gelu_pytorch_tanh", rope_theta=500.0, sliding_window=4,
+                  use_bias=True, norm_type="layer_norm", mlp_type="default")
+    head = LlamaWide.head
+
+    def output(self, name, x):
+        return self.linear(name, x, D)
+
+    def mlp(self, layer, x):
+        name = f"model.layers.{layer}.mlp."
+        up = [gelu_tanh(v) for v in self.linear(name + "c_fc", x, self.ff)]
+        return self.linear(name + "c_proj", up, D)
+
+
+class Starcoder2Whole(Starcoder2):
+    """Without a window, as GGUF files have it."""
+    window = None
+    config = dict(Starcoder2.config, sliding_window=None)
 
 
 class Gpt2(Model):
@@ -505,4 +532,5 @@ class Mpt(Model):
 
 FAMILIES = [Llama, LlamaLong, LlamaHalf, LlamaWide, Llama3, LlamaYarn, Gpt2, Gpt2Half, Gpt2Base,
             GptNeox, GptNeoxHalf, GptNeoxSequential, Gptj, Phi, Falcon, Falcon40, Opt, Bloom, Qwen2,
-            Qwen2Yarn, Mistral, Mpt, GptBigcode, Gemma]
+            Qwen2Yarn, Mistral, Mpt, GptBigcode, Gemma,
+            Starcoder2, Starcoder2Whole]

@@ -44,15 +44,29 @@ const char *zm_architecture_reason(const char *model_type)
     static const char experts[] = "it chooses experts for each token";
     static const struct {
         const char *name, *reason;
-    } known[] = {
-        {"bert", ZM_POST_LN},       {"roberta", ZM_POST_LN},    {"xlm-roberta", ZM_POST_LN},
-        {"distilbert", ZM_POST_LN}, {"albert", ZM_POST_LN},     {"electra", ZM_POST_LN},
-        {"deberta", ZM_POST_LN},    {"mpnet", ZM_POST_LN},      {"bart", ZM_POST_LN},
-        {"marian", ZM_POST_LN},     {"openai-gpt", ZM_POST_LN}, {"gemma2", sandwich},
-        {"gemma3", sandwich},       {"gemma3_text", sandwich},  {"olmo2", sandwich},
-        {"glm4", sandwich},         {"swinv2", sandwich},       {"dit", adaptive},
-        {"qwen3", heads},           {"mixtral", experts},       {"qwen2_moe", experts},
-        {"qwen2moe", experts}};
+    } known[] = {{"bert", ZM_POST_LN},
+                 {"roberta", ZM_POST_LN},
+                 {"xlm-roberta", ZM_POST_LN},
+                 {"distilbert", ZM_POST_LN},
+                 {"albert", ZM_POST_LN},
+                 {"electra", ZM_POST_LN},
+                 {"deberta", ZM_POST_LN},
+                 {"mpnet", ZM_POST_LN},
+                 {"bart", ZM_POST_LN},
+                 {"marian", ZM_POST_LN},
+                 {"openai-gpt", ZM_POST_LN},
+                 {"gemma2", sandwich},
+                 {"gemma3", sandwich},
+                 {"gemma3_text", sandwich},
+                 {"olmo2", sandwich},
+                 {"glm4", sandwich},
+                 {"swinv2", sandwich},
+                 {"dit", adaptive},
+                 {"phi3", "it has gate and up projection in one tensor"},
+                 {"qwen3", heads},
+                 {"mixtral", experts},
+                 {"qwen2_moe", experts},
+                 {"qwen2moe", experts}};
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
         if (strcmp(known[i].name, model_type) == 0)
             return known[i].reason;

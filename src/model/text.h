@@ -85,9 +85,9 @@ const zm_text_family *zm_text_family_find(const char *name, const json_t *config
 /* Those of config.json and of GGUF files, for messages. */
 #define ZM_TEXT_FAMILIES                                                                       \
     "llama, gpt2, gpt_neox, gptj, phi, falcon, opt, bloom, qwen2, mistral, mpt, gpt_bigcode, " \
-    "gemma"
+    "gemma, starcoder2"
 #define ZM_TEXT_GGUF_FAMILIES \
-    "llama, qwen2, gemma, gpt2, starcoder, gptneox, phi2, falcon, bloom, mpt"
+    "llama, qwen2, gemma, gpt2, starcoder, starcoder2, gptneox, phi2, falcon, bloom, mpt"
 
 /* Fills norm, eps and text of info; tensors of the model are there already. */
 zm_status zm_text_read(const zm_text_family *family, const zm_text_fields *fields,
