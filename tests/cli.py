@@ -584,9 +584,12 @@ class Documentation(Program):
         model = tiny_model.write(self.scratch / "model")
         wav = write_wav(self.scratch / "a.wav", 1)
         out = self.scratch / "out"
+        language, words = tiny_model.write_language(self.scratch / "a.gguf"), out / "config.json"
         outputs = [self.json("devices"), self.json("convert", model, out),
                    self.json("inspect", out, "--tensors"), self.json("check", model, out, *HOST),
-                   self.json("transcribe", out, wav, *HOST, "--timestamps")]
+                   self.json("transcribe", out, wav, *HOST, "--timestamps"),
+                   self.json("generate", language, "-p", "a", "-n", "2", *HOST),
+                   self.json("perplexity", language, words, *HOST), self.json("tokenize", language, words)]
         text = (ROOT / "docs/json.md").read_text(encoding="utf-8")
         explained = set(re.findall(r"`([a-z0-9_]+)`", text))
         for output in outputs:

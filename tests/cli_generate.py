@@ -25,6 +25,7 @@ class Usage(Program):
         for arguments in (["generate"], ["generate", "a", "b", "c"], ["chat"], ["chat", "a", "b"],
                           ["perplexity"], ["perplexity", "a", "b", "c"],
                           ["generate", "a", "b", "-p", "c"],
+                          ["generate", "a", "--batch", "-p", "c"],
                           ["generate", "a", "--system", "s", "-p", "c"]):
             self.usage(*arguments)
 
@@ -96,6 +97,27 @@ class Language(Program):
             self.assertEqual(done.stdout.decode(), expected)
         path.write_bytes(b"\n")
         self.assertIn("empty", self.failure("generate", self.model, path, *HOST))
+
+    def test_several_prompts(self):
+        prompts = ("Hello", "x", "A rather long one")
+        given = [part for prompt in prompts for part in ("-p", prompt)]
+        for options in ((), ("--temp", "1", "--seed", "5")):
+            common = (*HOST, "-n", "9", *options)
+            alone = [self.json("generate", self.model, "-p", prompt, *common) for prompt in prompts]
+            together = self.json("generate", self.model, *given, *common)
+            for key in ("schema", "prompt_tokens", "text", "tokens", "stop"):
+                self.assertEqual([one[key] for one in together], [one[key] for one in alone])
+        path = self.scratch / "lines"
+        path.write_text("Hello\r\nx\nA rather long one\n")
+        told = self.ok("generate", self.model, path, "--batch", *common)
+        self.assertEqual(told, "".join(f"[{i}]\n{one['text']}\n" for i, one in enumerate(alone, 1)))
+        path.write_text("Hello\n")
+        one, = self.json("generate", self.model, path, "--batch", *common)
+        self.assertEqual(one["tokens"], alone[0]["tokens"])
+        path.write_text("Hello\n\nx\n")
+        self.assertIn("prompt 2 is empty", self.failure("generate", self.model, path, "--batch"))
+        path.write_text("x\n" * 257)
+        self.assertIn("256 prompts", self.failure("generate", self.model, path, "--batch"))
 
     def test_seeds(self):
         texts = [self.generate("--temp", "1", "--seed", seed) for seed in "112"]
