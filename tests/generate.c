@@ -302,6 +302,53 @@ static void test_cancel(void **state)
     zm_generation_destroy(&result);
 }
 
+static zm_status run_two(script *s, scratch_log *seen, zm_generation **out)
+{
+    static const int32_t prompts[][3] = {{'A', 'b'}, {'x', 'y', 'z'}};
+    const zm_language_model model = {take_step, rewind_to, s, {VOCABULARY, POSITIONS, 2, 2}};
+    const zm_generate_params params[] = {
+        {.tokens = prompts[0], .token_count = 2, .log = &seen->log},
+        {.tokens = prompts[1], .token_count = 3, .log = &seen->log}};
+    void *users[] = {&s[0], &s[1]};
+    scratch_log_init(seen);
+    s[0].prompt = 2;
+    s[1].prompt = 3;
+    return zm_generate_with(&model, tokenizer, params, 2, listen, users, out);
+}
+
+/* One text ends before the other one, whose rest is decoded alone; or is cancelled, which ends
+ * both, with what there is of them. */
+static void test_batch(void **state)
+{
+    (void)state;
+    for (size_t cancel = 0; cancel < 2; cancel++) {
+        script s[2] = {{.cancel_at = 0}, {.cancel_at = cancel ? 4 : 0}};
+        scratch_log seen;
+        zm_generation *out[2] = {NULL, NULL};
+        say(&s[0], "short");
+        say(&s[1], "the longer one");
+        assert_int_equal(run_two(s, &seen, out), cancel ? ZM_ERROR_CANCELLED : ZM_OK);
+        assert_string_equal(out[0]->text, cancel ? "shor" : "short");
+        assert_string_equal(out[1]->text, cancel ? "the " : "the longer one");
+        assert_int_equal(out[0]->stop, cancel ? ZM_STOP_CANCELLED : ZM_STOP_END);
+        assert_int_equal(out[1]->stop, cancel ? ZM_STOP_CANCELLED : ZM_STOP_END);
+        assert_string_equal(s[0].text, out[0]->text);
+        assert_string_equal(s[1].text, out[1]->text);
+        assert_int_equal(out[0]->decoded_tokens, cancel ? 3 : 5);
+        assert_int_equal(out[1]->decoded_tokens, cancel ? 3 : 14);
+        assert_int_equal(out[1]->prompt_tokens, 3);
+        assert_int_equal(s[1].held, out[1]->held);
+        assert_int_equal(s[0].calls, cancel ? 4 : 15);
+        zm_generation_destroy(&out[0]);
+        zm_generation_destroy(&out[1]);
+    }
+    script s[2] = {{.poison = 0}, {.poison = NAN}};
+    scratch_log seen;
+    zm_generation *out[2] = {NULL, NULL};
+    assert_int_equal(run_two(s, &seen, out), ZM_ERROR_DEVICE);
+    assert_true(!out[0] && !out[1]);
+}
+
 static void test_failures(void **state)
 {
     (void)state;
@@ -404,15 +451,11 @@ static void test_perplexity_failures(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text),
-        cmocka_unit_test(test_past_end),
-        cmocka_unit_test(test_characters),
-        cmocka_unit_test(test_stop_strings),
-        cmocka_unit_test(test_long_prompt),
-        cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_failures),
-        cmocka_unit_test(test_perplexity),
-        cmocka_unit_test(test_perplexity_failures),
+        cmocka_unit_test(test_text),        cmocka_unit_test(test_past_end),
+        cmocka_unit_test(test_characters),  cmocka_unit_test(test_stop_strings),
+        cmocka_unit_test(test_long_prompt), cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_batch),       cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_perplexity),  cmocka_unit_test(test_perplexity_failures),
     };
     return cmocka_run_group_tests_name("generate", tests, open_tokenizer, close_tokenizer);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sequences side by side get what each would get alone: logits of the last tokens and of all of
  * them, while the others grow, stand still or begin anew. */
-#include <zeromean/session.h>
+#include <zeromean/generate.h>
 
 #include <math.h>
 #include <setjmp.h>
@@ -160,6 +160,45 @@ static void test_all_rows(void **state)
     free(third);
 }
 
+/* Texts that end at different times, greedy and drawn, have the tokens that they have alone. */
+static void test_texts(void **state)
+{
+    static const size_t prompts[SEQUENCES] = {9, 1, 17};
+    zm_tokenizer *tokenizer = NULL;
+    (void)state;
+    assert_int_equal(zm_tokenizer_open(BIBLE, &test_log.log, &tokenizer), ZM_OK);
+    for (uint64_t seed = 0; seed < 3; seed++) {
+        zm_generate_params params[SEQUENCES];
+        zm_generation *together[SEQUENCES] = {NULL}, *alone = NULL;
+        for (uint32_t i = 0; i < SEQUENCES; i++)
+            params[i] = (zm_generate_params){
+                .tokens = texts[i],
+                .token_count = prompts[i],
+                .max_tokens = i == 0 ? 4 : 0,
+                .past_end = true,
+                .sampling = {.temperature = seed ? 0.9f : 0, .top_k = 40, .seed = seed},
+                .log = &test_log.log};
+        assert_int_equal(
+            zm_generate_batch(batch, tokenizer, params, SEQUENCES, NULL, NULL, together), ZM_OK);
+        for (uint32_t i = 0; i < SEQUENCES; i++) {
+            assert_int_equal(zm_generate(single, tokenizer, &params[i], NULL, NULL, &alone), ZM_OK);
+            assert_int_equal(together[i]->stop, i == 0 ? ZM_STOP_LENGTH : ZM_STOP_CONTEXT);
+            assert_int_equal(together[i]->stop, alone->stop);
+            assert_int_equal(together[i]->held, alone->held);
+            assert_int_equal(together[i]->token_count, alone->token_count);
+            assert_memory_equal(together[i]->tokens, alone->tokens,
+                                alone->token_count * sizeof(*alone->tokens));
+            assert_string_equal(together[i]->text, alone->text);
+            zm_generation_destroy(&alone);
+            zm_generation_destroy(&together[i]);
+        }
+        assert_int_equal(zm_generate_batch(single, tokenizer, params, 2, NULL, NULL, together),
+                         ZM_ERROR_LIMIT);
+        assert_non_null(strstr(test_log.error, "2 texts at once; the session has room for 1"));
+    }
+    zm_tokenizer_close(&tokenizer);
+}
+
 static void assert_refused(zm_step bad, zm_status status, const char *reason)
 {
     float *logits = room(1);
@@ -212,6 +251,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_growing),
         cmocka_unit_test(test_all_rows),
+        cmocka_unit_test(test_texts),
         cmocka_unit_test(test_refusals),
     };
     spec = argc > 1 ? argv[1] : "host";

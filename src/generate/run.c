@@ -241,7 +241,6 @@ static zm_status end_text(run *r, bool told)
 static zm_status go_on(run *r)
 {
     int32_t token = 0;
-    r->due = 0;
     zm_status status =
         zm_sampler_choose(&r->sampler, r->logits, r->tokens, r->count, r->params->log, &token);
     if (status != ZM_OK)
