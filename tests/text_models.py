@@ -234,6 +234,22 @@ class Families(unittest.TestCase):
             with self.subTest(family=name):
                 self.assertLess(self.largest_error(self.expected[name], rows), 1e-12)
 
+    def test_gguf_output(self):
+        """One file, complete or absent, and nothing that was there is lost."""
+        source, there = self.folder / "Gpt2.gguf", self.folder / "there.gguf"
+        there.write_bytes(b"mine")
+        (self.folder / "folder.gguf").mkdir()
+        before = set(self.folder.iterdir())
+        for out, reason in ((there, "exists already"), (self.folder / "folder.gguf", "such a name"),
+                            (self.folder / "out", "such a name"),
+                            (self.folder / "none" / "out.gguf", "No such file")):
+            done = self.convert("default", (source, out))
+            with self.subTest(out=out):
+                self.assertEqual(done.returncode, 1)
+                self.assertIn(reason, done.stderr)
+        self.assertEqual(there.read_bytes(), b"mine")
+        self.assertEqual(set(self.folder.iterdir()), before)
+
     def test_nothing_to_convert(self):
         for name in ("Llama", "Qwen2", "Mistral", "Llama.gguf"):
             done = self.convert("default", (self.folder / name, self.folder / "out.gguf"))

@@ -166,6 +166,12 @@ class Quantised(unittest.TestCase):
         again = json.loads(done.stdout)
         self.assertEqual((again["copied"], again["recentred"]), (True, 0))
         self.assertEqual(again["output_bytes"], again["input_bytes"])
+        for path, code, said in ((source, 1, "not the output of a conversion"), (out, 0, "")):
+            size = path.stat().st_size
+            done = subprocess.run([PROGRAM, "convert", self.folder / "again.gguf", path,
+                                   "--overwrite"], capture_output=True, text=True, timeout=60)
+            self.assertEqual((done.returncode, path.stat().st_size), (code, size), done.stderr)
+            self.assertIn(said, done.stderr)
 
 
 if __name__ == "__main__":
