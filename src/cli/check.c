@@ -80,9 +80,9 @@ static zm_cli_exit read_input(check *c)
             zm_fail(zm_cli_log(), ZM_ERROR_INVALID_ARGUMENT, "%s: a model of type %s reads no text",
                     info->path, info->architecture_name);
     else if (c->audio && info->architecture != ZM_ARCHITECTURE_WHISPER)
-        status = zm_fail(zm_cli_log(), ZM_ERROR_INVALID_ARGUMENT,
-                         "%s: a model of type %s hears no audio", info->path,
-                         info->architecture_name);
+        status =
+            zm_fail(zm_cli_log(), ZM_ERROR_INVALID_ARGUMENT,
+                    "%s: a model of type %s hears no audio", info->path, info->architecture_name);
     else if (c->audio)
         status = zm_cli_mel_read(c->audio, info, &c->mel);
     else if (c->text)
@@ -252,10 +252,11 @@ const zm_cli_command zm_cli_check = {
     .name = "check",
     .synopsis = "A B",
     .summary = "Compare two models layer by layer on the same input",
-    .details = "A is taken as the truth. The main branch is compared up to its mean, which a "
-               "Pre-LN model\nnever reads; mean and rms of it are shown for both. Exits with 1 "
-               "when the outputs differ by more than the "
-               "tolerance or a greedy\ntoken differs.\n\n" ZM_CLI_DEVICE_HELP ZM_CLI_SPLIT_HELP,
+    .details =
+        "A is taken as the truth. The main branch is compared up to its mean, which a "
+        "Pre-LN model\nnever reads; mean and rms of it are shown for both. Exits with 1 when "
+        "the outputs differ\nby more than the tolerance or a greedy token "
+        "differs.\n\n" ZM_CLI_DEVICE_HELP ZM_CLI_SPLIT_HELP,
     .min_arguments = 2,
     .max_arguments = 2,
     .run = run,
