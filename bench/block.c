@@ -50,13 +50,8 @@ static void list_all(void)
 
 static zm_cli_exit finish(const options *o, const session *s, const result *r)
 {
-    size_t failed = 0;
-    for (size_t i = 0; i < r->row_count; i++)
-        failed += r->rows[i].status == ROW_FAILED;
     zm_cli_exit code = o->json ? zm_cli_json_print(result_to_json(r, s->info)) : ZM_CLI_OK;
-    if (failed)
-        zm_cli_error("%zu of %zu forms failed", failed, r->row_count);
-    return failed ? ZM_CLI_FAILED : code;
+    return print_outcome(r) ? code : ZM_CLI_FAILED;
 }
 
 static bool has_profile(const result *r)
@@ -86,7 +81,7 @@ static void show(const options *o, const result *r)
         return;
     print_kernels_head();
     for (size_t i = 0; i < r->row_count; i++)
-        print_kernels(&r->rows[i]);
+        print_kernels(r->rows[i].kernel, &r->rows[i].profile);
 }
 
 static zm_cli_exit measure(const options *o, session *s, const net *n, const net_options *how)

@@ -248,21 +248,12 @@ static bool is_wanted(const options *o, const char *name)
 
 static zm_cli_exit finish(const options *o, const session *s, const result *r, size_t forms)
 {
-    size_t failed = 0, ok = 0;
-    for (size_t i = 0; i < r->row_count; i++) {
-        failed += r->rows[i].status == ROW_FAILED;
-        ok += r->rows[i].status == ROW_OK;
-    }
     zm_cli_exit code = o->json ? print_json(s, r, forms) : ZM_CLI_OK;
     if (!o->json && !o->csv) {
         print_mean(r, forms);
         print_cited();
     }
-    if (failed)
-        zm_cli_error("%zu of %zu forms failed", failed, r->row_count);
-    else if (!ok && r->row_count)
-        zm_cli_error("nothing was timed: %s: %s", r->rows[0].shape, r->rows[0].reason);
-    return failed || !ok ? ZM_CLI_FAILED : code;
+    return print_outcome(r) ? code : ZM_CLI_FAILED;
 }
 
 static zm_cli_exit measure(const options *o, session *s)

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/output.h"
+
 const char *print_duration(double seconds, char out[PRINT_DURATION])
 {
     static const struct {
@@ -141,14 +143,27 @@ void print_kernels_head(void)
            "launches", "ms", "share");
 }
 
-void print_kernels(const result_row *row)
+void print_kernels(const char *form, const row_profile *p)
 {
-    const row_profile *p = &row->profile;
     for (size_t i = 0; i < p->count; i++) {
         const row_kernel *k = &p->kernels[i];
-        printf("%-14s %-18s %-18s %-18s %9.0f %12.3f %5.1f %%\n", i ? "" : row->kernel, k->op,
+        printf("%-14s %-18s %-18s %-18s %9.0f %12.3f %5.1f %%\n", i ? "" : form, k->op,
                k->candidate, k->kernel, k->launches, k->seconds * 1e3, row_kernel_percent(p, i));
     }
+}
+
+bool print_outcome(const result *r)
+{
+    size_t failed = 0, ok = 0;
+    for (size_t i = 0; i < r->row_count; i++) {
+        failed += r->rows[i].status == ROW_FAILED;
+        ok += r->rows[i].status == ROW_OK;
+    }
+    if (failed)
+        zm_cli_error("%zu of %zu forms failed", failed, r->row_count);
+    else if (!ok && r->row_count)
+        zm_cli_error("nothing was timed: %s: %s", r->rows[0].shape, r->rows[0].reason);
+    return !failed && ok;
 }
 
 /* ---- CSV (RFC 4180) ---- */

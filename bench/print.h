@@ -24,7 +24,10 @@ void print_graph_head(void);
 void print_graph_row(const result_row *row);
 void print_kernels_head(void);
 /* Nothing where there is no profile. */
-void print_kernels(const result_row *row);
+void print_kernels(const char *form, const row_profile *profile);
+
+/* On stderr: how many forms failed, or why none was timed. False then. */
+bool print_outcome(const result *r);
 
 void print_csv_head(void);
 void print_csv_row(const result_row *row);

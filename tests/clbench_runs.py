@@ -147,9 +147,14 @@ class Nets(Clbench):
         self.assertIn("gpt2-small", self.ok("model", "--list"))
 
     def test_what_does_not_fit_is_skipped(self):
-        rows = self.json("block", "--shape", "d=200000,heads=2,tokens=1", "--no-peak", *HOST)["rows"]
-        self.assertEqual({row["status"] for row in rows}, {"skipped"})
-        self.assertIn("memory", rows[0]["reason"])
+        for command in "block", "model":
+            done = self.run_program(command, "--shape", "d=200000,heads=2,tokens=1", "--no-peak",
+                                    "--json", *HOST)
+            self.assertEqual(done.returncode, 1)
+            self.assertRegex(done.stderr.decode(), r"\nclbench: nothing was timed: d=.*memory.*\n$")
+            rows = json.loads(done.stdout)["rows"]
+            self.assertEqual({row["status"] for row in rows}, {"skipped"})
+            self.assertIn("memory", rows[0]["reason"])
 
     def test_paper(self):
         tiny = ("--layers", "1", "--tokens", "2", "--time", "0.001", *HOST)
