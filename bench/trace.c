@@ -10,11 +10,11 @@
 #include "cli/output.h"
 #include "common/alloc.h"
 #include "common/file.h"
-#include "net_run.h"
+#include "net_profile.h"
+#include "print.h"
 #include "session.h"
 
 #define MOST_RECORDS (1u << 16)
-#define MOST_OPS 32
 #define PROMPT 4 /* tokens */
 
 #define DEFAULT_SHAPE "gpt2-small"
@@ -27,17 +27,11 @@ typedef struct options {
     const net_form *form;
 } options;
 
-typedef struct op_total {
-    char op[sizeof(((zm_record *)NULL)->op)];
-    uint64_t launches, ns;
-} op_total;
-
 typedef struct trace {
     json_t *root;
     size_t count;
-    uint64_t lost, busy_ns, span_ns;
-    op_total totals[MOST_OPS];
-    size_t total_count;
+    uint64_t lost, span_ns;
+    row_profile profile; /* of all runs together */
 } trace;
 
 /* ---- records to JSON ---- */
@@ -76,30 +70,15 @@ static json_t *name_json(const char *what, const char *name)
     return zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0]));
 }
 
-static void total_add(trace *t, const zm_record *r)
-{
-    size_t i = 0;
-    while (i < t->total_count && strcmp(t->totals[i].op, r->op) != 0)
-        i++;
-    if (i == MOST_OPS)
-        return; /* more than there are */
-    if (i == t->total_count)
-        memcpy(t->totals[t->total_count++].op, r->op, sizeof(r->op));
-    t->totals[i].launches++;
-    t->totals[i].ns += r->end_ns - r->start_ns;
-    t->busy_ns += r->end_ns - r->start_ns;
-}
-
 static zm_status trace_make(trace *t, const zm_device_info *info, const zm_records *records)
 {
     json_t *events = json_array();
     uint64_t origin = records->count ? records->records[0].queued_ns : 0;
     int failed = json_array_append_new(events, name_json("process_name", info->name));
     failed |= json_array_append_new(events, name_json("thread_name", "stream"));
-    for (size_t i = 0; !failed && i < records->count; i++) {
+    for (size_t i = 0; !failed && i < records->count; i++)
         failed = json_array_append_new(events, launch_json(&records->records[i], origin));
-        total_add(t, &records->records[i]);
-    }
+    net_profile_sum(records, 1, &t->profile);
     const zm_cli_field about[] = {
         {"program", json_string("clbench")},
         {"version", json_string(zm_version())},
@@ -216,21 +195,11 @@ static int write_piece(const char *text, size_t size, void *user)
     return zm_writer_write(user, text, size) == ZM_OK ? 0 : -1;
 }
 
-static int by_time(const void *a, const void *b)
+static void print_totals(const options *o, const trace *t)
 {
-    uint64_t x = ((const op_total *)a)->ns, y = ((const op_total *)b)->ns;
-    return (x < y) - (x > y);
-}
-
-static void print_totals(trace *t)
-{
-    qsort(t->totals, t->total_count, sizeof(t->totals[0]), by_time);
-    printf("%-18s %9s %12s %7s\n", "op", "launches", "ms", "share");
-    for (size_t i = 0; i < t->total_count; i++)
-        printf("%-18s %9llu %12.3f %5.1f %%\n", t->totals[i].op,
-               (unsigned long long)t->totals[i].launches, (double)t->totals[i].ns * 1e-6,
-               100.0 * (double)t->totals[i].ns / (double)t->busy_ns);
-    printf("%-18s %9zu %12.3f of %.3f ms\n", "all", t->count, (double)t->busy_ns * 1e-6,
+    print_kernels_head();
+    print_kernels(o->model ? "model" : o->form->name, &t->profile);
+    printf("%-71s %9zu %12.3f of %.3f ms\n", "all", t->count, t->profile.seconds * 1e3,
            (double)t->span_ns * 1e-6);
     if (t->lost)
         zm_cli_note("the last %llu launches found no room in the trace",
@@ -311,7 +280,7 @@ static zm_cli_exit run(int argc, char **argv)
         return code;
     zm_status status = make(&s, &o, &t);
     if (status == ZM_OK)
-        print_totals(&t);
+        print_totals(&o, &t);
     else if (s.message[0])
         zm_cli_error("%s", session_reason(&s, status));
     code = s.message[0] && status != ZM_OK ? ZM_CLI_FAILED : zm_cli_result(status);
@@ -327,6 +296,6 @@ const zm_cli_command clbench_trace = {
     .details = "Runs a model, which encodes silence and decodes tokens, or a block as 'clbench\n"
                "block' times it, and writes when each launch began and ended on the clock of the\n"
                "device, as a Chrome trace: chrome://tracing, ui.perfetto.dev. Prints the time\n"
-               "that each op took.\n\n" ZM_CLI_DEVICE_HELP,
+               "that each kernel took.\n\n" ZM_CLI_DEVICE_HELP,
     .run = run,
 };
