@@ -136,6 +136,20 @@ static zm_kv_cache cache(fixture *f)
     return cache;
 }
 
+/* The last rows of the self-attention's weight are v's. */
+static void split_value(fixture *f, const naive_linear *from, zm_block_attention *to)
+{
+    static naive_linear in, value;
+    in = value = *from;
+    value.n = f->naive.kv_heads * f->naive.head_dim;
+    in.n -= value.n;
+    memcpy(value.weight, from->weight + (size_t)in.n * in.k,
+           (size_t)value.n * in.k * sizeof(float));
+    memcpy(value.bias, from->bias + in.n, value.n * sizeof(float));
+    to->in = linear(f, &in, false);
+    to->value = linear(f, &value, false);
+}
+
 static void put_attention(fixture *f, const naive_attention *from, zm_block_attention *to)
 {
     *to = (zm_block_attention){.norm = norm_weights(f, &from->norm),
@@ -152,6 +166,8 @@ void block_put(fixture *f)
     const naive_block *n = &f->naive;
     f->block = (zm_block){.norm = norms[n->norm], .eps = n->eps, .parallel = n->parallel};
     put_attention(f, &n->self, &f->block.self);
+    if (n->value_apart)
+        split_value(f, &n->self.in, &f->block.self);
     f->block.self.causal = n->causal;
     f->caches[0] = f->block.self.cache;
     for (uint32_t i = 1; i < n->layers; i++)

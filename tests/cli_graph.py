@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import tap
+import text_blocks
 import tiny_model
 from program import Program
 
@@ -91,6 +92,15 @@ class Graph(Program):
             done = subprocess.run(["dot", "-Tsvg"], input=dot.encode(), capture_output=True,
                                   check=True)
             self.assertEqual((done.stdout.count(b"<svg"), done.stderr), (2, b""))
+
+    def test_types_apart(self):
+        """Values of another quantised type are a product of their own; nothing is decoded."""
+        path = self.scratch / "blocks.gguf"
+        text_blocks.write(path)
+        lines = self.ok("graph", path, "--device", "host").splitlines()
+        self.assertEqual([line.split()[2:] for line in lines if re.match(r"inner (qkv|v)\b", line)],
+                         [["f32", "[tokens][384]"], ["f32", "[tokens][128]"],
+                          ["f32", "[tokens][512]"]])
 
     def test_both_parts(self):
         lines, counts, _ = self.graph()

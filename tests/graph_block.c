@@ -71,6 +71,20 @@ static void test_rms_norm(void **state)
     assert_int_equal(info.fired[ZM_PASS_EPILOGUE], 2);
 }
 
+/* Both products that read the norm take it over. */
+static void test_value_apart(void **state)
+{
+    naive_block b = plain;
+    b.norm = NAIVE_RMS;
+    b.heads = 4;
+    b.head_dim = 4;
+    b.rotary = b.causal = b.value_apart = true;
+    b.affine = false;
+    b.layers = 2;
+    const zm_executable_info info = block_expect(*state, b);
+    assert_int_equal(info.fired[ZM_PASS_DEFERRED_NORM], 4);
+}
+
 static void test_deferred_rms_norm(void **state)
 {
     naive_block b = plain;
@@ -250,6 +264,9 @@ static void test_misuse(void **state)
     REFUSE("self: out", b.self.out.weight = absent);
     REFUSE("self: in", b.self.in.weight = zm_tensor_rows(b.self.in.weight, 0, 40));
     REFUSE("self: in", b.self.in.weight.rank = 1);
+    REFUSE("self: in", b.self.value.weight = zm_tensor_rows(b.self.in.weight, 0, 16));
+    REFUSE("self: value", (b.self.in.weight = zm_tensor_rows(b.self.in.weight, 0, 32),
+                           b.self.value.weight = zm_tensor_rows(b.self.in.weight, 0, 8)));
     REFUSE("self: in", b.self.heads = 4);
     REFUSE("self: out", b.self.out.weight.shape[1] = 8);
     REFUSE("self: the cache", b.self.cache.k = absent);
@@ -333,6 +350,7 @@ int main(void)
         TEST(test_layer_norm_without_sums_stays),
         TEST(test_rms_norm),
         TEST(test_deferred_rms_norm),
+        TEST(test_value_apart),
         TEST(test_crms_norm),
         TEST(test_deferred_crms_norm),
         TEST(test_no_norm),

@@ -44,6 +44,7 @@ typedef struct naive_block {
     float eps;
     bool affine, biases, causal, rotary, gated, crosses, parallel, one_norm;
     bool column_sums;         /* are given to the graph */
+    bool value_apart;         /* on the device v has a weight of its own */
     zm_activation activation; /* GELU or SILU */
 
     /* What naive_fill makes up. */

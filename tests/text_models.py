@@ -18,6 +18,7 @@ import tempfile
 import unittest
 
 import tap
+import text_blocks
 import text_gguf
 from text_reference import (Bloom, D, FAMILIES, TOKENS, Falcon, GptBigcode, Gptj, Gpt2, Llama, Llama3,
                             Mpt, Opt, float32)
@@ -365,6 +366,20 @@ class Families(unittest.TestCase):
         names = ", ".join(dict.fromkeys(family.config["model_type"] for family in FAMILIES))
         self.assert_refused(Llama, f"is not supported; supported: whisper, {names}\n",
                             model_type="mamba")
+
+
+    def test_blocks(self):
+        """Weights of mixed quantised types: each device computes what the first one does."""
+        text_blocks.write(self.folder / "blocks.gguf")
+        rows = {}
+        for device in DEVICES:
+            done = self.run_program(device, "blocks.gguf", tokens=TOKENS[:6], pieces=[5, 1])
+            self.assertEqual(done.returncode, 0, done.stderr)
+            rows[device] = json.loads(done.stdout)
+            for row, first in zip(rows[device], rows[DEVICES[0]]):
+                self.assertGreater(max(map(abs, row)), 0.1)
+                with self.subTest(device=device):
+                    self.assertLessEqual(distance(row, first), 1e-5)
 
 
 if __name__ == "__main__":

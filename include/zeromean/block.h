@@ -48,8 +48,9 @@ typedef struct zm_kv_cache {
 
 typedef struct zm_block_attention {
     zm_norm_weights norm;
-    zm_linear in;  /* self: rows of q, k, v, [(heads + 2 kv heads) * head_dim][d]; cross: of q */
-    zm_linear out; /* [d][heads * head_dim] */
+    zm_linear in;    /* self: rows of q, k, v, [(heads + 2 kv heads) * head_dim][d]; cross: of q */
+    zm_linear value; /* self: the rows of v where `in` has none, as when they are of another type */
+    zm_linear out;   /* [d][heads * head_dim] */
     zm_kv_cache cache;
     uint32_t heads;   /* 0 = those of the cache */
     zm_size position; /* self: of the first row; rows are stored there */

@@ -73,6 +73,11 @@ zm_tensor zm_graph_block_norm(zm_graph *graph, const zm_block *block,
     return x;
 }
 
+static bool is_there(const zm_linear *linear)
+{
+    return linear->weight.buffer;
+}
+
 /* ---- products ---- */
 
 /* The weight fits x. */
@@ -115,15 +120,19 @@ static zm_tensor sum(zm_graph *graph, zm_tensor x, zm_tensor branch)
 
 /* ---- attention ---- */
 
+static uint32_t width_of(const zm_kv_cache *cache)
+{
+    return cache->layout.heads * cache->layout.head_dim;
+}
+
 /* attention NULL: rows from position 0 on, as many of each sequence. */
-static void store(zm_graph *graph, const zm_kv_cache *cache, zm_tensor kv,
+static void store(zm_graph *graph, const zm_kv_cache *cache, zm_tensor k, zm_tensor v,
                   const zm_block_attention *attention)
 {
     static const zm_block_attention from_begin;
     attention = attention ? attention : &from_begin;
-    uint32_t width = cache->layout.heads * cache->layout.head_dim;
-    const zm_kv_store_params params = {.k = zm_tensor_cols(kv, 0, width),
-                                       .v = zm_tensor_cols(kv, width, width),
+    const zm_kv_store_params params = {.k = k,
+                                       .v = v,
                                        .k_cache = cache->k,
                                        .v_cache = cache->v,
                                        .layout = cache->layout,
@@ -144,10 +153,11 @@ void zm_graph_cross_store(zm_graph *graph, const zm_kv_cache *cache, const zm_li
         return;
     cache = cache ? cache : &no_cache;
     kv = kv ? kv : &no_linear;
+    uint32_t width = width_of(cache);
     cache_check(graph, "cross: the cache", cache);
-    linear_check(graph, "cross: kv", kv, (uint64_t)2 * cache->layout.heads * cache->layout.head_dim,
-                 source.shape[1]);
-    store(graph, cache, zm_graph_linear(graph, "kv", kv, ZM_ACTIVATION_NONE, source), NULL);
+    linear_check(graph, "cross: kv", kv, (uint64_t)2 * width, source.shape[1]);
+    zm_tensor rows = zm_graph_linear(graph, "kv", kv, ZM_ACTIVATION_NONE, source);
+    store(graph, cache, zm_tensor_cols(rows, 0, width), zm_tensor_cols(rows, width, width), NULL);
 }
 
 static uint32_t heads_of(const zm_block_attention *attention)
@@ -195,12 +205,14 @@ static void rotate(zm_graph *graph, const zm_block_attention *attention, zm_tens
 static zm_tensor self_attention(zm_graph *graph, const zm_block_attention *attention,
                                 zm_tensor norm)
 {
-    const zm_kv_layout *layout = &attention->cache.layout;
-    uint32_t queries = heads_of(attention) * layout->head_dim;
+    const zm_kv_cache *cache = &attention->cache;
+    uint32_t queries = heads_of(attention) * cache->layout.head_dim, width = width_of(cache);
     zm_tensor qkv = zm_graph_linear(graph, "qkv", &attention->in, ZM_ACTIVATION_NONE, norm);
+    zm_tensor v = is_there(&attention->value)
+                      ? zm_graph_linear(graph, "v", &attention->value, ZM_ACTIVATION_NONE, norm)
+                      : zm_tensor_cols(qkv, queries + width, width);
     rotate(graph, attention, qkv);
-    store(graph, &attention->cache,
-          zm_tensor_cols(qkv, queries, 2 * layout->heads * layout->head_dim), attention);
+    store(graph, cache, zm_tensor_cols(qkv, queries, width), v, attention);
     return attend(graph, attention, qkv);
 }
 
@@ -240,9 +252,12 @@ static void attention_check(zm_graph *graph, const zm_block_attention *attention
 {
     const zm_kv_layout *layout = &attention->cache.layout;
     uint64_t q = (uint64_t)heads_of(attention) * layout->head_dim;
-    uint64_t kv = self ? (uint64_t)2 * layout->heads * layout->head_dim : 0;
+    uint64_t width = (uint64_t)layout->heads * layout->head_dim;
+    uint64_t kv = !self ? 0 : is_there(&attention->value) ? width : 2 * width;
     cache_check(graph, self ? "self: the cache" : "cross: the cache", &attention->cache);
     linear_check(graph, self ? "self: in" : "cross: in", &attention->in, q + kv, d);
+    if (self && is_there(&attention->value))
+        linear_check(graph, "self: value", &attention->value, width, d);
     linear_check(graph, self ? "self: out" : "cross: out", &attention->out, d, q);
 }
 
@@ -251,11 +266,6 @@ static void mlp_check(zm_graph *graph, const zm_block_mlp *part, uint32_t d)
     uint32_t n = part->up.weight.shape[0];
     linear_check(graph, "mlp: up", &part->up, part->gated ? (uint64_t)n + n % 2 : 0, d);
     linear_check(graph, "mlp: down", &part->down, d, part->gated ? n / 2 : n);
-}
-
-static bool is_there(const zm_linear *linear)
-{
-    return linear->weight.buffer;
 }
 
 static void block_check(zm_graph *graph, const zm_block *block, const zm_tensor *x)

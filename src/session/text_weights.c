@@ -59,12 +59,20 @@ static zm_status load_qkv(zm_weight_loader *loader, const zm_text_info *info, ui
             grouped ? (i == 0 ? 0 : (group + i - 1) * dim) : (i == 0 ? 0 : q + (i - 1) * kv);
     }
     zm_model_text_name(loader->model, ZM_TEXT_ATTENTION_NORM, layer, name.norm);
-    const zm_linear_source source = {.parts = parts,
-                                     .count = 3,
-                                     .k = info->d,
-                                     .norm = name.norm,
-                                     .transposed = family->transposed};
-    return zm_load_linear(loader, &source, &self->in, &self->norm);
+    /* Values are a weight of their own rather than decoded: files of mixed types have them of a
+     * better one. */
+    bool apart = !fused && zm_linear_types_differ(loader, &parts[0], &parts[2]);
+    zm_linear_source source = {.parts = parts,
+                               .count = apart ? 2 : 3,
+                               .k = info->d,
+                               .norm = name.norm,
+                               .transposed = family->transposed};
+    zm_status status = zm_load_linear(loader, &source, &self->in, &self->norm);
+    source.parts = &parts[2];
+    source.count = 1;
+    if (status == ZM_OK && apart)
+        status = zm_load_linear(loader, &source, &self->value, NULL);
+    return status;
 }
 
 static zm_status load_mlp(zm_weight_loader *loader, const zm_text_info *info, uint32_t layer,

@@ -464,7 +464,7 @@ zm_status zm_load_linear(zm_weight_loader *loader, const zm_linear_source *sourc
         status = put_rows(loader, source, fold.bias, &out->weight, &out->bias);
     if (status == ZM_OK && source->norm && loader->column_sums)
         status = put_rows(loader, source, fold.sums, &out->weight, &out->column_sums);
-    if (status == ZM_OK && source->norm)
+    if (status == ZM_OK && source->norm && norm)
         status = vector_put(loader, fold.gamma, source->k, &norm->weight);
     fold_free(&fold);
     return status;
@@ -486,6 +486,15 @@ zm_status zm_load_conv1d(zm_weight_loader *loader, const char *name, uint32_t n,
 }
 
 /* ---- others ---- */
+
+bool zm_linear_types_differ(const zm_weight_loader *loader, const zm_linear_part *a,
+                            const zm_linear_part *b)
+{
+    const zm_model_tensor *one = find(loader, a->name, ".weight");
+    const zm_model_tensor *other = find(loader, b->name, ".weight");
+    return one && other && one->dtype != other->dtype &&
+           (is_quantised(one->dtype) || is_quantised(other->dtype));
+}
 
 zm_status zm_load_norm(zm_weight_loader *loader, const char *name, uint32_t d, zm_norm_weights *out)
 {

@@ -60,9 +60,14 @@ typedef struct zm_linear_source {
 } zm_linear_source;
 
 /* One weight [sum of n][k]; one bias, with zeros for those without, or none where none has one and
- * no norm adds to it. norm: gets the norm's weight; NULL where the source has none. */
+ * no norm adds to it. norm: gets the norm's weight; NULL where the source has none or
+ * it is there already. */
 zm_status zm_load_linear(zm_weight_loader *loader, const zm_linear_source *source, zm_linear *out,
                          zm_norm_weights *norm);
+/* Are the weights of the parts of two types, one of them quantised, so that they would have to be
+ * decoded to be one weight? */
+bool zm_linear_types_differ(const zm_weight_loader *loader, const zm_linear_part *a,
+                            const zm_linear_part *b);
 /* NAME.weight [n][channels][kernel] becomes [n][kernel][channels], as zm_conv1d wants it. */
 zm_status zm_load_conv1d(zm_weight_loader *loader, const char *name, uint32_t n, uint32_t channels,
                          uint32_t kernel, zm_linear *out);
