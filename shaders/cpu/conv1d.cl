@@ -49,7 +49,7 @@ static void inner_tile(__global const act_t *x, __global const weight_t *weight,
         tile_rows(x + k0, stride, row, a->dst_rows - 1, k, copy, rows);
         struct ahead ahead =
             rows_ahead(x + row * stride + k0 + K_BLOCK, stride, (size_t)weight + PAGE);
-        product(rows, weight, k, ahead, k0 == 0, sums);
+        product(ROWS, rows, weight, k, ahead, k0 == 0, sums);
     }
 }
 

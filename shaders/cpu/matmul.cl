@@ -45,18 +45,19 @@ static void panel_rows(__global const act_t *x, __global const weight_t *panel,
         if (unpacks)
             unpack(panel, k, unpacked);
         float *sum = sums;
-        for (uint next = first; next < end; next += ROWS, sum += ROWS * PANEL) {
+        for (uint next = first, rows; next < end; next += rows, sum += rows * PANEL) {
             tile_x_t *row[ROWS];
+            rows = tile_height(end - next);
             tile_rows(x + k0, a->x_stride, next, a->m - 1, k, copy, row);
             struct ahead ahead = ahead_of(x + k0, panel, first, next, end, a->x_stride);
             if (unpacks)
-                product_unpacked(row, unpacked, k, ahead, k0 == 0, sum);
+                product_unpacked(rows, row, unpacked, k, ahead, k0 == 0, sum);
 #if !BLOCKS
             else
-                product_stored(row, panel, k, ahead, k0 == 0, sum);
+                product_stored(rows, row, panel, k, ahead, k0 == 0, sum);
 #endif
             if (k0 + k == a->k)
-                finish_rows(e, a, next, min(next + ROWS, end), sum);
+                finish_rows(e, a, next, min(next + rows, end), sum);
         }
     }
 }

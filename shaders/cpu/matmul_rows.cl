@@ -61,14 +61,15 @@ static void panel_rows(__global const act_t *x, __global const weight_t *weight,
         uint k = min((uint)K_BLOCK, a->k - k0);
         turn_panel(weight + k0, a, e->count, k, panel);
         float *sum = sums;
-        for (uint next = first; next < end; next += ROWS, sum += ROWS * PANEL) {
+        for (uint next = first, rows; next < end; next += rows, sum += rows * PANEL) {
             tile_x_t *row[ROWS];
+            rows = tile_height(end - next);
             tile_rows(x + k0, a->x_stride, next, a->m - 1, k, copy, row);
             struct ahead ahead = rows_ahead(x + k0 + (next + ROWS) * (size_t)a->x_stride,
                                             a->x_stride, (size_t)panel);
-            product(row, panel, k, ahead, k0 == 0, sum);
+            product(rows, row, panel, k, ahead, k0 == 0, sum);
             if (k0 + k == a->k)
-                finish_rows(e, a, next, min(next + ROWS, end), sum);
+                finish_rows(e, a, next, min(next + rows, end), sum);
         }
     }
 }
@@ -80,8 +81,7 @@ matmul_rows(__global const act_t *x, __global const weight_t *weight, __global c
             __global const param_t *norm_weight, __global act_t *weighted, struct zm_matmul_args a)
 {
     size_t matrix = get_group_id(2);
-    struct outputs o = {bias,        residual,   dst,         scale,
-                        column_sums, statistics, norm_weight, weighted};
+    struct outputs o = {bias, residual, dst, scale, column_sums, statistics, norm_weight, weighted};
     struct epilogue e;
     add_offsets(&o, &a);
     o.dst += matrix * a.dst_batch;

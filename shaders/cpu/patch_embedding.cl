@@ -101,7 +101,7 @@ static void panel_sums(__global const act_t *x, __global const weight_t *panel,
             tile_places(a, next, rows - 1, place);
             gather_pixels(x, a, place, k0, k, pixels);
             struct ahead ahead = {(size_t)pixels, 0, weights_ahead(panel, (next - first) / ROWS)};
-            product(row, panel, k, ahead, k0 == 0, sums + (next - first) * PANEL);
+            product(ROWS, row, panel, k, ahead, k0 == 0, sums + (next - first) * PANEL);
         }
     }
 }
