@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "ops/matmul.h"
+#include "ops/parts.h"
 #include "ops/tuning.h"
 
 /* ---- which calls ---- */
@@ -86,10 +87,11 @@ zm_status zm_gpu_direct_accepts(const zm_device *device, const void *params, zm_
     return status == ZM_OK ? tiles_accept(device, &shape, refusal) : status;
 }
 
-static zm_gpu_matvec matvec_of(const zm_device *device, const zm_matmul_params *p,
+/* rows: of the whole weight, so that sums are cut alike in all of its parts. */
+static zm_gpu_matvec matvec_of(const zm_device *device, const zm_matmul_params *p, uint32_t rows,
                                uint32_t most_items)
 {
-    uint32_t panels = zm_ceil_div(rows_of(&p->weight), ZM_GPU_PANEL);
+    uint32_t panels = zm_ceil_div(rows, ZM_GPU_PANEL);
     return zm_gpu_matvec_get(device, rows_of(&p->x), panels, p->x.shape[1],
                              p->statistics.buffer != NULL, most_items);
 }
@@ -108,7 +110,7 @@ zm_status zm_gpu_matvec_accepts(const zm_device *device, const void *params, zm_
     if (p->gated && p->statistics.buffer)
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED,
                          "a panel of a gated product is half a group of statistics");
-    if (matvec_of(device, p, limits->max_work_group).rows == 0)
+    if (matvec_of(device, p, rows_of(&p->weight), limits->max_work_group).rows == 0)
         return zm_refuse(refusal, ZM_ERROR_UNSUPPORTED,
                          "work-groups of %" PRIu32 " and %" PRIu64
                          " bytes of local memory are too small",
@@ -185,7 +187,8 @@ zm_status zm_gpu_matvec_plan(const zm_call *call, zm_plan *plan)
 {
     const zm_matmul_params *p = call->params;
     const struct zm_matmul_args args = zm_matmul_args_get(call->device, p);
-    const zm_gpu_matvec v = matvec_of(call->device, p, call->most_items);
+    uint32_t rows = call->part ? call->part->rows : rows_of(&p->weight);
+    const zm_gpu_matvec v = matvec_of(call->device, p, rows, call->most_items);
     if (v.rows == 0)
         return ZM_ERROR_UNSUPPORTED;
     zm_options options = zm_options_types(call->op, p);

@@ -76,7 +76,9 @@ zm_part zm_part_get(const zm_tensor *weight, uint32_t index)
     uint64_t begin = place * part, end = begin + part, k = weight->shape[1];
     if (begin < weight->offset)
         begin = weight->offset;
-    zm_part out = {.weight = *weight, .first = (uint32_t)((begin - weight->offset) / k)};
+    zm_part out = {.weight = *weight,
+                   .first = (uint32_t)((begin - weight->offset) / k),
+                   .rows = weight->shape[0]};
     uint64_t rows = (end - begin) / k, left = weight->shape[0] - out.first;
     out.weight.buffer = weight->buffer->parts[place];
     out.weight.offset = begin - place * part;

@@ -9,6 +9,7 @@
 struct zm_part {
     zm_tensor weight;
     uint32_t first; /* its first row */
+    uint32_t rows;  /* of the whole weight */
 };
 
 /* The params of the ops that take such weights. */
