@@ -85,36 +85,50 @@ static uint64_t octet_split(uint32_t word, uint32_t bits)
 
 /* ---- one word of elements, in a file's block ---- */
 
-static uint32_t octets_of(const part *p)
+/* Where the bytes of an octet are, from those of the first one on, and in which of their bits. */
+static inline uint32_t octet_place(uint32_t bits, uint32_t span, uint32_t octet, uint32_t *shift)
 {
-    return 4 / p->bits;
+    uint32_t across = span - 3, around = span - bits / 2; /* octets, as powers of two */
+    *shift = (octet >> across & ((1u << (around - across)) - 1)) * bits;
+    return (octet >> around << span) + (octet & ((1u << across) - 1)) * 8;
 }
 
-/* Where the bytes of an octet are, and in which of their bits. */
-static uint32_t octet_place(const part *p, uint32_t octet, uint32_t *shift)
+/* bits and span are constants in each call: most of the work is done at compile time. */
+static inline void words_pack(const part *p, uint8_t *dst, size_t step, const uint8_t *block,
+                              uint32_t bits, uint32_t span)
 {
-    uint32_t across = p->span - 3u, around = p->span - p->bits / 2u; /* octets, as powers of two */
-    *shift = (octet >> across & ((1u << (around - across)) - 1)) * p->bits;
-    return p->from + (octet >> around << p->span) + (octet & ((1u << across) - 1)) * 8;
-}
-
-static uint32_t word_get(const part *p, const uint8_t *block, uint32_t i)
-{
-    uint32_t octets = octets_of(p), word = 0, shift;
-    for (uint32_t j = 0; j < octets; j++) {
-        uint64_t bytes = octet_load(block + octet_place(p, i * octets + j, &shift));
-        word |= (octet_join(bytes >> shift, p->bits) & UINT32_MAX >> (32 - 8 * p->bits))
-                << 8 * p->bits * j;
+    uint32_t octets = 4 / bits, mask = UINT32_MAX >> (32 - 8 * bits), shift;
+    for (uint32_t i = 0; i < p->count; i++, dst += step) {
+        uint32_t word = p->flips;
+        for (uint32_t j = 0; j < octets; j++) {
+            uint32_t place = octet_place(bits, span, i * octets + j, &shift);
+            uint64_t bytes = octet_load(block + p->from + place) >> shift;
+            word ^= (octet_join(bytes, bits) & mask) << 8 * bits * j;
+        }
+        memcpy(dst, &word, sizeof(word));
     }
-    return word ^ p->flips;
+}
+
+static void bits_pack(const part *p, uint8_t *dst, size_t step, const uint8_t *block)
+{
+    if (p->bits == 1)
+        words_pack(p, dst, step, block, 1, 5);
+    else if (p->bits == 2)
+        words_pack(p, dst, step, block, 2, 5);
+    else if (p->span == 4)
+        words_pack(p, dst, step, block, 4, 4);
+    else if (p->span == 5)
+        words_pack(p, dst, step, block, 4, 5);
+    else
+        words_pack(p, dst, step, block, 4, 6);
 }
 
 static void word_put(const part *p, uint8_t *block, uint32_t i, uint32_t word)
 {
-    uint32_t octets = octets_of(p), shift;
+    uint32_t octets = 4u / p->bits, shift;
     word ^= p->flips;
     for (uint32_t j = 0; j < octets; j++) {
-        uint8_t *bytes = block + octet_place(p, i * octets + j, &shift);
+        uint8_t *bytes = block + p->from + octet_place(p->bits, p->span, i * octets + j, &shift);
         uint32_t some = word >> 8 * p->bits * j & UINT32_MAX >> (32 - 8 * p->bits);
         uint64_t octet = octet_split(some, p->bits) << shift;
         for (uint32_t k = 0; k < 8; k++)
@@ -145,26 +159,35 @@ static void six_bits_put(const part *p, zm_dtype dtype, uint8_t *block, const ui
 
 /* ---- one row's block; the panel's begins at dst or src ---- */
 
+static inline void numbers_pack(const part *p, uint8_t *dst, size_t step, const uint8_t *numbers,
+                                size_t size)
+{
+    for (uint32_t i = 0; i < p->count; i++, dst += step, numbers += size)
+        memcpy(dst, numbers, size);
+}
+
 static void part_pack(const part *p, zm_dtype dtype, uint8_t *dst, size_t step,
                       const uint8_t *block)
 {
-    uint32_t words[3], word;
-    if (p->bits == SIX_BITS)
+    uint32_t words[3];
+    if (p->bits == SIX_BITS) {
         six_bits_get(p, dtype, block, words);
-    for (uint32_t i = 0; i < p->count; i++, dst += step) {
-        if (p->bits == BYTES) {
-            memcpy(dst, block + p->from + i * p->size, p->size);
-            continue;
-        }
-        word = p->bits == SIX_BITS ? words[i] : word_get(p, block, i);
-        memcpy(dst, &word, sizeof(word));
+        numbers_pack(p, dst, step, (const uint8_t *)words, 4);
+    } else if (p->bits != BYTES) {
+        bits_pack(p, dst, step, block);
+    } else if (p->size == 1) {
+        numbers_pack(p, dst, step, block + p->from, 1);
+    } else if (p->size == 2) {
+        numbers_pack(p, dst, step, block + p->from, 2);
+    } else {
+        numbers_pack(p, dst, step, block + p->from, 4);
     }
 }
 
 static void part_unpack(const part *p, zm_dtype dtype, uint8_t *block, const uint8_t *src,
                         size_t step)
 {
-    uint32_t words[3], word;
+    uint32_t words[3] = {0}, word;
     for (uint32_t i = 0; i < p->count; i++, src += step) {
         if (p->bits == BYTES) {
             memcpy(block + p->from + i * p->size, src, p->size);
