@@ -6,11 +6,21 @@
  *   sums                            0           1           2           3           0
  *
  * One work-item (group 0) reads the panels of row_block groups of 32 outputs from beginning to end,
- * as memory likes it best, and asks for what lies a page ahead. Four steps of k go to separate
- * sums, so that the adds of one do not wait for those of the other. Quantised weights are read as
- * they are, 32 steps of k at a time (blocks.clh). */
+ * as memory likes it best. Four steps of k go to separate sums, so that the adds of one do not wait
+ * for those of the other, and what lies a page ahead is asked for. Where tiles have 16 columns, the
+ * sums of two steps are 8 vectors, as many as the units need; those of four would fill all
+ * registers, and asking is slower there than what the processor fetches by itself. Quantised
+ * weights are read as they are, 32 steps of k at a time (blocks.clh). */
 #include "args.h"
+#if COLUMNS == 16
+#define ROWS 2
+#define PANEL_SOON(panel)
+#else
 #define ROWS 4
+#define PANEL_SOON(panel)                                                                      \
+    _Pragma("unroll") for (int line = 0; line < ROWS * PANEL * sizeof(weight_t); line += LINE) \
+        READ_SOON((size_t)panel + PAGE + line, 1);
+#endif
 #include "epilogue.clh"
 
 #if OCTETS
@@ -68,9 +78,7 @@ static void panel_product(__global const act_t *x, __global const weight_t *pane
         sum[r][0] = sum[r][1] = (float16)(0.0f);
     uint i = 0;
     for (; i + ROWS <= k; i += ROWS, panel += ROWS * PANEL) {
-#pragma unroll
-        for (int line = 0; line < ROWS * PANEL * sizeof(weight_t); line += LINE)
-            READ_SOON((size_t)panel + PAGE + line, 1);
+        PANEL_SOON(panel)
 #pragma unroll
         for (int r = 0; r < ROWS; r++) {
             float16 v = (float16)(LOAD_ACT(x, i + r));
@@ -83,8 +91,13 @@ static void panel_product(__global const act_t *x, __global const weight_t *pane
         sum[0][0] = fma(v, LOAD_WEIGHT16(panel, 0), sum[0][0]);
         sum[0][1] = fma(v, LOAD_WEIGHT16(panel, 16), sum[0][1]);
     }
-    KEEP16((sum[0][0] + sum[1][0]) + (sum[2][0] + sum[3][0]), sums, 0);
-    KEEP16((sum[0][1] + sum[1][1]) + (sum[2][1] + sum[3][1]), sums, 16);
+#pragma unroll
+    for (int j = 0; j < 2; j++) {
+        float16 all = sum[0][j] + sum[1][j];
+        if (ROWS == 4)
+            all += sum[ROWS - 2][j] + sum[ROWS - 1][j];
+        KEEP16(all, sums, 16 * j);
+    }
 }
 #endif
 

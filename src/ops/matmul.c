@@ -284,6 +284,8 @@ static zm_status cpu_launch(const zm_call *call, const struct zm_matmul_args *ar
     zm_options_add(&options, "EPILOGUE", needs_epilogue(p));
     if (tiling)
         zm_options_add_tile(&options, tiling);
+    else
+        zm_options_add(&options, "COLUMNS", zm_tile_columns(call->device));
     zm_launch launch = {
         .options = options.text,
         .groups = {columns, tiling ? tiling->blocks : 1, args->batch},

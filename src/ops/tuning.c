@@ -152,3 +152,8 @@ uint32_t zm_matvec_panels(const zm_device *device, uint32_t panels)
         (uint64_t)compute_units(device) * zm_tunings_get(device)->cpu.matvec_items_per_unit;
     return items && panels > items ? (uint32_t)(panels / items) : 1;
 }
+
+uint32_t zm_tile_columns(const zm_device *device)
+{
+    return zm_tunings_get(device)->cpu.product.tile_columns;
+}

@@ -69,5 +69,7 @@ zm_tiling zm_attention_tiling_get(const zm_device *device, uint32_t m, uint32_t 
 
 /* Panels of a one-row product that a work-item takes, of `panels`. */
 uint32_t zm_matvec_panels(const zm_device *device, uint32_t panels);
+/* Columns of the tiles of products, which say how many sums there are registers for. */
+uint32_t zm_tile_columns(const zm_device *device);
 
 #endif
