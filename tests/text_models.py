@@ -242,7 +242,7 @@ class Families(unittest.TestCase):
         (self.folder / "folder.gguf").mkdir()
         before = set(self.folder.iterdir())
         for out, reason in ((there, "exists already"), (self.folder / "folder.gguf", ".gguf: "),
-                            (self.folder / "none" / "out.gguf", "No such file")):
+                            (self.folder / "none" / "out.gguf", "no such directory")):
             done = self.convert("default", (source, out))
             with self.subTest(out=out):
                 self.assertEqual(done.returncode, 1)
