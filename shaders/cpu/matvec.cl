@@ -56,14 +56,8 @@ static void panel_product(__global const act_t *x, __global const weight_t *pane
 #pragma unroll
         for (int line = 0; line < STEP_BYTES; line += LINE)
             READ_SOON((size_t)panel + PAGE + line, 1);
-#if ACT_TYPE == 1
-        step_product(x + i, panel, sum);
-#else
-        float copy[BLOCK];
-        KEEP16(LOAD_ACT16(x, i), copy, 0);
-        KEEP16(LOAD_ACT16(x, i + 16), copy, 16);
-        step_product(copy, panel, sum);
-#endif
+        float16 steps[2] = {LOAD_ACT16(x, i), LOAD_ACT16(x, i + 16)};
+        step_product(steps, panel, sum);
     }
     KEEP16(sum[0], sums, 0);
     KEEP16(sum[1], sums, 16);

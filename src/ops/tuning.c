@@ -19,7 +19,7 @@ static const zm_tuning cpu_tuning = {
     .row_elements_per_item = 4096,
     .product = {.rows = 352, .elements = 1u << 18, .items_per_unit = 4},
     .attention = {.rows = 192, .items_per_unit = 4},
-    .matvec_items_per_unit = 4,
+    .matvec_items_per_unit = 8,
     .attention_few_rows = 4,
     .attention_max_head = 1024,
 };

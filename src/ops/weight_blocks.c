@@ -18,30 +18,26 @@ typedef struct part {
     uint8_t from; /* the byte of the file's block where it begins */
     uint8_t size, count;
     uint8_t bits, span;
-    uint32_t flips; /* of a word: n in 0 .. 15 becomes n - 8 in two's complement */
 } part;
 
 #define MOST_PARTS 4
 static const part forms[ZM_DTYPE_COUNT][MOST_PARTS] = {
-    [ZM_Q8_0] = {{0, 2, 1, BYTES, 0, 0}, {2, 1, 32, BYTES, 0, 0}},
-    [ZM_Q4_0] = {{0, 2, 1, BYTES, 0, 0}, {2, 4, 4, 4, 4, 0x88888888u}},
-    [ZM_Q4_1] = {{0, 2, 2, BYTES, 0, 0}, {4, 4, 4, 4, 4, 0}},
-    [ZM_Q5_0] = {{0, 2, 1, BYTES, 0, 0}, {2, 4, 1, BYTES, 0, 0}, {6, 4, 4, 4, 4, 0}},
-    [ZM_Q5_1] = {{0, 2, 2, BYTES, 0, 0}, {4, 4, 1, BYTES, 0, 0}, {8, 4, 4, 4, 4, 0}},
-    [ZM_Q2_K] = {{80, 2, 2, BYTES, 0, 0}, {0, 4, 4, BYTES, 0, 0}, {16, 4, 16, 2, 5, 0}},
-    [ZM_Q3_K] = {{108, 2, 1, BYTES, 0, 0},
-                 {96, 4, 3, SIX_BITS, 0, 0},
-                 {0, 4, 8, 1, 5, 0},
-                 {32, 4, 16, 2, 5, 0}},
-    [ZM_Q4_K] = {{0, 2, 2, BYTES, 0, 0}, {4, 4, 3, SIX_BITS, 0, 0}, {16, 4, 32, 4, 5, 0}},
-    [ZM_Q5_K] = {{0, 2, 2, BYTES, 0, 0},
-                 {4, 4, 3, SIX_BITS, 0, 0},
-                 {16, 4, 8, 1, 5, 0},
-                 {48, 4, 32, 4, 5, 0}},
-    [ZM_Q6_K] = {{208, 2, 1, BYTES, 0, 0},
-                 {192, 4, 4, BYTES, 0, 0},
-                 {128, 4, 16, 2, 5, 0},
-                 {0, 4, 32, 4, 6, 0}},
+    [ZM_Q8_0] = {{0, 2, 1, BYTES, 0}, {2, 1, 32, BYTES, 0}},
+    [ZM_Q4_0] = {{0, 2, 1, BYTES, 0}, {2, 4, 4, 4, 4}},
+    [ZM_Q4_1] = {{0, 2, 2, BYTES, 0}, {4, 4, 4, 4, 4}},
+    [ZM_Q5_0] = {{0, 2, 1, BYTES, 0}, {2, 4, 1, BYTES, 0}, {6, 4, 4, 4, 4}},
+    [ZM_Q5_1] = {{0, 2, 2, BYTES, 0}, {4, 4, 1, BYTES, 0}, {8, 4, 4, 4, 4}},
+    [ZM_Q2_K] = {{80, 2, 2, BYTES, 0}, {0, 4, 4, BYTES, 0}, {16, 4, 16, 2, 5}},
+    [ZM_Q3_K] = {{108, 2, 1, BYTES, 0},
+                 {96, 4, 3, SIX_BITS, 0},
+                 {0, 4, 8, 1, 5},
+                 {32, 4, 16, 2, 5}},
+    [ZM_Q4_K] = {{0, 2, 2, BYTES, 0}, {4, 4, 3, SIX_BITS, 0}, {16, 4, 32, 4, 5}},
+    [ZM_Q5_K] = {{0, 2, 2, BYTES, 0}, {4, 4, 3, SIX_BITS, 0}, {16, 4, 8, 1, 5}, {48, 4, 32, 4, 5}},
+    [ZM_Q6_K] = {{208, 2, 1, BYTES, 0},
+                 {192, 4, 4, BYTES, 0},
+                 {128, 4, 16, 2, 5},
+                 {0, 4, 32, 4, 6}},
 };
 
 /* ---- eight elements: bytes of which the low bits count, or those bits on end ---- */
@@ -99,11 +95,11 @@ static inline void words_pack(const part *p, uint8_t *dst, size_t step, const ui
 {
     uint32_t octets = 4 / bits, mask = UINT32_MAX >> (32 - 8 * bits), shift;
     for (uint32_t i = 0; i < p->count; i++, dst += step) {
-        uint32_t word = p->flips;
+        uint32_t word = 0;
         for (uint32_t j = 0; j < octets; j++) {
             uint32_t place = octet_place(bits, span, i * octets + j, &shift);
             uint64_t bytes = octet_load(block + p->from + place) >> shift;
-            word ^= (octet_join(bytes, bits) & mask) << 8 * bits * j;
+            word |= (octet_join(bytes, bits) & mask) << 8 * bits * j;
         }
         memcpy(dst, &word, sizeof(word));
     }
@@ -126,7 +122,6 @@ static void bits_pack(const part *p, uint8_t *dst, size_t step, const uint8_t *b
 static void word_put(const part *p, uint8_t *block, uint32_t i, uint32_t word)
 {
     uint32_t octets = 4u / p->bits, shift;
-    word ^= p->flips;
     for (uint32_t j = 0; j < octets; j++) {
         uint8_t *bytes = block + p->from + octet_place(p->bits, p->span, i * octets + j, &shift);
         uint32_t some = word >> 8 * p->bits * j & UINT32_MAX >> (32 - 8 * p->bits);
