@@ -8,9 +8,10 @@
 
 #include "cli/output.h"
 
-static const zm_cli_command *const commands[] = {
-    &zm_cli_devices, &clbench_peak,    &clbench_op,     &clbench_block, &clbench_model,
-    &clbench_paper,  &clbench_compare, &clbench_report, &clbench_tune,  &clbench_trace};
+static const zm_cli_command *const commands[] = {&zm_cli_devices, &clbench_peak,    &clbench_op,
+                                                 &clbench_block,  &clbench_model,   &clbench_paper,
+                                                 &clbench_text,   &clbench_compare, &clbench_report,
+                                                 &clbench_tune,   &clbench_trace};
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
 static void print_help(void)

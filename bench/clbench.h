@@ -6,6 +6,6 @@
 #include "cli/options.h"
 
 extern const zm_cli_command clbench_peak, clbench_op, clbench_compare, clbench_report, clbench_tune,
-    clbench_trace, clbench_block, clbench_model, clbench_paper;
+    clbench_trace, clbench_block, clbench_model, clbench_paper, clbench_text;
 
 #endif

@@ -137,14 +137,15 @@ static zm_status trace_net_runs(session *s, const options *o, trace *t)
     return status;
 }
 
-/* Silence, a prompt, and then tokens one by one: which ones does not matter. */
-static zm_status model_run(zm_session *run, const zm_whisper_info *info, const float *mel,
-                           float *logits, uint32_t tokens)
+/* Silence where there is an encoder, a prompt, and then tokens one by one: which ones does not
+ * matter. */
+static zm_status model_run(zm_session *run, int32_t first, const float *mel, float *logits,
+                           uint32_t tokens)
 {
     int32_t token[PROMPT];
     for (size_t i = 0; i < PROMPT; i++)
-        token[i] = info->start_token;
-    zm_status status = zm_session_encode(run, mel);
+        token[i] = first;
+    zm_status status = mel ? zm_session_encode(run, mel) : zm_session_rewind(run, 0, 0);
     if (status == ZM_OK)
         status = zm_session_decode(run, token, PROMPT, logits);
     for (uint32_t i = 0; status == ZM_OK && i < tokens; i++)
@@ -154,20 +155,26 @@ static zm_status model_run(zm_session *run, const zm_whisper_info *info, const f
 
 static zm_status model_runs(session *s, const options *o, const zm_model *model, trace *t)
 {
-    const zm_whisper_info *info = &zm_model_get_info(model)->whisper;
+    const zm_model_info *info = zm_model_get_info(model);
+    const zm_whisper_info *whisper = &info->whisper;
     const zm_session_params params = {.log = zm_cli_log(), .records = MOST_RECORDS};
-    float *mel = zm_calloc(2 * (size_t)info->encoder_positions * info->mel_bins, sizeof(float));
-    float *logits = zm_calloc(info->vocabulary, sizeof(float));
+    const bool encodes = info->architecture == ZM_ARCHITECTURE_WHISPER;
+    const int32_t first = encodes ? whisper->start_token : 0;
+    float *mel = encodes ? zm_calloc(2 * (size_t)whisper->encoder_positions * whisper->mel_bins,
+                                     sizeof(float))
+                         : NULL;
+    float *logits = zm_calloc(encodes ? whisper->vocabulary : info->text.vocabulary, sizeof(float));
     zm_session *run = NULL;
     zm_records records;
-    zm_status status =
-        mel && logits ? zm_session_create(s->device, model, &params, &run) : ZM_ERROR_OUT_OF_MEMORY;
+    zm_status status = logits && (mel || !encodes)
+                           ? zm_session_create(s->device, model, &params, &run)
+                           : ZM_ERROR_OUT_OF_MEMORY;
     if (status == ZM_OK)
-        status = model_run(run, info, mel, logits, 1);
+        status = model_run(run, first, mel, logits, 1);
     if (status == ZM_OK)
         status = zm_session_take_records(run, 0, &records);
     for (uint32_t i = 0; status == ZM_OK && i < o->runs; i++)
-        status = model_run(run, info, mel, logits, o->tokens ? o->tokens : DEFAULT_TOKENS);
+        status = model_run(run, first, mel, logits, o->tokens ? o->tokens : DEFAULT_TOKENS);
     if (status == ZM_OK)
         status = zm_session_take_records(run, 0, &records);
     if (status == ZM_OK)
@@ -260,7 +267,7 @@ static zm_cli_exit run(int argc, char **argv)
         {"shape", 's', "SHAPE", "of a block, as clbench block has it; default " DEFAULT_SHAPE,
          ZM_CLI_TEXT, &o.shape},
         {"norm", 0, "FORM", "of its norms; default ln", ZM_CLI_TEXT, &o.norm},
-        {"model", 'm', "MODEL", "a model's directory, in place of a block", ZM_CLI_TEXT, &o.model},
+        {"model", 'm', "MODEL", "a model, in place of a block", ZM_CLI_TEXT, &o.model},
         {"tokens", 0, "COUNT", "that a model decodes; default 8", ZM_CLI_COUNT, &o.tokens},
         {"runs", 'n', "COUNT", "one after the other; default 1", ZM_CLI_COUNT, &o.runs},
         {"device", 'd', "SPEC", "the device", ZM_CLI_TEXT, &o.device},

@@ -21,7 +21,7 @@ from bench_results import result, row
 from clbench_program import Clbench, HOST, OPENCL, QUICK
 
 COMMANDS = ("devices", "peak", "op", "block", "model", "paper", "compare", "report", "tune",
-            "trace")
+            "trace", "text")
 SUMMARY = {"median", "low", "high", "least", "spread", "samples"}
 
 
@@ -60,6 +60,7 @@ class Usage(Clbench):
                           ["paper", "--models", "gpt5"], ["paper", "--csv", "--json"],
                           ["tune", "no_such_op"], ["tune", "rms_norm", "--kernel", "no_*"],
                           ["tune", "rms_norm", "--kernel", "matmul=gpu"], ["tune", "matmul", "x"],
+                          ["text"], ["text", "m", "--json", "--serve"],
                           ["devices", "x"], ["trace"], ["trace", "-o"],
                           ["trace", "x", "-o", "y"], ["trace", "-o", "y", "--runs", "0"],
                           ["trace", "-o", "y", "--tokens", "4"],

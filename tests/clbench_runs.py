@@ -21,6 +21,7 @@ import tap
 import tiny_model
 from clbench_program import Clbench, HOST, OPENCL, QUICK
 
+BIBLE = pathlib.Path(__file__).resolve().parent.parent / "share/bible-gpt2"
 TINY = ("--shape", "d=32,heads=2,ff=48,tokens=6,causal", "--time", "0.002")
 SUMMARY = {"median", "low", "high", "least", "spread", "samples"}
 
@@ -295,6 +296,39 @@ class Tune(Clbench):
                                                       env={"ZEROMEAN_CACHE_DIR": ""}))
 
 
+class Text(Clbench):
+    def check_rows(self, result, schema):
+        self.assertEqual(result["schema"], schema)
+        # there is room for 256 tokens
+        self.assertEqual([(row["row"], row["tokens"]) for row in result["rows"]],
+                         [("pp128", 128), ("tg64", 64)])
+        self.assertGreater(result["peak_rss_bytes"], 1 << 20)
+
+    def test_table_and_json(self):
+        result = self.json("text", BIBLE, "--time", "0.01", *HOST)
+        self.check_rows(result, "clbench.text/1")
+        for row in result["rows"]:
+            self.assertTrue(0 < row["low"] <= row["seconds"] <= row["high"], row)
+        text = self.ok("text", BIBLE, "--time", "0.01", *HOST)
+        self.assertRegex(text, r"(?m)^pp128 +128 +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+$")
+
+    def test_serve(self):
+        done = subprocess.run([self.path, "text", BIBLE, "--serve", *HOST], input=b"1 0.01\n0 0.01 x\n",
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
+                              check=False)
+        head, answer = map(json.loads, done.stdout.splitlines())
+        self.check_rows(head, "clbench.serve/1")
+        self.assertEqual(answer["index"], 1)
+        self.assertGreater(answer["seconds"], 0)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"row 0 can't be asked for that: x", done.stderr)
+
+    def test_failures(self):
+        self.assertIn("is no model of text", self.line(1, "text", tiny_model.write(
+            self.scratch / "model"), *HOST))
+        self.assertIn("none", self.line(1, "text", self.scratch / "none", *HOST))
+
+
 class Trace(Clbench):
     """The nodes of a block are those of src/graph/block.c, after the passes; None: has no name."""
     HEAD = [("matmul", "qkv"), ("kv_store", None), ("attention", "heads")]
@@ -346,6 +380,12 @@ class Trace(Clbench):
         self.assertEqual(names[0], "conv1d")
         self.assertEqual(names.count("embedding"), 3)  # the prompt and two tokens
         self.assertEqual(names[-1], "matmul")
+
+    def test_text(self):
+        launches = self.trace("--model", BIBLE, "--tokens", "2", *HOST)
+        names = [event["name"] for event in launches]
+        self.assertEqual(names[0], "embedding")
+        self.assertEqual(names.count("embedding"), 3)
 
     def test_failures(self):
         out = self.scratch / "out.json"
