@@ -154,7 +154,7 @@ def first_token(path, options):
 def report_load(name, path, options):
     seconds, peak = first_token(path, options)
     low, high = peers.interval(seconds)
-    bound = path.stat().st_size + CACHE_BYTES * 512 + MEMORY_BYTES
+    bound = path.stat().st_size + CACHE_BYTES * 6 + MEMORY_BYTES
     median = statistics.median(seconds)
     print(f"| {name} | {median:.2f} s [{low:.2f}, {high:.2f}] | {LOAD_SECONDS} s | "
           f"{verdict(LOAD_SECONDS / median, 1)} | {peak / 1e6:.0f} MB | {bound / 1e6:.0f} MB | "
