@@ -31,6 +31,7 @@ typedef struct zm_reformat_item {
     zm_text_slot slot;
     zm_row_order order;
     bool transposed; /* the source is [k][n], the output [n][k] */
+    double added;    /* to each value: norms of one format may have 1 + those of the other */
 } zm_reformat_item;
 
 typedef struct zm_reformat_plan {

@@ -23,13 +23,12 @@ static uint32_t positions_of(const zm_text_info *text)
 static bool number_of(const zm_model_info *info, zm_text_key key, double *out)
 {
     const zm_text_info *text = &info->text;
-    const bool wide = text->head_dim * text->heads != text->d;
     switch (key) {
     case ZM_TEXT_KEY_D: *out = text->d; return true;
     case ZM_TEXT_KEY_LAYERS: *out = text->layers; return true;
     case ZM_TEXT_KEY_HEADS: *out = text->heads; return true;
     case ZM_TEXT_KEY_KV_HEADS: *out = text->kv_heads; return true;
-    case ZM_TEXT_KEY_HEAD_DIM: *out = text->head_dim; return wide;
+    case ZM_TEXT_KEY_HEAD_DIM: *out = text->head_dim; return true;
     case ZM_TEXT_KEY_FF: *out = text->ff; return true;
     case ZM_TEXT_KEY_VOCABULARY: *out = text->vocabulary; return true;
     case ZM_TEXT_KEY_POSITIONS: *out = positions_of(text); return true;
@@ -57,10 +56,13 @@ static bool is_real(zm_text_key key)
 static void add_value(zm_reformat_plan *plan, zm_text_key key)
 {
     const zm_text_family *family = plan->family;
+    const zm_text_info *text = &zm_model_get_info(plan->model)->text;
     char name[MAX_KEY];
     double number;
     if (!family->keys[key] || !number_of(zm_model_get_info(plan->model), key, &number))
         return;
+    if (key == ZM_TEXT_KEY_HEAD_DIM && text->head_dim * text->heads == text->d)
+        return; /* as it is without the field */
     snprintf(name, sizeof(name), "%s.%s", family->name, family->keys[key]);
     if (is_real(key))
         zm_metadata_list_f32(&plan->values, name, (float)number);
@@ -318,6 +320,7 @@ static const char *difference(const zm_model_info *from, const zm_model_info *to
                           a->first_position != b->first_position || a->alibi != b->alibi},
         {"norm",
          a->norm != b->norm || from->eps != to->eps || a->embedding_norm != b->embedding_norm},
+        {"scale of the token table", a->embedding_scale != b->embedding_scale},
         {"activation", a->activation != b->activation || a->gated != b->gated},
         {"residual sums", a->parallel != b->parallel || a->one_norm != b->one_norm},
         {"rotation",

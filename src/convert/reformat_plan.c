@@ -15,8 +15,10 @@ static const struct {
     {"llama", "LlamaForCausalLM", "llama"},
     {"mistral", "MistralForCausalLM", "llama"},
     {"qwen2", "Qwen2ForCausalLM", "qwen2"},
+    {"gemma", "GemmaForCausalLM", "gemma"},
     {"gpt2", "GPT2LMHeadModel", "gpt2"},
     {"gpt_bigcode", "GPTBigCodeForCausalLM", "starcoder"},
+    {"starcoder2", "Starcoder2ForCausalLM", "starcoder2"},
     {"gpt_neox", "GPTNeoXForCausalLM", "gptneox"},
     {"phi", "PhiForCausalLM", "phi2"},
     {"falcon", "FalconForCausalLM", "falcon"},
@@ -60,6 +62,17 @@ static zm_row_order order_of(const zm_reformat_plan *plan, zm_text_slot slot)
     return ZM_ROWS_SAME;
 }
 
+/* What a format leaves out of the weights of norms. */
+static double added_to(const zm_reformat_plan *plan, zm_text_slot slot, const char *suffix)
+{
+    const bool norm = slot == ZM_TEXT_EMBEDDING_NORM || slot == ZM_TEXT_ATTENTION_NORM ||
+                      slot == ZM_TEXT_MLP_NORM || slot == ZM_TEXT_LAST_NORM;
+    if (!norm || strcmp(suffix, ".weight") != 0)
+        return 0;
+    return (double)zm_model_text_family(plan->model)->info.norm_plus_one -
+           (double)plan->family->info.norm_plus_one;
+}
+
 /* NULL: out of memory. */
 static char *write_name(const char *pattern, uint32_t layer, const char *suffix)
 {
@@ -89,7 +102,8 @@ static zm_status add_item(zm_reformat_plan *plan, const zm_model_tensor *source,
                                .slot = slot,
                                .order = order_of(plan, slot),
                                .transposed = from->transposed != to->transposed &&
-                                             strchr(pattern, '*') && source->rank == 2};
+                                             strchr(pattern, '*') && source->rank == 2,
+                               .added = added_to(plan, slot, suffix)};
     if (item->transposed && item->order != ZM_ROWS_SAME)
         return zm_fail(log, ZM_ERROR_UNSUPPORTED, "%s: %s cannot be put in the order of %s", path,
                        source->name, to->name);

@@ -77,6 +77,8 @@ static void load_rows(const mover *m, uint64_t first, uint64_t count)
     else
         for (uint64_t i = 0; i < count; i++)
             load(m, source_row(m, first + i) * m->columns, m->columns, m->exact + i * m->columns);
+    for (uint64_t i = 0; i < count * m->columns; i++)
+        m->exact[i] += m->item->added;
 }
 
 /* Plain types are rounded once, from float64. */
@@ -190,7 +192,8 @@ zm_status zm_reformat_tensor(const zm_reformat_tensor_params *params, double *ro
     const zm_model_tensor *made = &item->made;
     zm_status status = ZM_OK;
     *rounding = 0;
-    if (item->source->dtype == made->dtype && item->order == ZM_ROWS_SAME && !item->transposed)
+    if (item->source->dtype == made->dtype && item->order == ZM_ROWS_SAME && !item->transposed &&
+        item->added == 0)
         return copy(params);
     if (made->elements == 0)
         return ZM_OK;
