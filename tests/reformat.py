@@ -113,7 +113,7 @@ class Families(Program):
         """F32: the same bits come back, and the function is the same in every form."""
         expected, paths = [], []
         for name in text_gguf.FAMILIES:
-            if name in ("Llama3", "LlamaYarn", "Qwen2Yarn"):
+            if name == "Llama3":
                 continue
             model, logits = make(name)
             folder, back = self.scratch / name, self.scratch / (name + "-back")
@@ -129,6 +129,12 @@ class Families(Program):
                 for key, value in model.config.items():
                     if isinstance(value, (int, float)) and key in config:
                         self.assertEqual(config[key], value, key)
+                scaling = config.get("rope_scaling") or {}
+                for key, value in (model.config.get("rope_scaling") or {}).items():
+                    if isinstance(value, float):  # GGUF has float32
+                        value = text_reference.float32(value)
+                        scaling[key] = text_reference.float32(scaling[key])
+                    self.assertEqual(scaling.get(key, value), value, key)
                 if name in ("Llama", "Gemma"):  # transformers don't compute it for all families
                     self.assertEqual(config["head_dim"], model.dim)
             expected += [logits] * 3
@@ -166,16 +172,23 @@ class Families(Program):
     def test_refusals(self):
         """With the family, the field or the tensor that the other format lacks."""
         for name, reason in (("Mistral", "window of attention"), ("Starcoder2", "window of attention"),
-                             ("Llama3", "scaling of rotary positions"), ("Falcon40", "ln_mlp.weight has no place in GGUF"),
+                             ("Falcon40", "ln_mlp.weight has no place in GGUF"),
                              ("Gptj", "models of type gptj have no agreed form as GGUF"),
                              ("Opt", "models of type opt have no agreed form as GGUF")):
             model, _ = make(name)
             model.write(self.scratch / name)
             self.assertIn(reason, self.failure("convert", self.scratch / name,
                                                self.scratch / "out.gguf"))
+        model, _ = make("Qwen2")
+        model.config = dict(model.config, rope_scaling=text_reference.Llama3.config["rope_scaling"])
+        model.write(self.scratch / "other")
+        self.assertIn("scaling of rotary positions", self.failure(
+            "convert", self.scratch / "other", self.scratch / "out.gguf"))
         model, _ = make("Llama")
         model.write(self.scratch / "in")
         file, into = self.scratch / "unknown.gguf", self.scratch / "out"
+        text_gguf.write(make("Llama3")[0], file)
+        self.assertIn("rope_freqs.weight, which", self.failure("convert", file, into))
         text_gguf.write(model, file, {"expert_count": 8})
         self.assertIn("expert_count is 8", self.failure("convert", file, into))
         text_gguf.write(model, file, {"rope.dimension_count": 2})
@@ -200,6 +213,29 @@ class Families(Program):
         written = {self.ok("generate", model, "-p", "And the LORD said", "-n", "16", "--device",
                            "host") for model in (BIBLE, norm, file, back)}
         self.assertEqual(len(written), 1)
+
+    def test_factors_of_rotary_positions(self):
+        """GGUF has them as float32; of those of Llama 3.1 it is known what they are made of."""
+        model, _ = make("Llama3")
+        folder, file, packed = (self.scratch / name for name in ("in", "out.gguf", "q8.gguf"))
+        model.write(folder)
+        self.ok("convert", folder, file)
+        self.check_gguf("Llama3", model, file)
+        self.ok("convert", file, packed, "--type", "q8_0")
+        self.assertEqual(read_gguf(packed)[1]["rope_freqs.weight"][2][:32],
+                         read_gguf(file)[1]["rope_freqs.weight"][2][:32])
+        model.factors = [text_reference.float32(factor) for factor in model.factors]
+        self.assertLessEqual(distance(self.logits(file)[0], model.logits()[-1]), 1e-12)
+        scaling = {"rope_type": "llama3", "factor": 32.0, "low_freq_factor": 1.0,
+                   "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
+        model.config = dict(model.config, rope_theta=5e5, rope_scaling=scaling)
+        shutil.rmtree(folder)
+        model.write(folder)
+        self.ok("convert", folder, file, "--overwrite")
+        self.ok("convert", file, self.scratch / "back")
+        config = json.loads((self.scratch / "back/config.json").read_text())
+        self.assertEqual((config["rope_scaling"], config["rope_theta"]), (scaling, 5e5))
+        self.assertEqual(*self.logits(folder, self.scratch / "back"))
 
     def test_a_window_over_all_positions_is_none(self):
         model, _ = make("Mistral")

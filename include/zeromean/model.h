@@ -55,6 +55,23 @@ typedef struct zm_whisper_info {
     size_t begin_suppress_count;
 } zm_whisper_info;
 
+typedef enum zm_rope_scaling_type {
+    ZM_ROPE_SCALING_NONE = 0, /* or factors only, which a GGUF file may have as a tensor */
+    ZM_ROPE_SCALING_LINEAR,
+    ZM_ROPE_SCALING_LLAMA3,
+    ZM_ROPE_SCALING_YARN
+} zm_rope_scaling_type;
+
+/* How a file says that rotary positions are scaled. Nothing but the factor is for linear scaling,
+ * and magnitude for YaRN only. */
+typedef struct zm_rope_scaling {
+    zm_rope_scaling_type type;
+    double factor;
+    double low, high; /* turns in the context: all that turn less are scaled, none that turn more */
+    double context;   /* that the model was first trained with */
+    double magnitude; /* of rotated vectors, by what the paper has for the factor; 1 = as there */
+} zm_rope_scaling;
+
 /* Hyper-parameters of a decoder of text, whatever its family is. Sizes are at least 1 where nothing
  * else is said. */
 typedef struct zm_text_info {
@@ -75,10 +92,11 @@ typedef struct zm_text_info {
     uint32_t rotary_dim; /* elements of each head that are rotated by position; 0 = none */
     zm_rope_layout rope_layout;
     float rope_base;
-    float rope_scale;           /* of positions: 1 / factor of linear scaling */
-    float rope_magnitude;       /* of rotated vectors: the attention factor of YaRN */
-    const double *rope_factors; /* [rotary_dim / 2]: frequencies are divided by them; NULL = 1 */
-    uint32_t window;            /* positions that attention sees; 0 = all before */
+    float rope_scale;             /* of positions: 1 / factor of linear scaling */
+    float rope_magnitude;         /* of rotated vectors: the attention factor of YaRN */
+    const double *rope_factors;   /* [rotary_dim / 2]: frequencies are divided by them; NULL = 1 */
+    zm_rope_scaling rope_scaling; /* what the last three come from */
+    uint32_t window;              /* positions that attention sees; 0 = all before */
 } zm_text_info;
 
 typedef struct zm_model_info {

@@ -42,10 +42,12 @@ typedef struct zm_reformat_plan {
     zm_reformat_item *items;
     size_t count;
     uint64_t input_bytes, output_bytes;
-    zm_dtype type;           /* that most elements have */
-    size_t as_q8_0, as_f16;  /* matrices whose rows don't fit the type that was asked for */
-    zm_metadata_list values; /* of the output; GGUF: all but zeromean.* */
-    json_t *config;          /* of the output; safetensors: config.json without tokens */
+    zm_dtype type;            /* that most elements have */
+    size_t as_q8_0, as_f16;   /* matrices whose rows don't fit the type that was asked for */
+    zm_metadata_list values;  /* of the output; GGUF: all but zeromean.* */
+    json_t *config;           /* of the output; safetensors: config.json without tokens */
+    zm_model_tensor *factors; /* that only the output has as a tensor: of rotary positions */
+    float *factor_values;
 } zm_reformat_plan;
 
 /* type: as in zm_convert_params. ZM_ERROR_UNSUPPORTED: the other format has no such family, or
@@ -60,6 +62,12 @@ void zm_reformat_plan_finish(zm_reformat_plan *plan);
 zm_status zm_reformat_choose_types(zm_reformat_plan *plan, zm_dtype wanted, const zm_log *log);
 /* Fills values or config from the model's hyper-parameters. */
 zm_status zm_reformat_describe(zm_reformat_plan *plan, const zm_log *log);
+/* The parts of that which are about scaling of rotary positions; and of the items. */
+void zm_reformat_scaling_add_values(zm_reformat_plan *plan);
+void zm_reformat_scaling_set(zm_reformat_plan *plan);
+zm_status zm_reformat_scaling_add_tensor(zm_reformat_plan *plan, const zm_log *log);
+/* The shortest number that is this float: 1e-05, not 9.99999975e-06. */
+double zm_reformat_shortest(double number);
 /* Reads what will be written as a model, and compares it with the source. */
 zm_status zm_reformat_verify(const zm_reformat_plan *plan, const zm_log *log);
 

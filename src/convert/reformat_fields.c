@@ -74,25 +74,6 @@ static void add_value(zm_reformat_plan *plan, zm_text_key key)
     zm_metadata_list_u32(&plan->values, name, (uint32_t)number);
 }
 
-/* Positions that are scaled alike in all pairs; other scalings differ after all, and are refused.
- */
-static bool is_scaled(const zm_text_info *text)
-{
-    return text->rotary_dim > 0 && text->rope_scale != 1;
-}
-
-static void add_scaling(zm_reformat_plan *plan)
-{
-    const zm_text_info *text = &zm_model_get_info(plan->model)->text;
-    char name[MAX_KEY];
-    if (!is_scaled(text))
-        return;
-    snprintf(name, sizeof(name), "%s.rope.scaling.type", plan->family->name);
-    zm_metadata_list_string(&plan->values, name, "linear");
-    snprintf(name, sizeof(name), "%s.rope.scaling.factor", plan->family->name);
-    zm_metadata_list_f32(&plan->values, name, 1 / text->rope_scale);
-}
-
 /* What only one family has. */
 static void add_own_values(zm_reformat_plan *plan)
 {
@@ -177,7 +158,7 @@ static void describe_gguf(zm_reformat_plan *plan)
         add_general(plan);
         for (int key = 0; key < ZM_TEXT_KEY_COUNT; key++)
             add_value(plan, (zm_text_key)key);
-        add_scaling(plan);
+        zm_reformat_scaling_add_values(plan);
         add_own_values(plan);
     }
     zm_metadata_list_u32(&plan->values, "general.file_type", file_type(plan->type));
@@ -201,8 +182,7 @@ static void set_field(json_t *object, const char *key, json_t *value)
     set_field(json_object_get(object, outer), point + 1, value);
 }
 
-/* The shortest number that is this float: 1e-05, not 9.99999975e-06. */
-static double shortest(double number)
+double zm_reformat_shortest(double number)
 {
     char text[40];
     double out = number;
@@ -239,7 +219,8 @@ static void set_key(zm_reformat_plan *plan, zm_text_key key)
         set_field(plan->config, name, json_boolean(info->text.tied));
     else if (number_of(info, key, &number))
         set_field(plan->config, name,
-                  is_real(key) ? json_real(shortest(number)) : json_integer((json_int_t)number));
+                  is_real(key) ? json_real(zm_reformat_shortest(number))
+                               : json_integer((json_int_t)number));
 }
 
 /* Fields that have one value only are as well written out. */
@@ -267,10 +248,7 @@ static void describe_config(zm_reformat_plan *plan)
     for (int key = 0; key < ZM_TEXT_KEY_COUNT; key++)
         set_key(plan, (zm_text_key)key);
     set_fixed(plan);
-    if (is_scaled(text))
-        set_field(plan->config, "rope_scaling",
-                  json_pack("{s:s, s:f}", "rope_type", "linear", "factor",
-                            shortest(1 / (double)text->rope_scale)));
+    zm_reformat_scaling_set(plan);
     if (strcmp(family, "gpt_neox") == 0)
         set_field(plan->config, "use_parallel_residual", json_boolean(text->parallel));
     if (strcmp(family, "mpt") == 0)
@@ -297,12 +275,19 @@ static uint32_t window_of(const zm_text_info *text)
     return text->window >= positions_of(text) ? 0 : text->window;
 }
 
+/* Parameters are float32 in one of the formats. */
+static bool is_close(double a, double b)
+{
+    return fabs(a - b) <= 2.5e-7 * fabs(b);
+}
+
 static bool same_factors(const zm_text_info *a, const zm_text_info *b)
 {
-    if (!a->rope_factors || !b->rope_factors)
-        return a->rope_factors == b->rope_factors;
-    return memcmp(a->rope_factors, b->rope_factors, a->rotary_dim / 2 * sizeof(*a->rope_factors)) ==
-           0;
+    for (uint32_t i = 0; i < a->rotary_dim / 2 && (a->rope_factors || b->rope_factors); i++)
+        if (!is_close(a->rope_factors ? a->rope_factors[i] : 1,
+                      b->rope_factors ? b->rope_factors[i] : 1))
+            return false;
+    return is_close((double)a->rope_magnitude, (double)b->rope_magnitude);
 }
 
 static const char *difference(const zm_model_info *from, const zm_model_info *to)
@@ -326,8 +311,9 @@ static const char *difference(const zm_model_info *from, const zm_model_info *to
         {"rotation",
          a->rotary_dim != b->rotary_dim ||
              (a->rotary_dim && (a->rope_base != b->rope_base || a->rope_scale != b->rope_scale))},
-        {"scaling of rotary positions",
-         !same_factors(a, b) || a->rope_magnitude != b->rope_magnitude},
+        {"rope_freqs.weight, which Llama 3.1's parameters don't give,",
+         !same_factors(a, b) && a->rope_scaling.type == ZM_ROPE_SCALING_NONE},
+        {"scaling of rotary positions", !same_factors(a, b)},
         {"window of attention", window_of(a) != window_of(b)},
     };
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
@@ -371,8 +357,11 @@ zm_status zm_reformat_verify(const zm_reformat_plan *plan, const zm_log *log)
     zm_status status = ZM_OK;
     if (!made.tensors || !made.values)
         status = zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "no memory to plan the conversion");
-    for (size_t i = 0; i < plan->count && status == ZM_OK; i++)
+    for (size_t i = 0; i < plan->count && status == ZM_OK; i++) {
         made.tensors[i] = plan->items[i].made;
+        if (plan->items[i].slot == ZM_TEXT_ROPE_FACTORS)
+            made.tensors[i].data = plan->items[i].source->data; /* which is a field */
+    }
     if (status == ZM_OK && plan->count > 0)
         qsort(made.tensors, plan->count, sizeof(*made.tensors), compare_names);
     if (status == ZM_OK && plan->values.count > 0)

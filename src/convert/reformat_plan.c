@@ -149,17 +149,19 @@ static zm_status add_items(zm_reformat_plan *plan, const zm_log *log)
     const zm_text_family *from = zm_model_text_family(plan->model);
     const uint32_t layers = zm_model_get_info(plan->model)->text.layers;
     zm_status status = ZM_OK;
-    plan->items = zm_calloc(plan->model->tensor_count, sizeof(*plan->items));
+    plan->items = zm_calloc(plan->model->tensor_count + 1, sizeof(*plan->items));
     if (!plan->items)
         return zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "no memory to plan the conversion");
     for (int s = 0; s < ZM_TEXT_SLOT_COUNT && status == ZM_OK; s++)
-        if (from->slots[s] && !strchr(from->slots[s], '*'))
+        if (s == ZM_TEXT_ROPE_FACTORS && !plan->family->slots[s])
+            continue; /* config.json has what they are made of */
+        else if (from->slots[s] && !strchr(from->slots[s], '*'))
             status = add_slot(plan, (zm_text_slot)s, 0, log);
     for (uint32_t layer = 0; layer < layers && status == ZM_OK; layer++)
         for (int s = 0; s < ZM_TEXT_SLOT_COUNT && status == ZM_OK; s++)
             if (from->slots[s] && strchr(from->slots[s], '*'))
                 status = add_slot(plan, (zm_text_slot)s, layer, log);
-    return status;
+    return status == ZM_OK ? zm_reformat_scaling_add_tensor(plan, log) : status;
 }
 
 /* safetensors: wide types first, so that every tensor is aligned to its type. */
@@ -214,6 +216,8 @@ void zm_reformat_plan_finish(zm_reformat_plan *plan)
     for (size_t i = 0; i < plan->count; i++)
         free((void *)(uintptr_t)plan->items[i].made.name);
     free(plan->items);
+    free(plan->factors);
+    free(plan->factor_values);
     zm_metadata_list_clear(&plan->values);
     json_decref(plan->config);
     *plan = (zm_reformat_plan){0};

@@ -98,6 +98,8 @@ zm_status zm_text_read(const zm_text_family *family, const zm_text_fields *field
 zm_status zm_text_rope_read(const zm_text_family *family, const zm_text_fields *fields,
                             zm_text_info *text);
 void zm_text_rope_free(zm_text_info *text);
+/* Of rotated vectors, as the paper of YaRN has it. */
+double zm_text_yarn_magnitude(double factor);
 
 /* ---- fields of config.json, or of GGUF metadata ---- */
 

@@ -26,8 +26,6 @@ typedef struct rope {
     uint32_t pairs;
 } rope;
 
-typedef enum scaling { NONE = 0, LINEAR, LLAMA3, YARN } scaling;
-
 /* ---- fields ---- */
 
 /* As the reference: rope_scaling where both are there. */
@@ -100,6 +98,11 @@ static zm_status read_rotary(const rope *r, const char *part_key, const char *ke
 
 /* ---- scaling ---- */
 
+double zm_text_yarn_magnitude(double factor)
+{
+    return factor > 1 ? 0.1 * log(factor) + 1 : 1;
+}
+
 /* Fields that are objects are for some of the layers. */
 static zm_status check_object(const rope *r)
 {
@@ -115,13 +118,16 @@ static zm_status check_object(const rope *r)
     return ZM_OK;
 }
 
-static zm_status read_type(const rope *r, scaling *out)
+static zm_status read_type(const rope *r, zm_rope_scaling_type *out)
 {
     static const struct {
         const char *name;
-        scaling type;
-    } known[] = {
-        {"none", NONE}, {"default", NONE}, {"linear", LINEAR}, {"yarn", YARN}, {"llama3", LLAMA3}};
+        zm_rope_scaling_type type;
+    } known[] = {{"none", ZM_ROPE_SCALING_NONE},
+                 {"default", ZM_ROPE_SCALING_NONE},
+                 {"linear", ZM_ROPE_SCALING_LINEAR},
+                 {"yarn", ZM_ROPE_SCALING_YARN},
+                 {"llama3", ZM_ROPE_SCALING_LLAMA3}};
     const bool gguf = !r->fields->config;
     char key[MAX_NAME], type[32] = "default";
     bool found = false;
@@ -137,7 +143,7 @@ static zm_status read_type(const rope *r, scaling *out)
     if (!found && gguf)
         strcpy(type, "linear"); /* where there is a factor */
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]) && status == ZM_OK; i++) {
-        if (strcmp(known[i].name, type) != 0 || (gguf && known[i].type == LLAMA3))
+        if (strcmp(known[i].name, type) != 0 || (gguf && known[i].type == ZM_ROPE_SCALING_LLAMA3))
             continue;
         *out = known[i].type;
         return ZM_OK;
@@ -164,99 +170,109 @@ static zm_status read_factor(const rope *r, double *out)
     return status;
 }
 
-static zm_status scale_llama3(const rope *r, double factor)
+static zm_status read_llama3(const rope *r, zm_rope_scaling *s)
 {
-    double low = 0, high = 0, context = 0;
-    zm_status status = read_needed(r, "low_freq_factor", 1e-6, 1e6, &low);
+    zm_status status = read_needed(r, "low_freq_factor", 1e-6, 1e6, &s->low);
     if (status == ZM_OK)
-        status = read_needed(r, "high_freq_factor", 1e-6, 1e6, &high);
+        status = read_needed(r, "high_freq_factor", 1e-6, 1e6, &s->high);
     if (status == ZM_OK)
-        status = read_needed(r, "original_max_position_embeddings", 1, MAX_CONTEXT, &context);
-    if (status == ZM_OK && !(high > low))
+        status = read_needed(r, "original_max_position_embeddings", 1, MAX_CONTEXT, &s->context);
+    if (status == ZM_OK && !(s->high > s->low))
         status = zm_fail(r->fields->log, ZM_ERROR_BAD_FORMAT,
                          "%s: %s.high_freq_factor %g is not above low_freq_factor %g",
-                         r->fields->what, r->object, high, low);
-    for (uint32_t i = 0; i < r->pairs && status == ZM_OK; i++) {
-        double turns = context / TWO_PI * pow((double)r->text->rope_base, -(double)i / r->pairs);
-        double kept = (turns - low) / (high - low);
-        kept = kept < 0 ? 0 : kept > 1 ? 1 : kept;
-        r->factors[i] /= (1 - kept) / factor + kept;
-    }
+                         r->fields->what, r->object, s->high, s->low);
     return status;
 }
 
-typedef struct yarn {
-    double fast, slow, context, magnitude;
-} yarn;
-
 /* GGUF's factor of attention is on top of the paper's, the other one instead of it. */
-static zm_status read_yarn(const rope *r, double factor, yarn *out)
+static zm_status read_yarn(const rope *r, zm_rope_scaling *s)
 {
     const bool gguf = !r->fields->config;
-    const double paper = factor > 1 ? 0.1 * log(factor) + 1 : 1;
+    const double paper = zm_text_yarn_magnitude(s->factor);
+    double magnitude = gguf ? 1 : paper;
     bool found = false;
-    *out = (yarn){32, 1, r->text->positions, gguf ? 1 : paper};
+    s->high = 32;
+    s->low = 1;
+    s->context = r->text->positions;
     zm_status status =
-        read_real(r, gguf ? "yarn_beta_fast" : "beta_fast", 1e-3, 1e6, &out->fast, &found);
+        read_real(r, gguf ? "yarn_beta_fast" : "beta_fast", 1e-3, 1e6, &s->high, &found);
     if (status == ZM_OK)
-        status = read_real(r, gguf ? "yarn_beta_slow" : "beta_slow", 1e-3, 1e6, &out->slow, &found);
+        status = read_real(r, gguf ? "yarn_beta_slow" : "beta_slow", 1e-3, 1e6, &s->low, &found);
     if (status == ZM_OK)
         status = read_real(r, gguf ? "original_context_length" : "original_max_position_embeddings",
-                           1, MAX_CONTEXT, &out->context, &found);
+                           1, MAX_CONTEXT, &s->context, &found);
     if (status == ZM_OK)
-        status = read_real(r, gguf ? "attn_factor" : "attention_factor", 1e-6, 1e6, &out->magnitude,
-                           &found);
+        status =
+            read_real(r, gguf ? "attn_factor" : "attention_factor", 1e-6, 1e6, &magnitude, &found);
     if (status == ZM_OK)
         status = gguf ? check(r, "yarn_ext_factor", "1") : check(r, "mscale", "null");
     if (status == ZM_OK)
         status = gguf ? check(r, "yarn_attn_factor", "1") : check(r, "truncate", "true");
-    if (status == ZM_OK && !(out->fast > out->slow && r->text->rope_base > 1))
-        status =
-            zm_fail(r->fields->log, ZM_ERROR_BAD_FORMAT,
-                    "%s: %s of type yarn: beta_fast %g is not above beta_slow %g, or the base "
-                    "%g not above 1",
-                    r->fields->what, r->object, out->fast, out->slow, (double)r->text->rope_base);
-    out->magnitude *= gguf ? paper : 1;
+    if (status == ZM_OK && !(s->high > s->low && r->text->rope_base > 1))
+        status = zm_fail(r->fields->log, ZM_ERROR_BAD_FORMAT,
+                         "%s: %s of type yarn: beta_fast %g is not above beta_slow %g, or the base "
+                         "%g not above 1",
+                         r->fields->what, r->object, s->high, s->low, (double)r->text->rope_base);
+    s->magnitude = gguf ? magnitude : magnitude / paper;
+    r->text->rope_magnitude = (float)(gguf ? magnitude * paper : magnitude);
     return status;
 }
 
-/* The pair, as a number that is not whole, that turns so often in the original context. */
-static double pair_of(const rope *r, const yarn *y, double turns)
+static zm_status read_scaling(const rope *r, zm_rope_scaling *s)
 {
-    return r->pairs * log(y->context / (turns * TWO_PI)) / log((double)r->text->rope_base);
+    s->factor = s->magnitude = 1;
+    zm_status status = r->fields->config ? check_object(r) : ZM_OK;
+    if (status == ZM_OK)
+        status = read_type(r, &s->type);
+    if (status == ZM_OK && s->type != ZM_ROPE_SCALING_NONE)
+        status = read_factor(r, &s->factor);
+    if (s->type == ZM_ROPE_SCALING_LINEAR && s->factor == 1)
+        s->type = ZM_ROPE_SCALING_NONE;
+    if (status == ZM_OK && s->type == ZM_ROPE_SCALING_LLAMA3)
+        status = read_llama3(r, s);
+    return status == ZM_OK && s->type == ZM_ROPE_SCALING_YARN ? read_yarn(r, s) : status;
 }
 
-static zm_status scale_yarn(const rope *r, double factor)
+static void scale_llama3(const rope *r, const zm_rope_scaling *s)
 {
-    yarn y;
-    zm_status status = read_yarn(r, factor, &y);
-    if (status != ZM_OK)
-        return status;
-    double first = fmax(floor(pair_of(r, &y, y.fast)), 0);
-    double last = fmin(ceil(pair_of(r, &y, y.slow)), 2.0 * r->pairs - 1);
+    for (uint32_t i = 0; i < r->pairs; i++) {
+        double turns = s->context / TWO_PI * pow((double)r->text->rope_base, -(double)i / r->pairs);
+        double kept = (turns - s->low) / (s->high - s->low);
+        kept = kept < 0 ? 0 : kept > 1 ? 1 : kept;
+        r->factors[i] /= (1 - kept) / s->factor + kept;
+    }
+}
+
+/* The pair, as a number that is not whole, that turns so often in the original context. */
+static double pair_of(const rope *r, double context, double turns)
+{
+    return r->pairs * log(context / (turns * TWO_PI)) / log((double)r->text->rope_base);
+}
+
+static void scale_yarn(const rope *r, const zm_rope_scaling *s)
+{
+    double first = fmax(floor(pair_of(r, s->context, s->high)), 0);
+    double last = fmin(ceil(pair_of(r, s->context, s->low)), 2.0 * r->pairs - 1);
     for (uint32_t i = 0; i < r->pairs; i++) {
         double scaled = (i - first) / fmax(last - first, 1e-3);
         scaled = scaled < 0 ? 0 : scaled > 1 ? 1 : scaled;
-        r->factors[i] /= scaled / factor + 1 - scaled;
+        r->factors[i] /= scaled / s->factor + 1 - scaled;
     }
-    r->text->rope_magnitude = (float)y.magnitude;
-    return ZM_OK;
 }
 
 static zm_status scale(const rope *r)
 {
-    scaling type = NONE;
-    double factor = 1;
-    zm_status status = r->fields->config ? check_object(r) : ZM_OK;
-    if (status == ZM_OK)
-        status = read_type(r, &type);
-    if (status == ZM_OK && type != NONE)
-        status = read_factor(r, &factor);
-    if (status == ZM_OK && type == LINEAR)
-        r->text->rope_scale = (float)(1 / factor);
-    if (status == ZM_OK && type == LLAMA3)
-        status = scale_llama3(r, factor);
-    return status == ZM_OK && type == YARN ? scale_yarn(r, factor) : status;
+    zm_rope_scaling *s = &r->text->rope_scaling;
+    zm_status status = read_scaling(r, s);
+    if (status != ZM_OK)
+        return status;
+    if (s->type == ZM_ROPE_SCALING_LINEAR)
+        r->text->rope_scale = (float)(1 / s->factor);
+    if (s->type == ZM_ROPE_SCALING_LLAMA3)
+        scale_llama3(r, s);
+    if (s->type == ZM_ROPE_SCALING_YARN)
+        scale_yarn(r, s);
+    return ZM_OK;
 }
 
 /* llama3's, which a GGUF file has ready. */
