@@ -120,13 +120,10 @@ static zm_tensor_writer *begin_input(const zm_model_tensor *tensors, uint32_t ff
     return writer;
 }
 
-static void write_input(uint64_t vocabulary, uint32_t ff)
+static void write_numbers(zm_tensor_writer *writer, const zm_model_tensor *tensors, size_t count)
 {
-    zm_model_tensor tensors[TENSORS];
     uint64_t random = SEED;
-    declare_all(tensors, ZM_F32, vocabulary, ff);
-    zm_tensor_writer *writer = begin_input(tensors, ff);
-    for (size_t i = 0; i < TENSORS; i++) {
+    for (size_t i = 0; i < count; i++) {
         float *numbers = malloc(tensors[i].bytes);
         for (uint64_t k = 0; k < tensors[i].elements; k++)
             numbers[k] = (float)test_random_between(&random, -0.5, 0.6);
@@ -134,6 +131,13 @@ static void write_input(uint64_t vocabulary, uint32_t ff)
         free(numbers);
     }
     assert_int_equal(zm_tensor_writer_commit(&writer), ZM_OK);
+}
+
+static void write_input(uint64_t vocabulary, uint32_t ff)
+{
+    zm_model_tensor tensors[TENSORS];
+    declare_all(tensors, ZM_F32, vocabulary, ff);
+    write_numbers(begin_input(tensors, ff), tensors, TENSORS);
 }
 
 static zm_status convert(zm_dtype type, zm_convert_report *report)
@@ -325,6 +329,79 @@ static void test_kill(void **state)
     free(expected);
 }
 
+/* A model that has LayerNorm, and nothing that it can do without. */
+static void write_mpt(void)
+{
+    static const char *const matrices[] = {"token_embd.weight", "blk.0.attn_qkv.weight",
+                                           "blk.0.attn_output.weight", "blk.0.ffn_up.weight",
+                                           "blk.0.ffn_down.weight"};
+    static const char *const norms[] = {"blk.0.attn_norm.weight", "blk.0.ffn_norm.weight",
+                                        "output_norm.weight"};
+    static const uint64_t rows[] = {500, 3 * D, D, 2 * D, D};
+    zm_metadata_list list = {0};
+    zm_model_tensor tensors[8];
+    zm_tensor_writer *writer = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < 5; i++)
+        declare(tensors, &count, matrices[i], ZM_F32, rows[i], i == 4 ? 2 * D : D);
+    for (size_t i = 0; i < 3; i++)
+        declare(tensors, &count, norms[i], ZM_F32, D, 0);
+    zm_metadata_list_string(&list, "general.architecture", "mpt");
+    zm_metadata_list_u32(&list, "mpt.context_length", 64);
+    zm_metadata_list_u32(&list, "mpt.embedding_length", D);
+    zm_metadata_list_u32(&list, "mpt.block_count", 1);
+    zm_metadata_list_u32(&list, "mpt.feed_forward_length", 2 * D);
+    zm_metadata_list_u32(&list, "mpt.attention.head_count", HEADS);
+    assert_int_equal(
+        zm_gguf_writer_open(input, tensors, count, list.values, list.count, NULL, &writer), ZM_OK);
+    zm_metadata_list_clear(&list);
+    write_numbers(writer, tensors, count);
+}
+
+static bool die_at(void *user, const char *stage, uint64_t done, uint64_t total)
+{
+    if (!stop_at(user, stage, done, total))
+        kill(getpid(), SIGKILL);
+    return true;
+}
+
+/* The converter of norms writes one file, too. It is stopped at every place where it says how far
+ * it is. What is left of one that was killed goes when the next one begins to write. */
+static void test_norm(void **state)
+{
+    (void)state;
+    unsigned calls = 0, left = 0;
+    zm_convert_params params = {
+        .input = input, .output = output, .progress = stop_at, .progress_user = &calls};
+    write_mpt();
+    assert_int_equal(zm_convert(&params, NULL), ZM_OK);
+    const unsigned most = 0u - calls;
+    assert_true(most >= 6);
+    assert_int_equal(unlink(output), 0);
+    for (unsigned stop = 1; stop <= most; stop++) {
+        calls = stop;
+        params.progress = stop_at;
+        assert_int_equal(zm_convert(&params, NULL), ZM_ERROR_CANCELLED);
+        assert_int_equal(access(output, F_OK), -1);
+        assert_int_equal(scratch_count(home), 1);
+        calls = stop;
+        params.progress = die_at;
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0)
+            _exit(zm_convert(&params, NULL));
+        int status = 0;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status));
+        assert_int_not_equal(access(output, F_OK), 0);
+        left += scratch_count(home) > 1;
+    }
+    assert_true(left > 0);
+    params.progress = NULL;
+    assert_int_equal(zm_convert(&params, NULL), ZM_OK);
+    assert_int_equal(scratch_count(home), 2);
+}
+
 /* ---- memory: not that of sanitizers, which is more ---- */
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
@@ -388,6 +465,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_disk_full, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_kill, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_norm, set_up, tear_down),
 #ifdef WITH_MEMORY
         cmocka_unit_test_setup_teardown(test_memory, set_up, tear_down),
 #endif
