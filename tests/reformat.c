@@ -94,6 +94,31 @@ static size_t declare_all(zm_model_tensor *tensors, zm_dtype type, uint64_t voca
     return count;
 }
 
+/* Arrays of arrays, which the list has copies of. */
+static void describe_nested(zm_metadata_list *list)
+{
+    const zm_text word = {"word", 4};
+    zm_metadata_value *inner = calloc(2, sizeof(*inner));
+    inner[0] = (zm_metadata_value){
+        .type = ZM_METADATA_STRING, .is_array = true, .count = 1, .texts = &word};
+    inner[1] = (zm_metadata_value){.type = ZM_METADATA_U8, .is_array = true};
+    zm_metadata_list_copy(list, &(zm_metadata_value){.key = "general.nested",
+                                                     .type = ZM_METADATA_ARRAY,
+                                                     .is_array = true,
+                                                     .count = 2,
+                                                     .arrays = inner});
+    memset(inner, 0xff, 2 * sizeof(*inner));
+    free(inner);
+}
+
+static void check_nested(const zm_model *model)
+{
+    const zm_metadata_value *value = zm_model_find_value(model, "general.nested");
+    assert_true(value && value->type == ZM_METADATA_ARRAY && value->count == 2);
+    assert_string_equal(value->arrays[0].texts[0].data, "word");
+    assert_true(value->arrays[1].type == ZM_METADATA_U8 && value->arrays[1].count == 0);
+}
+
 static void describe(zm_metadata_list *list, uint32_t ff)
 {
     zm_metadata_list_string(list, "general.architecture", "llama");
@@ -105,6 +130,7 @@ static void describe(zm_metadata_list *list, uint32_t ff)
     zm_metadata_list_u32(list, "llama.attention.head_count", HEADS);
     zm_metadata_list_u32(list, "llama.attention.head_count_kv", 2);
     zm_metadata_list_f32(list, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
+    describe_nested(list);
     assert_false(list->failed);
 }
 
@@ -171,6 +197,7 @@ static void check_types(zm_dtype type, const zm_convert_report *report)
     assert_int_equal(zm_model_open(output, NULL, &to), ZM_OK);
     assert_int_equal(zm_model_get_info(to)->architecture, ZM_ARCHITECTURE_TEXT);
     assert_string_equal(zm_model_get_metadata(to, "general.license"), "apache-2.0");
+    check_nested(to);
     for (size_t i = 0; i < TENSORS; i++) {
         const zm_model_tensor *a = zm_model_get_tensor(from, i), *b = zm_model_get_tensor(to, i);
         const zm_dtype expected = expected_type(a, type);

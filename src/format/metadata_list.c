@@ -9,6 +9,12 @@
 
 static void free_value(zm_metadata_value *value)
 {
+    zm_metadata_value *arrays = (void *)(uintptr_t)value->arrays;
+    for (uint64_t i = 0; arrays && i < value->count; i++) {
+        arrays[i].key = NULL; /* the outer one's */
+        free_value(&arrays[i]);
+    }
+    free(arrays);
     free((void *)(uintptr_t)value->key);
     free((void *)(uintptr_t)value->numbers);
     free((void *)(uintptr_t)value->texts);
@@ -32,18 +38,46 @@ static zm_text *copy_texts(const zm_text *texts, size_t count)
     return copy;
 }
 
-void zm_metadata_list_copy(zm_metadata_list *list, const zm_metadata_value *value)
+static bool copy_elements(const zm_metadata_value *value, const char *key, zm_metadata_value *out);
+
+static zm_metadata_value *copy_arrays(const zm_metadata_value *value, const char *key)
 {
-    zm_metadata_value made = *value;
+    zm_metadata_value *copies = zm_calloc((size_t)value->count + 1, sizeof(*copies));
+    for (uint64_t i = 0; copies && i < value->count; i++) {
+        if (copy_elements(&value->arrays[i], key, &copies[i]))
+            continue;
+        zm_metadata_value made = {.arrays = copies, .count = i + 1};
+        free_value(&made);
+        return NULL;
+    }
+    return copies;
+}
+
+/* Arrays are as deep as those of a file may be. On failure what was copied hangs on *out. */
+static bool copy_elements(const zm_metadata_value *value, const char *key, zm_metadata_value *out)
+{
     const size_t count = (size_t)value->count, size = count * zm_metadata_type_size(value->type);
-    const bool is_text = value->type == ZM_METADATA_STRING;
-    void *numbers = is_text ? NULL : zm_calloc(size + 1, 1);
-    made.key = zm_strdup(value->key);
-    made.texts = is_text ? copy_texts(value->texts, count) : NULL;
-    made.numbers = numbers;
+    *out = *value;
+    out->key = key;
+    out->texts = NULL;
+    out->arrays = NULL;
+    out->numbers = NULL;
+    if (value->type == ZM_METADATA_STRING)
+        return (out->texts = copy_texts(value->texts, count)) != NULL;
+    if (value->type == ZM_METADATA_ARRAY)
+        return (out->arrays = copy_arrays(value, key)) != NULL;
+    void *numbers = zm_calloc(size + 1, 1);
     if (numbers && size > 0)
         memcpy(numbers, value->numbers, size);
-    if (!made.key || (is_text ? !made.texts : !numbers) ||
+    out->numbers = numbers;
+    return numbers != NULL;
+}
+
+void zm_metadata_list_copy(zm_metadata_list *list, const zm_metadata_value *value)
+{
+    zm_metadata_value made;
+    const bool copied = copy_elements(value, zm_strdup(value->key), &made);
+    if (!copied || !made.key ||
         !zm_array_reserve((void **)&list->values, &list->capacity, list->count + 1,
                           sizeof(*list->values))) {
         list->failed = true;
