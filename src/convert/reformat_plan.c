@@ -153,9 +153,8 @@ static zm_status add_items(zm_reformat_plan *plan, const zm_log *log)
     if (!plan->items)
         return zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "no memory to plan the conversion");
     for (int s = 0; s < ZM_TEXT_SLOT_COUNT && status == ZM_OK; s++)
-        if (s == ZM_TEXT_ROPE_FACTORS && !plan->family->slots[s])
-            continue; /* config.json has what they are made of */
-        else if (from->slots[s] && !strchr(from->slots[s], '*'))
+        if (from->slots[s] && !strchr(from->slots[s], '*') &&
+            (s != ZM_TEXT_ROPE_FACTORS || plan->to_gguf)) /* config.json has what they come from */
             status = add_slot(plan, (zm_text_slot)s, 0, log);
     for (uint32_t layer = 0; layer < layers && status == ZM_OK; layer++)
         for (int s = 0; s < ZM_TEXT_SLOT_COUNT && status == ZM_OK; s++)
