@@ -17,8 +17,8 @@
  * - "may alias" means: exactly the same view. Every other overlap between an output and an input
  *   or another output is ZM_ERROR_INVALID_ARGUMENT. Views that lie within each other with unlike
  *   strides, in more than 65536 pieces, are ZM_ERROR_UNSUPPORTED: whether they meet is not tried.
- * - The weight of a matmul and the table of an embedding may be in parts (zm_buffer_params), each of
- *   which ends where a row does; in panels, where a panel does; with statistics, where a group of
+ * - The weight of a matmul and the table of an embedding may be in parts (zm_buffer_params), each
+ * of which ends where a row does; in panels, where a panel does; with statistics, where a group of
  *   outputs does. Each part takes a launch or more, to the bits of a weight in one piece. No other
  *   operand may be in parts.
  * - NaN and Inf propagate as in the formula. Same input, same kernel, same tuning: same
