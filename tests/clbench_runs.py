@@ -378,14 +378,15 @@ class Trace(Clbench):
         launches = self.trace("--model", model, "--tokens", "2", *HOST)
         names = [event["name"] for event in launches]
         self.assertEqual(names[0], "conv1d")
-        self.assertEqual(names.count("embedding"), 3)  # the prompt and two tokens
+        # the prompt and two tokens: positions, tokens, and the row whose logits are wanted
+        self.assertEqual(names.count("embedding"), 3 * 3)
         self.assertEqual(names[-1], "matmul")
 
     def test_text(self):
         launches = self.trace("--model", BIBLE, "--tokens", "2", *HOST)
         names = [event["name"] for event in launches]
         self.assertEqual(names[0], "embedding")
-        self.assertEqual(names.count("embedding"), 3)
+        self.assertEqual(names.count("embedding"), 3 * 3)
 
     def test_failures(self):
         out = self.scratch / "out.json"

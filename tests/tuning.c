@@ -341,8 +341,12 @@ static void make_wrong_shaders(void **state, const char *family, const char *aft
     snprintf(path, sizeof(path), "%s/%s", root, family);
     assert_int_equal(mkdir(root, 0700), 0);
     assert_int_equal(mkdir(path, 0700), 0);
-    snprintf(path, sizeof(path), "%s/args.h", root);
-    assert_int_equal(symlink(TEST_SHADER_DIR "/args.h", path), 0);
+    static const char *const shared[] = {"args.h", "panel_blocks.clh"};
+    for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]); i++) {
+        snprintf(path, sizeof(path), "%s/%s", root, shared[i]);
+        snprintf(target, sizeof(target), TEST_SHADER_DIR "/%s", shared[i]);
+        assert_int_equal(symlink(target, path), 0);
+    }
     snprintf(target, sizeof(target), TEST_SHADER_DIR "/%s", family);
     DIR *folder = opendir(target);
     assert_non_null(folder);
