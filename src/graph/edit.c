@@ -99,40 +99,60 @@ bool zm_same_view(const zm_tensor *a, const zm_tensor *b)
 
 /* ---- one tensor instead of another ---- */
 
-/* What is a view of a packed matrix (or vector), or of rows of it, as one of `by`, which has its
- * shape. Only the first of a chain of views says where the matrix begins. */
-static bool view_through(const zm_tensor *view, bool direct, const zm_tensor *by, zm_tensor *out)
+/* Elements from where the root begins to where the value does, but for whole rows. */
+static uint64_t offset_in_root(const zm_graph *graph, const zm_value *value)
+{
+    uint64_t offset = 0;
+    for (; value->kind == ZM_VALUE_ROWS; value = graph->values[value->base])
+        offset += value->tensor.offset;
+    return offset;
+}
+
+/* Is each row of a view of a packed matrix (or vector) within one row of it, so that it can be a
+ * view of `by`, which has its shape? Where that is packed too, rows do not matter. begin: of the
+ * view's buffer, in the matrix. */
+static bool can_view(const zm_tensor *view, uint64_t begin, const zm_tensor *by)
 {
     uint32_t cols = by->shape[by->rank - 1];
-    uint64_t step = zm_tensor_stride(by, 0);
-    uint64_t rows =
-        view->shape[0] > 1 ? zm_tensor_stride(view, 0) : cols; /* from one to the next */
     bool plain = view->rank == by->rank && view->rank <= 2 && view->dtype == by->dtype &&
-                 !by->panel && view->stride[view->rank - 1] <= 1 && by->stride[by->rank - 1] <= 1;
-    *out = *view;
-    if (!plain || (view->rank == 2 && ((cols & ZM_SIZE_FORMULA) || rows % cols != 0)))
+                 !view->panel && !by->panel && view->stride[view->rank - 1] <= 1 &&
+                 by->stride[by->rank - 1] <= 1;
+    if (!plain || view->rank == 1)
+        return plain;
+    uint64_t step = view->shape[0] > 1 ? zm_tensor_stride(view, 0) : cols;
+    if (((cols | view->shape[1]) & ZM_SIZE_FORMULA) || step % cols != 0)
         return false;
+    return zm_tensor_stride(by, 0) == cols ||
+           begin % cols + view->offset % cols + view->shape[1] <= cols;
+}
+
+/* A view for which that holds. Only the first of a chain of views says where the matrix begins. */
+static zm_tensor view_through(const zm_tensor *view, bool direct, const zm_tensor *by)
+{
+    zm_tensor out = *view;
     if (direct)
-        out->buffer = by->buffer;
+        out.buffer = by->buffer;
     if (view->rank == 2) {
-        out->offset = view->offset / cols * step + view->offset % cols;
-        out->stride[0] = rows / cols * step;
-        out->stride[1] = 1;
-        if (out->stride[0] == out->shape[1])
-            memset(out->stride, 0, sizeof(out->stride)); /* so that it is seen to be whole */
+        uint32_t cols = by->shape[1];
+        uint64_t step = zm_tensor_stride(by, 0);
+        uint64_t rows = view->shape[0] > 1 ? zm_tensor_stride(view, 0) / cols : 1;
+        out.offset = view->offset / cols * step + view->offset % cols;
+        out.stride[0] = rows * step;
+        out.stride[1] = 1;
+        if (out.stride[0] == out.shape[1])
+            memset(out.stride, 0, sizeof(out.stride)); /* so that it is seen to be whole */
     }
     if (direct)
-        out->offset += by->offset;
-    return true;
+        out.offset += by->offset;
+    return out;
 }
 
 bool zm_can_replace(const zm_graph *graph, const zm_value *value, const zm_tensor *by)
 {
-    zm_tensor view;
     for (size_t i = 0; i < graph->value_count; i++) {
         const zm_value *part = graph->values[i];
         if (part->kind == ZM_VALUE_ROWS && part->root == value->index &&
-            !view_through(&part->tensor, true, by, &view))
+            !can_view(&part->tensor, offset_in_root(graph, graph->values[part->base]), by))
             return false;
     }
     for (size_t n = 0; n < graph->node_count; n++) {
@@ -140,10 +160,11 @@ bool zm_can_replace(const zm_graph *graph, const zm_value *value, const zm_tenso
         for (size_t i = 0; i < node->op->operand_count; i++) {
             if (zm_node_root(graph, node, i) != value)
                 continue;
+            const zm_value *used = graph->values[node->value[i] - 1];
             /* An observer reads what it is shown as it lies there. */
             bool packed =
                 node->op == &zm_op_observe || (node->op->operands[i].use & ZM_OPERAND_PACKED) != 0;
-            if (!view_through(zm_node_tensor(node, i), true, by, &view) ||
+            if (!can_view(zm_node_tensor(node, i), offset_in_root(graph, used), by) ||
                 (packed && !zm_tensor_is_packed(by)))
                 return false;
         }
@@ -154,22 +175,20 @@ bool zm_can_replace(const zm_graph *graph, const zm_value *value, const zm_tenso
 void zm_replace(zm_graph *graph, const zm_value *value, const zm_tensor *by)
 {
     const zm_value *to = zm_value_find(graph, by);
-    zm_tensor view;
     for (size_t n = 0; n < graph->node_count; n++) {
         const zm_node *node = &graph->nodes[n];
-        for (size_t i = 0; i < node->op->operand_count; i++)
-            if (zm_node_root(graph, node, i) == value &&
-                view_through(zm_node_tensor(node, i), node->value[i] == value->index + 1, by,
-                             &view))
-                *zm_node_tensor(node, i) = view;
+        for (size_t i = 0; i < node->op->operand_count; i++) {
+            zm_tensor *view = zm_node_tensor(node, i);
+            if (zm_node_root(graph, node, i) == value)
+                *view = view_through(view, node->value[i] == value->index + 1, by);
+        }
     }
     for (size_t i = 0; i < graph->value_count; i++) {
         zm_value *part = graph->values[i];
         if (part->kind != ZM_VALUE_ROWS || part->root != value->index)
             continue;
         bool direct = part->base == value->index;
-        if (view_through(&part->tensor, direct, by, &view))
-            part->tensor = view;
+        part->tensor = view_through(&part->tensor, direct, by);
         part->base = direct ? to->index : part->base;
         part->root = to->root;
     }

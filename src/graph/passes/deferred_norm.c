@@ -13,9 +13,8 @@ static bool can_scale(const zm_graph *graph, size_t m, const zm_norm_params *nor
     if (graph->nodes[m].op != &zm_op_matmul || p->x.rank != 2 ||
         p->scale.kind != ZM_ROW_SCALE_NONE || !zm_same_view(&p->x, &norm->dst))
         return false;
-    /* Its output must not lie where it now reads; what is weighted has a place of its own. */
-    if (!norm->weight.buffer &&
-        zm_roots_meet(zm_edit_root(graph, &p->dst), zm_edit_root(graph, &norm->x)))
+    /* No output must lie where it now reads; what is weighted has a place of its own. */
+    if (!norm->weight.buffer && zm_nodes_write(graph, m, m + 1, zm_edit_root(graph, &norm->x)))
         return false;
     return kind != ZM_ROW_SCALE_LAYER || p->scale.column_sums.buffer;
 }

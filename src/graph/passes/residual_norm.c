@@ -4,12 +4,20 @@
 #include "graph/edit.h"
 #include "graph/passes/passes.h"
 
+/* Is the vector not written from n on, neither by the sum itself? */
+static bool keeps(const zm_graph *graph, size_t n, size_t m, const zm_tensor *vector)
+{
+    const zm_value *root = zm_edit_root(graph, vector);
+    return !root || !zm_nodes_write(graph, n, m, root);
+}
+
 /* The norm at m moves to the sum at n. */
 static bool can_fuse(const zm_graph *graph, size_t n, size_t m)
 {
     const zm_add_params *add = graph->nodes[n].params;
     const zm_norm_params *norm = graph->nodes[m].params;
     return !norm->residual.buffer && zm_same_view(&add->dst, &norm->x) &&
+           keeps(graph, n, m, &norm->weight) && keeps(graph, n, m, &norm->bias) &&
            zm_is_private(graph, m, &norm->dst) && zm_inputs_keep(graph, &graph->nodes[m], n + 1, m);
 }
 

@@ -15,6 +15,19 @@ static bool can_weight(const zm_graph *graph, size_t n, size_t m)
            !zm_nodes_write(graph, n, m, zm_edit_root(graph, &p->weight));
 }
 
+/* Is x some rows of the matrix, one by one? What reaches behind the matrix is refused in a run
+ * where nothing else is there. */
+static bool are_rows(const zm_graph *graph, const zm_tensor *rows, const zm_tensor *matrix)
+{
+    const zm_value *value = zm_value_find(graph, rows);
+    zm_tensor all = *matrix;
+    all.buffer = rows->buffer;
+    all.offset = 0;
+    all.shape[0] = rows->shape[0];
+    return value->kind == ZM_VALUE_ROWS && zm_same_view(&value->tensor, matrix) &&
+           zm_value_is_whole(graph->values[value->root], matrix) && zm_same_view(rows, &all);
+}
+
 /* The node at n is a matmul that writes x, or the rows of which x is some. */
 static bool can_fuse(const zm_graph *graph, size_t n, size_t m)
 {
@@ -22,11 +35,9 @@ static bool can_fuse(const zm_graph *graph, size_t n, size_t m)
         return false;
     const zm_row_statistics_params *p = graph->nodes[m].params;
     const zm_matmul_params *writer = graph->nodes[n].params;
-    const zm_value *x = zm_value_find(graph, &p->x);
-    bool rows = x->kind == ZM_VALUE_ROWS && zm_same_view(&x->tensor, &writer->dst) &&
-                p->x.offset == 0 && p->x.shape[1] == writer->dst.shape[1];
     return writer->dst.rank == 2 && !writer->statistics.buffer &&
-           (rows || zm_same_view(&p->x, &writer->dst)) && zm_is_private(graph, m, &p->statistics) &&
+           (are_rows(graph, &p->x, &writer->dst) || zm_same_view(&p->x, &writer->dst)) &&
+           zm_is_private(graph, m, &p->statistics) &&
            (!p->weighted.buffer || can_weight(graph, n, m));
 }
 
