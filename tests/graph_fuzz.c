@@ -24,7 +24,7 @@
 #define MOST_ROWS 8
 #define COLS 16
 #define WIDE 48
-#define MOST_TENSORS 160
+#define MOST_TENSORS 200
 #define HEADS 3 /* weights of the same input, one behind the other */
 
 /* Of the largest number of a tensor. */
@@ -242,10 +242,9 @@ static void put_activate(sink *s, const zm_tensor *weights)
     put_one_activate(s, x, y, dst ? dst : own[2], weights);
 }
 
-static void put_softmax(sink *s)
+static void put_one_softmax(sink *s, zm_tensor x, uint32_t dst)
 {
-    uint32_t x = pick(s), dst = pick_output(s, x, x, x);
-    const zm_softmax_params p = {.x = s->tensors[x], .dst = s->tensors[dst]};
+    const zm_softmax_params p = {.x = x, .dst = s->tensors[dst]};
     if (s->graph)
         zm_graph_softmax(s->graph, &p);
     else
@@ -253,14 +252,25 @@ static void put_softmax(sink *s)
     note(s, dst);
 }
 
-static void put_whole_copy(sink *s)
+static void put_softmax(sink *s)
 {
-    uint32_t x = pick(s), dst = pick_output(s, x, x, x);
-    const zm_copy_params p = {s->tensors[x], s->tensors[dst]};
+    uint32_t x = pick(s);
+    put_one_softmax(s, s->tensors[x], pick_output(s, x, x, x));
+}
+
+static void put_one_copy(sink *s, zm_tensor x, zm_tensor dst)
+{
+    const zm_copy_params p = {x, dst};
     if (s->graph)
         zm_graph_copy(s->graph, &p);
     else
         assert_int_equal(zm_copy(s->stream, &p), ZM_OK);
+}
+
+static void put_whole_copy(sink *s)
+{
+    uint32_t x = pick(s), dst = pick_output(s, x, x, x);
+    put_one_copy(s, s->tensors[x], s->tensors[dst]);
     note(s, dst);
 }
 
@@ -268,15 +278,103 @@ static void put_whole_copy(sink *s)
 static void put_copy(sink *s)
 {
     uint32_t x = pick(s), dst = pick_output(s, x, x, x);
-    for (uint32_t half = 0; half < 2; half++) {
-        const zm_copy_params p = {zm_tensor_cols(s->tensors[x], half ? 0 : COLS / 2, COLS / 2),
-                                  zm_tensor_cols(s->tensors[dst], half ? COLS / 2 : 0, COLS / 2)};
-        if (s->graph)
-            zm_graph_copy(s->graph, &p);
-        else
-            assert_int_equal(zm_copy(s->stream, &p), ZM_OK);
-    }
+    for (uint32_t half = 0; half < 2; half++)
+        put_one_copy(s, zm_tensor_cols(s->tensors[x], half ? 0 : COLS / 2, COLS / 2),
+                     zm_tensor_cols(s->tensors[dst], half ? COLS / 2 : 0, COLS / 2));
     note(s, dst);
+}
+
+/* ---- views ---- */
+
+static zm_tensor shaped(zm_tensor tensor, zm_size rows, uint32_t cols)
+{
+    tensor.shape[0] = rows;
+    tensor.shape[1] = cols;
+    return tensor;
+}
+
+/* With twice the rows; nothing else gets to see it. */
+static uint32_t tall_new(sink *s, uint32_t cols)
+{
+    uint32_t rows = s->rows;
+    s->rows = s->graph ? zm_graph_sum(s->graph, rows, rows) : 2 * rows;
+    uint32_t tall = tensor_new(s, NULL, cols);
+    s->rows = rows;
+    return tall;
+}
+
+/* A tensor as one of half the columns, times rows of that length of the weights. */
+static zm_tensor put_tall(sink *s, uint32_t x, uint32_t first, uint32_t cols, zm_tensor weight)
+{
+    const zm_tensor dst = s->tensors[tall_new(s, cols)];
+    weight.offset += (uint64_t)first * COLS / 2;
+    const zm_matmul_params p = {.x = shaped(s->tensors[x], dst.shape[0], COLS / 2),
+                                .weight = shaped(weight, cols, COLS / 2),
+                                .dst = dst};
+    if (s->graph)
+        zm_graph_matmul(s->graph, &p);
+    else
+        assert_int_equal(zm_matmul(s->stream, &p), ZM_OK);
+    return dst;
+}
+
+/* Products, or copies of columns of one, read as half the rows. */
+static void put_reshaped(sink *s, const zm_tensor *weights)
+{
+    uint32_t x = pick(s), half = COLS / 2;
+    bool copies = below(s, 2);
+    zm_tensor parts[2], wide = put_tall(s, x, 0, COLS, weights[0]);
+    for (uint32_t i = 0; i < 2; i++) {
+        parts[i] =
+            copies ? s->tensors[tall_new(s, half)] : put_tall(s, x, i * half, half, weights[0]);
+        if (copies)
+            put_one_copy(s, zm_tensor_cols(wide, i * half, half), parts[i]);
+    }
+    for (uint32_t i = 0; i < 2; i++)
+        put_one_softmax(s, shaped(parts[i], s->rows, COLS), tensor_new(s, NULL, COLS));
+}
+
+/* The norm of x by a weight or a bias, and a product of it, with statistics where asked for. */
+static void head_of_norm(sink *s, zm_tensor x, zm_tensor vector, zm_tensor statistics,
+                         const zm_tensor *weights)
+{
+    uint32_t norm = tensor_new(s, NULL, COLS), dst = tensor_new(s, NULL, COLS);
+    zm_norm_params p = {.x = x, .dst = s->tensors[norm], .eps = 1e-3f};
+    *(below(s, 2) ? &p.weight : &p.bias) = vector;
+    put_row_norm(s, &p, true);
+    const zm_matmul_params head = {.x = s->tensors[norm],
+                                   .weight = zm_tensor_rows(weights[0], 0, COLS),
+                                   .dst = s->tensors[dst],
+                                   .statistics = statistics};
+    put_matmul(s, &head, dst);
+}
+
+/* A product of the norm of every second row of a product, or of the first ones. */
+static void put_second_rows(sink *s, const zm_tensor *weights)
+{
+    zm_tensor all = put_tall(s, pick(s), 0, COLS, weights[0]);
+    zm_tensor rows = s->graph ? zm_graph_rows(s->graph, all, 0, all.shape[0]) : all;
+    rows = shaped(rows, s->rows, COLS);
+    rows.stride[0] = (1 + below(s, 2)) * COLS;
+    rows.stride[1] = 1;
+    head_of_norm(s, rows, (zm_tensor){0}, (zm_tensor){0}, weights);
+}
+
+/* The norm of a tensor by itself, or with statistics written to it, which nothing reads then. */
+static void put_head_of_own(sink *s, const zm_tensor *weights)
+{
+    uint32_t x = tensor_new(s, NULL, COLS), one = pick(s), group = zm_statistics_group(s->device);
+    if (below(s, 2)) {
+        put_one_softmax(s, s->tensors[one], x);
+        head_of_norm(s, s->tensors[x], (zm_tensor){0},
+                     shaped(s->tensors[x], s->rows, 2 * ((COLS + group - 1) / group)), weights);
+        show(s, x);
+        s->written[x] = false;
+    } else {
+        put_sum(s, one, pick(s), x);
+        head_of_norm(s, s->tensors[x], zm_tensor_1d(s->tensors[x].buffer, ZM_F32, COLS),
+                     (zm_tensor){0}, weights);
+    }
 }
 
 /* The same operations for the same seed. */
@@ -286,7 +384,7 @@ static void put_all(sink *s, uint64_t seed, const zm_tensor *input, const zm_ten
     tensor_new(s, input, COLS);
     uint32_t ops = 4 + below(s, MOST_OPS - 4);
     for (uint32_t i = 0; i < ops; i++) {
-        switch (below(s, 9)) {
+        switch (below(s, 12)) {
         case 0: put_norm(s); break;
         case 1: put_add(s); break;
         case 2: put_mlp(s, weights); break;
@@ -295,6 +393,9 @@ static void put_all(sink *s, uint64_t seed, const zm_tensor *input, const zm_ten
         case 5:
         case 6: put_branch(s, weights); break;
         case 7: put_activate(s, weights); break;
+        case 8: put_reshaped(s, weights); break;
+        case 9: put_second_rows(s, weights); break;
+        case 10: put_head_of_own(s, weights); break;
         default: put_copy(s); break;
         }
     }
