@@ -5,6 +5,7 @@
 usage: cli_graph.py PROGRAM
 """
 import os
+import pathlib
 import re
 import shutil
 import subprocess
@@ -14,6 +15,8 @@ import tap
 import text_blocks
 import tiny_model
 from program import Program
+
+BIBLE = pathlib.Path(__file__).resolve().parent.parent / "share/bible-gpt2"
 
 
 class Graph(Program):
@@ -25,9 +28,10 @@ class Graph(Program):
         super().setUp()
         self.model = tiny_model.write(self.scratch / "model")
 
-    def graph(self, *options, device="host"):
+    def graph(self, *options, device="host", model=None):
         """The lines before the counts, the counts, and how often which pass fired."""
-        *lines, last = self.ok("graph", self.model, "--device", device, *options).splitlines()
+        *lines, last = self.ok("graph", model or self.model, "--device", device,
+                               *options).splitlines()
         counts = self.COUNTS.fullmatch(last.removeprefix("// "))
         self.assertIsNotNone(counts, last)
         fired = dict(one.rsplit(" ", 1) for one in (counts[9] or "").split(", ") if one)
@@ -78,6 +82,21 @@ class Graph(Program):
         self.assertEqual(self.nodes(before).count("add"), fired["epilogue"])
         _, _, others = self.graph("--part", "decoder", "--off", "epilogue,in-place")
         self.assertEqual(set(others), {"residual-norm", "deferred-norm"})
+
+    def assert_counts(self, model, part, operations, **wanted):
+        _, counts, fired = self.graph("--part", part, model=model)
+        self.assertEqual(int(counts[2]), operations)
+        fired.pop("in-place")  # as far as is worth it
+        self.assertEqual(fired, {name.replace("_", "-"): n for name, n in wanted.items()})
+        self.assertLessEqual(int(counts[7]), 1.05 * int(counts[8]))
+
+    def test_counts(self):
+        """Each pass fires wherever it did; the plan of memory is close to the least there is."""
+        self.assert_counts(BIBLE, "decoder", 36, epilogue=10, deferred_norm=11, writer_statistic=9)
+        self.assert_counts(self.model, "encoder", 20, epilogue=4, residual_norm=1, deferred_norm=3,
+                           writer_statistic=3)
+        self.assert_counts(self.model, "decoder", 24, epilogue=6, deferred_norm=7,
+                           writer_statistic=5)
 
     def test_dot(self):
         for part in ("encoder", "decoder"):
