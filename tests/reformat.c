@@ -123,6 +123,7 @@ static void describe(zm_metadata_list *list, uint32_t ff)
 {
     zm_metadata_list_string(list, "general.architecture", "llama");
     zm_metadata_list_string(list, "general.license", "apache-2.0");
+    zm_metadata_list_u32(list, "general.file_type", 0);
     zm_metadata_list_u32(list, "llama.context_length", 64);
     zm_metadata_list_u32(list, "llama.embedding_length", D);
     zm_metadata_list_u32(list, "llama.block_count", LAYERS);

@@ -169,6 +169,35 @@ class Families(Program):
         self.assertEqual({t[0] for t in read_safetensors(
             self.scratch / "back/model.safetensors").values()}, {"BF16"})
 
+    def test_types_from_gguf(self):
+        """From GGUF to GGUF it is the type that changes: llama.cpp wants vectors and positions as
+        F32, and general.file_type to fit. With --norm rms it is the norm, too."""
+        files = {}
+        for name in ("Llama", "Gpt2"):
+            files[name] = self.scratch / f"{name}.gguf"
+            text_gguf.write(make(name)[0], files[name])
+            files[name + "-q8"] = self.scratch / f"{name}-q8.gguf"
+            self.ok("convert", files[name], files[name + "-q8"], "--type", "q8_0")
+        numbers = {"f16": 1, "bf16": 32, "f32": 0}
+        kinds = {"f16": 1, "bf16": 30, "f32": 0}
+        cases = [(name, kind, []) for name in files for kind in numbers]
+        cases += [("Gpt2-q8", kind, ["--norm", "rms"]) for kind in ("f16", "f32")]
+        for name, kind, more in cases:
+            out = self.scratch / "out.gguf"
+            with self.subTest(source=name, type=kind, more=more):
+                said = self.json("convert", files[name], out, "--overwrite", "--type", kind, *more)
+                self.assertEqual(said["reformatted"], not more)
+                values, tensors = read_gguf(out)
+                self.assertEqual(values["general.file_type"], numbers[kind])
+                for tensor, (shape, found, _) in tensors.items():
+                    wide = len(shape) == 1 or tensor == "position_embd.weight"
+                    self.assertEqual(found, 0 if wide else kinds[kind], tensor)
+                norm = self.json("inspect", out)["model"]["norm"]
+                self.assertEqual(norm, "rms_norm" if more or name.startswith("Llama")
+                                 else "layer_norm")
+        self.assertIn("nothing to convert", self.failure(
+            "convert", files["Llama"], self.scratch / "rms.gguf", "--type", "f16", "--norm", "rms"))
+
     def test_refusals(self):
         """With the family, the field or the tensor that the other format lacks."""
         for name, reason in (("Mistral", "window of attention"), ("Starcoder2", "window of attention"),

@@ -17,7 +17,7 @@
  * names and order, the tokenizer, the tokens that end a text and the chat template go along,
  * weights are stored as the type that is asked for. The function stays the same, and so does the
  * norm. llama.cpp reads the GGUF file, transformers the directory. What the other format can't say
- * is refused. From GGUF to GGUF it is one or the other: see norm. */
+ * is refused. From GGUF to GGUF it is the norm or the type that changes: see norm. */
 #ifndef ZEROMEAN_CONVERT_H
 #define ZEROMEAN_CONVERT_H
 
@@ -32,20 +32,22 @@ typedef struct zm_convert_params {
     const char *input;  /* model directory, or GGUF file */
     const char *output; /* what to create, in a directory that exists: a GGUF file where the name
                            ends in .gguf, else a directory outside of input */
-    zm_norm norm;       /* ZM_NORM_DEFAULT: ZM_NORM_RMS where the format stays as it is and type is
-                           no quantised one, else as it is. ZM_NORM_RMS: the same, but refused where
-                           the norm would stay and is another one */
-    zm_dtype type;      /* Where the norm changes: ZM_DTYPE_NONE: changed tensors as F32, the others
-                           as they are (exact); ZM_F32: all as F32 (exact); ZM_F16: all as F16
-                           (rounded); ZM_F64: all as F64, for checks in float64.
-                           Where the norm stays: ZM_DTYPE_NONE: as they are, but for what the other
-                           format doesn't have: quantised ones become F32 in safetensors, and F64
-                           becomes F32 in GGUF; ZM_F32, ZM_F16, ZM_BF16; for GGUF also ZM_Q8_0,
-                           ZM_Q4_0, ZM_Q4_1, ZM_Q4_K, ZM_Q6_K. In GGUF vectors and tables of
-                           positions are F32 in any case; the head, or the token table that is the
-                           head, is ZM_Q6_K where a smaller type is asked for; matrices whose rows
-                           are no multiple of 256 are ZM_Q8_0 instead of a K-type, and ZM_F16 where
-                           they are no multiple of 32 */
+    zm_norm norm;   /* ZM_NORM_DEFAULT: as it is where the format changes, or where both are GGUF
+                       and type is given; else ZM_NORM_RMS. ZM_NORM_RMS: the norm changes;
+                       refused together with another format or a quantised type, unless the
+                       model has that norm already */
+    zm_dtype type;  /* Where the norm changes: ZM_DTYPE_NONE: changed tensors as F32, the others
+                       as they are (exact); ZM_F32: all as F32 (exact); ZM_F16: all as F16
+                       (rounded), but for vectors and tables of positions in GGUF, which become
+                       F32; ZM_F64, with any norm: all as F64, for checks in float64.
+                       Where the norm stays: ZM_DTYPE_NONE: as they are, but for what the other
+                       format doesn't have: quantised ones become F32 in safetensors, and F64
+                       becomes F32 in GGUF; ZM_F32, ZM_F16, ZM_BF16; for GGUF also ZM_Q8_0,
+                       ZM_Q4_0, ZM_Q4_1, ZM_Q4_K, ZM_Q6_K. In GGUF vectors and tables of
+                       positions are F32 in any case; the head, or the token table that is the
+                       head, is ZM_Q6_K where a smaller type is asked for; matrices whose rows
+                       are no multiple of 256 are ZM_Q8_0 instead of a K-type, and ZM_F16 where
+                       they are no multiple of 32 */
     bool lossy;     /* where the norm changes: quantised tensors that change are quantised again,
                        as the same type */
     bool overwrite; /* output may be an empty directory or the output of another conversion; it

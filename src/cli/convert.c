@@ -172,12 +172,13 @@ const zm_cli_command zm_cli_convert = {
         "not exact any more. Neither is --lossy: a file of quantised weights is refused\n"
         "otherwise, since it runs as it is.\n"
         "\n"
-        "From a directory to GGUF and back, and from GGUF to GGUF with a quantised --type, the\n"
-        "norm stays. Tensors, hyper-parameters, tokenizer and chat template get the form of\n"
-        "the other format; what it can't say is refused. Without --type nothing is rounded,\n"
-        "and quantised weights become f32 in a directory. Quantised types are for GGUF only:\n"
-        "vectors and positions stay f32, the head is q6_k at least. Rows that are no multiple\n"
-        "of 256 are q8_0 instead of q4_k or q6_k; no multiple of 32, f16.\n",
+        "From a directory to GGUF and back, and from GGUF to GGUF with a --type, the norm\n"
+        "stays; --norm rms --type f16 (or f32) changes it. Tensors, hyper-parameters,\n"
+        "tokenizer and chat template get the form of the other format; what it can't say is\n"
+        "refused. Without --type nothing is rounded, and quantised weights become f32 in a\n"
+        "directory. In GGUF vectors and positions stay f32; quantised types are for it only,\n"
+        "and the head is q6_k at least. Rows that are no multiple of 256 are q8_0 instead of\n"
+        "q4_k or q6_k; no multiple of 32, f16.\n",
     .min_arguments = 2,
     .max_arguments = 2,
     .run = run,

@@ -26,9 +26,18 @@ static zm_recentre_axis axis_of(const zm_tensor_pattern *pattern, zm_dtype type)
     }
 }
 
-static zm_dtype output_type(const zm_plan_item *item, zm_dtype wanted)
+/* Vectors and positions of GGUF are F32 where weights are rounded: llama.cpp takes them so. */
+static bool is_kept_wide(const zm_model *model, const zm_tensor_pattern *pattern,
+                         const zm_model_tensor *tensor)
+{
+    return model->gguf && (tensor->rank < 2 || (pattern && pattern->role == ZM_ROLE_POSITION));
+}
+
+static zm_dtype output_type(const zm_plan_item *item, zm_dtype wanted, bool wide)
 {
     zm_dtype stored = item->tensor->dtype;
+    if (wanted == ZM_F16 && wide)
+        return ZM_F32;
     if (wanted != ZM_DTYPE_NONE)
         return wanted;
     if (item->axis == ZM_RECENTRE_NONE || is_quantised(stored))
@@ -72,7 +81,7 @@ static zm_status plan_tensor(const zm_model *model, zm_dtype type, bool lossy, c
                        "floating-point model",
                        info->path, tensor->name, zm_dtype_name(tensor->dtype));
     item->axis = recentre ? axis_of(pattern, tensor->dtype) : ZM_RECENTRE_NONE;
-    item->dtype = output_type(item, type);
+    item->dtype = output_type(item, type, is_kept_wide(model, pattern, tensor));
     return item->axis != ZM_RECENTRE_NONE && is_quantised(item->dtype)
                ? check_requantised(item, lossy, log)
                : ZM_OK;

@@ -25,13 +25,16 @@ typedef struct reformatting {
     zm_convert_report report;
 } reformatting;
 
-/* From one format to the same it is the norm that changes, unless a type of GGUF is asked for. */
+/* From one format to the same it is the norm that changes, unless a type is asked for and both are
+ * GGUF. Checks in float64 convert GGUF files to F64, which reformatting refuses. */
 bool zm_reformat_is_wanted(const zm_convert_params *params)
 {
     if (!params->input || !params->output)
         return false;
     const bool from = zm_gguf_is(params->input), to = zm_gguf_is_name(params->output);
-    return from != to || (to && zm_dtype_block_length(params->type) > 1);
+    const bool block = zm_dtype_block_length(params->type) > 1;
+    const bool typed = params->type != ZM_DTYPE_NONE && params->type != ZM_F64;
+    return from != to || (to && (block || (typed && params->norm == ZM_NORM_DEFAULT)));
 }
 
 static zm_status no_memory(const zm_log *log)

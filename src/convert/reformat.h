@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From safetensors to GGUF, from GGUF to safetensors, and from GGUF to GGUF with quantised types:
+/* From safetensors to GGUF, from GGUF to safetensors, and from GGUF to GGUF with other types:
  * what becomes of each tensor and of each field. Weights are moved, put in the other format's order
  * and stored as other types; the function stays the same.
  *
@@ -87,7 +87,12 @@ zm_status zm_reformat_tensor(const zm_reformat_tensor_params *params, double *ro
 
 /* ---- all of it ---- */
 
-/* Does the format change, or only the type of quantised weights? Else it is about the norm. */
+/* llama.cpp's number for what a file is of, mostly: general.file_type. */
+uint32_t zm_reformat_file_type(zm_dtype type);
+/* The type of most elements, of which there are so many. */
+zm_dtype zm_reformat_main_type(const uint64_t elements[ZM_DTYPE_COUNT]);
+
+/* Does the format change, or only the type, from GGUF to GGUF? Else it is about the norm. */
 bool zm_reformat_is_wanted(const zm_convert_params *params);
 zm_status zm_reformat(const zm_convert_params *params, zm_convert_report *report);
 

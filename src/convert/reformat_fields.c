@@ -88,8 +88,7 @@ static void add_own_values(zm_reformat_plan *plan)
         zm_metadata_list_f32(&plan->values, "mpt.attention.max_alibi_bias", 8);
 }
 
-/* llama.cpp's numbers for what a file is of, mostly. */
-static uint32_t file_type(zm_dtype type)
+uint32_t zm_reformat_file_type(zm_dtype type)
 {
     static const uint32_t numbers[ZM_DTYPE_COUNT] = {
         [ZM_F16] = 1,   [ZM_Q4_0] = 2,  [ZM_Q4_1] = 3,  [ZM_Q8_0] = 7,
@@ -161,7 +160,7 @@ static void describe_gguf(zm_reformat_plan *plan)
         zm_reformat_scaling_add_values(plan);
         add_own_values(plan);
     }
-    zm_metadata_list_u32(&plan->values, "general.file_type", file_type(plan->type));
+    zm_metadata_list_u32(&plan->values, "general.file_type", zm_reformat_file_type(plan->type));
     zm_metadata_list_u32(&plan->values, "general.quantization_version", 2);
 }
 

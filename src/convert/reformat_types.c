@@ -53,15 +53,21 @@ static zm_dtype safetensors_type(const zm_reformat_item *item, zm_dtype wanted)
     return is_block(stored) ? ZM_F32 : stored;
 }
 
+zm_dtype zm_reformat_main_type(const uint64_t elements[ZM_DTYPE_COUNT])
+{
+    zm_dtype most = ZM_F32;
+    for (int type = 0; type < ZM_DTYPE_COUNT; type++)
+        if (elements[type] > elements[most])
+            most = (zm_dtype)type;
+    return most;
+}
+
 static void count_types(zm_reformat_plan *plan)
 {
     uint64_t elements[ZM_DTYPE_COUNT] = {0};
     for (size_t i = 0; i < plan->count; i++)
         elements[plan->items[i].made.dtype] += plan->items[i].made.elements;
-    plan->type = ZM_F32;
-    for (int type = 0; type < ZM_DTYPE_COUNT; type++)
-        if (elements[type] > elements[plan->type])
-            plan->type = (zm_dtype)type;
+    plan->type = zm_reformat_main_type(elements);
 }
 
 zm_status zm_reformat_choose_types(zm_reformat_plan *plan, zm_dtype wanted, const zm_log *log)

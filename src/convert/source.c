@@ -6,9 +6,11 @@
 
 #include "common/alloc.h"
 #include "common/hash.h"
+#include "convert/reformat.h"
 
 #define PREFIX "zeromean."
 #define SPLIT "split."
+#define FILE_TYPE "general.file_type"
 
 enum { PIECE = 1 << 18 };
 
@@ -95,22 +97,40 @@ static zm_status open_safetensors(const zm_model *model, const char *path,
     return status;
 }
 
+static zm_dtype main_type(const zm_model_tensor *tensors, size_t count)
+{
+    uint64_t elements[ZM_DTYPE_COUNT] = {0};
+    for (size_t i = 0; i < count; i++)
+        elements[tensors[i].dtype] += tensors[i].elements;
+    return zm_reformat_main_type(elements);
+}
+
 /* All parts become one file. */
 static zm_status open_gguf(const zm_model *model, const char *path, const zm_model_tensor *tensors,
                            size_t tensor_count, const zm_metadata *extra, size_t extra_count,
                            const zm_log *log, zm_tensor_writer **out)
 {
     const zm_gguf_part *part = &model->gguf->parts[0];
+    const zm_dtype type = main_type(tensors, tensor_count);
+    const bool same_type = type == main_type(model->tensors, model->tensor_count);
+    const uint32_t number = zm_reformat_file_type(type);
+    uint8_t bytes[4];
+    for (unsigned i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(number >> 8 * i);
     size_t used = 0;
-    zm_metadata_value *values = zm_calloc(part->value_count + extra_count, sizeof(*values));
+    zm_metadata_value *values = zm_calloc(part->value_count + extra_count + 1, sizeof(*values));
     zm_text *texts = zm_calloc(extra_count, sizeof(*texts));
     zm_status status = ZM_OK;
     if (!values || !texts)
         status = zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "no memory for the metadata");
     for (size_t i = 0; i < part->value_count && status == ZM_OK; i++)
         if (!is_ours(part->values[i].key) &&
-            strncmp(part->values[i].key, SPLIT, strlen(SPLIT)) != 0)
+            strncmp(part->values[i].key, SPLIT, strlen(SPLIT)) != 0 &&
+            (same_type || strcmp(part->values[i].key, FILE_TYPE) != 0))
             values[used++] = part->values[i];
+    if (!same_type && status == ZM_OK)
+        values[used++] = (zm_metadata_value){
+            .key = FILE_TYPE, .type = ZM_METADATA_U32, .count = 1, .numbers = bytes};
     for (size_t i = 0; i < extra_count && status == ZM_OK; i++) {
         texts[i] = (zm_text){extra[i].value, strlen(extra[i].value)};
         values[used++] = (zm_metadata_value){

@@ -13,7 +13,8 @@ uint64_t zm_source_bytes(const zm_model *model);
 zm_status zm_source_hash(const zm_model *model, zm_convert_progress *progress, char hex[65]);
 
 /* Begins a file of the input's format: with the metadata of all its files (the first one wins; of
- * GGUF, that of the first part), without keys of this converter, then extra. */
+ * GGUF, that of the first part, with general.file_type written anew where most weights have another
+ * type than before), without keys of this converter, then extra. */
 zm_status zm_source_writer_open(const zm_model *model, const char *path,
                                 const zm_model_tensor *tensors, size_t tensor_count,
                                 const zm_metadata *extra, size_t extra_count, const zm_log *log,
