@@ -229,7 +229,17 @@ class Families(Program):
         gpt2.write(self.scratch / "gpt2")
         self.assertIn("in one step", self.failure("convert", self.scratch / "gpt2", "--norm", "rms",
                                                   self.scratch / "out.gguf"))
-        self.assertFalse(into.exists() or (self.scratch / "out.gguf").exists())
+        file = self.scratch / "gpt2.gguf"
+        text_gguf.write(gpt2, file)
+        into = self.scratch / "out.gguf"
+        for more, reason in ((["--norm", "rms", "--type", "q8_0"], "norm and a quantised type"),
+                             (["--norm", "rms", "--type", "bf16"],
+                              "bf16 where the norm changes; f32 and f16 are possible"),
+                             (["--lossy", "--type", "f16"], "lossy is about a change of the norm"),
+                             (["--lossy", "--type", "q8_0"], "lossy is about a change of the norm")):
+            self.assertIn(reason, self.failure("convert", file, into, *more))
+        self.assertIn("lossy is about", self.failure("convert", file, self.scratch / "out", "--lossy"))
+        self.assertFalse((self.scratch / "out").exists() or (self.scratch / "out.gguf").exists())
 
     def test_a_norm_that_was_converted(self):
         """It is that of the other format, too; and so is the function."""

@@ -49,7 +49,7 @@ typedef struct zm_convert_params {
                        are no multiple of 256 are ZM_Q8_0 instead of a K-type, and ZM_F16 where
                        they are no multiple of 32 */
     bool lossy;     /* where the norm changes: quantised tensors that change are quantised again,
-                       as the same type */
+                       as the same type. Refused where the norm stays */
     bool overwrite; /* output may be an empty directory or the output of another conversion; it
                        stays until the new one is complete */
     const zm_log *log;
@@ -77,8 +77,9 @@ typedef struct zm_convert_report {
  * file has a tokenizer, generation_config.json, tokenizer.json and tokenizer_config.json. The
  * output is complete or absent, whatever happens. report may be NULL. ZM_ERROR_UNSUPPORTED: the
  * model cannot be converted exactly, or it has no LayerNorm; the log names the tensor and the
- * reason. ZM_ERROR_INVALID_ARGUMENT: the output is in the way or the type is not one of those
- * above. ZM_ERROR_CANCELLED, ZM_ERROR_IO and what zm_model_open returns. */
+ * reason. ZM_ERROR_INVALID_ARGUMENT: the output is in the way, the type is not one of those
+ * above, or lossy is set where the norm stays. ZM_ERROR_CANCELLED, ZM_ERROR_IO and what
+ * zm_model_open returns. */
 ZM_API zm_status zm_convert(const zm_convert_params *params, zm_convert_report *report);
 
 #ifdef __cplusplus

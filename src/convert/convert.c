@@ -43,7 +43,8 @@ static zm_status check_params(const zm_convert_params *params)
     if (params->type != ZM_DTYPE_NONE && params->type != ZM_F32 && params->type != ZM_F16 &&
         params->type != ZM_F64)
         return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT,
-                       "convert: cannot store weights as %s; f32, f16 and f64 are possible",
+                       "convert: cannot store weights as %s where the norm changes; f32 and f16 "
+                       "are possible",
                        zm_dtype_name(params->type));
     return ZM_OK;
 }

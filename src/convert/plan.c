@@ -57,9 +57,11 @@ static zm_status check_requantised(const zm_plan_item *item, bool lossy, const z
                        "deferred LayerNorm; only a lossy conversion changes it",
                        item->path, tensor->name, zm_dtype_name(tensor->dtype));
     if (!zm_quant_can_encode(item->dtype))
-        return zm_fail(log, ZM_ERROR_UNSUPPORTED,
-                       "%s: %s is %s, a type that can only be read; choose another type",
-                       item->path, tensor->name, zm_dtype_name(tensor->dtype));
+        return zm_fail(
+            log, ZM_ERROR_UNSUPPORTED,
+            "%s: %s is %s, a type that can only be read, not quantised again; ask for the "
+            "norm rms and the type f16 or f32",
+            item->path, tensor->name, zm_dtype_name(tensor->dtype));
     return ZM_OK;
 }
 

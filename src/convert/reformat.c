@@ -57,6 +57,10 @@ static zm_status check_params(const reformatting *r)
         return zm_fail(r->log, ZM_ERROR_INVALID_ARGUMENT,
                        "convert: cannot convert to the norm %s; rms_norm is possible",
                        zm_norm_name(params->norm));
+    if (params->lossy)
+        return zm_fail(r->log, ZM_ERROR_INVALID_ARGUMENT,
+                       "convert: lossy is about a change of the norm, and the norm stays where the "
+                       "format changes or, from GGUF to GGUF, a type is asked for");
     return ZM_OK;
 }
 
@@ -65,6 +69,11 @@ static zm_status check_norm(const reformatting *r)
     const zm_model_info *info = zm_model_get_info(r->model);
     if (r->params->norm != ZM_NORM_RMS || info->norm == ZM_NORM_RMS)
         return ZM_OK;
+    if (r->model->gguf && r->to_gguf)
+        return zm_fail(r->log, ZM_ERROR_UNSUPPORTED,
+                       "%s: the norm and a quantised type are not converted in one step; convert "
+                       "the norm first, and the result to %s",
+                       info->path, zm_dtype_name(r->params->type));
     return zm_fail(r->log, ZM_ERROR_UNSUPPORTED,
                    "%s: the norm and the format are not converted in one step; convert to a "
                    "directory with the norm first, and that to the other format",
