@@ -8,10 +8,12 @@ import json
 import math
 import os
 import pathlib
+import signal
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 import text_reference
@@ -145,6 +147,25 @@ class Quantised(unittest.TestCase):
                 self.assertLess(abs(after - before), 4096)
 
     @unittest.skipIf(PROGRAM == "none", "the program is not built")
+    def test_interrupted_measurement(self):
+        """The file is complete by then, which the program says."""
+        source, out = self.folder / "bible-q8_0.gguf", self.folder / "interrupted.gguf"
+        for _ in range(8):  # the measurement may be quicker than the signal
+            out.unlink(missing_ok=True)
+            with subprocess.Popen([PROGRAM, "convert", source, out, "--lossy", "--json",
+                                   "--device", "host:f64"], stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True) as process:
+                while process.poll() is None and not out.exists():
+                    time.sleep(5e-4)
+                process.send_signal(signal.SIGINT)
+                report, said = process.communicate(timeout=60)
+            self.assertEqual((process.returncode, out.exists()), (0, True), said)
+            if json.loads(report)["logits_relative_l2"] is None:
+                break
+        self.assertIsNone(json.loads(report)["logits_relative_l2"])
+        self.assertIn("interrupted.gguf is complete; only its error could not be measured", said)
+
+    @unittest.skipIf(PROGRAM == "none", "the program is not built")
     def test_program(self):
         """No norm is left in the graph of packed weights; --lossy tells what it costs."""
         source, out = self.folder / "bible-q8_0.gguf", self.folder / "told.gguf"
@@ -158,6 +179,18 @@ class Quantised(unittest.TestCase):
         report = json.loads(done.stdout)
         self.assertEqual((report["requantised"], report["recentred"]), (10, 20))
         self.assertTrue(1e-6 < report["logits_relative_l2"] < 0.02, report)
+        self.assertEqual(report["device"]["spec"], "host")
+        done = subprocess.run([PROGRAM, "convert", source, out, "--lossy", "--overwrite",
+                               "--device", "host:f64"], check=True, capture_output=True, text=True,
+                              timeout=60, env=environment)
+        self.assertIn("device host:f64", done.stderr)
+        none = self.folder / "none.gguf"
+        for more, said in ((["--device", "host"], "no device is used"),
+                           (["--lossy", "--device", "none"], "none")):
+            done = subprocess.run([PROGRAM, "convert", source, none, *more], capture_output=True,
+                                  text=True, timeout=60)
+            self.assertEqual((done.returncode, none.exists()), (2, False), done.stderr)
+            self.assertIn(said, done.stderr)
         done = subprocess.run([PROGRAM, "inspect", out, "--json"], check=True, capture_output=True,
                               text=True, timeout=60)
         self.assertEqual(json.loads(done.stdout)["model"]["norm"], "rms_norm")

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* zeromean convert: a Pre-LN model becomes a Pre-RMSNorm model, or a model gets another format. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <zeromean/check.h>
 #include <zeromean/convert.h>
 
+#include "cli/device.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/progress.h"
@@ -17,7 +19,9 @@ enum { PROBE_TOKENS = 8 };
 typedef struct job {
     zm_convert_params params;
     zm_convert_report report;
-    double logits; /* relative L2 between input and output, of a lossy conversion */
+    const char *device_spec;
+    zm_device *device; /* of a lossy conversion */
+    double logits;     /* relative L2 between its input and output; NaN: not measured */
     bool json;
 } job;
 
@@ -42,8 +46,10 @@ static json_t *report_json(const job *j)
         {"source_sha256", json_string(report->source_sha256)},
     };
     json_t *object = zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0]));
-    if (report->requantised)
+    if (report->requantised) {
         json_object_set_new(object, "logits_relative_l2", zm_cli_json_real(j->logits));
+        json_object_set_new(object, "device", zm_cli_device_json(zm_device_get_info(j->device)));
+    }
     if (!report->reformatted)
         return object;
     json_object_set_new(object, "type", json_string(zm_dtype_name(report->type)));
@@ -81,23 +87,24 @@ static void print_report(const job *j)
                "tensor), %" PRIu64 " -> %" PRIu64 " bytes\n",
                params->output, zm_norm_name(report->norm), report->recentred, report->tensors,
                report->rounding, report->input_bytes, report->output_bytes);
-    if (report->requantised)
-        printf("%s: lossy, %zu tensors were quantised again; relative L2 of the logits on a probe "
-               "of %d tokens %.1e\n",
-               params->output, report->requantised, PROBE_TOKENS, j->logits);
+    if (!report->requantised)
+        return;
+    printf("%s: lossy, %zu tensors were quantised again", params->output, report->requantised);
+    if (!isnan(j->logits))
+        printf("; relative L2 of the logits on a probe of %d tokens %.1e", PROBE_TOKENS, j->logits);
+    putchar('\n');
 }
 
 /* What a lossy conversion did to the function. */
 static zm_status measure(job *j)
 {
-    const zm_device_params device = {.log = zm_cli_log()};
     zm_model *before = NULL, *after = NULL;
-    zm_check_params params = {
-        .tokens = PROBE_TOKENS, .log = zm_cli_log(), .progress = zm_cli_progress};
+    zm_check_params params = {.device_a = j->device,
+                              .tokens = PROBE_TOKENS,
+                              .log = zm_cli_log(),
+                              .progress = zm_cli_progress};
     zm_check_report *report = NULL;
-    zm_status status = zm_device_open(&device, &params.device_a);
-    if (status == ZM_OK)
-        status = zm_model_open(j->params.input, zm_cli_log(), &before);
+    zm_status status = zm_model_open(j->params.input, zm_cli_log(), &before);
     if (status == ZM_OK)
         status = zm_model_open(j->params.output, zm_cli_log(), &after);
     params.a = before;
@@ -109,7 +116,6 @@ static zm_status measure(job *j)
     zm_check_report_destroy(&report);
     zm_model_close(&before);
     zm_model_close(&after);
-    zm_device_close(&params.device_a);
     return status;
 }
 
@@ -122,10 +128,13 @@ static zm_cli_exit convert(job *j)
     }
     zm_cli_progress_start();
     zm_status status = zm_convert(&j->params, &j->report);
-    if (status == ZM_OK && j->report.requantised)
-        status = measure(j);
     if (status != ZM_OK)
         return zm_cli_result(status);
+    if (j->report.requantised && !j->json)
+        zm_cli_device_announce(j->device);
+    if (j->report.requantised && zm_cli_result(measure(j)) != ZM_CLI_OK)
+        zm_cli_note("warning: %s is complete; only its error could not be measured",
+                    j->params.output);
     if (j->json)
         return zm_cli_json_print(report_json(j));
     print_report(j);
@@ -134,7 +143,7 @@ static zm_cli_exit convert(job *j)
 
 static zm_cli_exit run(int argc, char **argv)
 {
-    job j = {.params = {.log = zm_cli_log(), .progress = zm_cli_progress}};
+    job j = {.params = {.log = zm_cli_log(), .progress = zm_cli_progress}, .logits = NAN};
     uint32_t norm = 0, type = 0;
     const zm_cli_option options[] = {
         {"norm", 0, "rms", "the norm of the result (default: rms, unless format or type change)",
@@ -142,6 +151,8 @@ static zm_cli_exit run(int argc, char **argv)
         {"type", 0, TYPES, "of the weights (default: nothing is rounded)", ZM_CLI_CHOICE, &type},
         {"lossy", 0, NULL, "quantise again what is quantised and changes", ZM_CLI_FLAG,
          &j.params.lossy},
+        {"device", 'd', "DEVICE", "measure the error of --lossy on this one", ZM_CLI_TEXT,
+         &j.device_spec},
         {"overwrite", 0, NULL, "replace OUT if it exists", ZM_CLI_FLAG, &j.params.overwrite},
         {"json", 0, NULL, "print JSON (schema zeromean.convert/1)", ZM_CLI_FLAG, &j.json},
     };
@@ -156,7 +167,15 @@ static zm_cli_exit run(int argc, char **argv)
     j.params.output = arguments.values[1];
     j.params.norm = norm ? ZM_NORM_RMS : ZM_NORM_DEFAULT;
     j.params.type = types[type];
-    return convert(&j);
+    if (j.device_spec && !j.params.lossy) {
+        zm_cli_error("--device is where --lossy measures its error; without it no device is used");
+        return ZM_CLI_USAGE;
+    }
+    code = j.params.lossy ? zm_cli_device_open(j.device_spec, NULL, &j.device) : ZM_CLI_OK;
+    if (code == ZM_CLI_OK)
+        code = convert(&j);
+    zm_device_close(&j.device);
+    return code;
 }
 
 const zm_cli_command zm_cli_convert = {
@@ -170,7 +189,7 @@ const zm_cli_command zm_cli_convert = {
         "Where the format stays as it is the norm changes. The result is the same function;\n"
         "'zeromean check IN OUT' shows it. --type f16 halves the file and rounds, which is\n"
         "not exact any more. Neither is --lossy: a file of quantised weights is refused\n"
-        "otherwise, since it runs as it is.\n"
+        "otherwise, since it runs as it is. What it costs is measured on a device.\n"
         "\n"
         "From a directory to GGUF and back, and from GGUF to GGUF with a --type, the norm\n"
         "stays; --norm rms --type f16 (or f32) changes it. Tensors, hyper-parameters,\n"
@@ -178,7 +197,8 @@ const zm_cli_command zm_cli_convert = {
         "refused. Without --type nothing is rounded, and quantised weights become f32 in a\n"
         "directory. In GGUF vectors and positions stay f32; quantised types are for it only,\n"
         "and the head is q6_k at least. Rows that are no multiple of 256 are q8_0 instead of\n"
-        "q4_k or q6_k; no multiple of 32, f16.\n",
+        "q4_k or q6_k; no multiple of 32, f16.\n"
+        "\n" ZM_CLI_DEVICE_HELP,
     .min_arguments = 2,
     .max_arguments = 2,
     .run = run,
