@@ -165,6 +165,8 @@ class Families(Program):
         self.assertEqual(kinds["blk.0.attn_qkv.bias"], 0)
         said = self.json("convert", self.scratch / "in", self.scratch / "q.gguf", "--type", "q4_k")
         self.assertEqual((said["as_q8_0"], said["as_f16"]), (2, 7))  # rows of 96 and of 24
+        self.assertIn("1 q8_0 instead of q4_k or q6_k (rows are no multiple of 256)", self.ok(
+            "convert", BIBLE, self.scratch / "head.gguf", "--type", "q4_1"))
         self.ok("convert", self.scratch / "q.gguf", self.scratch / "back", "--type", "bf16")
         self.assertEqual({t[0] for t in read_safetensors(
             self.scratch / "back/model.safetensors").values()}, {"BF16"})

@@ -63,7 +63,7 @@ static void print_reformatted(const zm_convert_params *params, const zm_convert_
     printf("%s: %zu tensors, most weights %s, ", params->output, report->tensors,
            zm_dtype_name(report->type));
     if (report->as_q8_0)
-        printf("%zu q8_0 (rows are no multiple of 256), ", report->as_q8_0);
+        printf("%zu q8_0 instead of q4_k or q6_k (rows are no multiple of 256), ", report->as_q8_0);
     if (report->as_f16)
         printf("%zu f16 (rows are no multiple of 32), ", report->as_f16);
     printf("norm %s as before, rounding %.1e (relative L2 of the worst tensor), %" PRIu64

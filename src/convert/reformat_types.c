@@ -92,8 +92,8 @@ zm_status zm_reformat_choose_types(zm_reformat_plan *plan, zm_dtype wanted, cons
     count_types(plan);
     if (plan->as_q8_0)
         zm_logf(log, ZM_LOG_INFO,
-                "%s: %zu matrices have rows that are no multiple of 256 and are "
-                "stored as q8_0",
+                "%s: %zu matrices are stored as q8_0 instead of q4_k or q6_k, since their rows are "
+                "no multiple of 256",
                 path, plan->as_q8_0);
     if (plan->as_f16)
         zm_logf(log, ZM_LOG_INFO,
