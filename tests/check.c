@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "check/input.h"
 #include "model_files.h"
 #include "scratch.h"
 #include "support/folder.h"
@@ -311,6 +312,27 @@ static void test_text(void **state)
     close_texts(&all);
 }
 
+/* A file that names no bound of positions fits one that does; two bounds have to be the same. */
+static void test_positions(void **state)
+{
+    texts all = open_texts(*state);
+    zm_model_info *info = (zm_model_info *)(uintptr_t)zm_model_get_info(all.model);
+    const zm_check_params one = {.a = all.model, .b = all.swapped, .log = &test_log.log};
+    const zm_check_params other = {.a = all.swapped, .b = all.model, .log = &test_log.log};
+    zm_check_input input;
+    info->text.positions = 0;
+    assert_int_equal(zm_check_input_init(&one, &input), ZM_OK);
+    assert_int_equal(input.positions, 256);
+    zm_check_input_finish(&input);
+    assert_int_equal(zm_check_input_init(&other, &input), ZM_OK);
+    assert_int_equal(input.positions, 256);
+    zm_check_input_finish(&input);
+    info->text.positions = 128;
+    assert_int_equal(zm_check_input_init(&one, &input), ZM_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(test_log.error, "positions is 128"));
+    close_texts(&all);
+}
+
 static void check_refused(const zm_check_params *params, zm_status expected)
 {
     zm_check_report *report = NULL;
@@ -385,6 +407,7 @@ int main(void)
         cmocka_unit_test(test_two_devices),
         cmocka_unit_test(test_parameters),
         cmocka_unit_test_setup_teardown(test_text, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_positions, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_refusals, scratch_setup, scratch_teardown),
     };
     return cmocka_run_group_tests_name("check", tests, NULL, NULL);

@@ -93,6 +93,8 @@ static zm_status take_whisper(const zm_check_params *params, const zm_whisper_in
 static zm_status check_text(const zm_check_params *params, const zm_text_info *a,
                             const zm_text_info *b)
 {
+    /* Files say how many the model was trained for, or that there is no bound: both fit. */
+    const bool bounded = a->positions && b->positions;
     const field fields[] = {{"width", a->d, b->d},
                             {"layers", a->layers, b->layers},
                             {"heads", a->heads, b->heads},
@@ -100,17 +102,22 @@ static zm_status check_text(const zm_check_params *params, const zm_text_info *a
                             {"width of a head", a->head_dim, b->head_dim},
                             {"width of the MLP", a->ff, b->ff},
                             {"vocabulary", a->vocabulary, b->vocabulary},
-                            {"positions", a->positions, b->positions}};
+                            {"positions", bounded ? a->positions : 0, bounded ? b->positions : 0}};
     if (params->mel)
         return zm_fail(params->log, ZM_ERROR_INVALID_ARGUMENT,
                        "check: models of text hear no audio; give text");
     return check_fields(params, fields, sizeof(fields) / sizeof(fields[0]));
 }
 
-static zm_status take_text(const zm_check_params *params, const zm_text_info *info,
-                           zm_check_input *out)
+static uint32_t fewer_positions(const zm_text_info *a, const zm_text_info *b)
 {
-    uint32_t positions = info->positions ? info->positions : UINT32_MAX;
+    const uint32_t first = a->positions ? a->positions : UINT32_MAX;
+    return b->positions && b->positions < first ? b->positions : first;
+}
+
+static zm_status take_text(const zm_check_params *params, const zm_text_info *info,
+                           uint32_t positions, zm_check_input *out)
+{
     *out = (zm_check_input){.vocabulary = info->vocabulary,
                             .positions = positions,
                             .mean_counts = info->norm == ZM_NORM_RMS,
@@ -141,8 +148,8 @@ zm_status zm_check_input_init(const zm_check_params *params, zm_check_input *out
     zm_status status = whisper ? check_whisper(params, &a->whisper, &b->whisper)
                                : check_text(params, &a->text, &b->text);
     if (status == ZM_OK)
-        status =
-            whisper ? take_whisper(params, &a->whisper, out) : take_text(params, &a->text, out);
+        status = whisper ? take_whisper(params, &a->whisper, out)
+                         : take_text(params, &a->text, fewer_positions(&a->text, &b->text), out);
     if (status == ZM_OK && (out->prompt_count == 0 || out->prompt_count > out->positions))
         return zm_fail(params->log, ZM_ERROR_UNSUPPORTED,
                        "check: the decoder has room for %u tokens, the input has %u",
