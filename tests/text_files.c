@@ -202,6 +202,11 @@ static void test_directory(void **state)
     assert_string_equal(zm_tokenizer_get_chat_template(tokenizer), "y");
     zm_tokenizer_close(&tokenizer);
 
+    assert_int_equal(zm_tokenizer_open(scratch_path(state, "model.safetensors"), NULL, &tokenizer),
+                     ZM_OK);
+    assert_ends(tokenizer, (int32_t[]){2, 0, 5, 4}, 4);
+    zm_tokenizer_close(&tokenizer);
+
     write_json(state, "chat_template.jinja", "z");
     assert_int_equal(open_directory(state, &tokenizer), ZM_OK);
     assert_string_equal(zm_tokenizer_get_chat_template(tokenizer), "z");

@@ -16,13 +16,12 @@ extern "C" {
 typedef struct zm_tokenizer zm_tokenizer;
 
 /* The tokenizer of a model: path is a model directory with a tokenizer.json, such a file (Hugging
- * Face tokenizers; BPE or unigram), or a GGUF file, whose metadata have it. A normalizer,
- * pre-tokenizer or post-processor that is not known, or not in this build, is no failure here:
- * decoding works, and zm_tokenizer_encode refuses with the reason. Truncation and padding are left
- * to the caller. Characters newer than the Unicode of the PCRE2 in use belong to no class of its
- * patterns.
- * ZM_ERROR_NOT_FOUND, ZM_ERROR_BAD_FORMAT; ZM_ERROR_UNSUPPORTED: another model, or a decoder that
- * is not known. */
+ * Face tokenizers; BPE or unigram), a .safetensors file beside one, or a GGUF file, whose metadata
+ * have it. A normalizer, pre-tokenizer or post-processor that is not known, or not in this build,
+ * is no failure here: decoding works, and zm_tokenizer_encode refuses with the reason. Truncation
+ * and padding are left to the caller. Characters newer than the Unicode of the PCRE2 in use belong
+ * to no class of its patterns. ZM_ERROR_NOT_FOUND, ZM_ERROR_BAD_FORMAT; ZM_ERROR_UNSUPPORTED:
+ * another model, or a decoder that is not known. */
 ZM_API zm_status zm_tokenizer_open(const char *path, const zm_log *log, zm_tokenizer **out);
 /* That of a model that is open, the same as of its path: a GGUF file is not read again. It does not
  * need the model any more. */

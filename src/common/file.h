@@ -48,6 +48,9 @@ void zm_writer_discard(zm_writer *writer);
 
 /* directory + "/" + name; NULL when out of memory. Free with free(). */
 char *zm_path_join(const char *directory, const char *name);
+/* The directory that the path lies in: "." for a bare name. NULL when out of memory. */
+char *zm_path_parent(const char *path);
+bool zm_path_ends_with(const char *path, const char *suffix);
 bool zm_path_is_directory(const char *path);
 bool zm_path_exists(const char *path);
 /* Creates the directory and its parents, mode 0700 for those that are new. */

@@ -21,6 +21,21 @@ char *zm_path_join(const char *directory, const char *name)
     return path;
 }
 
+char *zm_path_parent(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *parent = zm_strdup(slash ? path : ".");
+    if (parent && slash)
+        parent[slash == path ? 1 : slash - path] = '\0';
+    return parent;
+}
+
+bool zm_path_ends_with(const char *path, const char *suffix)
+{
+    const size_t length = strlen(path), end = strlen(suffix);
+    return length >= end && strcmp(path + length - end, suffix) == 0;
+}
+
 bool zm_path_is_directory(const char *path)
 {
     struct stat info;

@@ -18,26 +18,20 @@
 static zm_status split_path(const char *path, const zm_log *log, char **directory,
                             const char **file)
 {
-    static const char suffix[] = ".safetensors";
-    size_t length = strlen(path), suffix_length = sizeof(suffix) - 1;
-    *directory = zm_strdup(path);
+    const bool is_directory = zm_path_is_directory(path);
+    *directory = is_directory ? zm_strdup(path) : zm_path_parent(path);
     if (!*directory)
         return zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory to open it", path);
-    if (zm_path_is_directory(path))
+    if (is_directory)
         return ZM_OK;
     if (!zm_path_exists(path))
         return zm_fail(log, ZM_ERROR_NOT_FOUND, "%s: there is no such model", path);
-    if (length < suffix_length || strcmp(path + length - suffix_length, suffix) != 0)
+    if (!zm_path_ends_with(path, ".safetensors"))
         return zm_fail(log, ZM_ERROR_BAD_FORMAT,
                        "%s: is neither a model directory, nor a .safetensors file in one, nor a "
                        "GGUF file; give the directory that has config.json and model.safetensors",
                        path);
     *file = path;
-    char *slash = strrchr(*directory, '/');
-    if (slash)
-        slash[slash == *directory] = '\0';
-    else
-        strcpy(*directory, "."); /* shorter than the suffix */
     return ZM_OK;
 }
 

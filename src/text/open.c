@@ -39,6 +39,17 @@ zm_status zm_tokenizer_open_model(const zm_model *model, const zm_log *log, zm_t
     return finish(status, tokenizer, out);
 }
 
+/* Weights: their tokenizer is beside them. */
+static zm_status open_beside(const char *path, const zm_log *log, zm_tokenizer **out)
+{
+    char *directory = zm_path_parent(path);
+    if (!directory)
+        return zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory to open it", path);
+    zm_status status = open_directory(directory, log, out);
+    free(directory);
+    return status;
+}
+
 static zm_status open_gguf(const char *path, const zm_log *log, zm_tokenizer **out)
 {
     zm_model *model = NULL;
@@ -56,7 +67,12 @@ zm_status zm_tokenizer_open(const char *path, const zm_log *log, zm_tokenizer **
     if (zm_gguf_is(path))
         return open_gguf(path, log, out);
     zm_tokenizer *tokenizer = NULL;
-    zm_status status = zm_path_is_directory(path) ? open_directory(path, log, &tokenizer)
-                                                  : zm_huggingface_open(path, log, &tokenizer);
+    zm_status status;
+    if (zm_path_is_directory(path))
+        status = open_directory(path, log, &tokenizer);
+    else if (zm_path_ends_with(path, ".safetensors"))
+        status = open_beside(path, log, &tokenizer);
+    else
+        status = zm_huggingface_open(path, log, &tokenizer);
     return finish(status, tokenizer, out);
 }
