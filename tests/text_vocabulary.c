@@ -283,25 +283,26 @@ static void test_refused_vocabularies(void **state)
     assert_int_equal(zm_tokenizer_create(&byte_level, NULL), ZM_ERROR_INVALID_ARGUMENT);
 }
 
-/* Scores that are no numbers order somehow, and harm nothing. */
+/* They have no order. */
 static void test_scores_that_are_no_numbers(void **state)
 {
     (void)state;
-    static float scores[14];
+    static const float wrong[] = {NAN, INFINITY, -INFINITY};
+    float scores[14];
+    scratch_log seen;
+    scratch_log_init(&seen);
     zm_vocabulary from = sentencepiece;
     from.scores = scores;
-    for (int i = 0; i < 14; i++)
-        scores[i] = i % 3 ? NAN : i % 2 ? INFINITY : -INFINITY;
-    for (int i = 0; i < 2; i++) {
-        from.model = i ? "t5" : "llama";
-        zm_tokenizer *tokenizer = create(&from);
-        int32_t *ids = NULL;
-        size_t count = 0;
-        const zm_encode_params params = {.text = "abaab ab\xC3\xA9", .size = 10};
-        assert_int_equal(zm_tokenizer_encode(tokenizer, &params, &ids, &count), ZM_OK);
-        assert_true(count > 1);
-        free(ids);
-        zm_tokenizer_close(&tokenizer);
+    from.log = &seen.log;
+    for (int i = 0; i < 6; i++) {
+        memcpy(scores, bpe_scores, sizeof(scores));
+        scores[i % 2 ? 13 : 0] = wrong[i / 2];
+        from.model = i % 3 ? "t5" : "llama";
+        zm_tokenizer *tokenizer = NULL;
+        assert_int_equal(zm_tokenizer_create(&from, &tokenizer), ZM_ERROR_BAD_FORMAT);
+        assert_non_null(strstr(seen.error, i % 2 ? "token 13 is" : "token 0 is"));
+        assert_non_null(strstr(seen.error, i / 2 ? "inf" : "nan"));
+        assert_null(tokenizer);
     }
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A tokenizer from the metadata of a GGUF file. */
+#include <math.h>
 #include <string.h>
 
 #include "common/alloc.h"
@@ -115,6 +116,10 @@ static zm_status choose_model(const zm_token_reader *in, const zm_vocabulary *fr
                        in->name, from->model);
     if (!from->scores)
         return zm_fail(in->log, ZM_ERROR_BAD_FORMAT, "%s: its tokens have no scores", in->name);
+    for (size_t i = 0; i < from->token_count; i++)
+        if (!isfinite(from->scores[i]))
+            return zm_fail(in->log, ZM_ERROR_BAD_FORMAT, "%s: the score of token %zu is %g",
+                           in->name, i, (double)from->scores[i]);
     strcpy(tokenizer->spelling.space, "\xE2\x96\x81");
     tokenizer->spelling.byte_tokens = true;
     tokenizer->spelling.strip = from->add_space >= 0 ? ZM_STRIP_ONE : ZM_STRIP_NONE;
