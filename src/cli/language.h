@@ -40,26 +40,26 @@ typedef struct zm_cli_sampling {
     uint64_t seed;
 } zm_cli_sampling;
 
-#define ZM_CLI_SAMPLING_OPTIONS(s)                                                              \
-    {"temp",        0,                                                                          \
-     "T",           "temperature; 0 = always the most probable token (default)",                \
-     ZM_CLI_AMOUNT, &(s)->temperature},                                                         \
-        {"top-k", 0, "K", "only the K most probable tokens", ZM_CLI_COUNT, &(s)->top_k},        \
-        {"top-p",     0,          "P", "only the most probable ones that make up P of 1",       \
-         ZM_CLI_REAL, &(s)->top_p},                                                             \
-        {"min-p",       0,          "P", "only those at least P times as probable as the best", \
-         ZM_CLI_AMOUNT, &(s)->min_p},                                                           \
-        {"repeat-penalty",                                                                      \
-         0,                                                                                     \
-         "R",                                                                                   \
-         "make tokens that were there less probable; 1 = don't",                                \
-         ZM_CLI_REAL,                                                                           \
-         &(s)->repeat_penalty},                                                                 \
-        {"repeat-last",    0, "N", "... the last N of them (default: 64)", ZM_CLI_COUNT,        \
-         &(s)->repeat_last},                                                                    \
-    {                                                                                           \
-        "seed", 0, "S", "of the random numbers; the same seed, the same text", ZM_CLI_SEED,     \
-            &(s)->seed                                                                          \
+#define ZM_CLI_SAMPLING_OPTIONS(s)                                                                 \
+    {"temp",        0,                                                                             \
+     "T",           "temperature; 0 = always the most probable token (default)",                   \
+     ZM_CLI_AMOUNT, &(s)->temperature},                                                            \
+        {"top-k", 0, "K", "only the K most probable tokens", ZM_CLI_COUNT, &(s)->top_k},           \
+        {"top-p",      0,          "P", "only the most probable ones that make up P of 1",         \
+         ZM_CLI_SHARE, &(s)->top_p},                                                               \
+        {"min-p",         0,          "P", "only those at least P times as probable as the best",  \
+         ZM_CLI_FRACTION, &(s)->min_p},                                                            \
+        {"repeat-penalty",                                                                         \
+         0,                                                                                        \
+         "R",                                                                                      \
+         "make tokens that were there less probable; 1 = don't",                                   \
+         ZM_CLI_REAL,                                                                              \
+         &(s)->repeat_penalty},                                                                    \
+        {"repeat-last",    0, "N", "... the last N of them (default: 64)", ZM_CLI_COUNT,           \
+         &(s)->repeat_last},                                                                       \
+    {                                                                                              \
+        "seed", 0, "S", "of the random numbers (default 0: the same text each time)", ZM_CLI_SEED, \
+            &(s)->seed                                                                             \
     }
 
 zm_sampling zm_cli_sampling_get(const zm_cli_sampling *sampling);

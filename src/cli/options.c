@@ -2,7 +2,7 @@
 #include "cli/options.h"
 
 #include <errno.h>
-#include <math.h>
+#include <float.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,11 +72,11 @@ static bool read_count(const char *text, uint32_t *out)
     return true;
 }
 
-static bool read_real(const char *text, bool above_zero, double *out)
+static bool read_real(const char *text, bool above_zero, double most, double *out)
 {
     char *end;
     double value = strtod(text, &end);
-    if (end == text || *end || !isfinite(value) || value < 0 || (value == 0 && above_zero))
+    if (end == text || *end || !(value >= 0 && value <= most) || (value == 0 && above_zero))
         return false;
     *out = value;
     return true;
@@ -122,6 +122,8 @@ static const char *wanted(zm_cli_kind kind)
     case ZM_CLI_COUNT: return "a whole number from 1 as ";
     case ZM_CLI_REAL: return "a number above 0 as ";
     case ZM_CLI_AMOUNT: return "a number from 0 as ";
+    case ZM_CLI_SHARE: return "a number above 0 and at most 1 as ";
+    case ZM_CLI_FRACTION: return "a number from 0 to 1 as ";
     case ZM_CLI_SEED: return "a whole number from 0 as ";
     case ZM_CLI_TEXTS: return "at most 16 times ";
     default: return "";
@@ -140,16 +142,19 @@ static bool set_value(const parser *p, const zm_cli_option *option, const char *
             *(const char **)option->target = text;
         break;
     case ZM_CLI_COUNT: good = read_count(text, option->target); break;
-    case ZM_CLI_REAL: good = read_real(text, true, option->target); break;
-    case ZM_CLI_AMOUNT: good = read_real(text, false, option->target); break;
+    case ZM_CLI_REAL: good = read_real(text, true, DBL_MAX, option->target); break;
+    case ZM_CLI_AMOUNT: good = read_real(text, false, DBL_MAX, option->target); break;
+    case ZM_CLI_SHARE: good = read_real(text, true, 1, option->target); break;
+    case ZM_CLI_FRACTION: good = read_real(text, false, 1, option->target); break;
     case ZM_CLI_SEED: good = read_seed(text, option->target); break;
     case ZM_CLI_TEXTS: good = add_text(text, option->target); break;
     case ZM_CLI_CHOICE: good = read_choice(text, option->value, option->target); break;
     }
     if (good)
         return true;
-    snprintf(what, sizeof(what), "option --%s wants %s%s, not", option->name, wanted(option->kind),
-             option->value);
+    const bool empty = !*text && (option->kind == ZM_CLI_TEXT || option->kind == ZM_CLI_TEXTS);
+    snprintf(what, sizeof(what), "option --%s wants %s%s, not%s", option->name,
+             empty ? "" : wanted(option->kind), option->value, empty ? " an empty one:" : "");
     return usage_error(p, what, text);
 }
 

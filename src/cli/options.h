@@ -16,6 +16,8 @@ typedef enum zm_cli_kind {
     ZM_CLI_COUNT,    /* uint32_t: 1 .. 1000000 */
     ZM_CLI_REAL,     /* double: finite, > 0 */
     ZM_CLI_AMOUNT,   /* double: finite, >= 0 */
+    ZM_CLI_SHARE,    /* double: > 0, <= 1 */
+    ZM_CLI_FRACTION, /* double: 0 .. 1 */
     ZM_CLI_SEED,     /* uint64_t */
     ZM_CLI_TEXTS,    /* zm_cli_texts: one more, not empty */
     ZM_CLI_CHOICE    /* uint32_t: which word of `value` ("f32|f16"), from 1 */
