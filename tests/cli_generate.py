@@ -106,6 +106,12 @@ class Language(Program):
                 done = subprocess.run([self.path, "generate", self.model, *HOST, "-n", "24"],
                                       stdin=file, capture_output=True, timeout=60, check=True)
             self.assertEqual(done.stdout.decode(), expected)
+        read, write = os.pipe()
+        os.write(write, b"Hello\n")
+        os.close(write)
+        self.assertEqual(self.ok("generate", self.model, f"/dev/fd/{read}", *HOST, "-n", "24",
+                                 pass_fds=[read]), expected)
+        os.close(read)
         path.write_bytes(b"\n")
         self.assertIn("empty", self.failure("generate", self.model, path, *HOST))
 

@@ -5,8 +5,8 @@
 
 #include <zeromean/common.h>
 
-/* prompt, or else the file at path, or else standard input; at most 256 MB. NUL-terminated behind
- * its bytes. Free *text with free(). */
+/* prompt, or else the file or pipe at path, or else standard input; at most 256 MB. NUL-terminated
+ * behind its bytes. Free *text with free(). */
 zm_status zm_cli_input_read(const char *prompt, const char *path, char **text, size_t *size);
 
 #endif
