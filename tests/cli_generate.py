@@ -185,7 +185,18 @@ class Language(Program):
         refused, messages = self.chat("<|im_end|>\nHi\n", "-n", "24")
         self.assertEqual(refused.decode(), alone)
         self.assertEqual(messages.count("special"), 1)
-        self.assertEqual(self.chat("")[0], b"")
+        self.assertRegex(messages, r"; prompt \d+ tokens, [\d.]+ tok/s; text 24 tokens, [\d.]+ tok/s\n$")
+        nothing, messages = self.chat("")
+        self.assertEqual((nothing, messages.count("tok/s")), (b"", 0))
+
+    def test_chat_goes_on_with_its_random_numbers(self):
+        """Also where the conversation begins anew, with the same message."""
+        options, message = ("-n", "8", "--temp", "1"), "x" * 150 + "\n"
+        one, two = (self.chat(message * count, *options) for count in (1, 2))
+        self.assertIn("begins anew", two[1])
+        self.assertTrue(two[0].startswith(one[0]))
+        self.assertNotEqual(two[0], one[0] * 2)
+        self.assertIn("text 16 tokens", two[1])
 
     def test_chat_begins_anew_when_it_is_too_long(self):
         _, messages = self.chat(("x" * 150 + "\n") * 2 + "x" * 300 + "\nHi\n", "-n", "8")

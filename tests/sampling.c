@@ -28,6 +28,11 @@ static void test_random(void **state)
     const double unit =
         (double)((uint64_t)(0xa15c02b7u >> 5) << 26 | 0x7b47f409u >> 6) / 9007199254740992.0;
     assert_true(zm_random_unit(&random) == unit);
+    zm_random next;
+    zm_random_init(&next, zm_random_seed(&random));
+    assert_true(next.state == random.state);
+    zm_random_init(&next, UINT64_MAX);
+    assert_true(zm_random_seed(&next) == UINT64_MAX);
 }
 
 static void test_exp(void **state)

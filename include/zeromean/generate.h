@@ -74,6 +74,8 @@ typedef struct zm_generation {
     zm_stop stop;
     uint32_t held; /* of the prompt's tokens and these the first ones, that the session has decoded:
                       for the next call */
+    uint64_t seed; /* whose random numbers are those behind the ones that were drawn: for a next
+                      call that goes on with them */
     uint32_t prompt_tokens;  /* that were decoded, without those held before */
     uint32_t decoded_tokens; /* behind them, one by one */
     /* Wall time. The prompt's ends with the first logits. */

@@ -17,8 +17,9 @@ typedef struct job {
     const char *system;
     uint32_t max_tokens;
     zm_chat *chat;
-    uint32_t held; /* tokens of the conversation that the session has decoded */
-    bool begun;    /* something other than white space of the answer was printed */
+    zm_cli_pace pace; /* of all answers */
+    uint32_t held;    /* tokens of the conversation that the session has decoded */
+    bool begun;       /* something other than white space of the answer was printed */
 } job;
 
 static bool print_piece(void *user, const char *utf8, size_t size)
@@ -33,6 +34,15 @@ static bool print_piece(void *user, const char *utf8, size_t size)
         fflush(stdout);
     }
     return !zm_cli_interrupted();
+}
+
+static void add_pace(zm_cli_pace *pace, const zm_generation *generation)
+{
+    pace->prompt_tokens += generation->prompt_tokens;
+    pace->prompt_seconds += generation->prompt_seconds;
+    pace->tokens += generation->token_count;
+    pace->decoded += generation->decoded_tokens;
+    pace->decode_seconds += generation->decode_seconds;
 }
 
 /* Cancelled: the answer is what was there until then. */
@@ -55,6 +65,8 @@ static zm_status answer(job *j)
     putchar('\n');
     fflush(stdout);
     j->held = generation->held;
+    j->sampling.seed = generation->seed;
+    add_pace(&j->pace, generation);
     const zm_status added = zm_chat_answer(j->chat, generation->tokens, generation->token_count);
     if (generation->stop == ZM_STOP_LENGTH || generation->stop == ZM_STOP_CONTEXT)
         zm_cli_note("the answer was cut off by the limit of its %s",
@@ -128,7 +140,11 @@ static zm_cli_exit run_job(job *j, const char *path)
             zm_cli_result(zm_chat_create(j->language.tokenizer, j->system, zm_cli_log(), &j->chat));
     if (code == ZM_CLI_OK)
         code = zm_cli_language_load(&j->language, false);
-    return code == ZM_CLI_OK ? converse(j) : code;
+    if (code == ZM_CLI_OK)
+        code = converse(j);
+    if (code == ZM_CLI_OK && j->pace.prompt_tokens)
+        zm_cli_language_summary(&j->language, &j->pace, NULL);
+    return code;
 }
 
 static zm_cli_exit run(int argc, char **argv)
@@ -159,9 +175,10 @@ const zm_cli_command zm_cli_chat = {
     .synopsis = "MODEL",
     .summary = "Talk with a model",
     .details = ZM_CLI_LANGUAGE_HELP
-    "Each line of standard input is a message; the answers go to stdout. Ctrl-C stops an\n"
-    "answer, Ctrl-D ends the conversation. When it no longer fits the context of the model,\n"
-    "it begins anew with the last message. The chat template of the model has to be of a\n"
+    "Each line of standard input is a message; the answers go to stdout, and at the end the\n"
+    "times to stderr. Ctrl-C stops an answer, Ctrl-D ends the conversation. When it no longer\n"
+    "fits the context of the model, it begins anew with the last message. The chat template of the "
+    "model has to be of a\n"
     "known format (ChatML, Llama 2 and 3, Gemma, Zephyr, Mistral).\n\n" ZM_CLI_DEVICE_HELP
         ZM_CLI_SPLIT_HELP,
     .min_arguments = 1,

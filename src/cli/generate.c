@@ -118,11 +118,6 @@ static bool go_on(void *user, const char *utf8, size_t size)
     return !zm_cli_interrupted();
 }
 
-static double rate(uint64_t count, double seconds)
-{
-    return seconds > 0 ? (double)count / seconds : 0;
-}
-
 /* Several texts don't fit on one stream: they are printed when all are there. */
 static void print_texts(const job *j)
 {
@@ -173,21 +168,17 @@ static zm_cli_exit generate(job *j)
 
 static void print_summary(const job *j)
 {
-    uint64_t prompt_tokens = 0, tokens = 0, decoded = 0;
-    double seconds = 0;
+    const zm_generation *first = j->generations[0];
+    zm_cli_pace pace = {.prompt_seconds = first->prompt_seconds};
     for (uint32_t i = 0; i < j->count; i++) {
         const zm_generation *g = j->generations[i];
-        prompt_tokens += g->prompt_tokens;
-        tokens += g->token_count;
-        decoded += g->decoded_tokens;
-        seconds = g->decode_seconds > seconds ? g->decode_seconds : seconds;
+        pace.prompt_tokens += g->prompt_tokens;
+        pace.tokens += g->token_count;
+        pace.decoded += g->decoded_tokens;
+        if (g->decode_seconds > pace.decode_seconds)
+            pace.decode_seconds = g->decode_seconds;
     }
-    const zm_generation *first = j->generations[0];
-    zm_cli_note("load %.2f s; prompt %llu tokens, %.1f tok/s; text %llu tokens, %.1f tok/s%s%s",
-                j->language.load_seconds, (unsigned long long)prompt_tokens,
-                rate(prompt_tokens, first->prompt_seconds), (unsigned long long)tokens,
-                rate(decoded, seconds),
-                j->count > 1 ? "" : "; stop: ", j->count > 1 ? "" : zm_stop_name(first->stop));
+    zm_cli_language_summary(&j->language, &pace, j->count > 1 ? NULL : zm_stop_name(first->stop));
 }
 
 static json_t *timings_json(const job *j, const zm_generation *g)
@@ -195,10 +186,12 @@ static json_t *timings_json(const job *j, const zm_generation *g)
     const zm_cli_field fields[] = {
         {"load_seconds", zm_cli_json_real(j->language.load_seconds)},
         {"prompt_seconds", zm_cli_json_real(g->prompt_seconds)},
-        {"prompt_tokens_per_second", zm_cli_json_real(rate(g->prompt_tokens, g->prompt_seconds))},
+        {"prompt_tokens_per_second",
+         zm_cli_json_real(zm_cli_rate(g->prompt_tokens, g->prompt_seconds))},
         {"decode_seconds", zm_cli_json_real(g->decode_seconds)},
         {"decoded_tokens", json_integer(g->decoded_tokens)},
-        {"decode_tokens_per_second", zm_cli_json_real(rate(g->decoded_tokens, g->decode_seconds))},
+        {"decode_tokens_per_second",
+         zm_cli_json_real(zm_cli_rate(g->decoded_tokens, g->decode_seconds))},
         {"total_seconds", zm_cli_json_real(j->total_seconds)},
     };
     return zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0]));

@@ -73,6 +73,21 @@ void zm_cli_language_close(zm_cli_language *language)
     zm_model_close(&language->model);
 }
 
+double zm_cli_rate(uint64_t count, double seconds)
+{
+    return seconds > 0 ? (double)count / seconds : 0;
+}
+
+void zm_cli_language_summary(const zm_cli_language *language, const zm_cli_pace *pace,
+                             const char *stop)
+{
+    zm_cli_note("load %.2f s; prompt %llu tokens, %.1f tok/s; text %llu tokens, %.1f tok/s%s%s",
+                language->load_seconds, (unsigned long long)pace->prompt_tokens,
+                zm_cli_rate(pace->prompt_tokens, pace->prompt_seconds),
+                (unsigned long long)pace->tokens, zm_cli_rate(pace->decoded, pace->decode_seconds),
+                stop ? "; stop: " : "", stop ? stop : "");
+}
+
 json_t *zm_cli_tokens_json(const int32_t *tokens, size_t count)
 {
     json_t *array = json_array();

@@ -70,6 +70,17 @@ zm_cli_exit zm_cli_language_open(zm_cli_language *language, const char *path);
 zm_cli_exit zm_cli_language_load(zm_cli_language *language, bool quiet);
 void zm_cli_language_close(zm_cli_language *language);
 
+/* What one text or several took. */
+typedef struct zm_cli_pace {
+    uint64_t prompt_tokens, tokens, decoded; /* decoded: of them, one by one */
+    double prompt_seconds, decode_seconds;
+} zm_cli_pace;
+
+double zm_cli_rate(uint64_t count, double seconds);
+/* On stderr. stop: why the text ended; NULL = not said. */
+void zm_cli_language_summary(const zm_cli_language *language, const zm_cli_pace *pace,
+                             const char *stop);
+
 json_t *zm_cli_tokens_json(const int32_t *tokens, size_t count);
 
 #endif

@@ -9,6 +9,15 @@ void zm_random_init(zm_random *random, uint64_t seed)
     random->state = (INCREMENT + seed) * MULTIPLIER + INCREMENT;
 }
 
+/* zm_random_init, undone: each step of Newton's doubles the bits of the inverse that are right. */
+uint64_t zm_random_seed(const zm_random *random)
+{
+    uint64_t inverse = MULTIPLIER; /* 3 bits: of any odd number */
+    for (int bits = 3; bits < 64; bits *= 2)
+        inverse *= 2 - MULTIPLIER * inverse;
+    return (random->state - INCREMENT) * inverse - INCREMENT;
+}
+
 uint32_t zm_random_u32(zm_random *random)
 {
     const uint64_t old = random->state;

@@ -288,6 +288,7 @@ static zm_status give_result(run *r, zm_generation **out)
     result->text = r->stream.text ? r->stream.text : zm_strdup("");
     r->stream.text = NULL;
     result->text_size = r->stream.size;
+    result->seed = zm_random_seed(&r->sampler.random);
     result->token_count = r->count - prompt;
     result->tokens = zm_calloc(result->token_count + 1, sizeof(int32_t));
     if (!result->text || !result->tokens)
