@@ -145,10 +145,10 @@ def gguf_text(value):
 
 
 def gguf_value(value):
-    """Strings, whole numbers, numbers, and lists of strings or of whole numbers."""
+    """Strings, whole numbers, numbers, and lists of them."""
     if isinstance(value, list):
-        kind, each = (8, gguf_text) if isinstance(value[0], bytes) else (
-            5, lambda number: struct.pack("<i", number))
+        kind, each = {bytes: (8, gguf_text), int: (5, lambda number: struct.pack("<i", number)),
+                      float: (6, lambda number: struct.pack("<f", number))}[type(value[0])]
         return struct.pack("<IIQ", 9, kind, len(value)) + b"".join(map(each, value))
     if isinstance(value, bytes):
         return struct.pack("<I", 8) + gguf_text(value)
@@ -157,9 +157,19 @@ def gguf_value(value):
 
 def write_language(path, seed=1, context=256):
     """A Llama of random weights as GGUF, whose tokens are the bytes and the marks of ChatML."""
-    d, layers, heads, kv, ff = 32, 2, 4, 2, 64
     marks = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     tokens = [name.encode() for _, name in sorted(byte_names().items())] + [m.encode() for m in marks]
+    return write_llama(path, tokens, {
+        b"tokenizer.ggml.model": b"gpt2", b"tokenizer.ggml.pre": b"gpt-2",
+        b"tokenizer.ggml.tokens": tokens, b"tokenizer.ggml.token_type": [1] * BYTES + [3] * 3,
+        b"tokenizer.ggml.eos_token_id": BYTES + 2,
+        b"tokenizer.chat_template": CHAT_TEMPLATE.encode(),
+    }, seed=seed, context=context)
+
+
+def write_llama(path, tokens, more, seed=1, context=256, sizes=(32, 2, 4, 2, 64)):
+    """A Llama of random weights as GGUF, with more metadata."""
+    d, layers, heads, kv, ff = sizes
     sizes = {"token_embd": [len(tokens), d], "output": [len(tokens), d], "output_norm": [d]}
     for i in range(layers):
         sizes |= {f"blk.{i}.{name}": shape for name, shape in (
@@ -171,10 +181,7 @@ def write_language(path, seed=1, context=256):
         b"llama.embedding_length": d, b"llama.block_count": layers, b"llama.feed_forward_length": ff,
         b"llama.attention.head_count": heads, b"llama.attention.head_count_kv": kv,
         b"llama.rope.dimension_count": d // heads, b"llama.attention.layer_norm_rms_epsilon": 1e-5,
-        b"tokenizer.ggml.model": b"gpt2", b"tokenizer.ggml.pre": b"gpt-2",
-        b"tokenizer.ggml.tokens": tokens, b"tokenizer.ggml.token_type": [1] * BYTES + [3] * 3,
-        b"tokenizer.ggml.eos_token_id": BYTES + 2,
-        b"tokenizer.chat_template": CHAT_TEMPLATE.encode(),
+        **more,
     }
     rng = random.Random(seed)
     header, data = b"", b""

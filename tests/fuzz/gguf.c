@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libFuzzer: any bytes are opened or refused; what is opened keeps the promises of gguf.h.
+/* libFuzzer: any bytes are opened or refused; what is opened keeps the promises of gguf.h. So does
+ * the model, if it is one, and its tokenizer, if it has one.
+ * Seeds: tests/fuzz/seeds.py CORPUS
  *
  *   CC=clang meson setup build-fuzz -Dfuzz=true && ninja -C build-fuzz tests/fuzz/fuzz_gguf
- *   build-fuzz/tests/fuzz/fuzz_gguf -dict=tests/fuzz/gguf.dict -max_len=1024 */
+ *   build-fuzz/tests/fuzz/fuzz_gguf -dict=tests/fuzz/gguf.dict -max_len=4096 */
 #include <string.h>
+
+#include <zeromean/text.h>
 
 #include "common/quant.h"
 #include "format/gguf.h"
@@ -81,6 +85,45 @@ static void check_file(const zm_gguf *file)
     }
 }
 
+static void check_encoding(const zm_tokenizer *tokenizer)
+{
+    static const char words[] = "ab aab\xC3\xA9 </s>A";
+    const zm_encode_params params = {.text = words, .size = sizeof(words) - 1, .log = &counting};
+    int32_t *ids = NULL;
+    size_t count = 0, size = 0;
+    char *text = NULL;
+    zm_status status = zm_tokenizer_encode(tokenizer, &params, &ids, &count);
+    require(errors == (status == ZM_OK ? 0 : 1));
+    if (status != ZM_OK)
+        return;
+    require(zm_tokenizer_decode(tokenizer, ids, count, true, &text, &size) == ZM_OK);
+    touch(text, size);
+    free(text);
+    free(ids);
+}
+
+static void check_tokenizer(const zm_model *model)
+{
+    zm_tokenizer *tokenizer = NULL;
+    zm_status status = zm_tokenizer_open_model(model, &counting, &tokenizer);
+    require((status == ZM_OK) == (tokenizer != NULL));
+    require(errors == (status == ZM_OK ? 0 : 1));
+    if (tokenizer)
+        check_encoding(tokenizer);
+    zm_tokenizer_close(&tokenizer);
+}
+
+static void check_model(const char *path)
+{
+    zm_model *model = NULL;
+    zm_status status = zm_model_open(path, &counting, &model);
+    require((status == ZM_OK) == (model != NULL));
+    require(errors == (status == ZM_OK ? 0 : 1));
+    if (model)
+        check_tokenizer(model);
+    zm_model_close(&model);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *path;
@@ -93,5 +136,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (file)
         check_file(file);
     zm_gguf_close(&file);
+    if (status == ZM_OK)
+        check_model(path);
     return 0;
 }
