@@ -165,7 +165,8 @@ thread_tests() {
         -Db_lundef=false -Dbuildtype=debugoptimized >/dev/null
     ninja -C "$ROOT/build-tsan" tests/test-{threads,graph,kernel} >/dev/null
     export ZEROMEAN_TEST_UNDER="setarch -R"
-    tests build-tsan --timeout-multiplier 10 threads-host threads-opencl graph kernel
+    tests build-tsan --timeout-multiplier 10 threads-host threads-opencl threads-sessions \
+        graph kernel
     unset ZEROMEAN_TEST_UNDER
 }
 
