@@ -177,10 +177,9 @@ const zm_cli_command zm_cli_chat = {
     .details = ZM_CLI_LANGUAGE_HELP
     "Each line of standard input is a message; the answers go to stdout, and at the end the\n"
     "times to stderr. Ctrl-C stops an answer, Ctrl-D ends the conversation. When it no longer\n"
-    "fits the context of the model, it begins anew with the last message. The chat template of the "
-    "model has to be of a\n"
-    "known format (ChatML, Llama 2 and 3, Gemma, Zephyr, Mistral).\n\n" ZM_CLI_DEVICE_HELP
-        ZM_CLI_SPLIT_HELP,
+    "fits the context of the model, it begins anew with the last message. The chat template\n"
+    "of the model has to be of a known format (ChatML, Llama 2 and 3, Gemma, Zephyr, "
+    "Mistral).\n\n" ZM_CLI_DEVICE_HELP ZM_CLI_SPLIT_HELP,
     .min_arguments = 1,
     .max_arguments = 1,
     .run = run,
