@@ -182,10 +182,12 @@ static const char *language_of(const recipe *r)
     return sub_groups && r->device->sub_group_language ? r->device->sub_group_language : "CL1.2";
 }
 
+/* Warnings, which some drivers print, are for those who work on kernels. */
 static zm_status prepare(recipe *r, zm_cache_key *key)
 {
-    int length =
-        snprintf(r->options, sizeof(r->options), "-cl-std=%s %s", language_of(r), r->desc->options);
+    const char *quiet = r->device->base.shader_dir ? "" : "-w ";
+    int length = snprintf(r->options, sizeof(r->options), "-cl-std=%s %s%s", language_of(r), quiet,
+                          r->desc->options);
     if (length < 0 || length >= MAX_OPTIONS)
         return zm_fail(&r->device->base.log, ZM_ERROR_LIMIT,
                        "kernel %s: over %d characters of options", r->desc->name, MAX_OPTIONS);
