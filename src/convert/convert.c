@@ -27,6 +27,7 @@ typedef struct conversion {
     zm_convert_report report;
 } conversion;
 
+/* What is asked for, whatever changes. */
 static zm_status check_params(const zm_convert_params *params)
 {
     const zm_log *log = params->log;
@@ -40,9 +41,14 @@ static zm_status check_params(const zm_convert_params *params)
         return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT,
                        "convert: cannot convert to the norm %s; rms_norm is possible",
                        zm_norm_name(params->norm));
+    return ZM_OK;
+}
+
+static zm_status check_type(const zm_convert_params *params)
+{
     if (params->type != ZM_DTYPE_NONE && params->type != ZM_F32 && params->type != ZM_F16 &&
         params->type != ZM_F64)
-        return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT,
+        return zm_fail(params->log, ZM_ERROR_INVALID_ARGUMENT,
                        "convert: cannot store weights as %s where the norm changes; f32 and f16 "
                        "are possible",
                        zm_dtype_name(params->type));
@@ -73,19 +79,10 @@ static zm_status prepare(conversion *c)
     return status;
 }
 
-static zm_status hash_source(conversion *c)
-{
-    c->report.input_bytes = zm_source_bytes(c->model);
-    if (!zm_convert_progress_begin(&c->progress, "reading", c->report.input_bytes))
-        return ZM_ERROR_CANCELLED;
-    return zm_source_hash(c->model, &c->progress, c->report.source_sha256);
-}
-
 /* A copy comes from where its original came. */
 static char *origin(conversion *c)
 {
-    const char *key = "zeromean.source_sha256";
-    const char *known = c->report.copied ? zm_model_get_metadata(c->model, key) : NULL;
+    const char *known = c->report.copied ? zm_model_get_metadata(c->model, ZM_OUTPUT_SOURCE) : NULL;
     return known ? (char *)known : c->report.source_sha256;
 }
 
@@ -165,17 +162,13 @@ static void fill_report(conversion *c)
     c->report.norm = ZM_NORM_RMS;
 }
 
-zm_status zm_convert(const zm_convert_params *params, zm_convert_report *report)
+static zm_status change_norm(const zm_convert_params *params, zm_convert_report *report)
 {
-    if (!params)
-        return ZM_ERROR_INVALID_ARGUMENT;
-    if (zm_reformat_is_wanted(params))
-        return zm_reformat(params, report);
     conversion c = {.params = params,
                     .log = params->log,
                     .progress = {.call = params->progress, .user = params->progress_user},
                     .staging = {.lock = -1}};
-    zm_status status = check_params(params);
+    zm_status status = check_type(params);
     if (!status)
         status = zm_gguf_is(params->input)
                      ? zm_staging_init_file(&c.staging, params->input, params->output,
@@ -185,7 +178,7 @@ zm_status zm_convert(const zm_convert_params *params, zm_convert_report *report)
     if (!status)
         status = prepare(&c);
     if (!status)
-        status = hash_source(&c);
+        status = zm_source_hash(c.model, &c.progress, &c.report);
     if (!status)
         status = write_output(&c);
     if (status == ZM_ERROR_CANCELLED)
@@ -199,4 +192,15 @@ zm_status zm_convert(const zm_convert_params *params, zm_convert_report *report)
     zm_model_close(&c.model);
     zm_staging_finish(&c.staging);
     return status;
+}
+
+zm_status zm_convert(const zm_convert_params *params, zm_convert_report *report)
+{
+    if (!params)
+        return ZM_ERROR_INVALID_ARGUMENT;
+    zm_status status = check_params(params);
+    if (status)
+        return status;
+    return zm_reformat_is_wanted(params) ? zm_reformat(params, report)
+                                         : change_norm(params, report);
 }

@@ -29,8 +29,6 @@ typedef struct reformatting {
  * GGUF. Checks in float64 convert GGUF files to F64, which reformatting refuses. */
 bool zm_reformat_is_wanted(const zm_convert_params *params)
 {
-    if (!params->input || !params->output)
-        return false;
     const bool from = zm_gguf_is(params->input), to = zm_gguf_is_name(params->output);
     const bool block = zm_dtype_block_length(params->type) > 1;
     const bool typed = params->type != ZM_DTYPE_NONE && params->type != ZM_F64;
@@ -47,16 +45,6 @@ static zm_status no_memory(const zm_log *log)
 static zm_status check_params(const reformatting *r)
 {
     const zm_convert_params *params = r->params;
-    if (!*params->input || !*params->output)
-        return zm_fail(r->log, ZM_ERROR_INVALID_ARGUMENT, "convert needs an input and an output");
-    if (zm_path_exists(params->input) && !zm_path_is_directory(params->input) &&
-        !zm_gguf_is(params->input))
-        return zm_fail(r->log, ZM_ERROR_INVALID_ARGUMENT,
-                       "%s: is neither a directory with a model nor a .gguf file", params->input);
-    if (params->norm != ZM_NORM_DEFAULT && params->norm != ZM_NORM_RMS)
-        return zm_fail(r->log, ZM_ERROR_INVALID_ARGUMENT,
-                       "convert: cannot convert to the norm %s; rms_norm is possible",
-                       zm_norm_name(params->norm));
     if (params->lossy)
         return zm_fail(r->log, ZM_ERROR_INVALID_ARGUMENT,
                        "convert: lossy is about a change of the norm, and the norm stays where the "
@@ -283,14 +271,6 @@ static zm_status prepare(reformatting *r)
     return status == ZM_OK ? carry_tokenizer(r) : status;
 }
 
-static zm_status hash_source(reformatting *r)
-{
-    r->report.input_bytes = zm_source_bytes(r->model);
-    if (!zm_convert_progress_begin(&r->progress, "reading", r->report.input_bytes))
-        return ZM_ERROR_CANCELLED;
-    return zm_source_hash(r->model, &r->progress, r->report.source_sha256);
-}
-
 static zm_status write_output(reformatting *r)
 {
     zm_status status = zm_staging_begin(&r->staging, r->plan.output_bytes);
@@ -313,7 +293,7 @@ zm_status zm_reformat(const zm_convert_params *params, zm_convert_report *report
     if (status == ZM_OK)
         status = prepare(&r);
     if (status == ZM_OK)
-        status = hash_source(&r);
+        status = zm_source_hash(r.model, &r.progress, &r.report);
     if (status == ZM_OK)
         status = write_output(&r);
     if (status == ZM_ERROR_CANCELLED)

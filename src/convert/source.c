@@ -38,7 +38,7 @@ static const zm_map *map_get(const zm_model *model, size_t i)
     return model->gguf ? &model->gguf->parts[i].map : &model->files[i]->map;
 }
 
-uint64_t zm_source_bytes(const zm_model *model)
+static uint64_t bytes_of(const zm_model *model)
 {
     uint64_t bytes = 0;
     for (size_t i = 0; i < map_count(model); i++)
@@ -46,14 +46,18 @@ uint64_t zm_source_bytes(const zm_model *model)
     return bytes;
 }
 
-zm_status zm_source_hash(const zm_model *model, zm_convert_progress *progress, char hex[65])
+zm_status zm_source_hash(const zm_model *model, zm_convert_progress *progress,
+                         zm_convert_report *report)
 {
     zm_sha256 hash;
     zm_status status = ZM_OK;
+    report->input_bytes = bytes_of(model);
+    if (!zm_convert_progress_begin(progress, "reading", report->input_bytes))
+        return ZM_ERROR_CANCELLED;
     zm_sha256_init(&hash);
     for (size_t i = 0; i < map_count(model) && status == ZM_OK; i++)
         status = hash_map(map_get(model, i), &hash, progress);
-    zm_sha256_finish(&hash, hex);
+    zm_sha256_finish(&hash, report->source_sha256);
     return status;
 }
 

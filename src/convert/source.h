@@ -3,14 +3,15 @@
 #ifndef ZM_SRC_CONVERT_SOURCE_H
 #define ZM_SRC_CONVERT_SOURCE_H
 
+#include <zeromean/convert.h>
+
 #include "convert/progress.h"
 #include "model/model_private.h"
 
-/* Of all files. */
-uint64_t zm_source_bytes(const zm_model *model);
-
-/* Of all files, one after the other. ZM_ERROR_CANCELLED. */
-zm_status zm_source_hash(const zm_model *model, zm_convert_progress *progress, char hex[65]);
+/* Reads all files, one after the other, and reports how many bytes they have, and their hash.
+ * ZM_ERROR_CANCELLED. */
+zm_status zm_source_hash(const zm_model *model, zm_convert_progress *progress,
+                         zm_convert_report *report);
 
 /* Begins a file of the input's format: with the metadata of all its files (the first one wins; of
  * GGUF, that of the first part, with general.file_type written anew where most weights have another

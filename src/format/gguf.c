@@ -123,8 +123,7 @@ bool zm_gguf_is(const char *path)
 bool zm_gguf_is_name(const char *path)
 {
     static const char suffix[] = ".gguf";
-    size_t length = strlen(path), tail = sizeof(suffix) - 1;
-    return length > tail && strcmp(path + length - tail, suffix) == 0 &&
+    return zm_path_ends_with(path, suffix) && strcmp(path, suffix) != 0 &&
            !zm_path_is_directory(path);
 }
 
