@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the driver keeps of a graph, and enqueues at once: the same bits as calls one by one. */
+/* What is kept of a graph and enqueued at once, by the driver or as a chain: the same bits as calls
+ * one by one. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -82,7 +83,8 @@ static void test_replay_elsewhere(void **state)
         assert_int_equal(zm_buffer_create(f->device, &params, buffer), ZM_OK);
         f->outputs[0].buffer = *buffer;
         assert_int_equal(zm_executable_bind(r.exe, "out", &f->outputs[0]), ZM_OK);
-        assert_int_equal(replayer_run(&r, f->stream, 0, 3), 0);
+        uint32_t replayed = replayer_run(&r, f->stream, 0, 3);
+        assert_int_equal(replayed > 0, f->device->info.limits.launch_chains);
         for (int j = 0; j < 2; j++)
             replayer_run(&r, f->stream, 0, 3);
         assert_in_range(replayer_run(&r, f->stream, 0, 3), 8, 100);
@@ -131,14 +133,78 @@ static void test_replay_choices(void **state)
     zm_executable_destroy(&r.exe);
 }
 
+static int open_without_chains(void **state)
+{
+    int error = open_opencl(state);
+    if (!error)
+        ((fixture *)*state)->device->info.limits.launch_chains = false;
+    return error;
+}
+
+/* ---- chains ---- */
+
+static void test_chain(void **state)
+{
+    fixture *f = *state;
+    replayer r = replayer_make(f, ZM_REPLAY_ALWAYS);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(replayer_run(&r, f->stream, 0, 3), 0);
+    assert_in_range(replayer_run(&r, f->stream, 0, 3), 8, 100);
+    uint32_t built = zm_device_built_kernels(f->device);
+    /* A length is an argument, with whatever number of work-items. */
+    for (uint32_t past = 1; past + 3 <= LENGTH; past++) {
+        f->device->info.limits.compute_units = 1 + past % 5;
+        assert_in_range(replayer_run(&r, f->stream, past, 3), 8, 100);
+    }
+    assert_int_equal(zm_device_built_kernels(f->device), built);
+    /* One token takes other kernels, and a chain of those. */
+    for (uint32_t past = 0; past < 3; past++)
+        assert_int_equal(replayer_run(&r, f->stream, past, 1), 0);
+    for (uint32_t past = 3; past < LENGTH; past++)
+        assert_in_range(replayer_run(&r, f->stream, past, 1), 8, 100);
+    zm_executable_destroy(&r.exe);
+}
+
+/* Nothing is compiled before that may pay, and what has been is used at once. */
+static void test_chain_patience(void **state)
+{
+    fixture *f = *state;
+    replayer r = replayer_make(f, ZM_REPLAY_MEASURED);
+    uint32_t built = 0;
+    for (int i = 0; i < 16; i++) {
+        assert_int_equal(replayer_run(&r, f->stream, 0, 3), 0);
+        built = i ? built : zm_device_built_kernels(f->device);
+        assert_int_equal(zm_device_built_kernels(f->device), built);
+    }
+    uint32_t replayed = 0;
+    for (int i = 0; i < 2; i++)
+        replayed += replayer_run(&r, f->stream, 0, 3);
+    assert_in_range(replayed, 8, 100);
+    assert_int_equal(zm_device_built_kernels(f->device), built + 1);
+    zm_executable_destroy(&r.exe);
+
+    r = replayer_make(f, ZM_REPLAY_MEASURED);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(replayer_run(&r, f->stream, 0, 3), 0);
+    replayed = 0;
+    for (int i = 0; i < 2; i++)
+        replayed += replayer_run(&r, f->stream, 0, 3);
+    assert_in_range(replayed, 8, 100);
+    assert_int_equal(zm_device_built_kernels(f->device), built + 1);
+    zm_executable_destroy(&r.exe);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_opencl, close_device)
+/* Whose driver keeps launches. */
+#define TEST_LISTS(name) cmocka_unit_test_setup_teardown(name, open_without_chains, close_device)
+/* Of both kinds. */
+#define TESTS(name) TEST(name), TEST_LISTS(name)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_replay),
-        TEST(test_replay_elsewhere),
-        TEST(test_replay_choices),
+        TEST_LISTS(test_replay), TESTS(test_replay_elsewhere), TEST_LISTS(test_replay_choices),
+        TEST(test_chain),        TEST(test_chain_patience),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

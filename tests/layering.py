@@ -17,7 +17,7 @@ import tap
 MAY_INCLUDE = {
     "common": [],
     "device": [],
-    "opencl": ["device/", "shaders/shaders.h"],
+    "opencl": ["device/", "shaders/chain.h", "shaders/shaders.h"],
     "host": ["device/", "ref/"],
     "ref": ["shaders/args.h"],
     "ops": ["device/", "format/json.h", "shaders/args.h", "shaders/hash.h"],

@@ -48,6 +48,8 @@ typedef struct zm_device_limits {
     bool timestamps;       /* events carry device times */
     bool spirv;            /* takes SPIR-V modules */
     bool command_buffer;   /* records and replays command lists */
+    bool launch_chains;    /* a CPU whose work-groups, once they have begun, go on whatever others
+                              do, with atomics that order memory: many launches can be one */
 } zm_device_limits;
 
 typedef struct zm_device_info {

@@ -142,8 +142,10 @@ typedef enum zm_pass {
 /* "dead-code", ... Static storage; NULL = there is no such pass. */
 ZM_API const char *zm_pass_name(zm_pass pass);
 
-/* Where limits.command_buffer is true, the driver can keep the launches of operations that have not
- * changed for some runs, and enqueue them at once. */
+/* Launches of operations that have not changed for some runs can be enqueued at once: kept by the
+ * driver (limits.command_buffer), or run in one (limits.launch_chains), where sizes and bindings
+ * may go on changing. The latter is compiled first, in one of the runs, if it isn't in the cache.
+ */
 typedef enum zm_replay {
     ZM_REPLAY_MEASURED = 0, /* if a few runs in turns take the host a quarter less time so */
     ZM_REPLAY_NEVER,

@@ -6,6 +6,7 @@
  * A work-item owns some whole rows; 16 elements at a time, the last ones as the first lanes of a
  * vector. dst may be x or y: each element is read before it is written. */
 #include "args.h"
+#include "kernel.clh"
 #include "math.clh"
 #include "types.clh"
 #include "vector.clh"
@@ -47,11 +48,10 @@ static void activate_row(const struct row *r, uint d, uint activation)
         activate_rest(r, i, d - i, activation);
 }
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-activate(__global const act_t *x, __global const param_t *bias, __global const act_t *y,
-         __global act_t *dst, struct zm_activate_args a)
+KERNEL(activate, __global const act_t *x, __global const param_t *bias, __global const act_t *y,
+       __global act_t *dst, struct zm_activate_args a)
 {
-    for (uint row = first_row(a.rows); row < end_row(a.rows); row++) {
+    for (uint row = FIRST_ROW(a.rows); row < END_ROW(a.rows); row++) {
         struct row r = {x + a.x_offset + (size_t)row * a.x_stride, 0, 0,
                         dst + a.dst_offset + (size_t)row * a.dst_stride};
         if (a.flags & ZM_FLAG_BIAS)

@@ -6,13 +6,14 @@
  * A work-item owns some whole rows; 16 elements at a time, the rest one by one. dst may be x or y:
  * each element is read before it is written. */
 #include "args.h"
+#include "kernel.clh"
 #include "types.clh"
 #include "vector.clh"
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-add(__global const act_t *x, __global const act_t *y, __global act_t *dst, struct zm_add_args a)
+KERNEL(add, __global const act_t *x, __global const act_t *y, __global act_t *dst,
+       struct zm_add_args a)
 {
-    for (uint row = first_row(a.rows); row < end_row(a.rows); row++) {
+    for (uint row = FIRST_ROW(a.rows); row < END_ROW(a.rows); row++) {
         __global const act_t *p = x + a.x_offset + (size_t)row * a.x_stride;
         __global const act_t *q = y + a.y_offset + (size_t)row * a.y_stride;
         __global act_t *r = dst + a.dst_offset + (size_t)row * a.dst_stride;

@@ -6,6 +6,7 @@
  * A work-item owns some whole rows. It looks for the first chunk with the largest value (comparing
  * with NaN is false, so NaN never wins), then for the first place in it that holds the value. */
 #include "args.h"
+#include "kernel.clh"
 #include "types.clh"
 #include "vector.clh"
 
@@ -49,9 +50,8 @@ static uint row_argmax(__global const act_t *x, uint n)
     return i < n ? i : 0; /* a row of only NaN */
 }
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-argmax(__global const act_t *x, __global int *dst, struct zm_argmax_args a)
+KERNEL(argmax, __global const act_t *x, __global int *dst, struct zm_argmax_args a)
 {
-    for (uint row = first_row(a.rows); row < end_row(a.rows); row++)
+    for (uint row = FIRST_ROW(a.rows); row < END_ROW(a.rows); row++)
         dst[a.dst_offset + row] = (int)row_argmax(x + a.x_offset + (size_t)row * a.x_stride, a.n);
 }

@@ -22,6 +22,7 @@
  * of 16. */
 #include "args.h"
 #include "attention.clh"
+#include "kernel.clh"
 
 #ifndef ROWS
 #define ROWS 12
@@ -212,14 +213,13 @@ static void tile_begin(struct tile *t, __global const act_t *q, const struct zm_
     }
 }
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-attention(__global const act_t *q, __global const kv_t *k_cache, __global const kv_t *v_cache,
-          __global const float *slopes, __global const int *lengths, __global const int *starts,
-          __global act_t *dst, struct zm_attention_args args)
+KERNEL(attention, __global const act_t *q, __global const kv_t *k_cache,
+       __global const kv_t *v_cache, __global const float *slopes, __global const int *lengths,
+       __global const int *starts, __global act_t *dst, struct zm_attention_args args)
 {
-    uint head = get_group_id(0), sequence = get_group_id(2);
+    uint head = GROUP(0), sequence = GROUP(2);
     const struct zm_attention_args a = of_sequence(args, lengths, starts, sequence);
-    uint first = get_group_id(1) * a.row_block;
+    uint first = GROUP(1) * a.row_block;
     uint end = min(first + a.row_block, a.rows);
     q += a.q_offset + (size_t)a.first_row * a.q_stride + head * HEAD_DIM;
     dst += a.dst_offset + (size_t)a.first_row * a.dst_stride + head * HEAD_DIM;

@@ -9,6 +9,7 @@
  * at a time; when a score is over the largest so far, what was gathered is scaled down to it. */
 #include "args.h"
 #include "attention.clh"
+#include "kernel.clh"
 
 /* step: elements from one element of the key to the next. */
 static float score(const float *q, __global const kv_t *key, size_t step)
@@ -19,12 +20,11 @@ static float score(const float *q, __global const kv_t *key, size_t step)
     return sum;
 }
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-attention_any(__global const act_t *q, __global const kv_t *k_cache, __global const kv_t *v_cache,
-              __global const float *slopes, __global const int *lengths, __global const int *starts,
-              __global act_t *dst, struct zm_attention_args args)
+KERNEL(attention_any, __global const act_t *q, __global const kv_t *k_cache,
+       __global const kv_t *v_cache, __global const float *slopes, __global const int *lengths,
+       __global const int *starts, __global act_t *dst, struct zm_attention_args args)
 {
-    uint head = get_group_id(0), row = get_group_id(1), sequence = get_group_id(2);
+    uint head = GROUP(0), row = GROUP(1), sequence = GROUP(2);
     const struct zm_attention_args a = of_sequence(args, lengths, starts, sequence);
     if (row >= a.rows)
         return;

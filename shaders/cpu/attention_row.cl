@@ -10,6 +10,7 @@
  * not wait for each other. HEAD_DIM is a multiple of 16. */
 #include "args.h"
 #include "attention.clh"
+#include "kernel.clh"
 
 #define CHUNKS (HEAD_DIM / 16)
 
@@ -78,12 +79,11 @@ static void score_keys(const float *q, __global const kv_t *panel, uint keys, fl
         score_panel(q, panel + (size_t)j * HEAD_DIM, scale, scores + j);
 }
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-attention_row(__global const act_t *q, __global const kv_t *k_cache, __global const kv_t *v_cache,
-              __global const float *slopes, __global const int *lengths, __global const int *starts,
-              __global act_t *dst, struct zm_attention_args args)
+KERNEL(attention_row, __global const act_t *q, __global const kv_t *k_cache,
+       __global const kv_t *v_cache, __global const float *slopes, __global const int *lengths,
+       __global const int *starts, __global act_t *dst, struct zm_attention_args args)
 {
-    uint head = get_group_id(0), row = get_group_id(1), sequence = get_group_id(2);
+    uint head = GROUP(0), row = GROUP(1), sequence = GROUP(2);
     const struct zm_attention_args a = of_sequence(args, lengths, starts, sequence);
     if (row >= a.rows)
         return;

@@ -9,6 +9,7 @@
  * [n][kernel_size * channels], packed in panels of 32 outputs as for matmul. A work-item owns one
  * panel (group 0) and row_block rows of dst (group 1). */
 #include "args.h"
+#include "kernel.clh"
 #include "matmul_tile.clh"
 
 TILE_PRODUCT(product, tile_x_t, __global const weight_t, LOAD_WEIGHT16)
@@ -62,13 +63,12 @@ static void finish_row(const float *sums, const float16 bias[2], uint activation
         store16(activate16(vload16(1, sums) + bias[1], activation), dst + 16, count - 16);
 }
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-conv1d(__global const act_t *x, __global const weight_t *weight, __global const param_t *bias,
-       __global act_t *dst, struct zm_conv1d_args a)
+KERNEL(conv1d, __global const act_t *x, __global const weight_t *weight,
+       __global const param_t *bias, __global act_t *dst, struct zm_conv1d_args a)
 {
-    uint column = get_group_id(0) * PANEL;
+    uint column = GROUP(0) * PANEL;
     uint count = min((uint)PANEL, a.n - column);
-    uint row = get_group_id(1) * a.row_block;
+    uint row = GROUP(1) * a.row_block;
     uint end = min(row + a.row_block, a.dst_rows);
     float16 lanes[2];
     load_lanes(a.flags & ZM_FLAG_BIAS ? bias + a.bias_offset + column : 0, count, lanes);

@@ -13,6 +13,7 @@
  * The tensor is cut into blocks, 1 x LINE or 16 x 16 of the two dimensions; work-items share them
  * evenly. Whole squares turn in registers, so that all loads and stores are whole vectors. */
 #include "args.h"
+#include "kernel.clh"
 
 #ifndef X_TYPE
 #define X_TYPE 1
@@ -128,14 +129,13 @@ static void copy_block(__global const x_t *x, __global dst_t *dst, const struct 
                       p->is_contiguous);
 }
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-copy(__global const x_t *x, __global dst_t *dst, struct zm_copy_args a)
+KERNEL(copy, __global const x_t *x, __global dst_t *dst, struct zm_copy_args a)
 {
     const struct plan p = plan_get(&a);
     size_t blocks = blocks_of(a.shape[3], p.columns);
     for (uint d = 0; d < 3; d++)
         blocks *= blocks_of(a.shape[d], d == p.turned ? p.rows : 1);
-    size_t groups = get_num_groups(0), group = get_group_id(0);
+    size_t groups = GROUPS(0), group = GROUP(0);
     size_t each = blocks / groups, more = blocks % groups;
     size_t first = group * each + min(group, more);
     size_t end = first + each + (group < more);

@@ -9,14 +9,14 @@
  * owns some whole rows and takes them one after the other, two passes each: squares and sum, then
  * y. row.clh draws the passes. */
 #include "args.h"
+#include "kernel.clh"
 #include "norm.clh"
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-crms_norm(__global const act_t *x, __global const act_t *residual, __global const param_t *weight,
-          __global const param_t *bias, __global act_t *dst, __global act_t *sum,
-          struct zm_norm_args a)
+KERNEL(crms_norm, __global const act_t *x, __global const act_t *residual,
+       __global const param_t *weight, __global const param_t *bias, __global act_t *dst,
+       __global act_t *sum, struct zm_norm_args a)
 {
-    for (uint row = first_row(a.rows); row < end_row(a.rows); row++) {
+    for (uint row = FIRST_ROW(a.rows); row < END_ROW(a.rows); row++) {
         struct row r = norm_row(x, residual, weight, bias, dst, sum, &a, row);
         float2 v = row_differences(&r, a.d, 0.0f);
         float scale = 1.0f / sqrt((v.y + v.x * v.x) / a.true_d + a.eps);

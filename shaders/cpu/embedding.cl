@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* embedding for CPU devices: dst[r] = scale * table[token[r]] + position[r], minus its mean on demand.
+/* embedding for CPU devices: dst[r] = scale * table[token[r]] + position[r], minus its mean on
+ * demand.
  *
  *   table as rows:    [vocabulary][d], element i of a token at  token * stride + i
  *   table in panels:  [vocabulary / panel][d][panel], at  (token / panel * d + i) * panel
@@ -8,6 +9,7 @@
  * In panels the elements of a token lie `panel` apart: few tokens are looked up at a time, and one
  * table then serves as the weights of the output matmul, too. A work-item owns some whole rows. */
 #include "args.h"
+#include "kernel.clh"
 #include "types.clh"
 #include "vector.clh"
 
@@ -64,11 +66,10 @@ static struct row_source token_source(__global const weight_t *table, uint token
     return s;
 }
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-embedding(__global const int *tokens, __global const weight_t *table,
-          __global const param_t *position, __global act_t *dst, struct zm_embedding_args a)
+KERNEL(embedding, __global const int *tokens, __global const weight_t *table,
+       __global const param_t *position, __global act_t *dst, struct zm_embedding_args a)
 {
-    for (uint row = first_row(a.rows); row < end_row(a.rows); row++) {
+    for (uint row = FIRST_ROW(a.rows); row < END_ROW(a.rows); row++) {
         uint token = (uint)tokens[a.tokens_offset + row];
         if (token < a.first)
             continue;

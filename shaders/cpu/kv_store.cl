@@ -12,6 +12,7 @@
  * of 16 it turns 16 x 16 elements at a time in registers; else each row goes element by element.
  * panel 0 means that keys are rows, too. */
 #include "args.h"
+#include "kernel.clh"
 #include "sequence.clh"
 #include "square.clh"
 #include "types.clh"
@@ -75,10 +76,9 @@ static uint capacity(const struct zm_kv_store_args *a)
     return a->head_stride / a->head_dim;
 }
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-kv_store(__global const act_t *k, __global const act_t *v, __global const int *positions,
-         __global const int *starts, __global kv_t *k_cache, __global kv_t *v_cache,
-         struct zm_kv_store_args a)
+KERNEL(kv_store, __global const act_t *k, __global const act_t *v, __global const int *positions,
+       __global const int *starts, __global kv_t *k_cache, __global kv_t *v_cache,
+       struct zm_kv_store_args a)
 {
     uint step = a.panel ? a.panel : 1;
     uint panels = (a.rows + step - 2) / step + 1; /* that the rows of a sequence touch, at most */
@@ -86,7 +86,7 @@ kv_store(__global const act_t *k, __global const act_t *v, __global const int *p
     v += a.v_offset;
     k_cache += a.k_cache_offset;
     v_cache += a.v_cache_offset;
-    for (uint i = first_row(a.sequences * panels); i < end_row(a.sequences * panels); i++) {
+    for (uint i = FIRST_ROW(a.sequences * panels); i < END_ROW(a.sequences * panels); i++) {
         uint sequence = i / panels;
         struct rows_of_sequence own = {sequence * a.rows, a.rows};
         if (a.flags & ZM_FLAG_STARTS)

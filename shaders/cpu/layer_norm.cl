@@ -8,14 +8,14 @@
  * for memory. The differences also say how far off the mean was, rounded as it is: so nothing
  * cancels when |mean| is a thousand times the deviation. row.clh draws the passes. */
 #include "args.h"
+#include "kernel.clh"
 #include "norm.clh"
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-layer_norm(__global const act_t *x, __global const act_t *residual, __global const param_t *weight,
-           __global const param_t *bias, __global act_t *dst, __global act_t *sum,
-           struct zm_norm_args a)
+KERNEL(layer_norm, __global const act_t *x, __global const act_t *residual,
+       __global const param_t *weight, __global const param_t *bias, __global act_t *dst,
+       __global act_t *sum, struct zm_norm_args a)
 {
-    for (uint row = first_row(a.rows); row < end_row(a.rows); row++) {
+    for (uint row = FIRST_ROW(a.rows); row < END_ROW(a.rows); row++) {
         struct row r = norm_row(x, residual, weight, bias, dst, sum, &a, row);
         float near = row_sum(&r, a.d) / a.d;
         float2 mean = row_differences(&r, a.d, near) / a.d;

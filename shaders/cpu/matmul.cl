@@ -13,6 +13,7 @@
  * ROW_BLOCK. */
 #include "args.h"
 #include "epilogue.clh"
+#include "kernel.clh"
 
 #if !BLOCKS
 TILE_PRODUCT(product_stored, tile_x_t, __global const weight_t, LOAD_WEIGHT16)
@@ -33,9 +34,8 @@ static struct ahead ahead_of(__global const act_t *x, __global const weight_t *b
 }
 
 static void panel_rows(__global const act_t *x, __global const weight_t *panel,
-                       const struct epilogue *e, const struct zm_matmul_args *a)
+                       const struct epilogue *e, const struct zm_matmul_args *a, uint first)
 {
-    uint first = get_group_id(1) * a->row_block;
     uint end = min(first + a->row_block, a->m);
     bool unpacks = BLOCKS || (WEIGHT_TYPE != 1 && end - first > ROWS);
     float unpacked[K_BLOCK * PANEL], copy[X_COPY];
@@ -62,21 +62,20 @@ static void panel_rows(__global const act_t *x, __global const weight_t *panel,
     }
 }
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-matmul(__global const act_t *x, __global const weight_t *weight, __global const param_t *bias,
-       __global const act_t *residual, __global act_t *dst, __global const float *scale,
-       __global const float *column_sums, __global float *statistics,
+KERNEL(matmul, __global const act_t *x, __global const weight_t *weight,
+       __global const param_t *bias, __global const act_t *residual, __global act_t *dst,
+       __global const float *scale, __global const float *column_sums, __global float *statistics,
        __global const param_t *norm_weight, __global act_t *weighted, struct zm_matmul_args a)
 {
     struct outputs o = {bias, residual, dst, scale, column_sums, statistics, norm_weight, weighted};
     struct epilogue e;
     const uint step = panel_outputs(&a);
     add_offsets(&o, &a);
-    for (uint group = get_group_id(0) * PANEL; group < a.n; group += get_num_groups(0) * PANEL)
+    for (uint group = GROUP(0) * PANEL; group < a.n; group += GROUPS(0) * PANEL)
         for (uint output = group; output < min(group + PANEL, a.n); output += step) {
             epilogue_begin(&e, &o, &a, output);
             panel_rows(x + a.x_offset,
                        weights_on(weight, a.weight_offset + (size_t)(output / step) * PANEL * a.k),
-                       &e, &a);
+                       &e, &a, GROUP(1) * a.row_block);
         }
 }

@@ -12,6 +12,7 @@
  * row_block <= ROW_BLOCK. */
 #include "args.h"
 #include "epilogue.clh"
+#include "kernel.clh"
 #include "square.clh"
 
 TILE_PRODUCT(product, tile_x_t, const float, LOAD16_1)
@@ -51,9 +52,8 @@ static void turn_panel(__global const weight_t *weight, const struct zm_matmul_a
 }
 
 static void panel_rows(__global const act_t *x, __global const weight_t *weight,
-                       const struct epilogue *e, const struct zm_matmul_args *a)
+                       const struct epilogue *e, const struct zm_matmul_args *a, uint first)
 {
-    uint first = get_group_id(1) * a->row_block;
     uint end = min(first + a->row_block, a->m);
     float panel[K_BLOCK * PANEL], copy[X_COPY];
     float sums[(ROW_BLOCK + ROWS) * PANEL];
@@ -74,13 +74,12 @@ static void panel_rows(__global const act_t *x, __global const weight_t *weight,
     }
 }
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-matmul_rows(__global const act_t *x, __global const weight_t *weight, __global const param_t *bias,
-            __global const act_t *residual, __global act_t *dst, __global const float *scale,
-            __global const float *column_sums, __global float *statistics,
-            __global const param_t *norm_weight, __global act_t *weighted, struct zm_matmul_args a)
+KERNEL(matmul_rows, __global const act_t *x, __global const weight_t *weight,
+       __global const param_t *bias, __global const act_t *residual, __global act_t *dst,
+       __global const float *scale, __global const float *column_sums, __global float *statistics,
+       __global const param_t *norm_weight, __global act_t *weighted, struct zm_matmul_args a)
 {
-    size_t matrix = get_group_id(2);
+    size_t matrix = GROUP(2);
     struct outputs o = {bias, residual, dst, scale, column_sums, statistics, norm_weight, weighted};
     struct epilogue e;
     add_offsets(&o, &a);
@@ -90,9 +89,10 @@ matmul_rows(__global const act_t *x, __global const weight_t *weight, __global c
     x += a.x_offset + matrix * a.x_batch;
     weight += a.weight_offset + matrix * a.weight_batch;
     const uint step = panel_outputs(&a), rows = is_gated(&a) ? 2 : 1;
-    for (uint group = get_group_id(0) * PANEL; group < a.n; group += get_num_groups(0) * PANEL)
+    for (uint group = GROUP(0) * PANEL; group < a.n; group += GROUPS(0) * PANEL)
         for (uint output = group; output < min(group + PANEL, a.n); output += step) {
             epilogue_begin(&e, &o, &a, output);
-            panel_rows(x, weight + (size_t)output * rows * a.weight_stride, &e, &a);
+            panel_rows(x, weight + (size_t)output * rows * a.weight_stride, &e, &a,
+                       GROUP(1) * a.row_block);
         }
 }

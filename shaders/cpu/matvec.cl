@@ -12,6 +12,7 @@
  * registers, and asking is slower there than what the processor fetches by itself. Quantised
  * weights are read as they are, 32 steps of k at a time (blocks.clh). */
 #include "args.h"
+#include "kernel.clh"
 #if COLUMNS == 16
 #define ROWS 2
 #define PANEL_SOON(panel)
@@ -95,17 +96,16 @@ static void panel_product(__global const act_t *x, __global const weight_t *pane
 }
 #endif
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-matvec(__global const act_t *x, __global const weight_t *weight, __global const param_t *bias,
-       __global const act_t *residual, __global act_t *dst, __global const float *scale,
-       __global const float *column_sums, __global float *statistics,
+KERNEL(matvec, __global const act_t *x, __global const weight_t *weight,
+       __global const param_t *bias, __global const act_t *residual, __global act_t *dst,
+       __global const float *scale, __global const float *column_sums, __global float *statistics,
        __global const param_t *norm_weight, __global act_t *weighted, struct zm_matmul_args a)
 {
     struct outputs o = {bias, residual, dst, scale, column_sums, statistics, norm_weight, weighted};
     struct epilogue e;
     const uint step = panel_outputs(&a), block = a.row_block * PANEL;
     add_offsets(&o, &a);
-    for (uint first = get_group_id(0) * block; first < a.n; first += get_num_groups(0) * block)
+    for (uint first = GROUP(0) * block; first < a.n; first += GROUPS(0) * block)
         for (uint output = first; output < min(first + block, a.n); output += step) {
             epilogue_begin(&e, &o, &a, output);
             float sums[PANEL];

@@ -11,6 +11,7 @@
  * owns one panel (group 0) and row_block patches (group 1), ROWS at a time: K_BLOCK pixels of each
  * are gathered into private memory, then the register tile runs over them. */
 #include "args.h"
+#include "kernel.clh"
 #include "matmul_tile.clh"
 
 TILE_PRODUCT(product, const float, __global const weight_t, LOAD_WEIGHT16)
@@ -106,15 +107,14 @@ static void panel_sums(__global const act_t *x, __global const weight_t *panel,
     }
 }
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-patch_embedding(__global const act_t *x, __global const weight_t *weight,
-                __global const param_t *bias, __global const param_t *position, __global act_t *dst,
-                struct zm_patch_embedding_args a)
+KERNEL(patch_embedding, __global const act_t *x, __global const weight_t *weight,
+       __global const param_t *bias, __global const param_t *position, __global act_t *dst,
+       struct zm_patch_embedding_args a)
 {
-    uint column = get_group_id(0) * PANEL;
+    uint column = GROUP(0) * PANEL;
     uint count = min((uint)PANEL, a.n - column);
     uint rows = (a.height / a.patch) * (a.width / a.patch);
-    uint first = get_group_id(1) * a.row_block;
+    uint first = GROUP(1) * a.row_block;
     uint end = min(first + a.row_block, rows);
     float sums[(ROW_BLOCK + ROWS) * PANEL];
     float16 lanes[2];

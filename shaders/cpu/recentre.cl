@@ -5,13 +5,13 @@
  *
  * A work-item owns some whole rows and takes them one after the other; row.clh draws the passes. */
 #include "args.h"
+#include "kernel.clh"
 #include "source.clh"
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-recentre(__global const act_t *x, __global const act_t *y, __global act_t *dst,
-         struct zm_add_args a)
+KERNEL(recentre, __global const act_t *x, __global const act_t *y, __global act_t *dst,
+       struct zm_add_args a)
 {
-    for (uint row = first_row(a.rows); row < end_row(a.rows); row++) {
+    for (uint row = FIRST_ROW(a.rows); row < END_ROW(a.rows); row++) {
         struct row r = {{x + a.x_offset + (size_t)row * a.x_stride, 0}, 0, 0, 0, 0};
         if (a.flags & ZM_FLAG_RESIDUAL)
             r.source.residual = y + a.y_offset + (size_t)row * a.y_stride;

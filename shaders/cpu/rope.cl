@@ -15,6 +15,7 @@
  * is rounded. What is left is below 1e-7 in sine and cosine up to a million radians (positions are
  * exact within +-2^24). No double needed. dst may be x. */
 #include "args.h"
+#include "kernel.clh"
 #include "square.clh"
 #include "types.clh"
 #include "vector.clh"
@@ -173,9 +174,8 @@ static void powers_get(float2 root, uint first, struct two16 *result)
     result->lo = vload16(0, lo);
 }
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-rope(__global const act_t *x, __global const int *positions, __global const float *factors,
-     __global act_t *dst, struct zm_rope_args a)
+KERNEL(rope, __global const act_t *x, __global const int *positions, __global const float *factors,
+       __global act_t *dst, struct zm_rope_args a)
 {
     const uint pairs = a.rotary_dim / 2;
     const float2 root = two_inverse_root(a.base, pairs), step = two_power(root, 16);
@@ -187,7 +187,7 @@ rope(__global const act_t *x, __global const int *positions, __global const floa
             table[c] = powers;
             to_turns(&table[c], factors + a.factors_offset, &a, first + 16 * c, pairs);
         }
-        for (uint row = first_row(a.rows); row < end_row(a.rows); row++) {
+        for (uint row = FIRST_ROW(a.rows); row < END_ROW(a.rows); row++) {
             float position = (float)positions[a.positions_offset + row];
             __global const act_t *from = x + a.x_offset + (size_t)row * a.x_stride;
             __global act_t *to = dst + a.dst_offset + (size_t)row * a.dst_stride;

@@ -7,6 +7,7 @@
  *
  * A work-item owns some whole rows. */
 #include "args.h"
+#include "kernel.clh"
 #include "types.clh"
 #include "vector.clh"
 
@@ -37,12 +38,10 @@ static void multiply_row(__global const act_t *x, __global const param_t *weight
         STORE_ACT(LOAD_ACT(x, i) * LOAD_PARAM(weight, i), weighted, i);
 }
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-row_statistics(__global const act_t *x, __global float *statistics,
-               __global const param_t *weight, __global act_t *weighted,
-               struct zm_row_statistics_args a)
+KERNEL(row_statistics, __global const act_t *x, __global float *statistics,
+       __global const param_t *weight, __global act_t *weighted, struct zm_row_statistics_args a)
 {
-    for (uint row = first_row(a.rows); row < end_row(a.rows); row++) {
+    for (uint row = FIRST_ROW(a.rows); row < END_ROW(a.rows); row++) {
         __global const act_t *v = x + a.x_offset + (size_t)row * a.x_stride;
         __global float *s = statistics + a.statistics_offset + (size_t)row * a.statistics_stride;
         for (uint i = 0; i < a.d; i += min(a.group, a.d - i), s += 2)

@@ -8,6 +8,7 @@
  * be x: only the last pass writes. NaN, +inf and a row of only -inf make the row NaN, as the
  * formula does. */
 #include "args.h"
+#include "kernel.clh"
 #include "math.clh"
 #include "types.clh"
 #include "vector.clh"
@@ -74,10 +75,9 @@ static void row_softmax(__global const act_t *x, __global act_t *dst, uint n, fl
         STORE_ACT(rest[j], dst, i + j);
 }
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-softmax(__global const act_t *x, __global act_t *dst, struct zm_softmax_args a)
+KERNEL(softmax, __global const act_t *x, __global act_t *dst, struct zm_softmax_args a)
 {
-    for (uint row = first_row(a.rows); row < end_row(a.rows); row++)
+    for (uint row = FIRST_ROW(a.rows); row < END_ROW(a.rows); row++)
         row_softmax(x + a.x_offset + (size_t)row * a.x_stride,
                     dst + a.dst_offset + (size_t)row * a.dst_stride, a.n, a.scale);
 }

@@ -9,6 +9,7 @@
  * false, so NaN never gets in). Elements come in the order of their index: one that equals the k-th
  * largest is too late. */
 #include "args.h"
+#include "kernel.clh"
 #include "types.clh"
 #include "vector.clh"
 
@@ -55,11 +56,10 @@ static void row_best(__global const act_t *x, uint n, struct best *b)
     }
 }
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-top_k(__global const act_t *x, __global act_t *values, __global int *indices,
-      struct zm_top_k_args a)
+KERNEL(top_k, __global const act_t *x, __global act_t *values, __global int *indices,
+       struct zm_top_k_args a)
 {
-    for (uint row = first_row(a.rows); row < end_row(a.rows); row++) {
+    for (uint row = FIRST_ROW(a.rows); row < END_ROW(a.rows); row++) {
         struct best b;
         b.count = 0;
         b.k = min(a.k, (uint)MOST);

@@ -27,6 +27,7 @@ static json_t *limits_json(const zm_device_limits *limits)
         {"timestamps", json_boolean(limits->timestamps)},
         {"spirv", json_boolean(limits->spirv)},
         {"command_buffer", json_boolean(limits->command_buffer)},
+        {"launch_chains", json_boolean(limits->launch_chains)},
     };
     return zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0]));
 }

@@ -21,6 +21,7 @@ typedef enum zm_kernel_family {
     ZM_FAMILY_CPU,     /* shaders/cpu */
     ZM_FAMILY_GPU,     /* shaders/gpu, shaders/vulkan */
     ZM_FAMILY_BENCH,   /* shaders/bench: no ops, the ceilings of a machine */
+    ZM_FAMILY_CHAIN,   /* kernels of shaders/cpu as functions of shaders/cpu/chain.cl */
     ZM_FAMILY_LIBRARY  /* routines of a library of others: sgemm.h */
 } zm_kernel_family;
 
@@ -28,10 +29,14 @@ typedef enum zm_kernel_family {
 typedef struct zm_kernel_desc {
     const char *name; /* of the file and of the entry point: "rms_norm" */
     zm_kernel_family family;
-    const char *options; /* "-DNAME=VALUE ..."; part of the identity; NULL = none */
-    uint32_t local[3];   /* work-group size; zeros = 1 */
+    /* "-DNAME=VALUE ..."; part of the identity; NULL = none. Of a chain: its kernels, a line each:
+     * "NAME BUFFERS ARGUMENT_BYTES -DNAME=VALUE ...". */
+    const char *options;
+    uint32_t local[3]; /* work-group size; zeros = 1 */
     uint32_t buffer_count;
     uint32_t args_size; /* bytes of the argument struct */
+    bool known_only;    /* no part of the identity: where it would have to be compiled, quietly
+                           ZM_ERROR_NOT_FOUND instead */
 } zm_kernel_desc;
 
 #define ZM_MAX_BINDINGS 12
@@ -53,6 +58,16 @@ typedef struct zm_dispatch {
 typedef struct zm_event_span {
     uint64_t queued_ns, start_ns, end_ns;
 } zm_event_span;
+
+/* Launches to be enqueued at once. */
+typedef struct zm_list_params {
+    const zm_dispatch *const *launches;
+    size_t count;
+    /* Those that a mutable list's launches may have, now and later. */
+    const zm_kernel *const *kernels;
+    size_t kernel_count;
+    bool known_only; /* as of a zm_kernel_desc: for what the list itself takes */
+} zm_list_params;
 
 typedef struct zm_device_fns {
     /* all required; status functions log their reason */
@@ -89,11 +104,11 @@ typedef struct zm_device_fns {
     /* event may be NULL; else it is marked by this dispatch. Thread-safe for one kernel. */
     zm_status (*dispatch)(zm_stream *stream, const zm_dispatch *dispatch, zm_event *event);
 
-    /* zm_list_create, _destroy and _enqueue; record NULL = the backend has none. What record can't
-     * do it logs for debugging only. */
-    zm_status (*record)(zm_stream *stream, const zm_dispatch *const *launches, size_t count,
-                        void **out);
+    /* zm_list_create, _destroy, _update and _enqueue; record NULL = the backend has none. What
+     * record can't do it logs for debugging only. */
+    zm_status (*record)(zm_stream *stream, const zm_list_params *params, void **out);
     void (*recording_destroy)(zm_device *device, void *recording);
+    bool (*recording_update)(void *recording, size_t index, const zm_dispatch *launch);
     zm_status (*replay)(zm_stream *stream, void *recording, bool *done);
 } zm_device_fns;
 
@@ -204,13 +219,20 @@ zm_status zm_stream_scratch(zm_stream *stream, uint64_t size, zm_buffer **out);
 /* Enqueues one launch. With an event of the caller's it is not among the stream's records. */
 zm_status zm_device_dispatch(zm_stream *stream, const zm_dispatch *dispatch, zm_event *event);
 
-/* Launches that the driver keeps for a stream, to be enqueued at once. */
+/* Launches that are enqueued at once: kept by the driver for a stream, or one after the other in
+ * one launch (limits.launch_chains), where they may be changed. */
 typedef struct zm_list zm_list;
+#define ZM_LIST_BUFFERS 112 /* that are not the same, of a list */
+#define ZM_LIST_KERNELS 32
 bool zm_list_is_possible(const zm_device *device);
+bool zm_list_is_mutable(const zm_device *device);
+/* Whether a launch can be in a list. */
+bool zm_list_takes(const zm_device *device, const zm_dispatch *launch);
 /* Kernels and buffers must live as long as it is enqueued. A failure is no error: the launches can
  * still be enqueued one by one. */
-zm_status zm_list_create(zm_stream *stream, const zm_dispatch *const *launches, size_t count,
-                         zm_list **out);
+zm_status zm_list_create(zm_stream *stream, const zm_list_params *params, zm_list **out);
+/* A launch in the place of another one, of any of the list's kernels. False: it can't take that. */
+bool zm_list_update(zm_list *list, size_t index, const zm_dispatch *launch);
 /* Waits while it is on its way. */
 void zm_list_destroy(zm_list **list);
 /* False also if its stream is gone. */

@@ -32,10 +32,11 @@ static zm_status desc_copy(const zm_device *device, const zm_kernel_desc *desc, 
 }
 
 /* A kernel that a driver refuses is refused for good: asking again would take as long again. */
-static zm_kernel *failed_kernel(zm_status status)
+static zm_kernel *failed_kernel(const zm_kernel_desc *desc, zm_status status)
 {
-    bool final = status == ZM_ERROR_DEVICE || status == ZM_ERROR_UNSUPPORTED ||
-                 status == ZM_ERROR_LIMIT || status == ZM_ERROR_NOT_FOUND;
+    bool final =
+        !desc->known_only && (status == ZM_ERROR_DEVICE || status == ZM_ERROR_UNSUPPORTED ||
+                              status == ZM_ERROR_LIMIT || status == ZM_ERROR_NOT_FOUND);
     zm_kernel *kernel = final ? zm_calloc(1, sizeof(*kernel)) : NULL;
     if (kernel)
         kernel->status = status;
@@ -51,7 +52,7 @@ static zm_status kernel_add(zm_device *device, const zm_kernel_desc *desc, zm_ke
     zm_kernel *kernel = NULL;
     status = device->fns->kernel_create(device, &owned, &kernel);
     if (status != ZM_OK)
-        kernel = failed_kernel(status);
+        kernel = failed_kernel(desc, status);
     if (!kernel) {
         desc_free(&owned);
         return status;

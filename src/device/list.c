@@ -15,17 +15,31 @@ struct zm_list {
 
 bool zm_list_is_possible(const zm_device *device)
 {
-    return device->info.limits.command_buffer && device->fns->record;
+    const zm_device_limits *limits = &device->info.limits;
+    return (limits->command_buffer || limits->launch_chains) && device->fns->record;
 }
 
-zm_status zm_list_create(zm_stream *stream, const zm_dispatch *const *launches, size_t count,
-                         zm_list **out)
+bool zm_list_is_mutable(const zm_device *device)
+{
+    return device->info.limits.launch_chains;
+}
+
+/* A library's launches are not seen. A chain has arguments by value: what is larger than two
+ * registers looks the same whatever its fields are. */
+bool zm_list_takes(const zm_device *device, const zm_dispatch *launch)
+{
+    const zm_kernel_desc *desc = &launch->kernel->desc;
+    return zm_list_is_mutable(device) ? desc->family == ZM_FAMILY_CPU && desc->args_size > 16
+                                      : desc->family != ZM_FAMILY_LIBRARY;
+}
+
+zm_status zm_list_create(zm_stream *stream, const zm_list_params *params, zm_list **out)
 {
     zm_device *device = stream->device;
     zm_list *list = zm_calloc(1, sizeof(*list));
     if (!list)
         return ZM_ERROR_OUT_OF_MEMORY;
-    zm_status status = device->fns->record(stream, launches, count, &list->recording);
+    zm_status status = device->fns->record(stream, params, &list->recording);
     if (status != ZM_OK) {
         free(list);
         return status;
@@ -75,6 +89,11 @@ void zm_stream_forget_lists(zm_stream *stream)
 bool zm_list_is_of(const zm_list *list, const zm_stream *stream)
 {
     return list->stream == stream;
+}
+
+bool zm_list_update(zm_list *list, size_t index, const zm_dispatch *launch)
+{
+    return list->device->fns->recording_update(list->recording, index, launch);
 }
 
 zm_status zm_list_enqueue(zm_list *list, bool *done)

@@ -153,6 +153,7 @@ void zm_profile_cut(const zm_device_profile *profile, zm_device_info *info)
     limits->timestamps &= to->timestamps;
     limits->spirv &= to->spirv;
     limits->command_buffer &= to->command_buffer;
+    limits->launch_chains &= to->launch_chains;
     if (info->backend != ZM_BACKEND_HOST)
         info->type = ZM_DEVICE_GPU;
 }

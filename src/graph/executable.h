@@ -16,9 +16,12 @@ typedef struct zm_command {
     size_t plan_count, plan_capacity;
     uint32_t launches; /* of all of them */
     uint64_t work;
-    bool stale;          /* a size or a binding that it depends on has changed */
-    uint32_t stretch;    /* 1 + the slot of the one that it is recorded in; 0 = none */
-    uint64_t planned_at; /* a run */
+    bool stale;         /* a size or a binding that it depends on has changed */
+    uint32_t stretch;   /* 1 + the slot of the one that it is recorded in; 0 = none */
+    uint64_t steady_at; /* the run since which its launches are the same, or of the same kernels
+                           where a list can be changed */
+    uint64_t kernels;   /* a hash of which they are */
+    bool changed;       /* since its stretch was told */
 } zm_command;
 
 struct zm_executable {

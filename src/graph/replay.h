@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Stretches of nodes whose launches have not changed for some runs are recorded by the driver and
- * enqueued at once, where that takes the host less time. */
+/* Stretches of nodes whose launches have not changed for some runs, or of which only the arguments
+ * change where a list can be told that, are enqueued at once, where that takes the host less time.
+ */
 #ifndef ZM_SRC_GRAPH_REPLAY_H
 #define ZM_SRC_GRAPH_REPLAY_H
 
@@ -12,6 +13,7 @@ typedef struct zm_stretch {
     size_t first, last;
     uint32_t launches;
     uint64_t work;
+    bool changed; /* nodes of it have */
 } zm_stretch;
 
 typedef enum zm_stretch_use {
@@ -40,8 +42,10 @@ void zm_replay_begin(zm_executable *executable, zm_stream *stream, bool plain);
 void zm_replay_end(zm_executable *executable);
 /* The stretch that begins with this node, if the run uses them. */
 zm_stretch *zm_replay_at(zm_executable *executable, size_t node);
-/* The node's launches are not those that were recorded any more. */
-void zm_replay_forget(zm_executable *executable, size_t node);
+/* The node's launches have been planned anew. */
+void zm_replay_planned(zm_executable *executable, size_t node);
+/* Enqueues a stretch. False: it can't be now, and its nodes have to be one by one. */
+zm_status zm_replay_enqueue(zm_executable *executable, zm_stretch *stretch, bool *done);
 void zm_replay_finish(zm_executable *executable);
 
 #endif

@@ -178,10 +178,10 @@ static zm_status plan_stale(zm_executable *exe)
         const zm_op *op = exe->graph->nodes[n].op;
         if (!command->stale || op == &zm_op_observe)
             continue;
-        zm_replay_forget(exe, n);
         status = zm_executable_resolve(exe, n);
         if (status == ZM_OK)
             status = command_plan(exe, op, command);
+        zm_replay_planned(exe, n);
         command->work = zm_op_work(op, exe->params);
         command->stale = status != ZM_OK;
         exe->info.planned++;
@@ -244,7 +244,7 @@ static zm_status nodes_run(zm_executable *exe, zm_stream *stream, const zm_stret
 }
 
 /* All operations of a stretch at once; those that only observe have no observer. */
-static zm_status stretch_run(zm_executable *exe, zm_stream *stream, const zm_stretch *stretch,
+static zm_status stretch_run(zm_executable *exe, zm_stream *stream, zm_stretch *stretch,
                              const zm_run_params *params)
 {
     zm_status status = ZM_OK;
@@ -253,10 +253,8 @@ static zm_status stretch_run(zm_executable *exe, zm_stream *stream, const zm_str
         if (is_operation(exe, n) && !goes_on(params))
             return ZM_ERROR_CANCELLED;
     uint64_t start = zm_clock_ns();
-    if (exe->replay.use == ZM_STRETCH_LIST) {
-        status = zm_list_enqueue(stretch->list, &replayed);
-        exe->replay.spoilt |= !replayed;
-    }
+    if (exe->replay.use == ZM_STRETCH_LIST)
+        status = zm_replay_enqueue(exe, stretch, &replayed);
     if (replayed) {
         exe->info.replayed += stretch->launches;
         status = enqueued(exe, stream, stretch->launches, stretch->work);
@@ -273,7 +271,7 @@ static zm_status enqueue(zm_executable *exe, zm_stream *stream, const zm_run_par
     exe->info.launches = exe->info.replayed = exe->info.submits = 0;
     exe->work = 0;
     for (size_t n = 0; status == ZM_OK && n < exe->graph->node_count;) {
-        const zm_stretch *stretch = zm_replay_at(exe, n);
+        zm_stretch *stretch = zm_replay_at(exe, n);
         if (stretch) {
             status = stretch_run(exe, stream, stretch, params);
             n = stretch->last;

@@ -4,13 +4,13 @@
 #include <string.h>
 
 #include "common/alloc.h"
-#include "opencl/opencl.h"
+#include "opencl/recording.h"
 
 #define DEVICE_COMMAND_BUFFER_REQUIRED_QUEUE_PROPERTIES 0x12AA
 
 typedef struct recording {
+    zm_opencl_recording base;
     zm_opencl_command_buffer buffer;
-    cl_event last; /* of its last replay; NULL = none yet */
     /* One for each launch, since PoCL 3.1 takes the arguments that a kernel has at the replay.
      */
     size_t count;
@@ -51,20 +51,32 @@ bool zm_opencl_commands_find(zm_opencl_device *device)
     return takes_our_queues(device);
 }
 
-void zm_opencl_recording_destroy(zm_device *device, void *user)
+static void destroy(zm_opencl_device *device, zm_opencl_recording *recorded)
 {
-    recording *r = user;
-    const zm_opencl_fns *cl = &((zm_opencl_device *)device)->cl;
-    if (r->last) {
-        cl->clWaitForEvents(1, &r->last); /* what is on its way must not lose its kernels */
-        cl->clReleaseEvent(r->last);
-    }
+    recording *r = (recording *)recorded;
     if (r->buffer)
-        commands_of(device)->release(r->buffer);
+        device->commands.release(r->buffer);
     while (r->count)
-        cl->clReleaseKernel(r->kernels[--r->count]);
+        device->cl.clReleaseKernel(r->kernels[--r->count]);
     free(r);
 }
+
+static bool update(zm_opencl_recording *recorded, size_t index, const zm_dispatch *launch)
+{
+    (void)recorded;
+    (void)index;
+    (void)launch;
+    return false; /* no driver that we could try has the extension for that */
+}
+
+static cl_int enqueue(zm_opencl_stream *stream, zm_opencl_recording *recorded, cl_event *event)
+{
+    return commands_of(stream->base.device)
+        ->enqueue(0, NULL, ((recording *)recorded)->buffer, 0, NULL, event);
+}
+
+static const zm_opencl_recording_fns recording_fns = {destroy, update, enqueue,
+                                                      "clEnqueueCommandBufferKHR"};
 
 static cl_int record_launch(const zm_device *device, recording *r, const zm_dispatch *dispatch)
 {
@@ -84,58 +96,26 @@ static cl_int record_launch(const zm_device *device, recording *r, const zm_disp
     return error;
 }
 
-zm_status zm_opencl_record(zm_stream *stream, const zm_dispatch *const *launches, size_t count,
-                           void **out)
+zm_status zm_opencl_commands_record(zm_stream *stream, const zm_list_params *params,
+                                    zm_opencl_recording **out)
 {
     zm_device *device = stream->device;
-    recording *r = zm_calloc(1, sizeof(*r) + count * sizeof(cl_kernel));
+    recording *r = zm_calloc(1, sizeof(*r) + params->count * sizeof(cl_kernel));
     if (!r)
         return ZM_ERROR_OUT_OF_MEMORY;
     cl_int error = CL_SUCCESS;
+    r->base.fns = &recording_fns;
     r->buffer = commands_of(device)->create(1, &((zm_opencl_stream *)stream)->queue, NULL, &error);
-    for (size_t i = 0; error == CL_SUCCESS && i < count; i++)
-        error = launches[i]->kernel->desc.family == ZM_FAMILY_LIBRARY
-                    ? CL_INVALID_KERNEL /* whose launches we don't see */
-                    : record_launch(device, r, launches[i]);
+    for (size_t i = 0; error == CL_SUCCESS && i < params->count; i++)
+        error = record_launch(device, r, params->launches[i]);
     if (error == CL_SUCCESS)
         error = commands_of(device)->finalize(r->buffer);
     if (error != CL_SUCCESS) {
         zm_logf(&device->log, ZM_LOG_DEBUG, "%s: %zu launches can't be recorded: %s (%d)",
-                device->info.spec, count, zm_opencl_error_name(error), error);
-        zm_opencl_recording_destroy(device, r);
+                device->info.spec, params->count, zm_opencl_error_name(error), error);
+        destroy((zm_opencl_device *)device, &r->base);
         return zm_opencl_status(error);
     }
-    *out = r;
-    return ZM_OK;
-}
-
-/* A recording that may be on its way several times at once is something that drivers need not
- * offer, and may be slower. */
-static bool is_pending(const zm_opencl_fns *cl, const recording *r)
-{
-    cl_int state = CL_COMPLETE;
-    cl_int error = r->last ? cl->clGetEventInfo(r->last, CL_EVENT_COMMAND_EXECUTION_STATUS,
-                                                sizeof(state), &state, NULL)
-                           : CL_SUCCESS;
-    return error != CL_SUCCESS || state > CL_COMPLETE;
-}
-
-zm_status zm_opencl_replay(zm_stream *stream, void *user, bool *done)
-{
-    recording *r = user;
-    const zm_opencl_fns *cl = &((zm_opencl_device *)stream->device)->cl;
-    cl_event last = NULL;
-    *done = false;
-    if (is_pending(cl, r))
-        return ZM_OK;
-    cl_int error = commands_of(stream->device)->enqueue(0, NULL, r->buffer, 0, NULL, &last);
-    if (error == CL_INVALID_OPERATION) /* the driver is later than its event */
-        return ZM_OK;
-    if (error != CL_SUCCESS)
-        return zm_opencl_check(stream->device, error, "clEnqueueCommandBufferKHR");
-    if (r->last)
-        cl->clReleaseEvent(r->last);
-    r->last = last;
-    *done = true;
+    *out = &r->base;
     return ZM_OK;
 }

@@ -269,6 +269,15 @@ static const char *refusal(const zm_opencl_fns *cl, cl_device_id id, const zm_de
     return NULL;
 }
 
+/* Work-groups of CPU drivers run on threads, which take turns whatever they wait for. */
+static bool chains_launches(const zm_opencl_fns *cl, cl_device_id id, const zm_device_info *info)
+{
+    return info->type == ZM_DEVICE_CPU && get_version(cl, id, CL_DEVICE_VERSION, "OpenCL ") >= 30 &&
+           get_size(cl, id, CL_DEVICE_MAX_PARAMETER_SIZE) >= ZM_OPENCL_CHAIN_BYTES &&
+           has_feature(cl, id, "__opencl_c_atomic_order_acq_rel") &&
+           has_feature(cl, id, "__opencl_c_atomic_scope_device");
+}
+
 static void fill_info(const zm_opencl_fns *cl, cl_platform_id platform, cl_device_id id,
                       zm_device_info *info)
 {
@@ -279,6 +288,7 @@ static void fill_info(const zm_opencl_fns *cl, cl_platform_id platform, cl_devic
     get_platform_title(cl, platform, info->platform, sizeof(info->platform));
     info->type = device_type(cl, id);
     fill_limits(cl, id, &info->limits);
+    info->limits.launch_chains = chains_launches(cl, id, info);
 }
 
 /* ---- all devices ---- */
@@ -495,6 +505,7 @@ static const zm_device_fns opencl_fns = {
     .dispatch = zm_opencl_dispatch,
     .record = zm_opencl_record,
     .recording_destroy = zm_opencl_recording_destroy,
+    .recording_update = zm_opencl_recording_update,
     .replay = zm_opencl_replay,
 };
 

@@ -28,6 +28,8 @@ typedef cl_program(CL_API_CALL *zm_opencl_create_il_fn)(cl_context context, cons
     X(clCreateProgramWithSource)                \
     X(clCreateProgramWithBinary)                \
     X(clBuildProgram)                           \
+    X(clCompileProgram)                         \
+    X(clLinkProgram)                            \
     X(clGetProgramInfo)                         \
     X(clGetProgramBuildInfo)                    \
     X(clReleaseProgram)                         \

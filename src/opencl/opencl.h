@@ -122,11 +122,13 @@ cl_int zm_opencl_set_arguments(const zm_opencl_fns *cl, cl_kernel kernel,
                                const zm_dispatch *dispatch);
 void zm_opencl_dispatch_sizes(const zm_dispatch *dispatch, size_t global[3], size_t local[3]);
 
+/* Arguments of a chain: its buffers, and what it is told by itself. */
+#define ZM_OPENCL_CHAIN_BYTES ((ZM_LIST_BUFFERS + 4) * sizeof(cl_ulong))
 /* False: the driver lacks some function, or wants other queues than ours. */
 bool zm_opencl_commands_find(zm_opencl_device *device);
-zm_status zm_opencl_record(zm_stream *stream, const zm_dispatch *const *launches, size_t count,
-                           void **out);
+zm_status zm_opencl_record(zm_stream *stream, const zm_list_params *params, void **out);
 void zm_opencl_recording_destroy(zm_device *device, void *recording);
+bool zm_opencl_recording_update(void *recording, size_t index, const zm_dispatch *launch);
 zm_status zm_opencl_replay(zm_stream *stream, void *recording, bool *done);
 
 #endif

@@ -6,20 +6,9 @@
 
 #include "common/alloc.h"
 #include "common/clock.h"
-#include "opencl/opencl.h"
-#include "shaders/shaders.h"
+#include "opencl/program.h"
 
-#define MAX_OPTIONS 512
-
-/* What is being built. */
-typedef struct recipe {
-    zm_opencl_device *device;
-    const zm_kernel_desc *desc;
-    char options[MAX_OPTIONS];
-    char *source;
-    size_t size;
-    const zm_shader_module *module; /* goes before the source; NULL = there is none */
-} recipe;
+typedef zm_opencl_recipe recipe;
 
 /* ---- what the compiler says ---- */
 
@@ -48,38 +37,51 @@ static const char *first_error(char *log)
     return *line ? line : "the compiler gave no reason";
 }
 
-static zm_status report_build(const recipe *r, cl_program program, cl_int error)
+zm_status zm_opencl_report_build(const recipe *r, cl_program program, cl_int error)
 {
     zm_status status = ZM_OK;
     const zm_device *device = &r->device->base;
     char *log = build_log(r, program);
     if (log && log[strspn(log, " \n\t")])
         zm_logf(&device->log, ZM_LOG_DEBUG, "kernel %s [%s]: %s", r->desc->name, r->options, log);
-    if (error != CL_SUCCESS)
-        status =
-            zm_fail(&device->log, ZM_ERROR_DEVICE, "kernel %s [%s] does not build on %s (%s): %s",
-                    r->desc->name, r->options, device->info.spec, zm_opencl_error_name(error),
-                    log ? first_error(log) : "no build log");
+    if (error != CL_SUCCESS) {
+        /* What a chain does can be done one by one. */
+        bool matters = r->desc->family != ZM_FAMILY_CHAIN;
+        zm_logf(&device->log, matters ? ZM_LOG_ERROR : ZM_LOG_INFO,
+                "kernel %s [%s] does not build on %s (%s): %s", r->desc->name, r->options,
+                device->info.spec, zm_opencl_error_name(error),
+                log ? first_error(log) : "no build log");
+        status = ZM_ERROR_DEVICE;
+    }
     free(log);
     return status;
 }
 
 /* ---- building ---- */
 
-static zm_status build_source(const recipe *r, zm_opencl_kernel *out)
+static zm_status build_alone(const recipe *r, zm_opencl_kernel *out)
 {
     const zm_opencl_fns *cl = &r->device->cl;
     zm_device *device = &r->device->base;
     const char *source = r->source;
     cl_int error = CL_SUCCESS;
-    uint64_t start = zm_clock_ns();
     out->program = cl->clCreateProgramWithSource(r->device->context, 1, &source, &r->size, &error);
     if (error != CL_SUCCESS) {
         out->program = NULL;
         return zm_opencl_check(device, error, "clCreateProgramWithSource");
     }
     error = cl->clBuildProgram(out->program, 1, &r->device->id, r->options, NULL, NULL);
-    zm_status status = report_build(r, out->program, error);
+    return zm_opencl_report_build(r, out->program, error);
+}
+
+static zm_status build_source(const recipe *r, zm_opencl_kernel *out)
+{
+    const zm_opencl_fns *cl = &r->device->cl;
+    zm_device *device = &r->device->base;
+    cl_int error = CL_SUCCESS;
+    uint64_t start = zm_clock_ns();
+    bool is_chain = r->desc->family == ZM_FAMILY_CHAIN;
+    zm_status status = is_chain ? zm_opencl_chain_build(r, out) : build_alone(r, out);
     if (status != ZM_OK)
         return status;
     out->kernel = cl->clCreateKernel(out->program, r->desc->name, &error);
@@ -183,18 +185,24 @@ static const char *language_of(const recipe *r)
 }
 
 /* Warnings, which some drivers print, are for those who work on kernels. */
-static zm_status prepare(recipe *r, zm_cache_key *key)
+static zm_status prepare_alone(recipe *r)
 {
     const char *quiet = r->device->base.shader_dir ? "" : "-w ";
     int length = snprintf(r->options, sizeof(r->options), "-cl-std=%s %s%s", language_of(r), quiet,
                           r->desc->options);
-    if (length < 0 || length >= MAX_OPTIONS)
+    if (length < 0 || length >= ZM_MAX_OPTIONS)
         return zm_fail(&r->device->base.log, ZM_ERROR_LIMIT,
-                       "kernel %s: over %d characters of options", r->desc->name, MAX_OPTIONS);
-    zm_status status = zm_opencl_source(&r->device->base, r->desc, &r->source, &r->size);
+                       "kernel %s: over %d characters of options", r->desc->name, ZM_MAX_OPTIONS);
+    r->module = find_module(r);
+    return zm_opencl_source(&r->device->base, r->desc, &r->source, &r->size);
+}
+
+static zm_status prepare(recipe *r, zm_cache_key *key)
+{
+    zm_status status =
+        r->desc->family == ZM_FAMILY_CHAIN ? zm_opencl_chain_source(r) : prepare_alone(r);
     if (status != ZM_OK)
         return status;
-    r->module = find_module(r);
     zm_cache_key_make(&r->device->base, r->desc, r->options,
                       r->module ? (const char *)r->module->words : r->source,
                       r->module ? r->module->size : r->size, key);
@@ -207,7 +215,9 @@ zm_status zm_opencl_program_create(zm_opencl_device *device, const zm_kernel_des
     recipe r = {.device = device, .desc = desc};
     zm_status status = prepare(&r, &kernel->key);
     if (status == ZM_OK && !from_cache(&r, kernel)) {
-        if (!from_module(&r, kernel))
+        if (desc->known_only)
+            status = ZM_ERROR_NOT_FOUND;
+        else if (!from_module(&r, kernel))
             status = build_source(&r, kernel);
         kernel->unsaved = status == ZM_OK;
     }

@@ -91,6 +91,16 @@ CALL(clBuildProgram,
      (cl_program p, cl_uint n, const cl_device_id *d, const char *o,
       void(CL_CALLBACK *f)(cl_program, void *), void *u),
      (p, n, d, o, f, u))
+CALL(clCompileProgram,
+     (cl_program p, cl_uint n, const cl_device_id *d, const char *o, cl_uint h,
+      const cl_program *headers, const char **names, void(CL_CALLBACK *f)(cl_program, void *),
+      void *u),
+     (p, n, d, o, h, headers, names, f, u))
+CREATE(cl_program, clLinkProgram,
+       (cl_context c, cl_uint n, const cl_device_id *d, const char *o, cl_uint m,
+        const cl_program *programs, void(CL_CALLBACK *f)(cl_program, void *), void *u,
+        cl_int *error),
+       (c, n, d, o, m, programs, f, u, error))
 CALL(clGetProgramInfo, (cl_program p, cl_program_info i, size_t s, void *v, size_t *r),
      (p, i, s, v, r))
 CALL(clGetProgramBuildInfo,
