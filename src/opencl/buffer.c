@@ -19,7 +19,7 @@ static cl_mem memory_of(const zm_buffer *buffer)
     return ((const zm_opencl_buffer *)buffer)->memory;
 }
 
-#define HUGE_BYTES (4u << 20) /* from here on huge pages are worth the rounding to whole ones */
+#define HUGE_BYTES (64u << 10) /* from here on they are worth sharing */
 
 /* What a processor computes in may as well be ours, and lie in huge pages. */
 static bool is_huge(const zm_opencl_device *device, const zm_buffer_params *params)
@@ -41,23 +41,23 @@ static cl_mem create_in_place(zm_opencl_device *device, cl_mem_flags access, siz
     return NULL;
 }
 
-static cl_mem create_huge(zm_opencl_device *device, size_t size, void **pages)
+static cl_mem create_huge(zm_opencl_device *device, size_t size, zm_opencl_pages **pages)
 {
     cl_int error = CL_SUCCESS;
-    *pages = zm_huge_alloc(size);
-    cl_mem memory =
-        *pages ? create_in_place(device, CL_MEM_READ_WRITE, size, *pages, &error) : NULL;
-    if (!memory) {
-        free(*pages);
+    void *memory = zm_opencl_pages_take(&device->pages, size, pages);
+    cl_mem created =
+        memory ? create_in_place(device, CL_MEM_READ_WRITE, size, memory, &error) : NULL;
+    if (!created) {
+        zm_opencl_pages_return(&device->pages, *pages);
         *pages = NULL;
     }
-    return memory;
+    return created;
 }
 
 /* Host memory is used in place where the device shares it. Elsewhere, and where a driver refuses
  * the memory (pages of a mapped file, for one), it is copied. */
-static cl_mem create_memory(zm_opencl_device *device, const zm_buffer_params *params, void **pages,
-                            cl_int *error)
+static cl_mem create_memory(zm_opencl_device *device, const zm_buffer_params *params,
+                            zm_opencl_pages **pages, cl_int *error)
 {
     size_t size = (size_t)params->size;
     cl_mem_flags flags = params->constants ? CL_MEM_READ_ONLY : CL_MEM_READ_WRITE;
@@ -100,8 +100,9 @@ zm_status zm_opencl_buffer_create(zm_device *device, const zm_buffer_params *par
 
 void zm_opencl_buffer_destroy(zm_buffer *buffer)
 {
-    ((zm_opencl_device *)buffer->device)->cl.clReleaseMemObject(memory_of(buffer));
-    free(((zm_opencl_buffer *)buffer)->pages);
+    zm_opencl_device *device = (zm_opencl_device *)buffer->device;
+    device->cl.clReleaseMemObject(memory_of(buffer));
+    zm_opencl_pages_return(&device->pages, ((zm_opencl_buffer *)buffer)->pages);
     free(buffer);
 }
 

@@ -415,6 +415,7 @@ static void opencl_close(zm_device *device)
     zm_opencl_device *opencl = (zm_opencl_device *)device;
     if (opencl->context)
         opencl->cl.clReleaseContext(opencl->context);
+    zm_opencl_pages_finish(&opencl->pages);
     zm_device_base_finish(device);
     free(opencl);
 }
@@ -456,6 +457,7 @@ static zm_status opencl_open(const zm_device_info *info, const zm_device_params 
     zm_opencl_device *device = zm_calloc(1, sizeof(*device));
     if (!device)
         return zm_fail(params->log, ZM_ERROR_OUT_OF_MEMORY, "%s: out of memory", info->spec);
+    zm_opencl_pages_init(&device->pages);
     zm_status status = zm_device_base_init(&device->base, &opencl_fns, info, params);
     if (status != ZM_OK)
         goto fail;

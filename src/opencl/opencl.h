@@ -6,6 +6,7 @@
 #include "device/cache.h"
 #include "device/device.h"
 #include "opencl/loader.h"
+#include "opencl/pages.h"
 
 /* cl_khr_command_buffer, which headers have in several versions, or only where it is asked for. */
 typedef struct zm_opencl_command_buffer_object *zm_opencl_command_buffer;
@@ -32,13 +33,14 @@ typedef struct zm_opencl_device {
     cl_context context;
     const char *sub_group_language;   /* -cl-std with sub-group functions; NULL = none */
     zm_opencl_create_il_fn create_il; /* NULL = takes no SPIR-V */
-    zm_opencl_command_fns commands;   /* where limits.command_buffer is true */
+    zm_opencl_page_pool pages;
+    zm_opencl_command_fns commands; /* where limits.command_buffer is true */
 } zm_opencl_device;
 
 typedef struct zm_opencl_buffer {
     zm_buffer base;
     cl_mem memory;
-    void *pages; /* of ours, that the memory is in; NULL = the driver's own */
+    zm_opencl_pages *pages; /* of ours, that the memory is in; NULL = the driver's own */
 } zm_opencl_buffer;
 
 typedef struct zm_opencl_stream {
