@@ -82,6 +82,34 @@ static void test_places(void **state)
     }
 }
 
+/* Rows that are packed together, wherever they begin, lie as those packed one by one, which takes
+ * none of the short cuts; and no other byte is written. */
+static void test_together(void **state)
+{
+    (void)state;
+    enum { PANELS = 64 * K * 2 };
+    static unsigned char src[64 * K * 2], dst[PANELS], wanted[PANELS];
+    static const uint32_t firsts[] = {0, 1, 9, 16, 31};
+    for (size_t t = 0; t < ZM_COUNT(types); t++) {
+        zm_dtype type = types[t];
+        const zm_weight_layout layout = {.panel = 32, .elements = 64 * K};
+        size_t row = zm_dtype_bytes(type, K);
+        fill(src, sizeof(src));
+        for (uint32_t i = 0; i < ZM_COUNT(firsts); i++) {
+            uint32_t first = firsts[i], count = 64 - first - (uint32_t)t % 3;
+            fill(dst, PANELS);
+            memcpy(wanted, dst, PANELS);
+            assert_int_equal(zm_weight_pack(dst, type, &layout, 64, first, src + 1, type, count, K),
+                             ZM_OK);
+            for (uint32_t r = 0; r < count; r++)
+                assert_int_equal(zm_weight_pack(wanted, type, &layout, 64, first + r,
+                                                src + 1 + r * row, type, 1, K),
+                                 ZM_OK);
+            assert_memory_equal(dst, wanted, PANELS);
+        }
+    }
+}
+
 static void test_gated(void **state)
 {
     (void)state;
@@ -239,7 +267,7 @@ int main(void)
         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_places),
         cmocka_unit_test(test_gated),      cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_views),      cmocka_unit_test(test_load),
-        cmocka_unit_test(test_copy),
+        cmocka_unit_test(test_copy),       cmocka_unit_test(test_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,11 +6,12 @@
 #include "ops/operand.h"
 #include "ops/parts.h"
 #include "ops/tuning.h"
+#include "ops/turn.h"
 #include "ops/view.h"
 #include "ops/weight_blocks.h"
 
 /* A tile stays in the first-level cache while its rows become columns. */
-#define TILE_ROWS 32
+#define TILE_ROWS ZM_BLOCKS_MOST_ROWS
 #define TILE_COLS 64
 
 static const zm_op *const readers[] = {&zm_op_matmul, &zm_op_conv1d, &zm_op_patch_embedding};
@@ -81,33 +82,6 @@ static bool can_convert(zm_dtype dst, zm_dtype src)
     }
 }
 
-/* Rows of elements that keep their bits, turned into columns `panel` elements apart. */
-typedef struct tile {
-    const unsigned char *src;
-    size_t src_stride; /* bytes from row to row */
-    uint32_t rows, cols;
-    unsigned char *dst;
-    size_t dst_stride; /* bytes from column to column */
-} tile;
-
-/* element is a constant in each call below, so that memcpy is one move. */
-static inline void turn(const tile *t, size_t element)
-{
-    for (uint32_t c = 0; c < t->cols; c++)
-        for (uint32_t r = 0; r < t->rows; r++)
-            memcpy(t->dst + c * t->dst_stride + r * element,
-                   t->src + r * t->src_stride + c * element, element);
-}
-
-static void tile_turn(const tile *t, size_t element)
-{
-    switch (element) {
-    case 2: turn(t, 2); break;
-    case 4: turn(t, 4); break;
-    default: turn(t, 8); break;
-    }
-}
-
 /* rows x k elements, at most TILE_ROWS of them, all in one panel that begins at dst. */
 static void pack_rows(unsigned char *dst, zm_dtype dst_type, uint32_t panel,
                       const unsigned char *src, zm_dtype src_type, uint32_t rows, uint32_t k)
@@ -115,20 +89,20 @@ static void pack_rows(unsigned char *dst, zm_dtype dst_type, uint32_t panel,
     uint64_t converted[TILE_ROWS * TILE_COLS];
     size_t to = zm_dtype_size(dst_type), from = zm_dtype_size(src_type);
     for (uint32_t col = 0; col < k; col += TILE_COLS) {
-        tile t = {.src = src + (size_t)col * from,
-                  .src_stride = (size_t)k * from,
-                  .rows = rows,
-                  .cols = k - col < TILE_COLS ? k - col : TILE_COLS,
-                  .dst = dst + (size_t)col * panel * to,
-                  .dst_stride = panel * to};
+        zm_tile t = {.src = src + (size_t)col * from,
+                     .src_stride = (size_t)k * from,
+                     .rows = rows,
+                     .cols = k - col < TILE_COLS ? k - col : TILE_COLS,
+                     .dst = dst + (size_t)col * panel * to,
+                     .dst_stride = panel * to};
         if (dst_type != src_type) {
             for (uint32_t r = 0; r < rows; r++)
                 zm_convert_reals((unsigned char *)converted + r * TILE_COLS * to, dst_type,
                                  t.src + r * t.src_stride, src_type, t.cols);
-            t.src = (const unsigned char *)converted;
+            t.src = (const uint8_t *)converted;
             t.src_stride = TILE_COLS * to;
         }
-        tile_turn(&t, to);
+        zm_tile_turn(&t, to);
     }
 }
 

@@ -7,6 +7,7 @@
 #include "common/quant.h"
 #include "common/quant_blocks.h"
 #include "ops/tuning.h"
+#include "ops/turn.h"
 
 enum { BYTES = 0, SIX_BITS = 6 };
 
@@ -40,169 +41,125 @@ static const part forms[ZM_DTYPE_COUNT][MOST_PARTS] = {
                  {0, 4, 32, 4, 6}},
 };
 
-/* ---- eight elements: bytes of which the low bits count, or those bits on end ---- */
+/* ---- elements of 1, 2 or 4 bits ---- */
 
-static uint64_t octet_load(const uint8_t *bytes)
+/* The same bits of so many bytes, on end; and back. bits is a constant in each call. */
+static inline void bits_join(uint8_t *restrict dst, const uint8_t *restrict src, uint32_t bytes,
+                             uint32_t bits, uint32_t shift)
 {
-    uint64_t all = 0;
-    for (int i = 0; i < 8; i++)
-        all |= (uint64_t)bytes[i] << 8 * i;
-    return all;
-}
-
-static const uint64_t masks[5][3] = {
-    [1] = {UINT64_C(0x0101010101010101), UINT64_C(0x0003000300030003),
-           UINT64_C(0x0000000f0000000f)},
-    [2] = {UINT64_C(0x0303030303030303), UINT64_C(0x000f000f000f000f),
-           UINT64_C(0x000000ff000000ff)},
-    [4] = {UINT64_C(0x0f0f0f0f0f0f0f0f), UINT64_C(0x00ff00ff00ff00ff),
-           UINT64_C(0x0000ffff0000ffff)},
-};
-
-static uint32_t octet_join(uint64_t bytes, uint32_t bits)
-{
-    const uint64_t *mask = masks[bits];
-    uint32_t gap = 8 - bits;
-    bytes &= mask[0];
-    bytes = (bytes | bytes >> gap) & mask[1];
-    bytes = (bytes | bytes >> 2 * gap) & mask[2];
-    return (uint32_t)(bytes | bytes >> 4 * gap);
-}
-
-static uint64_t octet_split(uint32_t word, uint32_t bits)
-{
-    const uint64_t *mask = masks[bits];
-    uint32_t gap = 8 - bits;
-    uint64_t bytes = word;
-    bytes = (bytes | bytes << 4 * gap) & mask[2];
-    bytes = (bytes | bytes << 2 * gap) & mask[1];
-    return (bytes | bytes << gap) & mask[0];
-}
-
-/* ---- one word of elements, in a file's block ---- */
-
-/* Where the bytes of an octet are, from those of the first one on, and in which of their bits. */
-static inline uint32_t octet_place(uint32_t bits, uint32_t span, uint32_t octet, uint32_t *shift)
-{
-    uint32_t across = span - 3, around = span - bits / 2; /* octets, as powers of two */
-    *shift = (octet >> across & ((1u << (around - across)) - 1)) * bits;
-    return (octet >> around << span) + (octet & ((1u << across) - 1)) * 8;
-}
-
-/* bits and span are constants in each call: most of the work is done at compile time. */
-static inline void words_pack(const part *p, uint8_t *dst, size_t step, const uint8_t *block,
-                              uint32_t bits, uint32_t span)
-{
-    uint32_t octets = 4 / bits, mask = UINT32_MAX >> (32 - 8 * bits), shift;
-    for (uint32_t i = 0; i < p->count; i++, dst += step) {
-        uint32_t word = 0;
-        for (uint32_t j = 0; j < octets; j++) {
-            uint32_t place = octet_place(bits, span, i * octets + j, &shift);
-            uint64_t bytes = octet_load(block + p->from + place) >> shift;
-            word |= (octet_join(bytes, bits) & mask) << 8 * bits * j;
-        }
-        memcpy(dst, &word, sizeof(word));
+    for (uint32_t i = 0; bits == 4 && i < bytes / 2; i++) {
+        uint16_t all;
+        memcpy(&all, src + 2 * i, sizeof(all));
+        all = (uint16_t)(all >> shift);
+        dst[i] = (uint8_t)((all & 15) | (all >> 4 & 0xf0));
+    }
+    for (uint32_t i = 0; bits == 2 && i < bytes / 4; i++) {
+        uint32_t all;
+        memcpy(&all, src + 4 * i, sizeof(all));
+        all >>= shift;
+        dst[i] = (uint8_t)((all & 3) | (all >> 6 & 12) | (all >> 12 & 0x30) | (all >> 18 & 0xc0));
+    }
+    for (uint32_t i = 0; bits == 1 && i < bytes / 8; i++) {
+        uint64_t all;
+        memcpy(&all, src + 8 * i, sizeof(all));
+        all = all >> shift & UINT64_C(0x0101010101010101);
+        dst[i] = (uint8_t)(all * UINT64_C(0x0102040810204080) >> 56);
     }
 }
 
-static void bits_pack(const part *p, uint8_t *dst, size_t step, const uint8_t *block)
+static inline void bits_split(uint8_t *dst, const uint8_t *src, uint32_t bytes, uint32_t bits,
+                              uint32_t shift)
 {
-    if (p->bits == 1)
-        words_pack(p, dst, step, block, 1, 5);
-    else if (p->bits == 2)
-        words_pack(p, dst, step, block, 2, 5);
-    else if (p->span == 4)
-        words_pack(p, dst, step, block, 4, 4);
-    else if (p->span == 5)
-        words_pack(p, dst, step, block, 4, 5);
-    else
-        words_pack(p, dst, step, block, 4, 6);
+    uint32_t mask = (1u << bits) - 1;
+    for (uint32_t i = 0; i < bytes; i++)
+        dst[i] |= (uint8_t)((src[i * bits / 8] >> i * bits % 8 & mask) << shift);
 }
 
-static void word_put(const part *p, uint8_t *block, uint32_t i, uint32_t word)
+/* The words of rows, one row behind the other. bits and span are constants in each call, which is
+ * most of what makes this fast. */
+static inline void words_get(const part *p, uint8_t *words, const uint8_t *block, size_t stride,
+                             uint32_t rows, uint32_t bits, uint32_t span)
 {
-    uint32_t octets = 4u / p->bits, shift;
-    for (uint32_t j = 0; j < octets; j++) {
-        uint8_t *bytes = block + p->from + octet_place(p->bits, p->span, i * octets + j, &shift);
-        uint32_t some = word >> 8 * p->bits * j & UINT32_MAX >> (32 - 8 * p->bits);
-        uint64_t octet = octet_split(some, p->bits) << shift;
-        for (uint32_t k = 0; k < 8; k++)
-            bytes[k] |= (uint8_t)(octet >> 8 * k);
+    const uint32_t bytes = 1u << span, size = p->count * 4u;
+    for (uint32_t row = 0; row < rows; row++, block += stride) {
+        const uint8_t *from = block + p->from;
+        for (uint32_t at = 0; at < size; from += bytes)
+            for (uint32_t shift = 0; shift < 8; shift += bits, at += bytes * bits / 8)
+                bits_join(words + at, from, bytes, bits, shift);
+        words += size;
     }
+}
+
+static void words_put(const part *p, uint8_t *block, const uint8_t *words)
+{
+    const uint32_t bytes = 1u << p->span, size = p->count * 4u;
+    uint8_t *to = block + p->from;
+    for (uint32_t at = 0; at < size; to += bytes)
+        for (uint32_t shift = 0; shift < 8; shift += p->bits, at += bytes * p->bits / 8)
+            bits_split(to, words + at, bytes, p->bits, shift);
 }
 
 /* ---- numbers of six bits: their low halves in two words, the others in the third ---- */
 
-static void six_bits_get(const part *p, zm_dtype dtype, const uint8_t *block, uint32_t words[3])
+static void six_bits_get(const part *p, zm_dtype dtype, uint8_t *words, const uint8_t *block)
 {
     uint8_t numbers[16];
     zm_block_get_six_bits(numbers, block + p->from, dtype == ZM_Q3_K);
-    words[0] = words[1] = words[2] = 0;
+    memset(words, 0, 12);
     for (uint32_t i = 0; i < 16; i++) {
-        words[i / 8] |= (uint32_t)(numbers[i] & 15) << i % 8 * 4;
-        words[2] |= (uint32_t)(numbers[i] >> 4) << 2 * i;
+        words[i / 2] |= (uint8_t)((numbers[i] & 15) << i % 2 * 4);
+        words[8 + i / 4] |= (uint8_t)(numbers[i] >> 4 << i % 4 * 2);
     }
 }
 
-static void six_bits_put(const part *p, zm_dtype dtype, uint8_t *block, const uint32_t words[3])
+static void six_bits_put(const part *p, zm_dtype dtype, uint8_t *block, const uint8_t *words)
 {
     uint8_t numbers[16];
     for (uint32_t i = 0; i < 16; i++)
-        numbers[i] = (uint8_t)((words[i / 8] >> i % 8 * 4 & 15) | (words[2] >> 2 * i & 3) << 4);
+        numbers[i] =
+            (uint8_t)((words[i / 2] >> i % 2 * 4 & 15) | (words[8 + i / 4] >> i % 4 * 2 & 3) << 4);
     zm_block_put_six_bits(block + p->from, numbers, dtype == ZM_Q3_K);
 }
 
-/* ---- one row's block; the panel's begins at dst or src ---- */
+/* ---- a block of each row, stride bytes apart; the panel's begin at dst or src ---- */
 
-static inline void numbers_pack(const part *p, uint8_t *dst, size_t step, const uint8_t *numbers,
-                                size_t size)
-{
-    for (uint32_t i = 0; i < p->count; i++, dst += step, numbers += size)
-        memcpy(dst, numbers, size);
-}
+#define MOST_BYTES 128 /* of words of a part */
 
-static void part_pack(const part *p, zm_dtype dtype, uint8_t *dst, size_t step,
-                      const uint8_t *block)
+static void part_words(const part *p, zm_dtype dtype, uint8_t *words, const uint8_t *blocks,
+                       size_t stride, uint32_t rows)
 {
-    uint32_t words[3];
-    if (p->bits == SIX_BITS) {
-        six_bits_get(p, dtype, block, words);
-        numbers_pack(p, dst, step, (const uint8_t *)words, 4);
-    } else if (p->bits != BYTES) {
-        bits_pack(p, dst, step, block);
-    } else if (p->size == 1) {
-        numbers_pack(p, dst, step, block + p->from, 1);
-    } else if (p->size == 2) {
-        numbers_pack(p, dst, step, block + p->from, 2);
-    } else {
-        numbers_pack(p, dst, step, block + p->from, 4);
-    }
-}
-
-static void part_unpack(const part *p, zm_dtype dtype, uint8_t *block, const uint8_t *src,
-                        size_t step)
-{
-    uint32_t words[3] = {0}, word;
-    for (uint32_t i = 0; i < p->count; i++, src += step) {
-        if (p->bits == BYTES) {
-            memcpy(block + p->from + i * p->size, src, p->size);
-            continue;
-        }
-        memcpy(&word, src, sizeof(word));
-        if (p->bits == SIX_BITS)
-            words[i] = word;
-        else
-            word_put(p, block, i, word);
-    }
     if (p->bits == SIX_BITS)
-        six_bits_put(p, dtype, block, words);
+        for (uint32_t row = 0; row < rows; row++)
+            six_bits_get(p, dtype, words + row * 12, blocks + row * stride);
+    else if (p->bits == 1)
+        words_get(p, words, blocks, stride, rows, 1, 5);
+    else if (p->bits == 2)
+        words_get(p, words, blocks, stride, rows, 2, 5);
+    else if (p->span == 4)
+        words_get(p, words, blocks, stride, rows, 4, 4);
+    else if (p->span == 5)
+        words_get(p, words, blocks, stride, rows, 4, 5);
+    else
+        words_get(p, words, blocks, stride, rows, 4, 6);
 }
 
-static void block_pack(zm_dtype dtype, uint8_t *dst, uint32_t panel, uint32_t lane,
-                       const uint8_t *block)
+static void blocks_pack(zm_dtype dtype, uint8_t *dst, uint32_t panel, const uint8_t *blocks,
+                        size_t stride, uint32_t lane, uint32_t rows)
 {
+    uint8_t words[ZM_BLOCKS_MOST_ROWS * MOST_BYTES];
     for (const part *p = forms[dtype]; p < forms[dtype] + MOST_PARTS && p->count; p++) {
-        part_pack(p, dtype, dst + (size_t)lane * p->size, (size_t)panel * p->size, block);
+        zm_tile tile = {.src = blocks + p->from,
+                        .src_stride = stride,
+                        .rows = rows,
+                        .cols = p->count,
+                        .dst = dst + (size_t)lane * p->size,
+                        .dst_stride = (size_t)panel * p->size};
+        if (p->bits != BYTES) {
+            part_words(p, dtype, words, blocks, stride, rows);
+            tile.src = words;
+            tile.src_stride = p->count * 4u;
+        }
+        zm_tile_turn(&tile, p->size);
         dst += (size_t)p->count * p->size * panel;
     }
 }
@@ -210,9 +167,16 @@ static void block_pack(zm_dtype dtype, uint8_t *dst, uint32_t panel, uint32_t la
 static void block_unpack(zm_dtype dtype, uint8_t *block, const uint8_t *src, uint32_t panel,
                          uint32_t lane)
 {
+    uint8_t words[MOST_BYTES];
     memset(block, 0, zm_dtype_block_size(dtype));
     for (const part *p = forms[dtype]; p < forms[dtype] + MOST_PARTS && p->count; p++) {
-        part_unpack(p, dtype, block, src + (size_t)lane * p->size, (size_t)panel * p->size);
+        uint8_t *numbers = p->bits == BYTES ? block + p->from : words;
+        for (uint32_t i = 0; i < p->count; i++)
+            memcpy(numbers + i * p->size, src + ((size_t)i * panel + lane) * p->size, p->size);
+        if (p->bits == SIX_BITS)
+            six_bits_put(p, dtype, block, words);
+        else if (p->bits != BYTES)
+            words_put(p, block, words);
         src += (size_t)p->count * p->size * panel;
     }
 }
@@ -227,8 +191,7 @@ void zm_blocks_pack(void *dst, zm_dtype dtype, uint32_t panel, uint32_t lane, co
     const uint8_t *from = src;
     uint8_t *to = dst;
     for (size_t at = 0; at < row_bytes; at += size, to += panel * size)
-        for (uint32_t row = 0; row < rows; row++)
-            block_pack(dtype, to, panel, lane + row, from + row * row_bytes + at);
+        blocks_pack(dtype, to, panel, from + at, row_bytes, lane, rows);
 }
 
 void zm_blocks_unpack(void *dst, zm_dtype dtype, uint32_t panel, uint32_t lane, const void *src,

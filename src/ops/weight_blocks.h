@@ -8,7 +8,10 @@
 
 #include "ops/op.h"
 
-/* Rows of k elements become the rows lane .. lane+rows-1 of the panel that begins at dst. */
+#define ZM_BLOCKS_MOST_ROWS 32
+
+/* Rows of k elements, at most ZM_BLOCKS_MOST_ROWS, become the rows lane .. lane+rows-1 of the panel
+ * that begins at dst. */
 void zm_blocks_pack(void *dst, zm_dtype dtype, uint32_t panel, uint32_t lane, const void *src,
                     uint32_t rows, uint32_t k);
 /* The other way round. */
