@@ -14,7 +14,7 @@ static const char *const names[] = {"host processor, plain C, float32",
 static void host_close(zm_device *device)
 {
     zm_host_device *host = (zm_host_device *)device;
-    zm_host_pool_destroy(&host->pool);
+    zm_pool_destroy(&host->pool);
     zm_device_base_finish(device);
     free(host);
 }
@@ -90,7 +90,7 @@ static zm_status host_open(const zm_device_info *info, const zm_device_params *p
     if (status != ZM_OK)
         goto fail;
     uint32_t threads = params->host_threads ? params->host_threads : zm_processor_count();
-    status = zm_host_pool_create(threads, &host->pool);
+    status = zm_pool_create(threads, &host->pool);
     if (status != ZM_OK) {
         zm_fail(params->log, status, "%s: out of memory for %u threads", info->spec, threads);
         goto fail;

@@ -4,13 +4,13 @@
 #ifndef ZM_SRC_HOST_HOST_H
 #define ZM_SRC_HOST_HOST_H
 
+#include "common/pool.h"
 #include "device/device.h"
-#include "host/pool.h"
 #include "ref/ref.h"
 
 typedef struct zm_host_device {
     zm_device base;
-    zm_host_pool *pool;
+    zm_pool *pool;
 } zm_host_device;
 
 typedef struct zm_host_buffer {

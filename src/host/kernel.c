@@ -57,8 +57,7 @@ zm_status zm_host_dispatch(zm_stream *stream, const zm_dispatch *dispatch, zm_ev
             job.buffers[i] = ((zm_host_buffer *)dispatch->buffers[i])->data;
 
     uint64_t start = zm_clock_ns();
-    zm_host_pool_run(((zm_host_device *)stream->device)->pool, kernel->items(job.args), run_items,
-                     &job);
+    zm_pool_run(((zm_host_device *)stream->device)->pool, kernel->items(job.args), run_items, &job);
     if (event) {
         zm_host_event *host = (zm_host_event *)event;
         host->span = (zm_event_span){start, start, zm_clock_ns()};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "host/pool.h"
+#include "common/pool.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -13,7 +13,7 @@
 /* Chunks per thread: more even out items of unequal cost, fewer cost less counting. */
 #define CHUNKS_PER_THREAD 4u
 
-struct zm_host_pool {
+struct zm_pool {
     pthread_mutex_t busy; /* held by the caller whose job runs */
     pthread_mutex_t mutex;
     pthread_cond_t start, done;
@@ -23,13 +23,13 @@ struct zm_host_pool {
     uint32_t thread_count; /* besides the caller */
     pthread_t *threads;
 
-    zm_host_work work;
+    zm_pool_work work;
     void *user;
     size_t count, chunk;
     atomic_size_t next;
 };
 
-static void do_chunks(zm_host_pool *pool)
+static void do_chunks(zm_pool *pool)
 {
     for (;;) {
         size_t begin = atomic_fetch_add(&pool->next, pool->chunk);
@@ -42,7 +42,7 @@ static void do_chunks(zm_host_pool *pool)
 
 static void *thread_main(void *argument)
 {
-    zm_host_pool *pool = argument;
+    zm_pool *pool = argument;
     uint64_t seen = 0;
     pthread_mutex_lock(&pool->mutex);
     for (;;) {
@@ -61,9 +61,9 @@ static void *thread_main(void *argument)
     return NULL;
 }
 
-zm_status zm_host_pool_create(uint32_t threads, zm_host_pool **out)
+zm_status zm_pool_create(uint32_t threads, zm_pool **out)
 {
-    zm_host_pool *pool = zm_calloc(1, sizeof(*pool));
+    zm_pool *pool = zm_calloc(1, sizeof(*pool));
     if (!pool)
         return ZM_ERROR_OUT_OF_MEMORY;
     pool->threads = zm_calloc(threads, sizeof(*pool->threads));
@@ -82,9 +82,9 @@ zm_status zm_host_pool_create(uint32_t threads, zm_host_pool **out)
     return ZM_OK;
 }
 
-void zm_host_pool_destroy(zm_host_pool **pool)
+void zm_pool_destroy(zm_pool **pool)
 {
-    zm_host_pool *p = *pool;
+    zm_pool *p = *pool;
     if (!p)
         return;
     pthread_mutex_lock(&p->mutex);
@@ -102,7 +102,7 @@ void zm_host_pool_destroy(zm_host_pool **pool)
     *pool = NULL;
 }
 
-static void share(zm_host_pool *pool, size_t first, size_t count, zm_host_work work, void *user)
+static void share(zm_pool *pool, size_t first, size_t count, zm_pool_work work, void *user)
 {
     size_t parts = (size_t)(pool->thread_count + 1) * CHUNKS_PER_THREAD;
     pthread_mutex_lock(&pool->mutex);
@@ -124,7 +124,7 @@ static void share(zm_host_pool *pool, size_t first, size_t count, zm_host_work w
     pthread_mutex_unlock(&pool->mutex);
 }
 
-void zm_host_pool_run(zm_host_pool *pool, size_t count, zm_host_work work, void *user)
+void zm_pool_run(zm_pool *pool, size_t count, zm_pool_work work, void *user)
 {
     /* The cost of an item is not known, so the first one is the measure. */
     uint64_t start = zm_clock_ns();
