@@ -115,13 +115,15 @@ static const struct {
 
 bool zm_quant_is_finite(const void *src, zm_dtype type, uint64_t count)
 {
-    size_t size = zm_dtype_block_size(type);
-    const uint8_t *block = src;
-    bool finite = true;
-    for (uint64_t i = 0; i < count; i += zm_dtype_block_length(type), block += size)
-        for (uint32_t j = 0; j < scales[type].count; j++) /* the high byte: its exponent */
-            finite &= (block[scales[type].offset + 2 * j + 1] & 0x7c) != 0x7c;
-    return finite;
+    const size_t size = zm_dtype_block_size(type);
+    const uint8_t *exponent = (const uint8_t *)src + scales[type].offset + 1; /* and a sign */
+    uint32_t second = scales[type].count == 2 ? 2 : 0, bad = 0;
+    for (uint64_t blocks = count / zm_dtype_block_length(type); blocks > 0; blocks--) {
+        bad |= (exponent[0] & 0x7c) == 0x7c;
+        bad |= (exponent[second] & 0x7c) == 0x7c;
+        exponent += size;
+    }
+    return !bad;
 }
 
 void zm_quant_load(double *dst, const void *src, zm_dtype type, uint64_t first, uint64_t count)

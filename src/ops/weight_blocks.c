@@ -75,14 +75,14 @@ static inline void bits_split(uint8_t *dst, const uint8_t *src, uint32_t bytes, 
         dst[i] |= (uint8_t)((src[i * bits / 8] >> i * bits % 8 & mask) << shift);
 }
 
-/* The words of rows, one row behind the other. bits and span are constants in each call, which is
- * most of what makes this fast. */
-static inline void words_get(const part *p, uint8_t *words, const uint8_t *block, size_t stride,
-                             uint32_t rows, uint32_t bits, uint32_t span)
+/* The words of rows, one row behind the other. bits, span and count, those of the part, are
+ * constants in each call, which is most of what makes this fast. */
+static inline void words_get(uint8_t *words, const uint8_t *src, size_t stride, uint32_t rows,
+                             uint32_t bits, uint32_t span, uint32_t count)
 {
-    const uint32_t bytes = 1u << span, size = p->count * 4u;
-    for (uint32_t row = 0; row < rows; row++, block += stride) {
-        const uint8_t *from = block + p->from;
+    const uint32_t bytes = 1u << span, size = count * 4u;
+    for (uint32_t row = 0; row < rows; row++, src += stride) {
+        const uint8_t *from = src;
         for (uint32_t at = 0; at < size; from += bytes)
             for (uint32_t shift = 0; shift < 8; shift += bits, at += bytes * bits / 8)
                 bits_join(words + at, from, bytes, bits, shift);
@@ -125,22 +125,24 @@ static void six_bits_put(const part *p, zm_dtype dtype, uint8_t *block, const ui
 
 #define MOST_BYTES 128 /* of words of a part */
 
+/* Parts of the same bits and span have the same count in all types. */
 static void part_words(const part *p, zm_dtype dtype, uint8_t *words, const uint8_t *blocks,
                        size_t stride, uint32_t rows)
 {
+    const uint8_t *from = blocks + p->from;
     if (p->bits == SIX_BITS)
         for (uint32_t row = 0; row < rows; row++)
             six_bits_get(p, dtype, words + row * 12, blocks + row * stride);
     else if (p->bits == 1)
-        words_get(p, words, blocks, stride, rows, 1, 5);
+        words_get(words, from, stride, rows, 1, 5, 8);
     else if (p->bits == 2)
-        words_get(p, words, blocks, stride, rows, 2, 5);
+        words_get(words, from, stride, rows, 2, 5, 16);
     else if (p->span == 4)
-        words_get(p, words, blocks, stride, rows, 4, 4);
+        words_get(words, from, stride, rows, 4, 4, 4);
     else if (p->span == 5)
-        words_get(p, words, blocks, stride, rows, 4, 5);
+        words_get(words, from, stride, rows, 4, 5, 32);
     else
-        words_get(p, words, blocks, stride, rows, 4, 6);
+        words_get(words, from, stride, rows, 4, 6, 32);
 }
 
 static void blocks_pack(zm_dtype dtype, uint8_t *dst, uint32_t panel, const uint8_t *blocks,

@@ -46,23 +46,36 @@ static void gather(void *dst, const zm_weight_source *source, uint64_t row, uint
     }
 }
 
+static const void *place_of(const zm_weight_source *source, uint64_t row)
+{
+    const zm_model_tensor *tensor = source->tensor;
+    return (const char *)tensor->data + zm_dtype_bytes(tensor->dtype, row * source->k);
+}
+
 /* Rows of the tensor that are together, as they are in the file, but blocks decoded unless they are
- * what is wanted: the type. The file does not promise alignment. */
+ * what is wanted: the type. */
 static zm_dtype take(void *raw, const zm_weight_source *source, uint64_t row, uint64_t rows,
                      zm_dtype wanted)
 {
     const zm_model_tensor *tensor = source->tensor;
     uint64_t count = rows * source->k;
-    const char *data = (const char *)tensor->data + zm_dtype_bytes(tensor->dtype, row * source->k);
     if (tensor->dtype != wanted && zm_dtype_block_length(tensor->dtype) != 1) {
-        zm_quant_decode(raw, data, tensor->dtype, count);
+        zm_quant_decode(raw, place_of(source, row), tensor->dtype, count);
         return ZM_F32;
     }
     if (source->transposed)
         gather(raw, source, row, rows);
     else
-        memcpy(raw, data, zm_dtype_bytes(tensor->dtype, count));
+        memcpy(raw, place_of(source, row), zm_dtype_bytes(tensor->dtype, count));
     return tensor->dtype;
+}
+
+/* The file does not promise alignment; blocks, whose elements have no size, need none. */
+bool zm_weight_is_plain(const zm_weight_source *source, zm_dtype type)
+{
+    size_t size = zm_dtype_size(type);
+    return source->tensor->dtype == type && !source->transposed && source->kernel <= 1 &&
+           (size == 0 || (uintptr_t)source->tensor->data % size == 0);
 }
 
 const void *zm_weight_fetch(void *raw, void *real, const zm_weight_source *source, uint64_t row,
@@ -70,6 +83,8 @@ const void *zm_weight_fetch(void *raw, void *real, const zm_weight_source *sourc
 {
     uint64_t together, place = zm_weight_row(source, row, &together);
     *rows = together < *rows ? together : *rows;
+    if (zm_weight_is_plain(source, type))
+        return place_of(source, place);
     uint64_t count = *rows * source->k;
     zm_dtype stored = take(raw, source, place, *rows, type);
     void *values = raw, *other = real;

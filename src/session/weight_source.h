@@ -20,9 +20,11 @@ uint64_t zm_weight_rows(const zm_weight_source *source);
 /* The tensor's row that becomes this one, and how many behind it are together with it. */
 uint64_t zm_weight_row(const zm_weight_source *source, uint64_t row, uint64_t *together);
 
-/* Rows of the source from this one on, in this type: in real or, where nothing is to be done, in
- * raw, both large enough for them as they are stored, decoded, and in this type. *rows: at most so
- * many; those that were fetched. */
+/* Are rows that are together, in this type, what the file has, where it has them? */
+bool zm_weight_is_plain(const zm_weight_source *source, zm_dtype type);
+/* Rows of the source from this one on, in this type: those of the file where they are plain; else
+ * in raw or real, both large enough for them as they are stored, decoded, and in this type.
+ * *rows: at most so many; those that were fetched. */
 const void *zm_weight_fetch(void *raw, void *real, const zm_weight_source *source, uint64_t row,
                             uint64_t *rows, zm_dtype type);
 

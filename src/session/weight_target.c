@@ -34,6 +34,16 @@ static uint64_t bytes_of(const zm_weight_target *target, uint64_t rows)
     return zm_dtype_bytes(target->tensor.dtype, rows * target->tensor.shape[1]);
 }
 
+/* The last panel, whose rows are not all of the weight, is cleared; what else there is will be
+ * written, and memory that is touched only once is worth it. */
+static void clear_pads(const zm_weight_target *target)
+{
+    uint32_t last = parts_of(target) - 1, panel = target->layout.panel;
+    if (panel && rows_of_all(target) > target->tensor.shape[0])
+        memset((char *)target->memory[last] + bytes_of(target, rows_of(target, last) - panel), 0,
+               bytes_of(target, panel));
+}
+
 zm_status zm_weight_target_make(zm_weight_target *target, zm_storage *storage, zm_stream *stream)
 {
     uint32_t parts = parts_of(target);
@@ -48,9 +58,9 @@ zm_status zm_weight_target_make(zm_weight_target *target, zm_storage *storage, z
         uint64_t bytes = bytes_of(target, rows_of(target, i));
         status = zm_buffer_map(stream, target->tensor.buffer,
                                i * bytes_of(target, part_rows(target)), bytes, &target->memory[i]);
-        if (status == ZM_OK)
-            memset(target->memory[i], 0, bytes);
     }
+    if (status == ZM_OK)
+        clear_pads(target);
     return status;
 }
 

@@ -12,7 +12,8 @@ typedef struct zm_weight_target {
     void **memory; /* of each part; NULL = there is none yet, or the values stay where they are */
 } zm_weight_target;
 
-/* Makes its buffer and maps it, zeroed; the pair of zm_weight_target_finish. */
+/* Makes its buffer and maps it, with zeros in the rows that fill up the last panel; the pair of
+ * zm_weight_target_finish. */
 zm_status zm_weight_target_make(zm_weight_target *target, zm_storage *storage, zm_stream *stream);
 /* Tolerates one that was not made. */
 zm_status zm_weight_target_finish(zm_weight_target *target, zm_stream *stream);

@@ -14,11 +14,8 @@
 #include "common/quant.h"
 #include "model/pages.h"
 #include "session/fold.h"
-#include "session/weight_source.h"
-#include "session/weight_target.h"
 
-/* Bytes of a piece: small enough to stay in a cache, large enough to matter. */
-#define PIECE_BYTES (UINT64_C(1) << 20)
+#define PIECES_AT_ONCE 256u /* before progress is told */
 #define MAX_PARTS 3
 #define MAX_NAME 192
 
@@ -31,19 +28,12 @@ zm_status zm_weight_loader_init(zm_weight_loader *loader)
 {
     loader->done = 0;
     loader->prefix[0] = '\0';
-    loader->raw = malloc(PIECE_BYTES);
-    loader->real = malloc(PIECE_BYTES);
-    if (loader->raw && loader->real)
-        return ZM_OK;
-    zm_weight_loader_finish(loader);
-    return out_of_memory(loader);
+    return zm_weight_crew_init(&loader->crew) == ZM_OK ? ZM_OK : out_of_memory(loader);
 }
 
 void zm_weight_loader_finish(zm_weight_loader *loader)
 {
-    free(loader->raw);
-    free(loader->real);
-    loader->raw = loader->real = NULL;
+    zm_weight_crew_finish(&loader->crew);
 }
 
 void zm_weight_loader_prefix(zm_weight_loader *loader, const char *format, ...)
@@ -92,27 +82,6 @@ static zm_status check_source(const zm_weight_loader *loader, const char *name, 
     return ZM_OK;
 }
 
-static bool all_finite(const void *values, zm_dtype type, uint64_t count)
-{
-    uint64_t bad = 0;
-    if (is_quantised(type))
-        return zm_quant_is_finite(values, type, count);
-    if (type == ZM_F16) {
-        const uint16_t *bits = values;
-        for (uint64_t i = 0; i < count; i++)
-            bad |= (bits[i] & 0x7c00u) == 0x7c00u;
-    } else if (type == ZM_F32) {
-        const uint32_t *bits = values;
-        for (uint64_t i = 0; i < count; i++)
-            bad |= (bits[i] & 0x7f800000u) == 0x7f800000u;
-    } else {
-        const uint64_t *bits = values, mask = UINT64_C(0x7ff) << 52;
-        for (uint64_t i = 0; i < count; i++)
-            bad |= (bits[i] & mask) == mask;
-    }
-    return !bad;
-}
-
 static zm_status fail_not_finite(const zm_weight_loader *loader, const zm_model_tensor *tensor)
 {
     return zm_fail(&loader->storage->log, ZM_ERROR_BAD_FORMAT,
@@ -120,51 +89,51 @@ static zm_status fail_not_finite(const zm_weight_loader *loader, const zm_model_
                    zm_model_get_info(loader->model)->path, tensor->name);
 }
 
-/* So many elements of it are done. */
-static zm_status advance(zm_weight_loader *loader, const zm_model_tensor *tensor, uint64_t elements)
+/* So many bytes of the file are done. */
+static zm_status advance(zm_weight_loader *loader, uint64_t bytes)
 {
-    loader->done += loader->again ? 0 : zm_dtype_bytes(tensor->dtype, elements);
+    loader->done += loader->again ? 0 : bytes;
     bool go_on = !loader->progress ||
                  loader->progress(loader->progress_user, "loading weights", loader->done,
                                   zm_model_get_info(loader->model)->bytes);
     return go_on ? ZM_OK : ZM_ERROR_CANCELLED;
 }
 
-static zm_status store(zm_weight_loader *loader, const zm_weight_source *source,
-                       const zm_weight_target *target, const zm_norm_fold *fold, uint32_t first)
+static uint64_t bytes_of(const zm_weight_pieces *pieces, uint64_t first, uint64_t count)
 {
-    const zm_model_tensor *tensor = source->tensor;
-    zm_dtype type = target->tensor.dtype;
-    uint64_t size = zm_dtype_size(tensor->dtype), widest = zm_dtype_size(type);
-    if (widest < sizeof(float)) /* of what blocks are decoded to */
-        widest = sizeof(float);
-    uint64_t row_bytes = source->k * (widest > size ? widest : size);
-    if (row_bytes > PIECE_BYTES)
+    uint64_t bytes = 0;
+    for (uint64_t i = first, row, rows; i < first + count; i++) {
+        const zm_weight_source *source = zm_weight_piece_get(pieces, i, &row, &rows);
+        bytes += zm_dtype_bytes(source->tensor->dtype, rows * source->k);
+    }
+    return bytes;
+}
+
+/* Fills the target with the sources one below the other. fold NULL = what reads no such norm. */
+static zm_status store(zm_weight_loader *loader, const zm_weight_source *sources, uint32_t count,
+                       const zm_norm_fold *fold, const zm_weight_target *target)
+{
+    zm_weight_pieces pieces = {
+        .sources = sources, .source_count = count, .fold = fold, .target = target};
+    if (!zm_weight_pieces_cut(&pieces))
         return zm_fail(&loader->storage->log, ZM_ERROR_LIMIT,
                        "%s: the rows of tensor %s are too long",
-                       zm_model_get_info(loader->model)->path, tensor->name);
-    uint64_t block = PIECE_BYTES / row_bytes;
-    for (uint64_t row = 0, rows; row < source->n; row += rows) {
-        rows = source->n - row < block ? source->n - row : block;
-        const void *values = zm_weight_fetch(loader->raw, loader->real, source, row, &rows, type);
-        if (!all_finite(values, type, rows * source->k))
-            return fail_not_finite(loader, tensor);
-        if (fold && is_quantised(type)) {
-            zm_quant_decode(loader->real, values, type, rows * source->k);
-            zm_norm_fold_rows(fold, first + row, loader->real, ZM_F32, rows, source->k);
-        } else if (fold) {
-            zm_norm_fold_rows(fold, first + row, values, type, rows, source->k);
-        }
-        zm_status status = ZM_OK;
-        if (target->memory)
-            status = zm_weight_target_pack(target, first + row, values, rows);
+                       zm_model_get_info(loader->model)->path, sources->tensor->name);
+    for (uint64_t i = 0, some, failed, row, rows; i < pieces.count; i += some) {
+        some = pieces.count - i < PIECES_AT_ONCE ? pieces.count - i : PIECES_AT_ONCE;
+        zm_status status = zm_weight_pieces_do(&pieces, &loader->crew, i, some, &failed);
+        if (status == ZM_ERROR_BAD_FORMAT)
+            return fail_not_finite(loader,
+                                   zm_weight_piece_get(&pieces, failed, &row, &rows)->tensor);
+        if (status == ZM_ERROR_OUT_OF_MEMORY)
+            return out_of_memory(loader);
         if (status == ZM_OK)
-            status = advance(loader, tensor, rows * source->k);
+            status = advance(loader, bytes_of(&pieces, i, some));
         if (status != ZM_OK)
             return status;
     }
-    if (target->memory)
-        zm_model_drop_pages(loader->model, tensor);
+    for (uint32_t i = 0; i < count && target->memory; i++)
+        zm_model_drop_pages(loader->model, sources[i].tensor);
     return ZM_OK;
 }
 
@@ -212,11 +181,8 @@ static zm_status fill(zm_weight_loader *loader, const zm_weight_source *sources,
         status = is_in_place(loader, sources, count, target)
                      ? wrap(loader, sources[0].tensor, target)
                      : zm_weight_target_make(target, loader->storage, loader->stream);
-    uint32_t first = 0;
-    for (uint32_t i = 0; i < count && status == ZM_OK; i++) {
-        status = store(loader, &sources[i], target, fold, first);
-        first += (uint32_t)sources[i].n;
-    }
+    if (status == ZM_OK)
+        status = store(loader, sources, count, fold, target);
     zm_status finished = zm_weight_target_finish(target, loader->stream);
     return status != ZM_OK ? status : finished;
 }
@@ -305,19 +271,24 @@ static zm_status part_add(zm_weight_loader *loader, const zm_linear_part *part, 
     if (status != ZM_OK)
         return status;
     double largest = loader->storage->real_type == ZM_F64 ? DBL_MAX : (double)FLT_MAX;
-    uint64_t block = PIECE_BYTES / sizeof(double);
-    for (uint64_t i = 0, count; i < n; i += count) {
+    zm_weight_room *room = zm_weight_room_take(&loader->crew);
+    if (!room)
+        return out_of_memory(loader);
+    uint64_t block = ZM_WEIGHT_ROOM / sizeof(double);
+    for (uint64_t i = 0, count; i < n && status == ZM_OK; i += count) {
         count = n - i < block ? n - i : block;
-        const double *piece =
-            zm_weight_fetch(loader->raw, loader->real, &source, i, &count, ZM_F64);
-        for (uint64_t j = 0; j < count; j++) {
+        const double *piece = zm_weight_fetch(room->raw, room->real, &source, i, &count, ZM_F64);
+        for (uint64_t j = 0; j < count && status == ZM_OK; j++) {
             if (!(fabs(piece[j]) <= largest))
-                return fail_not_finite(loader, source.tensor);
+                status = fail_not_finite(loader, source.tensor);
             values[i + j] += piece[j];
         }
     }
+    zm_weight_room_give(&loader->crew, room);
+    if (status != ZM_OK)
+        return status;
     zm_model_drop_pages(loader->model, source.tensor);
-    return advance(loader, source.tensor, n);
+    return advance(loader, zm_dtype_bytes(source.tensor->dtype, n));
 }
 
 static zm_status vector_add(zm_weight_loader *loader, const char *name, const char *suffix,

@@ -3,9 +3,9 @@
  *
  * Matrices are packed in the layout that the device wants and keep F16 where every part of them is
  * F16, or quantised where they are all of one type; the host device gets its real type in place of
- * F16. Vectors and tables of positions have the device's real type. Values pass through one
- * small piece of memory, are looked at once (NaN and Inf are refused by name), and the pages of the
- * file are let go of behind them.
+ * F16. Vectors and tables of positions have the device's real type. Values are looked at once (NaN
+ * and Inf are refused by name), by a few threads, and the pages of the file are let go of behind
+ * them.
  *
  * A norm that only one linear reads is left with its weight, so that a graph can defer it: its bias
  * goes into that of the linear. */
@@ -16,6 +16,7 @@
 #include <zeromean/model.h>
 
 #include "session/storage.h"
+#include "session/weight_pieces.h"
 
 typedef struct zm_weight_loader {
     zm_storage *storage;
@@ -28,7 +29,7 @@ typedef struct zm_weight_loader {
     uint64_t done;      /* bytes of the file */
     bool again;         /* what is loaded has been counted */
     char prefix[96];    /* of the names given to the functions below */
-    void *raw, *real;   /* a piece as it is in the file, and converted */
+    zm_weight_crew crew;
 } zm_weight_loader;
 
 /* Set storage and stream, which may change from tensor to tensor, model and progress; the pair of
