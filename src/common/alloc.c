@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define HUGE_PAGE ((size_t)2 << 20)
 
@@ -50,6 +51,18 @@ void *zm_huge_alloc(size_t size)
         madvise(memory, rounded, MADV_HUGEPAGE); /* advice: failure changes nothing */
 #endif
     return memory;
+}
+
+void zm_pages_touch(void *memory, size_t size)
+{
+#ifdef MADV_POPULATE_WRITE
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = (uintptr_t)memory;
+    uintptr_t start = (first + page - 1) / page * page, end = (first + size) / page * page;
+    if (end > start)
+        madvise((void *)start, end - start, MADV_POPULATE_WRITE); /* failure changes nothing */
+#else
+    (void)memory, (void)size;
+#endif
 }
 
 bool zm_array_reserve(void **array, size_t *capacity, size_t count, size_t element_size)

@@ -21,6 +21,10 @@ void *zm_aligned_calloc(size_t alignment, size_t size);
  * Undefined contents. Free with free(). */
 void *zm_huge_alloc(size_t size);
 
+/* About to be written, all of it: whole pages of it that are new are made at once, which costs less
+ * than one by one when they are touched. Does nothing where the system can't. */
+void zm_pages_touch(void *memory, size_t size);
+
 /* Grows *array (of *capacity elements) to hold at least count elements; the new part is
  * undefined. False when out of memory; the array is then as it was. */
 bool zm_array_reserve(void **array, size_t *capacity, size_t count, size_t element_size);

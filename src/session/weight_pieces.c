@@ -141,6 +141,8 @@ static zm_status piece_do(const zm_weight_pieces *pieces, zm_weight_crew *crew, 
     zm_dtype type = pieces->target->tensor.dtype;
     for (const zm_weight_source *before = pieces->sources; before < source; before++)
         first += before->n;
+    if (pieces->target->memory)
+        zm_weight_target_expect(pieces->target, first + row, rows);
     if (zm_weight_is_plain(source, type) && !(pieces->fold && is_quantised(type)))
         return rows_do(pieces, source, row, row + rows, first + row, NULL);
     zm_weight_room *room = zm_weight_room_take(crew);

@@ -113,3 +113,17 @@ zm_status zm_weight_target_pack(const zm_weight_target *target, uint64_t row, co
     }
     return status;
 }
+
+void zm_weight_target_expect(const zm_weight_target *target, uint64_t row, uint64_t rows)
+{
+    uint64_t panel = target->layout.panel ? target->layout.panel : 1;
+    if (target->gated && row >= target->tensor.shape[0] / 2)
+        return; /* where the others are */
+    uint64_t first = target->gated ? 2 * row : row, end = first + (target->gated ? 2 * rows : rows);
+    uint64_t part = first / part_rows(target), before = part * part_rows(target);
+    first = (first - before) / panel * panel;
+    end = (end - before + panel - 1) / panel * panel;
+    if (end <= rows_of(target, (uint32_t)part))
+        zm_pages_touch((char *)target->memory[part] + bytes_of(target, first),
+                       bytes_of(target, end - first));
+}

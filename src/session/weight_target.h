@@ -18,6 +18,8 @@ zm_status zm_weight_target_make(zm_weight_target *target, zm_storage *storage, z
 /* Tolerates one that was not made. */
 zm_status zm_weight_target_finish(zm_weight_target *target, zm_stream *stream);
 
+/* These rows will be packed: makes their memory, which is done faster together. */
+void zm_weight_target_expect(const zm_weight_target *target, uint64_t row, uint64_t rows);
 /* Rows in order become those of the target from `row` on; or, of a gated one, those of gate or of
  * up, which alternate by half a panel. */
 zm_status zm_weight_target_pack(const zm_weight_target *target, uint64_t row, const void *values,
