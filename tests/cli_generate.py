@@ -30,10 +30,12 @@ class Usage(Program):
             self.usage(*arguments)
 
     def test_values(self):
-        for option, *values in (("--temp", "-1", "x", "inf", ""), ("--top-k", "0", "-1", "1.5"),
+        for option, *values in (("--temp", "-1", "x", "inf", "1e300", "1e-300", ""),
+                                ("--top-k", "0", "-1", "1.5"),
                                 ("--top-p", "0", "-0.1", "1.5", "nan"),
                                 ("--min-p", "-0.1", "1.5", "nan"),
-                                ("--repeat-penalty", "0", "-1"), ("--repeat-last", "0"),
+                                ("--repeat-penalty", "0", "-1", "1e300", "1e-300"),
+                                ("--repeat-last", "0"),
                                 ("--seed", "-1", "x", "18446744073709551616"), ("-n", "0"),
                                 ("--stop", "")):
             for value in values:

@@ -28,11 +28,11 @@ extern "C" {
  * multiplications, divisions and comparisons in float64 is used, so that the same logits and seed
  * give the same tokens on every platform. */
 typedef struct zm_sampling {
-    float temperature;    /* >= 0; 0 = greedy */
+    float temperature;    /* >= 0, finite; 0 = greedy */
     uint32_t top_k;       /* 0 = all */
     float top_p;          /* 0 .. 1; 0 = 1 = all */
     float min_p;          /* 0 .. 1; 0 = all */
-    float repeat_penalty; /* > 0; 0 = 1 = none */
+    float repeat_penalty; /* > 0, finite; 0 = 1 = none */
     uint32_t repeat_last; /* 0 = 64 */
     uint64_t seed;
 } zm_sampling;

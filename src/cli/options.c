@@ -72,11 +72,13 @@ static bool read_count(const char *text, uint32_t *out)
     return true;
 }
 
+/* What a float would hold as infinity, or as 0 what isn't, is out of range. */
 static bool read_real(const char *text, bool above_zero, double most, double *out)
 {
     char *end;
     double value = strtod(text, &end);
-    if (end == text || *end || !(value >= 0 && value <= most) || (value == 0 && above_zero))
+    if (end == text || *end || !(value >= 0 && value <= most) ||
+        (value < (double)FLT_MIN && (value > 0 || above_zero)))
         return false;
     *out = value;
     return true;
@@ -120,8 +122,8 @@ static const char *wanted(zm_cli_kind kind)
 {
     switch (kind) {
     case ZM_CLI_COUNT: return "a whole number from 1 as ";
-    case ZM_CLI_REAL: return "a number above 0 as ";
-    case ZM_CLI_AMOUNT: return "a number from 0 as ";
+    case ZM_CLI_REAL: return "a number above 0, at most 3e38, as ";
+    case ZM_CLI_AMOUNT: return "a number from 0 to 3e38 as ";
     case ZM_CLI_SHARE: return "a number above 0 and at most 1 as ";
     case ZM_CLI_FRACTION: return "a number from 0 to 1 as ";
     case ZM_CLI_SEED: return "a whole number from 0 as ";
@@ -142,8 +144,8 @@ static bool set_value(const parser *p, const zm_cli_option *option, const char *
             *(const char **)option->target = text;
         break;
     case ZM_CLI_COUNT: good = read_count(text, option->target); break;
-    case ZM_CLI_REAL: good = read_real(text, true, DBL_MAX, option->target); break;
-    case ZM_CLI_AMOUNT: good = read_real(text, false, DBL_MAX, option->target); break;
+    case ZM_CLI_REAL: good = read_real(text, true, FLT_MAX, option->target); break;
+    case ZM_CLI_AMOUNT: good = read_real(text, false, FLT_MAX, option->target); break;
     case ZM_CLI_SHARE: good = read_real(text, true, 1, option->target); break;
     case ZM_CLI_FRACTION: good = read_real(text, false, 1, option->target); break;
     case ZM_CLI_SEED: good = read_seed(text, option->target); break;

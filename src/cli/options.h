@@ -14,8 +14,8 @@ typedef enum zm_cli_kind {
     ZM_CLI_FLAG = 0, /* bool: set to true */
     ZM_CLI_TEXT,     /* const char *: not empty */
     ZM_CLI_COUNT,    /* uint32_t: 1 .. 1000000 */
-    ZM_CLI_REAL,     /* double: finite, > 0 */
-    ZM_CLI_AMOUNT,   /* double: finite, >= 0 */
+    ZM_CLI_REAL,     /* double: > 0, in the range of a float */
+    ZM_CLI_AMOUNT,   /* the same, or 0 */
     ZM_CLI_SHARE,    /* double: > 0, <= 1 */
     ZM_CLI_FRACTION, /* double: 0 .. 1 */
     ZM_CLI_SEED,     /* uint64_t */
