@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "common/alloc.h"
+#include "common/thread.h"
 #include "convert/output.h"
 #include "convert/source.h"
 #include "model/pages.h"
@@ -166,7 +167,7 @@ static zm_status open_writer(reformatting *r, const char *path, zm_tensor_writer
     return status;
 }
 
-static zm_status write_tensors(reformatting *r, zm_tensor_writer *writer)
+static zm_status write_tensors(reformatting *r, zm_tensor_writer *writer, zm_pool *pool)
 {
     if (!zm_convert_progress_begin(&r->progress, "converting", r->plan.input_bytes))
         return ZM_ERROR_CANCELLED;
@@ -175,6 +176,7 @@ static zm_status write_tensors(reformatting *r, zm_tensor_writer *writer)
                                                   .item = &r->plan.items[i],
                                                   .writer = writer,
                                                   .progress = &r->progress,
+                                                  .pool = pool,
                                                   .log = r->log};
         double rounding = 0;
         zm_status status = zm_reformat_tensor(&params, &rounding);
@@ -190,11 +192,15 @@ static zm_status write_tensors(reformatting *r, zm_tensor_writer *writer)
 static zm_status write_weights(reformatting *r)
 {
     zm_tensor_writer *writer = NULL;
+    zm_pool *pool = NULL;
     struct stat info;
     char *path = zm_output_weights(&r->staging);
-    zm_status status = path ? open_writer(r, path, &writer) : no_memory(r->log);
+    zm_status status = path && zm_pool_create(zm_processor_count(), &pool) == ZM_OK
+                           ? open_writer(r, path, &writer)
+                           : no_memory(r->log);
     if (status == ZM_OK)
-        status = write_tensors(r, writer);
+        status = write_tensors(r, writer, pool);
+    zm_pool_destroy(&pool);
     if (status == ZM_OK)
         status = zm_tensor_writer_commit(&writer);
     zm_tensor_writer_discard(&writer);

@@ -11,6 +11,7 @@
 
 #include <zeromean/convert.h>
 
+#include "common/pool.h"
 #include "convert/progress.h"
 #include "format/json.h"
 #include "format/metadata_list.h"
@@ -78,6 +79,7 @@ typedef struct zm_reformat_tensor_params {
     const zm_reformat_item *item;
     zm_tensor_writer *writer;
     zm_convert_progress *progress; /* counts bytes of the input */
+    zm_pool *pool;                 /* shares the search for the scales of blocks */
     const zm_log *log;
 } zm_reformat_tensor_params;
 

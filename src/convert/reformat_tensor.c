@@ -81,16 +81,27 @@ static void load_rows(const mover *m, uint64_t first, uint64_t count)
         m->exact[i] += m->item->added;
 }
 
+/* Blocks begin .. end-1: each by itself, so that any thread makes the same bytes of it. */
+static void encode_blocks(void *user, size_t begin, size_t end)
+{
+    const mover *m = user;
+    const zm_dtype type = m->item->made.dtype;
+    const uint32_t length = zm_dtype_block_length(type);
+    zm_quant_encode(m->bytes + begin * zm_dtype_block_size(type), type, m->narrow + begin * length,
+                    (end - begin) * length);
+}
+
 /* Plain types are rounded once, from float64. */
-static void encode(const mover *m, uint64_t count)
+static void encode(mover *m, uint64_t count)
 {
     const zm_dtype type = m->item->made.dtype;
-    if (zm_dtype_block_length(type) == 1) {
+    const uint32_t length = zm_dtype_block_length(type);
+    if (length == 1) {
         zm_convert_reals(m->bytes, type, m->exact, ZM_F64, count);
         return;
     }
     zm_convert_reals(m->narrow, ZM_F32, m->exact, ZM_F64, count);
-    zm_quant_encode(m->bytes, type, m->narrow, count);
+    zm_pool_run(m->params->pool, (size_t)(count / length), encode_blocks, m);
 }
 
 static zm_status fail_value(const mover *m, double value, double stored, uint64_t element)
