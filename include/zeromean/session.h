@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A model on a device, ready to run.
  *
- * Thread-safety: one thread at a time per session; sessions of one device may run in parallel. */
+ * Thread-safety: one thread at a time per session; sessions of one device may run in parallel.
+ * While a session is created, up to three threads of its own help to pack weights; they call nothing
+ * of the caller's and have ended when it is there. */
 #ifndef ZEROMEAN_SESSION_H
 #define ZEROMEAN_SESSION_H
 
