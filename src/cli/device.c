@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/device.h"
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 #include <zeromean/ops.h>
 #ifdef __linux__
@@ -96,6 +98,41 @@ static zm_cli_exit force(const char *text, zm_device *device)
         text += length + (text[length] == ',');
     }
     return code;
+}
+
+/* ---- drivers ---- */
+
+/* Asking for the devices is what wakes them. */
+static void *list_devices(void *unused)
+{
+    zm_device_list *list = NULL;
+    (void)unused;
+    if (zm_device_list_create(NULL, &list) == ZM_OK)
+        zm_device_list_destroy(&list);
+    return NULL;
+}
+
+void zm_cli_drivers_wake(zm_cli_drivers *drivers, const char *spec)
+{
+    zm_environment environment;
+    zm_environment_read(&environment);
+    spec = spec ? spec : environment.device;
+    if (spec && strncasecmp(spec, "host", 4) == 0)
+        return;
+    keep_threads_apart(); /* drivers look at the environment when they wake */
+    /* Signals are for the thread that waits for input. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    drivers->waking = pthread_create(&drivers->thread, NULL, list_devices, NULL) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void zm_cli_drivers_wait(zm_cli_drivers *drivers)
+{
+    if (drivers->waking)
+        pthread_join(drivers->thread, NULL);
+    drivers->waking = false;
 }
 
 /* ---- devices ---- */

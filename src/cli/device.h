@@ -4,6 +4,7 @@
 #define ZM_SRC_CLI_DEVICE_H
 
 #include <jansson.h>
+#include <pthread.h>
 #include <zeromean/device.h>
 
 #include "cli/cli.h"
@@ -23,6 +24,18 @@
  * error. kernels: forced, as ZM_CLI_KERNEL_OPTION reads them; what is no op or none of its kernels
  * is one, too. *out is the caller's also after a failure. */
 zm_cli_exit zm_cli_device_open(const char *spec, const char *kernels, zm_device **out);
+
+/* Drivers that are setting themselves up on a thread of their own, which takes tens of
+ * milliseconds, while the caller does something else. */
+typedef struct zm_cli_drivers {
+    pthread_t thread;
+    bool waking;
+} zm_cli_drivers;
+
+/* Begins, unless spec, or what the environment says, needs none. */
+void zm_cli_drivers_wake(zm_cli_drivers *drivers, const char *spec);
+/* Before a device is opened or the program ends. */
+void zm_cli_drivers_wait(zm_cli_drivers *drivers);
 
 /* Which device it is, on stderr. */
 void zm_cli_device_announce(const zm_device *device);

@@ -17,6 +17,7 @@ zm_sampling zm_cli_sampling_get(const zm_cli_sampling *from)
                          .seed = from->seed};
 }
 
+/* Setting up a large vocabulary and a driver take about as long. */
 static zm_status open_files(zm_cli_language *language, const char *path)
 {
     zm_status status = zm_model_open(path, zm_cli_log(), &language->model);
@@ -25,6 +26,7 @@ static zm_status open_files(zm_cli_language *language, const char *path)
     if (zm_model_get_info(language->model)->architecture == ZM_ARCHITECTURE_WHISPER)
         return zm_fail(zm_cli_log(), ZM_ERROR_UNSUPPORTED,
                        "%s: a whisper model writes down speech; see 'zeromean transcribe'", path);
+    zm_cli_drivers_wake(&language->drivers, language->device_specs);
     return zm_tokenizer_open_model(language->model, zm_cli_log(), &language->tokenizer);
 }
 
@@ -51,6 +53,7 @@ zm_cli_exit zm_cli_language_load(zm_cli_language *language, bool quiet)
                                 .sequences = language->sequences,
                                 .logits = language->logits};
     const uint64_t start = zm_clock_ns();
+    zm_cli_drivers_wait(&language->drivers);
     zm_cli_exit code = zm_cli_split_open(language->device_specs, language->split, language->kernels,
                                          &language->devices);
     if (code != ZM_CLI_OK)
@@ -67,6 +70,7 @@ zm_cli_exit zm_cli_language_load(zm_cli_language *language, bool quiet)
 
 void zm_cli_language_close(zm_cli_language *language)
 {
+    zm_cli_drivers_wait(&language->drivers);
     zm_session_destroy(&language->session);
     zm_cli_split_close(&language->devices);
     zm_tokenizer_close(&language->tokenizer);

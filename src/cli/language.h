@@ -15,6 +15,7 @@ typedef struct zm_cli_language {
     uint32_t sequences, logits; /* as zm_session_params */
     zm_model *model;
     zm_tokenizer *tokenizer;
+    zm_cli_drivers drivers;
     zm_cli_split devices;
     zm_session *session;
     double load_seconds; /* opening all of it */
