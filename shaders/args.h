@@ -72,7 +72,7 @@ struct zm_row_statistics_args {
     ZM_U32 statistics_offset, statistics_stride;
     ZM_U32 weight_offset, param_type;
     ZM_U32 weighted_offset, weighted_stride;
-    ZM_U32 flags; /* WEIGHT: weight and weighted are there */
+    ZM_U32 flags; /* STATISTICS WEIGHT: of weight and weighted */
 };
 
 /* add, recentre: x, y, dst */

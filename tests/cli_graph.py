@@ -13,6 +13,7 @@ import sys
 
 import tap
 import text_blocks
+import text_reference
 import tiny_model
 from program import Program
 
@@ -97,6 +98,11 @@ class Graph(Program):
                            writer_statistic=3)
         self.assert_counts(self.model, "decoder", 24, epilogue=6, deferred_norm=7,
                            writer_statistic=5)
+        neox = text_reference.GptNeox()  # two norms of one tensor, each with a weight
+        neox.logits()
+        neox.write(self.scratch / "neox")
+        self.assert_counts(self.scratch / "neox", "decoder", 21, epilogue=4, deferred_norm=5,
+                           shared_statistic=2, writer_statistic=1)
 
     def test_dot(self):
         for part in ("encoder", "decoder"):

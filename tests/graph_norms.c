@@ -331,8 +331,8 @@ static void test_unfit_column_sums(void **state)
     assert_non_null(strstr(f->log.error, "matmul: column sums need"));
 }
 
-/* A product has room for one of them; the others stay operations, but for one that has no weight.
- */
+/* A product has room for one of them, and what the other weighs stays an operation. The statistics
+ * are those of all of them. */
 static void test_weighted_norms_of_one_tensor(void **state)
 {
     fixture *f = *state;
@@ -343,9 +343,51 @@ static void test_weighted_norms_of_one_tensor(void **state)
     put_add(f, head(f, a, 1), head(f, b, 2), f->t[Y]);
     put_add(f, head(f, rms(f, x), 0), x, f->t[Y2]);
     expect(f, ZM_PASS_DEFERRED_NORM, 3);
-    expect(f, ZM_PASS_SHARED_STATISTIC, 1);
+    expect(f, ZM_PASS_SHARED_STATISTIC, 2);
     expect(f, ZM_PASS_WRITER_STATISTIC, 1);
     assert_int_equal(operations(f), 5);
+    const zm_compile_params unshared = {.off = {[ZM_PASS_SHARED_STATISTIC] = true}};
+    expect_with(f, &unshared, ZM_PASS_SHARED_STATISTIC, 0);
+}
+
+/* The statistics are there without a weight, then the product has room for what is weighted. */
+static void test_weighted_norm_behind_another(void **state)
+{
+    fixture *f = *state;
+    zm_tensor x = add(f, head(f, f->t[X], 0), f->t[X]), plain = rms(f, x);
+    zm_tensor norm = weighted(f, zm_graph_layer_norm, x, f->t[ONES]);
+    zm_matmul_params p = product(f, norm, 1);
+    p.scale.column_sums = sums_with(f, 1, f->values[ONES], 0);
+    zm_graph_matmul(f->graph, &p);
+    put_add(f, p.dst, head(f, plain, 2), f->t[Y]);
+    put_copy(f, x, f->t[Y2]);
+    expect(f, ZM_PASS_SHARED_STATISTIC, 1);
+    expect(f, ZM_PASS_WRITER_STATISTIC, 2);
+    assert_int_equal(operations(f), 4); /* products and the copy */
+}
+
+/* What changes between two norms has statistics of its own. */
+static void test_weighted_norms_of_what_changes(void **state)
+{
+    fixture *f = *state;
+    zm_tensor other = f->t[BIAS], x = head(f, f->t[X], 2);
+    other.shape[0] = D;
+    zm_tensor one = head(f, weighted(f, zm_graph_rms_norm, x, f->t[ONES]), 0);
+    put_softmax(f, x, x);
+    put_add(f, one, head(f, weighted(f, zm_graph_rms_norm, x, other), 1), f->t[Y]);
+    /* Some of the rows are another tensor. */
+    zm_tensor y = head(f, f->t[X2], 0);
+    zm_norm_params p = {.x = zm_graph_rows(f->graph, y, 0, 1),
+                        .weight = other,
+                        .dst = zm_graph_tensor(f->graph, NULL, ZM_F32, 2, (zm_size[]){1, D}),
+                        .eps = EPS};
+    zm_graph_rms_norm(f->graph, &p);
+    zm_matmul_params first = product(f, p.dst, 1);
+    first.dst = zm_graph_rows(f->graph, f->t[Y2], 0, 1);
+    put_copy(f, head(f, weighted(f, zm_graph_rms_norm, y, f->t[ONES]), 2), f->t[Y2]);
+    zm_graph_matmul(f->graph, &first);
+    expect(f, ZM_PASS_DEFERRED_NORM, 4);
+    expect(f, ZM_PASS_SHARED_STATISTIC, 0);
 }
 
 /* All rows would be weighted for the sake of one. */
@@ -383,6 +425,23 @@ static void test_weight_of_another_type(void **state)
     zm_graph_matmul(f->graph, &writer);
     put_copy(f, head(f, weighted(f, zm_graph_rms_norm, writer.dst, half), 1), f->t[Y2]);
     expect(f, ZM_PASS_WRITER_STATISTIC, 1);
+}
+
+/* A product has what is weighted together with statistics only. */
+static void test_weights_of_two_types(void **state)
+{
+    fixture *f = *state;
+    zm_tensor half = zm_graph_tensor(f->graph, NULL, ZM_F16, 1, (zm_size[]){D});
+    zm_matmul_params writer = product(f, f->t[X], 0);
+    put_copy(f, f->t[ONES], half);
+    writer.bias = f->t[BIAS];
+    writer.bias.shape[0] = D;
+    zm_graph_matmul(f->graph, &writer);
+    zm_tensor one = weighted(f, zm_graph_rms_norm, writer.dst, half);
+    zm_tensor other = weighted(f, zm_graph_rms_norm, writer.dst, f->t[ONES]);
+    put_add(f, head(f, one, 1), head(f, other, 2), f->t[Y]);
+    expect(f, ZM_PASS_SHARED_STATISTIC, 1);
+    expect(f, ZM_PASS_WRITER_STATISTIC, 0);
 }
 
 /* The weight is written after the product, or by it for all that is known. */
@@ -518,8 +577,11 @@ int main(void)
         TEST(test_merged_column_sums),
         TEST(test_unfit_column_sums),
         TEST(test_weighted_norms_of_one_tensor),
+        TEST(test_weighted_norm_behind_another),
+        TEST(test_weighted_norms_of_what_changes),
         TEST(test_weighted_norm_of_rows),
         TEST(test_weight_of_another_type),
+        TEST(test_weights_of_two_types),
         TEST(test_weight_that_changes),
         TEST(test_weighted_norm_of_written_weight),
         TEST(test_weighted_elsewhere),

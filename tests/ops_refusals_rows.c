@@ -193,6 +193,8 @@ static void test_row_statistics(void **state)
     const zm_tensor gamma = vector(2, f.group + 1), weighted = matrix(3, 3, f.group + 1);
     ACCEPT(row_statistics, (p.weight = gamma, p.weighted = weighted));
     ACCEPT(row_statistics, (p.weight = gamma, narrow(&p.weight, ZM_F16), p.weighted = weighted));
+    ACCEPT(row_statistics, (p.weight = gamma, p.weighted = weighted, p.statistics.buffer = NULL));
+    REFUSE(row_statistics, bad, p.statistics.buffer = NULL);
     REFUSE(row_statistics, bad, p.weight = gamma);
     REFUSE(row_statistics, bad, p.weighted = weighted);
     assert_non_null(strstr(f.said, "weight and weighted go together"));

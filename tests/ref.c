@@ -235,8 +235,12 @@ static void test_row_statistics(void **state)
     {
         double x[10] = {1, 2, 3, -4, 5, 0, 0, 0, -1, 7}, statistics[12] = {0};
         double expected[12] = {5, 3, 25, -1, 25, 5, 0, 0, 1, -1, 49, 7};
-        struct zm_row_statistics_args args = {
-            .rows = 2, .d = 5, .group = 2, .x_stride = 5, .statistics_stride = 6};
+        struct zm_row_statistics_args args = {.rows = 2,
+                                              .d = 5,
+                                              .group = 2,
+                                              .x_stride = 5,
+                                              .statistics_stride = 6,
+                                              .flags = ZM_FLAG_STATISTICS};
         ref_call c = {{x, statistics}, {10, 12}, {NULL}};
         ref_run("row_statistics", &args, &c, r->type, 1);
         ref_assert_near(statistics, expected, 12, 0);
@@ -245,8 +249,14 @@ static void test_row_statistics(void **state)
         args.weight_offset = 1;
         args.param_type = r->type;
         args.weighted_stride = 6;
-        args.flags = ZM_FLAG_WEIGHT;
+        args.flags |= ZM_FLAG_WEIGHT;
         ref_call of_norm = {{x, statistics, weight, weighted}, {10, 12, 6, 12}, {NULL}};
+        ref_run("row_statistics", &args, &of_norm, r->type, 1);
+        ref_assert_near(statistics, expected, 12, 0);
+        ref_assert_near(weighted, multiplied, 12, 0);
+        args.flags = ZM_FLAG_WEIGHT;
+        expected[0] = statistics[0] = weighted[0] = 99;
+        of_norm = (ref_call){{x, statistics, weight, weighted}, {10, 12, 6, 12}, {NULL}};
         ref_run("row_statistics", &args, &of_norm, r->type, 1);
         ref_assert_near(statistics, expected, 12, 0);
         ref_assert_near(weighted, multiplied, 12, 0);

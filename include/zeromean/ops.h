@@ -129,7 +129,7 @@ ZM_API zm_status zm_crms_norm(zm_stream *stream, const zm_norm_params *params);
  * that matmul is applied on the way: r W (weight * x) is W norm(x), and weighted = x * weight. */
 typedef struct zm_row_statistics_params {
     zm_tensor x;          /* [rows][d] */
-    zm_tensor statistics; /* [rows][groups * 2], of x */
+    zm_tensor statistics; /* [rows][groups * 2], of x; optional where weighted is there */
     zm_tensor weight;     /* [d], optional, only with weighted */
     zm_tensor weighted;   /* [rows][d], optional, only with weight */
 } zm_row_statistics_params;

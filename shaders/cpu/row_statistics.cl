@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* row_statistics for CPU devices: for each row and each group of columns the sum of squares and the
- * sum. A later matmul makes the norm of the row from them. On demand also x * weight.
+ * sum. A later matmul makes the norm of the row from them. x * weight on demand, also by itself.
  *
  *   x           | group 0 | group 1 | ... | rest  |
  *   statistics  | ss, s   | ss, s   | ... | ss, s |       sum of squares, sum
@@ -28,6 +28,12 @@ static float2 group_sums(__global const act_t *x, uint count)
     return rest + (float2)(horizontal_sum(squares), horizontal_sum(sum));
 }
 
+static void keep_statistics(__global const act_t *x, __global float *statistics, uint d, uint group)
+{
+    for (uint i = 0; i < d; i += min(group, d - i), statistics += 2)
+        vstore2(group_sums(x + i, min(group, d - i)), 0, statistics);
+}
+
 static void multiply_row(__global const act_t *x, __global const param_t *weight,
                          __global act_t *weighted, uint d)
 {
@@ -43,9 +49,10 @@ KERNEL(row_statistics, __global const act_t *x, __global float *statistics,
 {
     for (uint row = FIRST_ROW(a.rows); row < END_ROW(a.rows); row++) {
         __global const act_t *v = x + a.x_offset + (size_t)row * a.x_stride;
-        __global float *s = statistics + a.statistics_offset + (size_t)row * a.statistics_stride;
-        for (uint i = 0; i < a.d; i += min(a.group, a.d - i), s += 2)
-            vstore2(group_sums(v + i, min(a.group, a.d - i)), 0, s);
+        if (a.flags & ZM_FLAG_STATISTICS)
+            keep_statistics(
+                v, statistics + a.statistics_offset + (size_t)row * a.statistics_stride, a.d,
+                a.group);
         if (a.flags & ZM_FLAG_WEIGHT)
             multiply_row(v, weight + a.weight_offset,
                          weighted + a.weighted_offset + (size_t)row * a.weighted_stride, a.d);

@@ -5,7 +5,7 @@
  *   statistics  | s2 | s1 | s2 | s1 | ...
  *
  * A team of TEAM items takes one group of a row: vectors of four side by side, then a tree within
- * the team. The order is the same in every run. On demand also x * weight. */
+ * the team. The order is the same in every run. x * weight on demand, also by itself. */
 #include "args.h"
 #include "vector.clh"
 
@@ -40,6 +40,8 @@ row_statistics(__global const act_t *x, __global float *statistics,
                 store_row4(v * load_param4(weight, i, end), weighted, i, end);
         }
     }
+    if (!(a.flags & ZM_FLAG_STATISTICS))
+        return;
     scratch[item] = (float2)(add_up4(squares), add_up4(sum));
     barrier(CLK_LOCAL_MEM_FENCE);
     for (uint half_count = TEAM / 2; half_count > 0; half_count /= 2) {

@@ -15,7 +15,7 @@ uint32_t zm_statistics_group(const zm_device *device)
 #define OPERAND(field) #field, offsetof(zm_row_statistics_params, field)
 static const zm_operand operands[] = {
     {OPERAND(x), ZM_OPERAND_ACTIVATION, 0, 0},
-    {OPERAND(statistics), ZM_OPERAND_REAL, ZM_OPERAND_OUTPUT, 0},
+    {OPERAND(statistics), ZM_OPERAND_REAL, ZM_OPERAND_OUTPUT | ZM_OPERAND_OPTIONAL, 0},
     {OPERAND(weight), ZM_OPERAND_PARAM, ZM_OPERAND_OPTIONAL, 0},
     {OPERAND(weighted), ZM_OPERAND_ACTIVATION, ZM_OPERAND_OUTPUT | ZM_OPERAND_OPTIONAL, 0},
 };
@@ -29,6 +29,9 @@ static zm_status statistics_check(const zm_device *device, const void *params, z
         {2, rows, d, 0}, {2, rows, cols, 0}, {1, 1, d, 0}, {2, rows, d, 0}};
     if (!p->weight.buffer != !p->weighted.buffer)
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "weight and weighted go together");
+    if (!p->statistics.buffer && !p->weighted.buffer)
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
+                         "neither statistics nor weighted is asked for");
     return zm_operands_check(device, operands, params, extents, ZM_COUNT(extents), refusal);
 }
 
@@ -47,7 +50,8 @@ static zm_status launch_add(const zm_call *call, const zm_cut *cut, zm_plan *pla
         .param_type = p->weight.dtype,
         .weighted_offset = zm_arg_offset(&p->weighted),
         .weighted_stride = zm_arg_stride(&p->weighted),
-        .flags = zm_arg_flag(&p->weighted, ZM_FLAG_WEIGHT),
+        .flags = zm_arg_flag(&p->statistics, ZM_FLAG_STATISTICS) |
+                 zm_arg_flag(&p->weighted, ZM_FLAG_WEIGHT),
     };
     const zm_launch launch = {
         .options = cut->options.text,

@@ -1,6 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ref/real.h"
 
+static void keep_statistics(const struct zm_row_statistics_args *a, void *const *buffers,
+                            size_t row)
+{
+    const ACT *x = (const ACT *)buffers[0] + a->x_offset + row * a->x_stride;
+    REAL *out = (REAL *)buffers[1] + a->statistics_offset + row * a->statistics_stride;
+    for (size_t first = 0; first < a->d; first += a->group) {
+        double squares = 0, sum = 0;
+        for (size_t i = first; i < first + a->group && i < a->d; ++i) {
+            double value = act_get(x, i);
+            squares += value * value;
+            sum += value;
+        }
+        *out++ = (REAL)squares;
+        *out++ = (REAL)sum;
+    }
+}
+
 static void multiply_row(const struct zm_row_statistics_args *a, void *const *buffers, size_t row)
 {
     const ACT *x = (const ACT *)buffers[0] + a->x_offset + row * a->x_stride;
@@ -16,17 +33,8 @@ void ZM_REF(row_statistics)(const void *args, void *const *buffers, size_t begin
 {
     const struct zm_row_statistics_args *a = args;
     for (size_t row = begin; row < end; ++row) {
-        const ACT *x = (const ACT *)buffers[0] + a->x_offset + row * a->x_stride;
-        REAL *out = (REAL *)buffers[1] + a->statistics_offset + row * a->statistics_stride;
-        for (size_t first = 0; first < a->d; first += a->group) {
-            double squares = 0, sum = 0;
-            for (size_t i = first; i < first + a->group && i < a->d; ++i) {
-                double value = act_get(x, i);
-                squares += value * value;
-                sum += value;
-            }
-            *out++ = (REAL)squares;
-            *out++ = (REAL)sum;
+        if (a->flags & ZM_FLAG_STATISTICS) {
+            keep_statistics(a, buffers, row);
         }
         if (a->flags & ZM_FLAG_WEIGHT) {
             multiply_row(a, buffers, row);

@@ -28,6 +28,14 @@ static bool are_rows(const zm_graph *graph, const zm_tensor *rows, const zm_tens
            zm_value_is_whole(graph->values[value->root], matrix) && zm_same_view(rows, &all);
 }
 
+/* Does the matmul not write yet what is asked for? */
+static bool has_room(const zm_matmul_params *writer, const zm_row_statistics_params *p)
+{
+    bool statistics =
+        p->statistics.buffer ? !writer->statistics.buffer : writer->statistics.buffer != NULL;
+    return statistics && (!p->weighted.buffer || !writer->weighted.buffer);
+}
+
 /* The node at n is a matmul that writes x, or the rows of which x is some. */
 static bool can_fuse(const zm_graph *graph, size_t n, size_t m)
 {
@@ -35,9 +43,9 @@ static bool can_fuse(const zm_graph *graph, size_t n, size_t m)
         return false;
     const zm_row_statistics_params *p = graph->nodes[m].params;
     const zm_matmul_params *writer = graph->nodes[n].params;
-    return writer->dst.rank == 2 && !writer->statistics.buffer &&
+    return writer->dst.rank == 2 && has_room(writer, p) &&
            (are_rows(graph, &p->x, &writer->dst) || zm_same_view(&p->x, &writer->dst)) &&
-           zm_is_private(graph, m, &p->statistics) &&
+           (!p->statistics.buffer || zm_is_private(graph, m, &p->statistics)) &&
            (!p->weighted.buffer || can_weight(graph, n, m));
 }
 
@@ -46,9 +54,12 @@ static void fuse(zm_graph *graph, size_t n, size_t m)
     const zm_row_statistics_params p = *(const zm_row_statistics_params *)graph->nodes[m].params;
     const zm_value *x = zm_value_find(graph, &p.x);
     zm_matmul_params writer = *(const zm_matmul_params *)graph->nodes[n].params;
-    writer.statistics = p.statistics;
-    writer.norm_weight = p.weight;
-    writer.weighted = p.weighted;
+    if (p.statistics.buffer)
+        writer.statistics = p.statistics;
+    if (p.weighted.buffer) {
+        writer.norm_weight = p.weight;
+        writer.weighted = p.weighted;
+    }
     if (!zm_same_view(&p.x, &writer.dst)) {
         const zm_size shape[] = {writer.dst.shape[0], p.statistics.shape[1]};
         writer.statistics = zm_graph_tensor(graph, NULL, p.statistics.dtype, 2, shape);
