@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "device/device.h"
 #include "passes_lab.h"
 
 /* ---- dead code ---- */
@@ -106,6 +107,19 @@ static void test_merge(void **state)
     assert_int_equal(operations(f), 3);
 }
 
+/* As many as there is a buffer for. */
+static void test_merge_within_limits(void **state)
+{
+    fixture *f = *state;
+    zm_tensor q = head(f, f->t[X], 0), k = head(f, f->t[X], 1), v = head(f, f->t[X], 2);
+    put_add(f, q, k, f->t[Y]);
+    put_add(f, v, q, f->t[Y2]);
+    f->device->info.limits.max_buffer_bytes = ROWS * 2 * D * sizeof(float);
+    expect(f, ZM_PASS_MERGE, 1);
+    f->device->info.limits.max_buffer_bytes--;
+    expect(f, ZM_PASS_MERGE, 0);
+}
+
 static void put_heads(fixture *f, zm_matmul_params a, zm_matmul_params b)
 {
     zm_graph_matmul(f->graph, &a);
@@ -191,6 +205,7 @@ int main(void)
         TEST(test_no_view_of_another_type),
         TEST(test_no_view_of_a_transpose),
         TEST(test_merge),
+        TEST(test_merge_within_limits),
         TEST(test_merge_with_biases),
         TEST(test_no_merge),
         TEST(test_no_merge_of_changed_input),

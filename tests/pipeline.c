@@ -298,6 +298,153 @@ static void test_nobody_can(void **state)
     lab_close(f);
 }
 
+/* A device has no room for a tensor: the next one has. */
+static void test_tensor_that_is_too_large(void **state)
+{
+    (void)state;
+    static const char *const specs[] = {"host", "host"};
+    static const uint32_t split[LAYERS] = {0, 0, 1};
+    double one[OUTPUTS], two[OUTPUTS], sum;
+    lab_run_alone("host", one, &sum);
+    fixture *f = lab_open(specs, 2, split);
+    f->devices[1]->info.limits.max_buffer_bytes = LENGTH * D * sizeof(float);
+    assert_int_equal(lab_compile(f), ZM_OK);
+    /* The product for q, k and v, what takes it apart, and what is between up and down. */
+    assert_int_equal(zm_pipeline_get_info(f->pipeline).fallen, 5);
+    assert_int_equal(f->log.warnings, 1);
+    assert_non_null(strstr(f->log.warning, "is over the device's limit of 1536 for a buffer"));
+    lab_run(f, two, NULL);
+    assert_true(lab_difference(one, two) < BUDGET); /* norms are not deferred over borders */
+    lab_close(f);
+}
+
+#ifdef TEST_OPENCL
+enum { WIDE = 1040, WIDE_ROWS = 2 };
+
+/* One head that is wider than any kernel for devices has room for. */
+static void build_wide_head(fixture *f)
+{
+    zm_kv_layout layout;
+    zm_tensor cache[2], q = lab_make(f, 0, WIDE_ROWS, WIDE, 1);
+    zm_device *device = f->devices[0];
+    assert_int_equal(zm_kv_layout_get(device, ZM_DTYPE_NONE, 1, WIDE, WIDE_ROWS, &layout), ZM_OK);
+    for (int i = 0; i < 2; i++)
+        cache[i] = lab_cache(f, 0, &layout);
+    f->y = lab_make(f, 0, WIDE_ROWS, WIDE, 4);
+    zm_graph_destroy(&f->graph);
+    assert_int_equal(zm_graph_create(&f->log.log, &f->graph), ZM_OK);
+    const zm_kv_store_params store = {
+        .k = q, .v = q, .k_cache = cache[0], .v_cache = cache[1], .layout = layout};
+    const zm_attention_params p = {.q = q,
+                                   .k_cache = cache[0],
+                                   .v_cache = cache[1],
+                                   .layout = layout,
+                                   .kv_length = WIDE_ROWS,
+                                   .dst = f->y};
+    zm_graph_kv_store(f->graph, &store);
+    zm_graph_attention(f->graph, &p);
+    zm_graph_observe(f->graph, "y", 0, p.dst);
+    assert_int_equal(zm_graph_status(f->graph), ZM_OK);
+}
+
+static double sum_of_wide_head(fixture *f)
+{
+    float values[WIDE_ROWS * WIDE];
+    double sum = 0;
+    assert_int_equal(zm_buffer_read(f->streams[0], f->y.buffer, 0, values, sizeof(values)), ZM_OK);
+    for (int i = 0; i < WIDE_ROWS * WIDE; i++)
+        sum += (double)values[i] * (i % 7);
+    return sum;
+}
+
+static zm_status observe_home(void *user, const char *what, uint32_t index, const zm_tensor *tensor)
+{
+    const fixture *f = user;
+    (void)index;
+    assert_string_equal(what, "y");
+    return zm_buffer_get_device(tensor->buffer) == f->devices[0] ? ZM_OK : ZM_ERROR_DEVICE;
+}
+
+/* The host was not named, but it is there, and says so. */
+static void test_last_resort(void **state)
+{
+    (void)state;
+    static const char *const specs[] = {"host", "opencl"};
+    static const uint32_t all[LAYERS];
+    fixture *host = lab_open(specs, 1, all), *f = lab_open(specs + 1, 1, all);
+    const zm_compile_params strict = {.no_host = true};
+    build_wide_head(f);
+    build_wide_head(host);
+    assert_int_equal(zm_pipeline_compile(f->graph, f->devices, 1, &strict, &f->pipeline), ZM_OK);
+    assert_int_equal(zm_pipeline_run(f->pipeline, f->streams, NULL), ZM_ERROR_UNSUPPORTED);
+    zm_pipeline_destroy(&f->pipeline);
+    zm_device *const twice[] = {f->devices[0], f->devices[0]};
+    assert_int_equal(zm_pipeline_compile(f->graph, twice, 2, &strict, &f->pipeline),
+                     ZM_ERROR_UNSUPPORTED);
+    assert_int_equal(zm_device_force_kernel(f->devices[0], "attention", "cpu"), ZM_OK);
+    assert_int_equal(zm_pipeline_compile(f->graph, f->devices, 1, NULL, &f->pipeline),
+                     ZM_ERROR_UNSUPPORTED);
+    assert_int_equal(zm_device_force_kernel(f->devices[0], "attention", NULL), ZM_OK);
+    f->log.errors = 0;
+    assert_int_equal(zm_pipeline_compile(f->graph, f->devices, 1, NULL, &f->pipeline), ZM_OK);
+    assert_int_equal(f->log.errors, 0);
+    assert_int_equal(f->log.warnings, 1);
+    assert_non_null(strstr(f->log.warning, "to host: "));
+    assert_non_null(strstr(f->log.warning, "head_dim 1040 is over 1024"));
+    uint32_t device = 7;
+    assert_non_null(zm_pipeline_stage(f->pipeline, 1, &device));
+    assert_int_equal(device, 1);
+    assert_int_equal(zm_pipeline_run(f->pipeline, NULL, NULL), ZM_ERROR_INVALID_ARGUMENT);
+    const zm_run_params watched = {.observe = observe_home, .user = f};
+    assert_int_equal(zm_pipeline_run(f->pipeline, f->streams, &watched), ZM_OK);
+    assert_int_equal(zm_pipeline_compile(host->graph, host->devices, 1, NULL, &host->pipeline),
+                     ZM_OK);
+    assert_int_equal(zm_pipeline_run(host->pipeline, host->streams, NULL), ZM_OK);
+    assert_true(sum_of_wide_head(f) == sum_of_wide_head(host));
+    assert_int_equal(host->log.warnings, 0);
+    lab_close(f);
+    lab_close(host);
+}
+
+/* Layers that partly fit, and what is shown of them. */
+static void test_partly_last_resort(void **state)
+{
+    (void)state;
+    static const char *const specs[] = {"opencl"};
+    static const uint32_t all[LAYERS];
+    double truth[OUTPUTS], first[OUTPUTS], again[OUTPUTS], sum;
+    lab_run_alone("host:f64", truth, &sum);
+    fixture *f = lab_open(specs, 1, all);
+    seen watch = {.f = f};
+    f->devices[0]->info.limits.max_buffer_bytes = LENGTH * D * sizeof(float);
+    assert_int_equal(lab_compile(f), ZM_OK);
+    assert_int_equal(zm_pipeline_get_info(f->pipeline).fallen, 5 * LAYERS);
+    lab_run(f, first, NULL);
+    lab_run(f, again, &watch);
+    assert_memory_equal(first, again, sizeof(first));
+    assert_int_equal(watch.count, STEPS * LAYERS);
+    assert_true(lab_difference(truth, first) < BUDGET);
+    assert_int_equal(f->log.errors, 0);
+    assert_int_equal(f->log.warnings, 1);
+    lab_close(f);
+}
+
+/* Where the device can do everything no other one is there. */
+static void test_no_resort_needed(void **state)
+{
+    (void)state;
+    static const char *const specs[] = {"opencl"};
+    static const uint32_t all[LAYERS];
+    fixture *f = lab_open(specs, 1, all);
+    assert_int_equal(lab_compile(f), ZM_OK);
+    const zm_pipeline_info info = zm_pipeline_get_info(f->pipeline);
+    assert_int_equal(info.stages, 1);
+    assert_int_equal(info.fallen + info.copied_bytes, 0);
+    assert_int_equal(f->log.warnings, 0);
+    lab_close(f);
+}
+#endif
+
 /* ---- failures ---- */
 
 /* What the second device can't do is said before the first one has done anything. */
@@ -309,12 +456,14 @@ static void test_failing_device(void **state)
     double one[OUTPUTS], two[OUTPUTS], sum;
     lab_run_alone("host", one, &sum);
     fixture *f = lab_open(specs, 2, split);
-    /* The border does not fit. */
+    /* The layers' tensors don't fit. */
     uint64_t limit = f->devices[1]->info.limits.max_buffer_bytes;
-    f->devices[1]->info.limits.max_buffer_bytes = LENGTH * D * sizeof(float) - 1;
+    for (int d = 0; d < 2; d++)
+        f->devices[d]->info.limits.max_buffer_bytes = LENGTH * D * sizeof(float) - 1;
     assert_int_equal(lab_compile(f), ZM_ERROR_LIMIT);
     assert_null(f->pipeline);
-    f->devices[1]->info.limits.max_buffer_bytes = limit;
+    for (int d = 0; d < 2; d++)
+        f->devices[d]->info.limits.max_buffer_bytes = limit;
     assert_int_equal(lab_compile(f), ZM_OK);
     assert_int_equal(zm_device_force_kernel(f->devices[1], "attention", "cpu"), ZM_OK);
     lab_set(f, 0, 5);
@@ -415,6 +564,12 @@ int main(void)
         cmocka_unit_test(test_borders_are_no_externs),
         cmocka_unit_test(test_fallback),
         cmocka_unit_test(test_nobody_can),
+        cmocka_unit_test(test_tensor_that_is_too_large),
+#ifdef TEST_OPENCL
+        cmocka_unit_test(test_last_resort),
+        cmocka_unit_test(test_partly_last_resort),
+        cmocka_unit_test(test_no_resort_needed),
+#endif
         cmocka_unit_test(test_failing_device),
         cmocka_unit_test(test_stopping),
         cmocka_unit_test(test_misuse),

@@ -44,11 +44,11 @@ static void fill_random(float *values, size_t count, uint64_t seed)
 
 zm_tensor lab_make(fixture *f, uint32_t d, uint32_t rows, uint32_t cols, uint64_t seed)
 {
-    float values[LENGTH * D];
-    double wide[LENGTH * D];
+    static float values[LAB_MOST];
+    static double wide[LAB_MOST];
     zm_dtype real = real_of(f, d);
     uint64_t bytes = (uint64_t)rows * cols * zm_dtype_size(real);
-    assert_true(rows * cols <= LENGTH * D);
+    assert_true(rows * cols <= LAB_MOST);
     fill_random(values, rows * cols, seed);
     zm_convert_reals(wide, real, values, ZM_F32, rows * cols);
     zm_tensor tensor = zm_tensor_2d(make_buffer(f, d, bytes), real, rows, cols);
@@ -80,7 +80,7 @@ zm_tensor lab_weight(fixture *f, uint32_t d, uint32_t n, uint32_t k, uint64_t se
     return weight;
 }
 
-static zm_tensor make_cache(fixture *f, uint32_t d, const zm_kv_layout *layout)
+zm_tensor lab_cache(fixture *f, uint32_t d, const zm_kv_layout *layout)
 {
     uint64_t bytes = layout->elements * zm_dtype_size(layout->dtype);
     zm_buffer *buffer = make_buffer(f, d, bytes);
@@ -103,7 +103,7 @@ static zm_block make_block(fixture *f, uint32_t layer)
     block.self.in.bias = lab_vector(f, d, 3 * D, seed + 3);
     block.self.out.weight = lab_weight(f, d, D, D, seed + 4);
     block.self.cache = (zm_kv_cache){
-        .layout = layout, .k = make_cache(f, d, &layout), .v = make_cache(f, d, &layout)};
+        .layout = layout, .k = lab_cache(f, d, &layout), .v = lab_cache(f, d, &layout)};
     block.self.causal = true;
     block.mlp.norm.bias = lab_vector(f, d, D, seed + 5);
     block.mlp.up.weight = lab_weight(f, d, FF, D, seed + 6);

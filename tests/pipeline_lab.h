@@ -12,6 +12,7 @@
 #define LAYERS 3
 #define MAX_DEVICES 3
 #define MAX_BUFFERS 128
+#define LAB_MOST 2080
 #define BUDGET 1e-5
 
 typedef struct fixture {
@@ -45,8 +46,10 @@ fixture *lab_open(const char *const *specs, uint32_t count, const uint32_t *laye
 zm_status lab_compile(fixture *f);
 void lab_close(fixture *f);
 
-/* Memory on the d-th device, with numbers that follow from the seed. */
+/* Memory on the d-th device, with numbers that follow from the seed, at most LAB_MOST; a cache has
+ * zeros. */
 zm_tensor lab_make(fixture *f, uint32_t d, uint32_t rows, uint32_t cols, uint64_t seed);
+zm_tensor lab_cache(fixture *f, uint32_t d, const zm_kv_layout *layout);
 zm_tensor lab_vector(fixture *f, uint32_t d, uint32_t n, uint64_t seed);
 zm_tensor lab_weight(fixture *f, uint32_t d, uint32_t n, uint32_t k, uint64_t seed);
 /* rows of D. */

@@ -155,6 +155,7 @@ typedef enum zm_replay {
 typedef struct zm_compile_params {
     bool off[ZM_PASS_COUNT]; /* passes that are left out */
     zm_replay replay;
+    bool no_host; /* of a pipeline: what none of its devices can do is refused */
 } zm_compile_params;
 
 /* Checks every operation with all symbols at their most, which must be possible together, and

@@ -6,14 +6,17 @@
  *   the host's memory and only as far as the symbols say that they are in use.
  * - An operation that its device can't do, or not with the kernel that is forced there, goes to
  *   the next one in the list that can, and the log says why (ZM_LOG_INFO for each, a warning for
- * all). It may cost much time: its tensors move.
+ *   all). It may cost much time: its tensors move. The last resort is the host device, which a
+ *   pipeline opens for itself where it is needed and not in the list (zm_compile_params.no_host: it
+ *   does not), but not where the kernel is forced that can't do it. A tensor that is larger than
+ *   limits.max_buffer_bytes is something that a device can't do as well.
  * - Weights and vectors that only such an operation needs elsewhere are copied once: those of a
  *   given buffer when the graph is compiled, those of an extern when it is bound. So what the graph
  *   was given must have its contents by then, and externs of this kind are bound anew when they
  *   change. Everything else moves in each run. A memory that is moved has one name in the graph.
  * - Where the real_types of devices differ, tensors of ZM_DTYPE_NONE have that of the device that
  *   they are on, and are converted when they move.
- * - With one device a pipeline is an executable and nothing else.
+ * - With one device that can do everything a pipeline is an executable and nothing else.
  *
  * Thread-safety: as an executable. */
 #ifndef ZEROMEAN_PIPELINE_H
@@ -61,8 +64,8 @@ typedef struct zm_pipeline_info {
 
 ZM_API zm_pipeline_info zm_pipeline_get_info(const zm_pipeline *pipeline);
 
-/* One of its stages, to look at; device: its place in the list, may be NULL. NULL = there is none
- * of that index. */
+/* One of its stages, to look at; device: its place in the list, may be NULL; behind the list is the
+ * host device that was opened as the last resort. NULL = there is none of that index. */
 ZM_API const zm_executable *zm_pipeline_stage(const zm_pipeline *pipeline, uint32_t index,
                                               uint32_t *device);
 

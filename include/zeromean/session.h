@@ -32,8 +32,8 @@ typedef void (*zm_observe_fn)(void *user, const zm_observation *observation);
 
 /* Layers on more devices than one: the first ones on the first device, and so on, by shares. What
  * comes before and after the layers is on the first and on the last device; what passes from layer
- * to layer moves in between. What a device can't do is done by another one, as in pipeline.h. All
- * zero: one device. */
+ * to layer moves in between. What a device can't do is done by another one, at last by the host, as
+ * in pipeline.h, also where there is one device only. All zero: one device. */
 typedef struct zm_split {
     zm_device *const *more; /* in this order behind the session's device; no device twice */
     uint32_t count;         /* of them, at most 7 */

@@ -148,10 +148,11 @@ static void print_part(const job *j, zm_part part)
     const zm_executable *stage;
     uint32_t device = 0;
     for (uint32_t i = 0; (stage = zm_pipeline_stage(pipeline, i, &device)) != NULL; i++) {
+        const bool known = device < j->devices.count; /* else it is the host of last resort */
         if (info.stages > 1)
             printf("%s%s, stage %" PRIu32 " of %" PRIu32 ", on %s\n", j->dot ? "// " : "",
                    part_names[part], i + 1, info.stages,
-                   zm_device_get_info(j->devices.all[device])->spec);
+                   known ? zm_device_get_info(j->devices.all[device])->spec : "host");
         zm_executable_print(stage, j->dot ? ZM_GRAPH_DOT : ZM_GRAPH_TEXT, put, NULL);
     }
     print_counts(j, part_names[part], &info);

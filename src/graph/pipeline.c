@@ -64,7 +64,7 @@ static zm_status stages_compile(zm_pipeline *pipeline, const zm_compile_params *
     zm_status status = ZM_OK;
     for (size_t s = 0; status == ZM_OK && s < pipeline->stage_count; s++)
         status = zm_stage_compile(pipeline, &pipeline->stages[s], params);
-    for (size_t i = 0; i < ZM_PIPELINE_DEVICES; i++) {
+    for (size_t i = 0; i < ZM_PIPELINE_PLACES; i++) {
         zm_status waited = pipeline->streams[i] ? zm_stream_wait(pipeline->streams[i]) : ZM_OK;
         zm_stream_destroy(&pipeline->streams[i]);
         status = status == ZM_OK ? waited : status;
@@ -77,9 +77,13 @@ static zm_status compile_stages(zm_pipeline *pipeline, const zm_graph *graph,
 {
     zm_status status = zm_graph_clone(graph, &pipeline->graph);
     if (status == ZM_OK)
-        status = numbers_create(pipeline);
-    if (status == ZM_OK)
         status = zm_pipeline_place(pipeline);
+    if (status == ZM_OK && pipeline->named_count == 1 && !pipeline->host) {
+        zm_graph_destroy(&pipeline->graph);
+        return compile_whole(pipeline, graph, params);
+    }
+    if (status == ZM_OK)
+        status = numbers_create(pipeline);
     if (status == ZM_OK)
         status = zm_pipeline_divide(pipeline);
     if (status == ZM_OK)
@@ -87,6 +91,13 @@ static zm_status compile_stages(zm_pipeline *pipeline, const zm_graph *graph,
     if (status == ZM_OK)
         status = zm_staging_create(pipeline);
     return status;
+}
+
+/* The host can do everything. */
+static bool is_for_one(const zm_pipeline *pipeline)
+{
+    return pipeline->named_count == 1 &&
+           (pipeline->no_host || pipeline->devices[0]->info.backend == ZM_BACKEND_HOST);
 }
 
 zm_status zm_pipeline_compile(const zm_graph *graph, zm_device *const *devices, uint32_t count,
@@ -103,8 +114,9 @@ zm_status zm_pipeline_compile(const zm_graph *graph, zm_device *const *devices, 
     if (!pipeline)
         return zm_graph_fail_memory(graph);
     devices_take(pipeline, devices, count);
-    status = count == 1 ? compile_whole(pipeline, graph, params)
-                        : compile_stages(pipeline, graph, params);
+    pipeline->no_host = params && params->no_host;
+    status = is_for_one(pipeline) ? compile_whole(pipeline, graph, params)
+                                  : compile_stages(pipeline, graph, params);
     if (status == ZM_OK)
         *out = pipeline;
     else
@@ -122,7 +134,7 @@ void zm_pipeline_destroy(zm_pipeline **out)
         free(pipeline->stages[s].uses);
     }
     for (size_t i = 0; i < pipeline->crossing_count; i++)
-        for (size_t d = 0; d < ZM_PIPELINE_DEVICES; d++)
+        for (size_t d = 0; d < ZM_PIPELINE_PLACES; d++)
             zm_buffer_destroy(&pipeline->crossings[i].owned[d]);
     for (size_t i = 0; i < pipeline->constant_count; i++)
         zm_buffer_destroy(&pipeline->constants[i].to.buffer);
@@ -135,6 +147,8 @@ void zm_pipeline_destroy(zm_pipeline **out)
     free(pipeline->constants);
     free(pipeline->staging[0]);
     free(pipeline->staging[1]);
+    zm_stream_destroy(&pipeline->host_stream);
+    zm_device_close(&pipeline->host);
     free(pipeline);
     *out = NULL;
 }
@@ -243,6 +257,8 @@ static zm_status streams_take(const zm_pipeline *pipeline, zm_stream *const *giv
         if (given[i] && given[i]->device == pipeline->devices[place])
             out[place] = given[i];
     }
+    if (pipeline->host)
+        out[pipeline->device_count - 1] = pipeline->host_stream;
     for (uint32_t d = 0; d < pipeline->device_count; d++)
         if ((needed & (1u << d)) && !out[d])
             return zm_fail(&pipeline->graph->log, ZM_ERROR_INVALID_ARGUMENT,
@@ -293,7 +309,7 @@ zm_status zm_pipeline_run(zm_pipeline *pipeline, zm_stream *const *streams,
     if (!pipeline->graph)
         return zm_executable_run(pipeline->stages[0].executable, streams ? streams[0] : NULL,
                                  params);
-    zm_stream *taken[ZM_PIPELINE_DEVICES] = {0};
+    zm_stream *taken[ZM_PIPELINE_PLACES] = {0};
     zm_status status = streams_take(pipeline, streams, taken);
     if (status == ZM_OK)
         status = run_prepare(pipeline, taken);

@@ -8,6 +8,8 @@
 
 #include "graph/executable.h"
 
+#define ZM_PIPELINE_PLACES (ZM_PIPELINE_DEVICES + 1) /* with the host that is not named */
+
 #define ZM_STAGE_READS 1u
 #define ZM_STAGE_WRITES 2u
 
@@ -21,8 +23,8 @@ typedef struct zm_crossing {
     uint32_t users;       /* devices of nodes that use it */
     uint32_t bound;       /* where it lies before and after a run; 0 = inner */
     uint32_t valid;       /* where it is as it should be now */
-    zm_tensor place[ZM_PIPELINE_DEVICES];
-    zm_buffer *owned[ZM_PIPELINE_DEVICES]; /* NULL = given, or not needed there */
+    zm_tensor place[ZM_PIPELINE_PLACES];
+    zm_buffer *owned[ZM_PIPELINE_PLACES]; /* NULL = given, or not needed there */
 } zm_crossing;
 
 /* A weight or vector of a given buffer, on another device as well. */
@@ -44,9 +46,12 @@ struct zm_pipeline {
     uint32_t *numbers; /* of its formulas */
     bool changed;      /* a symbol was set */
     uint32_t device_count;
-    zm_device *devices[ZM_PIPELINE_DEVICES]; /* one that is named twice only in its first place */
-    uint32_t place_of[ZM_PIPELINE_DEVICES];  /* in devices, of those that were named */
+    zm_device *devices[ZM_PIPELINE_PLACES]; /* one that is named twice only in its first place */
+    uint32_t place_of[ZM_PIPELINE_DEVICES]; /* in devices, of those that were named */
     uint32_t named_count;
+    bool no_host;
+    zm_device *host; /* the last one of devices where none of those named can do something */
+    zm_stream *host_stream;
     uint32_t *device_of; /* per node, in devices */
     zm_stage *stages;
     size_t stage_count;
@@ -55,14 +60,14 @@ struct zm_pipeline {
     uint32_t *crossing_of; /* per value: 1 + the crossing of the memory; 0 = none */
     zm_constant *constants;
     size_t constant_count, constant_capacity;
-    zm_stream *streams[ZM_PIPELINE_DEVICES]; /* for constants, while it is compiled */
-    void *staging[2];                        /* what moves, as it was and as it will be */
+    zm_stream *streams[ZM_PIPELINE_PLACES]; /* for constants, while it is compiled */
+    void *staging[2];                       /* what moves, as it was and as it will be */
     zm_pipeline_info info;
 };
 
 /* ---- place.c ---- */
 
-/* Fills device_of. */
+/* Fills device_of; opens the host where nothing else helps. */
 zm_status zm_pipeline_place(zm_pipeline *pipeline);
 /* Is what such operands hold the same in all runs, mostly: weights and vectors? */
 bool zm_type_is_constant(zm_operand_type type);

@@ -111,10 +111,33 @@ static zm_status constants_pretend(zm_executable *probe, const zm_node *node, zm
     return ZM_OK;
 }
 
+/* Would the memory of each inner tensor be a buffer of this device? */
+static zm_status sizes_try(const zm_executable *probe, const zm_node *node, zm_refusal *refusal)
+{
+    uint64_t most = probe->device->info.limits.max_buffer_bytes, bytes = 0;
+    char name[64];
+    for (size_t i = 0; i < node->op->operand_count; i++) {
+        const zm_value *root = zm_node_root(probe->graph, node, i);
+        if (!root || root->kind != ZM_VALUE_INNER)
+            continue;
+        zm_status status = zm_value_bytes(probe->graph, root, &bytes);
+        if (status == ZM_OK && bytes <= most)
+            continue;
+        zm_value_print(root, name, sizeof(name));
+        return zm_refuse(refusal, ZM_ERROR_LIMIT,
+                         "tensor %s of %" PRIu64 " bytes is over the device's limit of %" PRIu64
+                         " for a buffer",
+                         name, bytes, most);
+    }
+    return ZM_OK;
+}
+
 static zm_status probe_try(zm_executable *probe, size_t n, zm_refusal *refusal)
 {
     const zm_node *node = &probe->graph->nodes[n];
-    zm_status status = zm_executable_fill(probe, n, refusal);
+    zm_status status = sizes_try(probe, node, refusal);
+    if (status == ZM_OK)
+        status = zm_executable_fill(probe, n, refusal);
     if (status == ZM_OK)
         status = constants_pretend(probe, node, refusal);
     if (status == ZM_OK)
@@ -127,9 +150,15 @@ static zm_status probe_try(zm_executable *probe, size_t n, zm_refusal *refusal)
 
 typedef struct placing {
     zm_pipeline *pipeline;
-    zm_executable *probes[ZM_PIPELINE_DEVICES]; /* NULL = not needed so far */
-    char first[400];                            /* why the first node that fell did so */
+    zm_executable *probes[ZM_PIPELINE_PLACES]; /* NULL = not needed so far */
+    char first[400];                           /* why the first node that fell did so */
 } placing;
+
+/* Devices of the list, without those named twice. */
+static uint32_t named(const zm_pipeline *pipeline)
+{
+    return pipeline->device_count - (pipeline->host != NULL);
+}
 
 static zm_status node_try(placing *p, uint32_t device, size_t n, zm_refusal *refusal)
 {
@@ -151,37 +180,99 @@ static void fallen(placing *p, size_t n, uint32_t wanted, uint32_t taken, const 
         snprintf(p->first, sizeof(p->first), "%s", text);
 }
 
-/* The device that the node is for, then those behind it in the list, then those before it. */
+/* What the devices have said to a node so far. */
+typedef struct answers {
+    zm_status first;
+    char why[160]; /* the first one */
+    char all[512];
+    size_t used;
+} answers;
+
+static void answer_add(answers *a, const zm_device *device, zm_status status, const char *reason)
+{
+    if (a->first == ZM_OK) {
+        a->first = status;
+        snprintf(a->why, sizeof(a->why), "%s", reason);
+    }
+    if (a->used < sizeof(a->all))
+        a->used += (size_t)snprintf(a->all + a->used, sizeof(a->all) - a->used, "%s%s: %s",
+                                    a->used ? "; " : "", device->info.spec, reason);
+}
+
+/* ZM_OK = it is there now. */
+static zm_status place_on(placing *p, uint32_t device, size_t n, uint32_t wanted, answers *a)
+{
+    zm_pipeline *pipeline = p->pipeline;
+    zm_refusal refusal;
+    zm_status status = node_try(p, device, n, &refusal);
+    if (status != ZM_OK && status != ZM_ERROR_OUT_OF_MEMORY)
+        answer_add(a, pipeline->devices[device], status, refusal.reason);
+    if (status != ZM_OK)
+        return status;
+    pipeline->device_of[n] = device;
+    if (device != wanted)
+        fallen(p, n, wanted, device, a->why);
+    return ZM_OK;
+}
+
+/* Could the host do what the others can't, and may it? What is wrong with a call is wrong
+ * everywhere, and who forces a kernel wants that one. */
+static bool host_may(const zm_pipeline *pipeline, size_t n, uint32_t wanted, zm_status refused)
+{
+    const zm_op *op = pipeline->graph->nodes[n].op;
+    for (uint32_t i = 0; i < named(pipeline); i++)
+        if (pipeline->devices[i]->info.backend == ZM_BACKEND_HOST)
+            return false;
+    return !pipeline->no_host && refused != ZM_ERROR_INVALID_ARGUMENT &&
+           !zm_device_forced_kernel(pipeline->devices[wanted], op->name);
+}
+
+static zm_status host_add(zm_pipeline *pipeline)
+{
+    const zm_device_params params = {.spec = "host", .log = &pipeline->graph->log};
+    if (pipeline->host)
+        return ZM_OK;
+    zm_status status = zm_device_open(&params, &pipeline->host);
+    if (status == ZM_OK)
+        status = zm_stream_create(pipeline->host, NULL, &pipeline->host_stream);
+    if (status == ZM_OK)
+        pipeline->devices[pipeline->device_count++] = pipeline->host;
+    return status;
+}
+
+/* The device that the node is for, then those behind it in the list, then those before it, and the
+ * host at last. */
 static zm_status node_place(placing *p, size_t n, uint32_t wanted)
 {
     zm_pipeline *pipeline = p->pipeline;
-    char name[96], reasons[512] = "", why[160] = "";
-    size_t used = 0;
-    zm_status first = ZM_OK;
-    for (uint32_t i = 0; i < pipeline->device_count; i++) {
-        uint32_t device = (wanted + i) % pipeline->device_count;
-        zm_refusal refusal;
-        zm_status status = node_try(p, device, n, &refusal);
-        if (status == ZM_ERROR_OUT_OF_MEMORY)
+    char name[96];
+    answers a = {.first = ZM_OK};
+    zm_status status = ZM_ERROR_UNSUPPORTED;
+    uint32_t count = named(pipeline);
+    for (uint32_t i = 0; status != ZM_OK && status != ZM_ERROR_OUT_OF_MEMORY && i < count; i++)
+        status = place_on(p, (wanted + i) % count, n, wanted, &a);
+    if (status == ZM_OK || status == ZM_ERROR_OUT_OF_MEMORY)
+        return status;
+    if (host_may(pipeline, n, wanted, a.first)) {
+        status = host_add(pipeline);
+        if (status == ZM_OK)
+            status = place_on(p, count, n, wanted, &a);
+        if (status == ZM_OK || status == ZM_ERROR_OUT_OF_MEMORY)
             return status;
-        if (status == ZM_OK) {
-            pipeline->device_of[n] = device;
-            if (i > 0)
-                fallen(p, n, wanted, device, why);
-            return ZM_OK;
-        }
-        if (i == 0) {
-            first = status;
-            snprintf(why, sizeof(why), "%s", refusal.reason);
-        }
-        if (used < sizeof(reasons))
-            used += (size_t)snprintf(reasons + used, sizeof(reasons) - used, "%s%s: %s",
-                                     used ? "; " : "", pipeline->devices[device]->info.spec,
-                                     refusal.reason);
     }
     zm_node_print(pipeline->graph, n, name, sizeof(name));
-    return zm_fail(&pipeline->graph->log, first, "graph: %s: no device can do it (%s)", name,
-                   reasons);
+    if (a.first == ZM_ERROR_INVALID_ARGUMENT && count == 1)
+        return zm_fail(&pipeline->graph->log, a.first, "graph: %s: %s", name, a.why);
+    return zm_fail(&pipeline->graph->log, a.first, "graph: %s: no device can do it (%s)", name,
+                   a.all);
+}
+
+/* It is shown where it was written, mostly; but not on a device that nobody knows of. */
+static uint32_t observer_place(const placing *p, size_t n, uint32_t wanted)
+{
+    const zm_pipeline *pipeline = p->pipeline;
+    uint32_t before = n ? pipeline->device_of[n - 1] : wanted;
+    return pipeline->devices[before] == pipeline->host ? wanted : before;
 }
 
 static zm_status nodes_place(placing *p)
@@ -194,8 +285,8 @@ static zm_status nodes_place(placing *p)
         uint32_t wanted = pipeline->place_of[node->device];
         if (node->op != &zm_op_observe)
             status = node_place(p, n, wanted);
-        else /* it is shown where it was written, mostly */
-            pipeline->device_of[n] = n ? pipeline->device_of[n - 1] : wanted;
+        else
+            pipeline->device_of[n] = observer_place(p, n, wanted);
     }
     return status;
 }
@@ -208,7 +299,7 @@ zm_status zm_pipeline_place(zm_pipeline *pipeline)
     if (!pipeline->device_of)
         return zm_graph_fail_memory(graph);
     zm_status status = nodes_place(&p);
-    for (size_t i = 0; i < ZM_PIPELINE_DEVICES; i++)
+    for (size_t i = 0; i < ZM_PIPELINE_PLACES; i++)
         zm_executable_destroy(&p.probes[i]);
     if (status == ZM_OK && pipeline->info.fallen > 0)
         zm_logf(&graph->log, ZM_LOG_WARNING,

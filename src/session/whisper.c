@@ -112,7 +112,7 @@ static zm_status whisper_create(zm_network *network, const zm_model *model,
     if (status == ZM_OK)
         zm_whisper_settle(whisper);
     /* Where a device takes over what another one can't do, it copies weights. */
-    if (status == ZM_OK && network->device_count > 1)
+    if (status == ZM_OK)
         status = zm_network_wait(network);
     if (status == ZM_OK)
         status = zm_network_compile(network, zm_whisper_build_encoder, &params->compile,

@@ -43,8 +43,17 @@ static zm_tensor columns_of(zm_tensor both, const zm_tensor *dst, uint32_t first
     return zm_tensor_cols(both, first, dst->shape[1]);
 }
 
-static bool outputs_can_move(const zm_graph *graph, size_t a, size_t b, const zm_tensor *x,
-                             const zm_tensor *y)
+/* Is there a buffer for both? */
+static bool fits(const zm_graph *graph, const zm_device *device, const zm_tensor *both)
+{
+    const zm_value value = {.tensor = *both};
+    uint64_t bytes = 0;
+    return zm_value_bytes(graph, &value, &bytes) == ZM_OK &&
+           bytes <= device->info.limits.max_buffer_bytes;
+}
+
+static bool outputs_can_move(const zm_graph *graph, const zm_device *device, size_t a, size_t b,
+                             const zm_tensor *x, const zm_tensor *y)
 {
     if (!zm_is_private(graph, a, x) || !zm_is_private(graph, b, y) || x->dtype != y->dtype ||
         x->shape[0] != y->shape[0] || ((x->shape[1] | y->shape[1]) & ZM_SIZE_FORMULA))
@@ -52,16 +61,17 @@ static bool outputs_can_move(const zm_graph *graph, size_t a, size_t b, const zm
     zm_tensor both = *x;
     both.shape[1] += y->shape[1];
     const zm_tensor left = columns_of(both, x, 0), right = columns_of(both, y, x->shape[1]);
-    return zm_can_replace(graph, zm_value_find(graph, x), &left) &&
+    return fits(graph, device, &both) && zm_can_replace(graph, zm_value_find(graph, x), &left) &&
            zm_can_replace(graph, zm_value_find(graph, y), &right);
 }
 
-static bool can_merge(const zm_graph *graph, size_t a, size_t b)
+static bool can_merge(const zm_graph *graph, const zm_device *device, size_t a, size_t b)
 {
     const zm_matmul_params *p = graph->nodes[a].params, *q = graph->nodes[b].params;
     return is_plain(p) && is_plain(q) && p->activation == q->activation &&
            zm_same_view(&p->x, &q->x) && weights_follow(&p->weight, &q->weight) &&
-           vectors_follow(&p->bias, &q->bias) && outputs_can_move(graph, a, b, &p->dst, &q->dst) &&
+           vectors_follow(&p->bias, &q->bias) &&
+           outputs_can_move(graph, device, a, b, &p->dst, &q->dst) &&
            zm_inputs_keep(graph, &graph->nodes[b], a, b);
 }
 
@@ -103,12 +113,11 @@ static void merge(zm_graph *graph, size_t a, size_t b)
 uint32_t zm_pass_merge(zm_graph *graph, const zm_device *device)
 {
     uint32_t fired = 0;
-    (void)device;
     for (size_t a = 0; a < graph->node_count; a++) {
         if (graph->nodes[a].op != &zm_op_matmul)
             continue;
         for (size_t b = a + 1; graph->status == ZM_OK && b < graph->node_count;) {
-            if (graph->nodes[b].op != &zm_op_matmul || !can_merge(graph, a, b)) {
+            if (graph->nodes[b].op != &zm_op_matmul || !can_merge(graph, device, a, b)) {
                 b++;
                 continue;
             }
