@@ -14,6 +14,8 @@
 
 #include <zeromean/ops.h>
 
+#include "ops/tunings.h"
+
 enum { SEQUENCES = 3, KV_HEADS = 2, HEADS = 4, DIM = 16, MOST = 70, MOST_ROWS = 20 };
 enum { WIDTH = HEADS * DIM, KV_WIDTH = KV_HEADS * DIM };
 static const int32_t lengths[SEQUENCES] = {61, 70, 23};
@@ -123,6 +125,16 @@ static void assert_same(fixture *f, const zm_tensor *t, float *wanted)
 
 /* ---- attention ---- */
 
+static void set_lengths(const fixture *f, unlike how, zm_attention_params *p)
+{
+    if (how != ALIKE)
+        p->lengths = f->lengths;
+    if (how == ROWS) {
+        p->starts = f->starts;
+        p->rows = f->rows;
+    }
+}
+
 static void check_attention(fixture *f, unlike how)
 {
     zm_attention_params p = {.q = f->q,
@@ -134,12 +146,7 @@ static void check_attention(fixture *f, unlike how)
                              .kv_length = MOST,
                              .causal = true,
                              .dst = f->dst};
-    if (how != ALIKE)
-        p.lengths = f->lengths;
-    if (how == ROWS) {
-        p.starts = f->starts;
-        p.rows = f->rows;
-    }
+    set_lengths(f, how, &p);
     float *before = contents(f, &f->dst);
     assert_int_equal(zm_attention(f->stream, &p), ZM_OK);
     float *together = contents(f, &f->dst);
@@ -248,11 +255,122 @@ static void test_kv_store(void **state)
     }
 }
 
+/* ---- caches in parts ---- */
+
+/* The same numbers, two sequences in a part: the last one has one. */
+static zm_tensor in_parts(fixture *f, const zm_tensor *cache)
+{
+    const uint64_t bytes = 4 * (uint64_t)cache->shape[0];
+    const zm_buffer_params params = {.size = bytes, .part_bytes = 8 * f->layout.elements};
+    zm_tensor parts = *cache;
+    float *values = contents(f, cache);
+    assert_int_equal(zm_buffer_create(f->device, &params, &parts.buffer), ZM_OK);
+    assert_int_equal(zm_buffer_write(f->stream, parts.buffer, 0, values, bytes), ZM_OK);
+    free(values);
+    return parts;
+}
+
+/* What is stored, and what is read of it, is what it would be in one piece, to the bit. */
+static void check_parts(fixture *f, unlike how)
+{
+    zm_kv_store_params store = {.k = f->k, .v = f->v, .layout = f->layout, .sequences = SEQUENCES};
+    zm_attention_params p = {.q = f->q,
+                             .layout = f->layout,
+                             .heads = HEADS,
+                             .sequences = SEQUENCES,
+                             .kv_length = MOST,
+                             .causal = true,
+                             .dst = f->dst};
+    zm_tensor keys = in_parts(f, &f->keys), values = in_parts(f, &f->values);
+    store.positions = how != ALIKE ? f->positions : store.positions;
+    store.starts = how == ROWS ? f->starts : store.starts;
+    store.rows = how == ROWS ? f->rows : 0;
+    set_lengths(f, how, &p);
+    float *outputs[2];
+    float *before = contents(f, &f->dst);
+    for (int i = 0; i < 2; i++) {
+        store.k_cache = p.k_cache = i ? keys : f->keys;
+        store.v_cache = p.v_cache = i ? values : f->values;
+        assert_int_equal(zm_buffer_write(f->stream, f->dst.buffer, 0, before,
+                                         (uint64_t)4 * f->dst.shape[0] * f->dst.shape[1]),
+                         ZM_OK);
+        assert_int_equal(zm_kv_store(f->stream, &store), ZM_OK);
+        assert_int_equal(zm_attention(f->stream, &p), ZM_OK);
+        outputs[i] = contents(f, &f->dst);
+    }
+    assert_memory_equal(outputs[0], outputs[1], sizeof(float) * f->dst.shape[0] * f->dst.shape[1]);
+    assert_same(f, &keys, contents(f, &f->keys));
+    assert_same(f, &values, contents(f, &f->values));
+    free(outputs[0]);
+    free(outputs[1]);
+    free(before);
+    zm_buffer_destroy(&keys.buffer);
+    zm_buffer_destroy(&values.buffer);
+}
+
+/* So few work-groups that keys are split where there are few sequences. */
+static void split_keys(fixture *f)
+{
+    zm_tunings tunings = *zm_tunings_get(f->device);
+    tunings.gpu.row_split_keys = 16;
+    tunings.gpu.row_groups = 2 * KV_HEADS * SEQUENCES;
+    assert_int_equal(zm_tunings_set(f->device, &tunings), ZM_OK);
+}
+
+static void test_parts(void **state)
+{
+    static const char *const on_opencl[] = {"cpu_row", "cpu", "gpu", "gpu_row"};
+    bool host = strcmp(spec, "host") == 0;
+    (void)state;
+    for (uint32_t i = 0; i < (host ? 1 : 4); i++) {
+        bool row = strstr(on_opencl[i], "row") != NULL;
+        fixture f;
+        open_fixture(&f, host ? "ref" : on_opencl[i], row ? 1 : MOST_ROWS);
+        split_keys(&f);
+        for (unlike how = ALIKE; how < HOWS; how++)
+            check_parts(&f, how);
+        close_fixture(&f);
+    }
+}
+
+static void test_misfit_parts(void **state)
+{
+    (void)state;
+    fixture f;
+    open_fixture(&f, strcmp(spec, "host") == 0 ? "ref" : "cpu", 1);
+    zm_tensor keys = in_parts(&f, &f.keys), values = in_parts(&f, &f.values);
+    const uint64_t bytes = 4 * (uint64_t)keys.shape[0];
+    const zm_buffer_params odd = {.size = bytes, .part_bytes = 8 * f.layout.elements - 4};
+    zm_attention_params p = {.q = f.q,
+                             .k_cache = keys,
+                             .v_cache = f.values,
+                             .layout = f.layout,
+                             .heads = HEADS,
+                             .sequences = SEQUENCES,
+                             .kv_length = MOST,
+                             .dst = f.dst};
+    assert_int_equal(zm_attention(f.stream, &p), ZM_ERROR_INVALID_ARGUMENT);
+    p.v_cache = values;
+    assert_int_equal(zm_attention(f.stream, &p), ZM_OK);
+    zm_buffer_destroy(&keys.buffer);
+    zm_buffer_destroy(&values.buffer);
+    assert_int_equal(zm_buffer_create(f.device, &odd, &keys.buffer), ZM_OK);
+    assert_int_equal(zm_buffer_create(f.device, &odd, &values.buffer), ZM_OK);
+    p.k_cache = keys;
+    p.v_cache = values;
+    assert_int_equal(zm_attention(f.stream, &p), ZM_ERROR_INVALID_ARGUMENT);
+    zm_buffer_destroy(&keys.buffer);
+    zm_buffer_destroy(&values.buffer);
+    close_fixture(&f);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_attention),
         cmocka_unit_test(test_kv_store),
+        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_misfit_parts),
     };
     spec = argc > 1 ? argv[1] : "host";
     return cmocka_run_group_tests_name("sequences", tests, NULL, NULL);

@@ -12,7 +12,9 @@
 
 #include <cmocka.h>
 
+#include "device/device.h"
 #include "scratch.h"
+#include "session/kv_cache.h"
 
 enum { SEQUENCES = 3, POSITIONS = 24, LOGITS = 4 };
 
@@ -246,13 +248,86 @@ static void test_refusals(void **state)
     assert_int_equal(zm_session_create(device, model, &params, &none), ZM_ERROR_INVALID_ARGUMENT);
 }
 
+/* ---- a device with small buffers ---- */
+
+enum { LONG = 150, ROOM = 200, ASKED = 80, WANTED = 70 };
+/* The table is as large as that. Of keys it holds two sequences, of what is in an MLP 128 tokens,
+ * and of logits 64 rows. */
+#define LEAST_BUFFER (1024 * 128 * 2)
+
+/* The last WANTED logits of a long text beside two short ones, and the next ones of each. */
+static float *long_run(void)
+{
+    const zm_session_params params = {
+        .log = &test_log.log, .positions = ROOM, .sequences = SEQUENCES, .logits = ASKED};
+    zm_session *session = NULL;
+    int32_t tokens[LONG];
+    float *logits = room(WANTED + 2 + SEQUENCES);
+    for (int i = 0; i < LONG; i++)
+        tokens[i] = (i * 37 + 11) % 1024;
+    const zm_step steps[] = {{0, 10, texts[0], 1, logits},
+                             {1, LONG, tokens, WANTED, logits + vocabulary},
+                             {2, 20, texts[2], 1, logits + (WANTED + 1) * vocabulary}};
+    zm_step next[SEQUENCES];
+    if (zm_session_create(device, model, &params, &session) != ZM_OK ||
+        zm_session_step(session, steps, SEQUENCES) != ZM_OK)
+        fail_msg("%s", test_log.error);
+    for (uint32_t s = 0; s < SEQUENCES; s++)
+        next[s] = (zm_step){s, 1, &texts[1][s], 1, logits + (WANTED + 2 + s) * vocabulary};
+    assert_int_equal(zm_session_step(session, next, SEQUENCES), ZM_OK);
+    uint64_t most = device->info.limits.max_buffer_bytes / (vocabulary * sizeof(float));
+    assert_int_equal(zm_session_get_info(session).logits, most < ASKED ? most : ASKED);
+    zm_session_destroy(&session);
+    return logits;
+}
+
+static void test_small_buffers(void **state)
+{
+    uint64_t *most = &device->info.limits.max_buffer_bytes, there = *most;
+    (void)state;
+    float *wanted = long_run();
+    *most = LEAST_BUFFER;
+    test_log.warnings = 0;
+    float *got = long_run();
+    assert_int_equal(test_log.warnings, 0);
+    for (uint32_t i = 0; i < WANTED + 2 + SEQUENCES; i++)
+        assert_alike(got + i * vocabulary, wanted + i * vocabulary);
+    *most = there;
+    free(wanted);
+    free(got);
+}
+
+/* As few parts as do, of about the same size, and none where one sequence is too large. */
+static void test_cache_parts(void **state)
+{
+    uint64_t *most = &device->info.limits.max_buffer_bytes, there = *most;
+    zm_storage storage;
+    zm_stream *stream = NULL;
+    zm_kv_cache cache;
+    (void)state;
+    assert_int_equal(zm_stream_create(device, NULL, &stream), ZM_OK);
+    zm_storage_init(&storage, device, &test_log.log);
+    assert_int_equal(zm_kv_cache_create(&storage, stream, 2, 32, 64, 5, &cache), ZM_OK);
+    assert_int_equal(cache.k.buffer->part_bytes, 0);
+    const uint64_t one = cache.layout.elements * sizeof(float);
+    *most = 4 * one;
+    assert_int_equal(zm_kv_cache_create(&storage, stream, 2, 32, 64, 5, &cache), ZM_OK);
+    assert_int_equal(cache.k.buffer->part_bytes, 3 * one);
+    assert_int_equal(cache.v.buffer->part_bytes, 3 * one);
+    *most = one - 1;
+    assert_int_equal(zm_kv_cache_create(&storage, stream, 2, 32, 64, 5, &cache), ZM_ERROR_LIMIT);
+    assert_non_null(strstr(test_log.error, "keys of one sequence take 16384 bytes"));
+    *most = there;
+    zm_stream_destroy(&stream);
+    zm_storage_finish(&storage);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_growing),
-        cmocka_unit_test(test_all_rows),
-        cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_growing),       cmocka_unit_test(test_all_rows),
+        cmocka_unit_test(test_texts),         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_small_buffers), cmocka_unit_test(test_cache_parts),
     };
     spec = argc > 1 ? argv[1] : "host";
     return cmocka_run_group_tests_name("text_batch", tests, open_all, close_all);

@@ -128,8 +128,8 @@ typedef struct zm_buffer_params {
     const void *constants; /* the same, of memory that is only read and may be mapped so: the buffer
                               is read-only. No host_memory then. */
     /* 0 = one allocation; else it is made of parts of so many bytes, a multiple of 4, the last one
-     * of what is left: for a weight that is larger than limits.max_buffer_bytes (zm_weight_layout).
-     * Own memory only. */
+     * of what is left: for a weight that is larger than limits.max_buffer_bytes (zm_weight_layout),
+     * or caches of sequences. Own memory only. */
     uint64_t part_bytes;
 } zm_buffer_params;
 

@@ -19,8 +19,9 @@
  *   strides, in more than 65536 pieces, are ZM_ERROR_UNSUPPORTED: whether they meet is not tried.
  * - The weight of a matmul and the table of an embedding may be in parts (zm_buffer_params), each
  * of which ends where a row does; in panels, where a panel does; with statistics, where a group of
- *   outputs does. Each part takes a launch or more, to the bits of a weight in one piece. No other
- *   operand may be in parts.
+ *   outputs does. So may the caches of an attention or kv_store, both in the same ones, each of
+ *   which ends where a sequence does. Each part takes a launch or more, to the bits of what is in
+ *   one piece. No other operand may be in parts.
  * - NaN and Inf propagate as in the formula. Same input, same kernel, same tuning: same
  *   bits, each time, whatever the number of compute units or threads. How a sum is cut depends on
  *   shapes, tuned numbers and the limits of a work-group alone.

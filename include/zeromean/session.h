@@ -63,7 +63,8 @@ typedef struct zm_session_params {
      * numbers of the device's real_type. */
     uint32_t sequences;
     /* Text: of how many tokens a run gives logits at most; 0 = sequences, at most 512. What asks
-     * for more is done in several runs. They take logits * vocabulary numbers of the real_type. */
+     * for more is done in several runs. They take logits * vocabulary numbers of the real_type; a
+     * device that has no buffer for so many gives fewer of them in a run (zm_session_get_info). */
     uint32_t logits;
     uint32_t records;          /* launches that are kept for zm_session_take_records; 0 = none */
     zm_compile_params compile; /* of its graphs */
@@ -74,7 +75,8 @@ typedef struct zm_session_params {
  * the session; the model need not. params may be NULL. ZM_ERROR_INVALID_ARGUMENT: a split that
  * makes no sense, or of more devices than encoder or decoder have layers. ZM_ERROR_LIMIT: a tensor
  * is larger than limits.max_buffer_bytes of its device and no matrix that can be cut along its rows
- * (of a convolution, positions, keys of all tokens). */
+ * (of a convolution, positions), or keys of one sequence in one layer are. What is between layers
+ * goes through in runs of as many tokens as there are buffers for. */
 ZM_API zm_status zm_session_create(zm_device *device, const zm_model *model,
                                    const zm_session_params *params, zm_session **out);
 ZM_API void zm_session_destroy(zm_session **session);
@@ -94,9 +96,10 @@ typedef struct zm_step {
 } zm_step;
 
 /* Appends tokens to some of the sequences, each there at most once, and gives logits. The tokens of
- * all steps go through the model together, at most 512 in a run: weights are read once for all of
- * them. What a sequence gets is what it would get alone, up to rounding (to the bit on the host
- * device), whatever the others are. ZM_ERROR_LIMIT: more tokens than there is room for.
+ * all steps go through the model together, at most 512 in a run, fewer where the device has no
+ * buffer for what is between layers: weights are read once for all of them. What a sequence gets is
+ * what it would get alone, up to rounding (to the bit on the host device), whatever the others are.
+ * ZM_ERROR_LIMIT: more tokens than there is room for.
  * ZM_ERROR_INVALID_ARGUMENT: no such sequence, one that is there twice, no tokens, a token outside
  * the vocabulary, or nothing encoded yet. ZM_ERROR_CANCELLED. After a failure no sequence has any
  * of the tokens. */

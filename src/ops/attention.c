@@ -6,6 +6,7 @@
 #include "ops/kv_layout.h"
 #include "ops/operand.h"
 #include "ops/options.h"
+#include "ops/parts.h"
 #include "ops/tuning.h"
 #include "ops/tunings.h"
 
@@ -50,8 +51,8 @@ static zm_status range_check(const zm_attention_params *p, uint32_t rows, zm_ref
 #define OPERAND(field) #field, offsetof(zm_attention_params, field)
 static const zm_operand operands[] = {
     {OPERAND(q), ZM_OPERAND_ACTIVATION, 0, 0},
-    {OPERAND(k_cache), ZM_OPERAND_CACHE, 0, 0},
-    {OPERAND(v_cache), ZM_OPERAND_CACHE, 0, 0},
+    {OPERAND(k_cache), ZM_OPERAND_CACHE, ZM_OPERAND_PARTS, 0},
+    {OPERAND(v_cache), ZM_OPERAND_CACHE, ZM_OPERAND_PARTS, 0},
     {OPERAND(slopes), ZM_OPERAND_REAL, ZM_OPERAND_OPTIONAL, 0},
     {OPERAND(lengths), ZM_OPERAND_INDEX, ZM_OPERAND_OPTIONAL, 0},
     {OPERAND(starts), ZM_OPERAND_INDEX, ZM_OPERAND_OPTIONAL, 0},
@@ -79,6 +80,8 @@ static zm_status attention_check(const zm_device *device, const void *params, zm
         status = range_check(p, zm_kv_rows_most(&rows), refusal);
     if (status == ZM_OK)
         status = zm_operands_check(device, operands, params, extents, ZM_COUNT(extents), refusal);
+    if (status == ZM_OK)
+        status = zm_parts_check_caches(&p->k_cache, &p->v_cache, layout, refusal);
     return status;
 }
 

@@ -5,6 +5,7 @@
 
 #include "ops/gpu_rows.h"
 #include "ops/kv_layout.h"
+#include "ops/parts.h"
 #include "ops/tuning.h"
 
 #define LANES 16     /* attention.cl */
@@ -160,9 +161,11 @@ typedef struct row_cut {
 } row_cut;
 
 /* Splits of the keys: as many work-groups as fill a large device, none with too few keys. */
-static row_cut row_cut_get(const zm_device *device, const struct zm_attention_args *args)
+/* As many as for all sequences, where the call is for a part of them. */
+static row_cut row_cut_get(const zm_call *call, const struct zm_attention_args *args)
 {
-    const zm_gpu_row_tuning *tuning = zm_gpu_row_tuning_get(device);
+    uint32_t sequences = call->part ? call->part->rows : args->sequences;
+    const zm_gpu_row_tuning *tuning = zm_gpu_row_tuning_get(call->device);
     uint32_t packed = args->rows * (args->heads / args->kv_heads);
     row_cut cut = {.queries = 1, .splits = 1};
     while (cut.queries < packed && cut.queries < tuning->row_queries)
@@ -171,7 +174,7 @@ static row_cut row_cut_get(const zm_device *device, const struct zm_attention_ar
     uint64_t keys = args->kv_length;
     if (args->window && (uint64_t)args->window + args->rows < keys)
         keys = (uint64_t)args->window + args->rows;
-    uint64_t groups = (uint64_t)cut.packs * args->kv_heads * args->sequences;
+    uint64_t groups = (uint64_t)cut.packs * args->kv_heads * sequences;
     uint64_t splits = tuning->row_groups / groups, most = keys / tuning->row_split_keys;
     if (splits > most)
         splits = most;
@@ -217,7 +220,7 @@ zm_status zm_attention_gpu_row_plan(const zm_call *call, zm_plan *plan)
 {
     const zm_attention_params *p = call->params;
     const struct zm_attention_args args = zm_attention_args_get(p);
-    const row_cut cut = row_cut_get(call->device, &args);
+    const row_cut cut = row_cut_get(call, &args);
     uint32_t items = zm_gpu_call_items(call, ROW_ITEMS);
     if (items < ROW_LEAST)
         return ZM_ERROR_LIMIT;

@@ -5,6 +5,7 @@
 #include "ops/kv_layout.h"
 #include "ops/operand.h"
 #include "ops/options.h"
+#include "ops/parts.h"
 #include "ops/tuning.h"
 
 #define OPERAND(field) #field, offsetof(zm_kv_store_params, field)
@@ -13,8 +14,8 @@ static const zm_operand operands[] = {
     {OPERAND(v), ZM_OPERAND_ACTIVATION, 0, 0},
     {OPERAND(positions), ZM_OPERAND_INDEX, ZM_OPERAND_OPTIONAL, 0},
     {OPERAND(starts), ZM_OPERAND_INDEX, ZM_OPERAND_OPTIONAL, 0},
-    {OPERAND(k_cache), ZM_OPERAND_CACHE, ZM_OPERAND_OUTPUT | ZM_OPERAND_KEPT, 0},
-    {OPERAND(v_cache), ZM_OPERAND_CACHE, ZM_OPERAND_OUTPUT | ZM_OPERAND_KEPT, 0},
+    {OPERAND(k_cache), ZM_OPERAND_CACHE, ZM_OPERAND_OUTPUT | ZM_OPERAND_KEPT | ZM_OPERAND_PARTS, 0},
+    {OPERAND(v_cache), ZM_OPERAND_CACHE, ZM_OPERAND_OUTPUT | ZM_OPERAND_KEPT | ZM_OPERAND_PARTS, 0},
     {OPERAND(position), ZM_OPERAND_SIZE, 0, 0},
     {OPERAND(rows), ZM_OPERAND_SIZE, 0, 0},
 };
@@ -41,6 +42,8 @@ static zm_status kv_store_check(const zm_device *device, const void *params, zm_
         status = zm_kv_rows_check(&all, refusal);
     if (status == ZM_OK)
         status = zm_operands_check(device, operands, params, extents, ZM_COUNT(extents), refusal);
+    if (status == ZM_OK)
+        status = zm_parts_check_caches(&p->k_cache, &p->v_cache, layout, refusal);
     if (status == ZM_OK && (uint64_t)p->position + rows > layout->capacity)
         status = zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
                            "positions %" PRIu32 " .. %" PRIu64 " in a cache of %" PRIu32,

@@ -168,19 +168,10 @@ static zm_status choose(zm_call *call, zm_plan *plan)
     return status;
 }
 
-/* The weight that may be in parts. */
-static const zm_tensor *weight_of(const zm_op *op, const void *params)
-{
-    for (size_t i = 0; i < op->operand_count; i++)
-        if (op->operands[i].use & ZM_OPERAND_PARTS)
-            return zm_operand_tensor(&op->operands[i], params);
-    return NULL;
-}
-
 uint32_t zm_op_parts(const zm_op *op, const void *params)
 {
-    const zm_tensor *weight = weight_of(op, params);
-    return weight ? zm_parts_count(weight) : 1;
+    const zm_tensor matrix = zm_parts_matrix(op, params);
+    return matrix.buffer ? zm_parts_count(&matrix) : 1;
 }
 
 static zm_status fail_check(const zm_device *device, const zm_op *op, zm_status status,
@@ -193,12 +184,12 @@ zm_status zm_op_choose(zm_device *device, const zm_op *op, const void *params, u
                        zm_plan *plan)
 {
     zm_call call = {.device = device, .op = op, .params = params};
-    const zm_tensor *weight = weight_of(op, params);
-    if (!weight || !weight->buffer->part_bytes)
+    const zm_tensor matrix = zm_parts_matrix(op, params);
+    if (!matrix.buffer || !matrix.buffer->part_bytes)
         return choose(&call, plan);
     zm_refusal refusal;
     zm_part_params own;
-    const zm_part rows = zm_part_get(weight, part);
+    const zm_part rows = zm_part_get(&matrix, part);
     memcpy(&own, params, op->params_size);
     zm_part_take(device, op, &rows, &own);
     call.params = &own;

@@ -48,7 +48,7 @@ typedef enum zm_operand_type {
 #define ZM_OPERAND_STRIDED 8u /* gaps between columns too */
 #define ZM_OPERAND_KEPT 16u   /* an output that keeps what the op does not write */
 #define ZM_OPERAND_BLOCKS 32u /* a weight of a quantised type, too */
-#define ZM_OPERAND_PARTS 64u  /* a weight whose buffer is in parts, too; at most one of an op */
+#define ZM_OPERAND_PARTS 64u  /* a weight or caches whose buffers are in parts, too */
 
 #define ZM_MAX_OPERANDS 12
 
@@ -76,7 +76,7 @@ typedef struct zm_call {
     const void *params;
     uint32_t
         most_items; /* of a work-group; lowered while the candidate's kernel is over its limit */
-    const zm_part *part; /* of the weight, that params are for; NULL = it is in one */
+    const zm_part *part; /* that params are for; NULL = all of it is in one */
 } zm_call;
 
 struct zm_candidate {

@@ -79,8 +79,8 @@ static zm_status tensor_check(const zm_device *device, given *g, const zm_extent
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "its buffer is read-only");
     if (tensor->buffer->part_bytes && !(use & ZM_OPERAND_PARTS))
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
-                         "its buffer is in parts, as only a weight of matmul and a table of "
-                         "embedding may be");
+                         "its buffer is in parts, as only a weight of matmul, a table of "
+                         "embedding and a cache may be");
     bool blocks = (use & ZM_OPERAND_BLOCKS) && zm_dtype_block_length(tensor->dtype) > 1;
     if (!blocks && !type_fits(device, g->operand->type, tensor->dtype))
         return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "type %s does not fit (device %s: %s)",

@@ -62,6 +62,47 @@ zm_status zm_parts_check(const zm_tensor *weight, uint32_t step, zm_refusal *ref
                             panel > step ? panel : step);
 }
 
+static zm_tensor cache_matrix(const zm_tensor *cache, const zm_kv_layout *layout)
+{
+    zm_tensor matrix = {
+        .buffer = cache->buffer,
+        .offset = cache->offset,
+        .dtype = cache->dtype,
+        .rank = 2,
+        .shape = {(uint32_t)(cache->shape[0] / layout->elements), (uint32_t)layout->elements}};
+    return matrix;
+}
+
+zm_status zm_parts_check_caches(const zm_tensor *keys, const zm_tensor *values,
+                                const zm_kv_layout *layout, zm_refusal *refusal)
+{
+    const zm_tensor k = cache_matrix(keys, layout), v = cache_matrix(values, layout);
+    bool same = keys->buffer->part_bytes == values->buffer->part_bytes &&
+                (!keys->buffer->part_bytes || keys->offset == values->offset);
+    if (!same)
+        return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
+                         "keys and values are not in the same parts");
+    if (zm_parts_check(&k, 1, refusal) == ZM_OK && zm_parts_check(&v, 1, refusal) == ZM_OK)
+        return ZM_OK;
+    return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT,
+                     "the parts of a cache's buffer don't end where a sequence does");
+}
+
+zm_tensor zm_parts_matrix(const zm_op *op, const void *params)
+{
+    const zm_kv_store_params *store = params;
+    const zm_attention_params *reader = params;
+    if (op == &zm_op_matmul)
+        return ((const zm_matmul_params *)params)->weight;
+    if (op == &zm_op_embedding)
+        return ((const zm_embedding_params *)params)->table;
+    if (op == &zm_op_kv_store)
+        return cache_matrix(&store->k_cache, &store->layout);
+    if (op == &zm_op_attention)
+        return cache_matrix(&reader->k_cache, &reader->layout);
+    return (zm_tensor){0};
+}
+
 uint32_t zm_parts_count(const zm_tensor *weight)
 {
     if (!weight->buffer->part_bytes)
@@ -76,7 +117,8 @@ zm_part zm_part_get(const zm_tensor *weight, uint32_t index)
     uint64_t begin = place * part, end = begin + part, k = weight->shape[1];
     if (begin < weight->offset)
         begin = weight->offset;
-    zm_part out = {.weight = *weight,
+    zm_part out = {.index = index,
+                   .weight = *weight,
                    .first = (uint32_t)((begin - weight->offset) / k),
                    .rows = weight->shape[0]};
     uint64_t rows = (end - begin) / k, left = weight->shape[0] - out.first;
@@ -111,11 +153,55 @@ static void matmul_take(const zm_device *device, const zm_part *part, zm_matmul_
     take_columns(&p->statistics, 2 * (first / group), 2 * zm_ceil_div(n, group));
 }
 
+/* The sequences of a part: their caches, and their rows, or where those of each begin. */
+static void sequences_take(const zm_part *part, const zm_kv_layout *layout, zm_tensor *keys,
+                           zm_tensor *values, zm_tensor *starts)
+{
+    const zm_tensor all = cache_matrix(values, layout);
+    const zm_tensor own = zm_part_get(&all, part->index).weight;
+    uint32_t elements = part->weight.shape[0] * part->weight.shape[1];
+    *keys = zm_tensor_1d(part->weight.buffer, keys->dtype, elements);
+    keys->offset = part->weight.offset;
+    *values = zm_tensor_1d(own.buffer, values->dtype, elements);
+    values->offset = own.offset;
+    take_columns(starts, part->first, part->weight.shape[0] + 1);
+}
+
+/* As many rows for each sequence, where no starts say how many. */
+static void rows_take(const zm_part *part, const zm_tensor *starts, zm_tensor *matrix)
+{
+    uint32_t each = matrix->shape[0] / part->rows;
+    if (!starts->buffer)
+        *matrix = zm_tensor_rows(*matrix, part->first * each, part->weight.shape[0] * each);
+}
+
+static void kv_store_take(const zm_part *part, zm_kv_store_params *p)
+{
+    rows_take(part, &p->starts, &p->k);
+    rows_take(part, &p->starts, &p->v);
+    sequences_take(part, &p->layout, &p->k_cache, &p->v_cache, &p->starts);
+    take_columns(&p->positions, part->first, part->weight.shape[0]);
+    p->sequences = part->weight.shape[0];
+}
+
+static void attention_take(const zm_part *part, zm_attention_params *p)
+{
+    rows_take(part, &p->starts, &p->q);
+    rows_take(part, &p->starts, &p->dst);
+    sequences_take(part, &p->layout, &p->k_cache, &p->v_cache, &p->starts);
+    take_columns(&p->lengths, part->first, part->weight.shape[0]);
+    p->sequences = part->weight.shape[0];
+}
+
 void zm_part_take(const zm_device *device, const zm_op *op, const zm_part *part,
                   zm_part_params *params)
 {
     if (op == &zm_op_matmul)
         matmul_take(device, part, &params->matmul);
+    else if (op == &zm_op_kv_store)
+        kv_store_take(part, &params->kv_store);
+    else if (op == &zm_op_attention)
+        attention_take(part, &params->attention);
     else
         params->embedding.table = part->weight;
 }

@@ -40,12 +40,23 @@ static zm_status numbers_create(zm_network *network)
     return ZM_OK;
 }
 
-zm_status zm_decoding_create(zm_network *network, uint32_t batch)
+/* Rows of so many numbers in a buffer of the device, at least one and at most so many. */
+static uint32_t fitting_rows(const zm_storage *storage, uint64_t width, uint32_t most)
+{
+    uint64_t limit = zm_device_get_info(storage->device)->limits.max_buffer_bytes;
+    uint64_t fit = limit / (width * zm_dtype_size(storage->real_type));
+    return fit == 0 ? 1 : fit < most ? (uint32_t)fit : most;
+}
+
+zm_status zm_decoding_create(zm_network *network, uint32_t most, uint64_t width)
 {
     zm_decoding *decoding = &network->decoding;
     zm_storage *last = &network->storages[network->device_count - 1];
-    const zm_session_info *info = &network->info;
-    decoding->batch = batch;
+    zm_session_info *info = &network->info;
+    decoding->batch = most;
+    for (uint32_t i = 0; i < network->device_count; i++)
+        decoding->batch = fitting_rows(&network->storages[i], width, decoding->batch);
+    info->logits = fitting_rows(last, info->vocabulary, info->logits);
     zm_status status = numbers_create(network);
     if (status == ZM_OK)
         status = zm_storage_matrix(last, info->logits, info->vocabulary, &decoding->logits);

@@ -27,8 +27,10 @@ typedef struct zm_decoding {
 } zm_decoding;
 
 /* Room for the rows of a run on the first device, and for logits on the last one. The network's
- * info says how many sequences and logits. */
-zm_status zm_decoding_create(zm_network *network, uint32_t batch);
+ * info says how many sequences and logits; a run takes fewer rows than `most`, and gives fewer
+ * logits, where a device has no buffer for so many. width: of the widest tensor with a row for each
+ * token. */
+zm_status zm_decoding_create(zm_network *network, uint32_t most, uint64_t width);
 void zm_decoding_finish(zm_decoding *decoding);
 
 /* The sizes of a run. */

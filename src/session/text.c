@@ -69,12 +69,21 @@ static zm_status create_slopes(zm_text_network *text)
     return status;
 }
 
+/* Of what is between its layers and within them. */
+static uint64_t width_of(const zm_text_info *info)
+{
+    uint64_t heads = ((uint64_t)info->heads + 2 * (uint64_t)info->kv_heads) * info->head_dim;
+    uint64_t widest = heads > info->ff ? heads : info->ff;
+    return widest > info->d ? widest : info->d;
+}
+
 static zm_status create_state(zm_text_network *text)
 {
     zm_network *network = &text->base;
     const zm_session_info *info = &network->info;
     uint64_t all = (uint64_t)info->positions * info->sequences;
-    zm_status status = zm_decoding_create(network, all < BATCH ? (uint32_t)all : BATCH);
+    zm_status status =
+        zm_decoding_create(network, all < BATCH ? (uint32_t)all : BATCH, width_of(&text->info));
     uint64_t elements = (uint64_t)network->decoding.batch * text->info.d;
     uint64_t logits = (uint64_t)info->logits * info->vocabulary;
     if (status == ZM_OK && text->info.rope_factors)

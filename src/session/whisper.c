@@ -61,7 +61,8 @@ static zm_status create_state(zm_whisper *whisper)
     uint64_t rows = larger(info->encoder_positions, info->decoder_positions);
     zm_status status = zm_storage_matrix(first, frames, info->mel_bins, &whisper->mel);
     if (status == ZM_OK)
-        status = zm_decoding_create(&whisper->base, info->decoder_positions);
+        status = zm_decoding_create(&whisper->base, info->decoder_positions,
+                                    larger(3 * (uint64_t)info->d, info->decoder_ff));
     if (status == ZM_OK)
         status = create_caches(whisper);
     if (status == ZM_OK)
