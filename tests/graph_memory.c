@@ -180,11 +180,29 @@ static void test_runs_without_allocation(void **state)
     zm_executable_destroy(&exe);
 }
 
+/* The first run, too, where the device has the kernels already. */
+static void test_first_run_without_allocation(void **state)
+{
+    fixture *f = *state;
+    zm_executable *one = NULL, *other = NULL;
+    put_all(f);
+    assert_int_equal(compile_and_run(f, &one), ZM_OK);
+    assert_int_equal(zm_graph_compile(f->graph, f->device, NULL, &other), ZM_OK);
+    asked = 0;
+    for (int i = 0; i < EXTERNS; i++)
+        assert_int_equal(lab_bind(f, other, i), ZM_OK);
+    assert_int_equal(zm_executable_run(other, f->stream, NULL), ZM_OK);
+    assert_int_equal(asked, 0);
+    zm_executable_destroy(&one);
+    zm_executable_destroy(&other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_out_of_memory),
         TEST(test_runs_without_allocation),
+        TEST(test_first_run_without_allocation),
         TEST(test_pipelines_run_without_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

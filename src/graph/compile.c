@@ -87,6 +87,14 @@ static zm_status executable_begin(zm_executable *exe)
     return zm_sizes_evaluate(graph, exe->numbers);
 }
 
+static zm_status node_check(zm_executable *exe, size_t n)
+{
+    zm_status status = zm_executable_resolve(exe, n);
+    if (status != ZM_OK || exe->graph->nodes[n].op == &zm_op_observe)
+        return status;
+    return zm_command_reserve(exe, n);
+}
+
 /* Checks every node with memory that is not there: each value is a buffer of its own. */
 static zm_status nodes_check(zm_executable *exe)
 {
@@ -102,7 +110,7 @@ static zm_status nodes_check(zm_executable *exe)
         exe->places[i].buffer = &value->buffer;
     }
     for (size_t n = 0; status == ZM_OK && n < graph->node_count; n++)
-        status = zm_executable_resolve(exe, n);
+        status = node_check(exe, n);
     for (size_t i = 0; i < graph->value_count; i++) {
         graph->values[i]->buffer.device = NULL;
         if (graph->values[i]->kind != ZM_VALUE_BUFFER)
@@ -200,6 +208,8 @@ static zm_status executable_make(zm_executable *exe, const zm_graph *graph,
         status = nodes_check(exe);
     if (status == ZM_OK)
         status = memory_create(exe, !params->off[ZM_PASS_IN_PLACE]);
+    if (status == ZM_OK)
+        status = zm_replay_prepare(exe);
     if (status == ZM_OK)
         zm_logf(&graph->log, ZM_LOG_DEBUG,
                 "graph: %" PRIu32 " operations; inner tensors take %" PRIu64

@@ -60,6 +60,10 @@ zm_status zm_executable_plan(zm_executable *executable);
 zm_status zm_executable_enqueue(zm_executable *executable, zm_stream *stream,
                                 const zm_run_params *params);
 
+/* Room for the plans of a node whose params are at hand: which are as many as its weight has parts,
+ * whatever the sizes. */
+zm_status zm_command_reserve(zm_executable *executable, size_t node);
+
 /* The params of a node with all tensors and sizes as they are now, in executable->params. */
 zm_status zm_executable_fill(zm_executable *executable, size_t node, zm_refusal *refusal);
 /* The same, checked. */

@@ -243,14 +243,16 @@ static zm_status look(zm_executable *exe, zm_stream *stream)
     return status;
 }
 
-static zm_status slots_create(zm_executable *exe)
+zm_status zm_replay_prepare(zm_executable *exe)
 {
     zm_replay_state *replay = &exe->replay;
-    if (replay->stretches)
+    if (replay->mode == ZM_REPLAY_NEVER || !zm_list_is_possible(exe->device))
         return ZM_OK;
+    replay->stretches = zm_calloc(exe->graph->node_count + 1, sizeof(*replay->stretches));
+    if (!replay->stretches)
+        return zm_graph_fail_memory(exe->graph);
     replay->count = exe->graph->node_count + 1;
-    replay->stretches = zm_calloc(replay->count, sizeof(*replay->stretches));
-    return replay->stretches ? ZM_OK : ZM_ERROR_OUT_OF_MEMORY;
+    return ZM_OK;
 }
 
 /* Those of another stream are of no use. */
@@ -332,15 +334,13 @@ void zm_replay_begin(zm_executable *exe, zm_stream *stream, bool plain)
     replay->use = ZM_STRETCH_NONE;
     replay->elapsed = 0;
     replay->spoilt = false;
-    if (plain || replay->mode == ZM_REPLAY_NEVER || !zm_list_is_possible(exe->device) ||
+    if (plain || replay->mode == ZM_REPLAY_NEVER || !replay->stretches ||
         (replay->decided && !replay->pays))
         return;
     drop_strangers(exe, stream);
     if (replay->run >= replay->look_at) {
-        zm_status status = slots_create(exe);
         replay->look_at = UINT64_MAX;
-        if (status == ZM_OK)
-            status = look(exe, stream);
+        zm_status status = look(exe, stream);
         if (status != ZM_OK) { /* runs do without */
             replay->mode = ZM_REPLAY_NEVER;
             drop_all(exe);

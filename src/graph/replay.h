@@ -36,6 +36,8 @@ typedef struct zm_replay_state {
     bool spoilt;      /* a list was still on its way */
 } zm_replay_state;
 
+/* Room for stretches, where the device can record at all. */
+zm_status zm_replay_prepare(zm_executable *executable);
 /* Chooses how this run uses stretches, and records new ones. plain: it may not use any. */
 void zm_replay_begin(zm_executable *executable, zm_stream *stream, bool plain);
 /* After all has been enqueued: what the run tells of which way is the faster one. */

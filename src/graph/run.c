@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/alloc.h"
@@ -147,14 +148,26 @@ static zm_status symbols_take(zm_executable *exe)
 }
 
 /* Of the node whose params are at hand. */
-static zm_status command_plan(zm_executable *exe, const zm_op *op, zm_command *command)
+zm_status zm_command_reserve(zm_executable *exe, size_t n)
 {
+    zm_command *command = &exe->commands[n];
+    size_t parts = zm_op_parts(exe->graph->nodes[n].op, exe->params);
+    if (parts <= command->plan_capacity)
+        return ZM_OK;
+    free(command->plans);
+    command->plans = zm_calloc(parts, sizeof(*command->plans));
+    command->plan_capacity = command->plans ? parts : 0;
+    return command->plans ? ZM_OK : zm_graph_fail_memory(exe->graph);
+}
+
+static zm_status command_plan(zm_executable *exe, size_t n)
+{
+    const zm_op *op = exe->graph->nodes[n].op;
+    zm_command *command = &exe->commands[n];
     size_t parts = zm_op_parts(op, exe->params);
-    void *plans = command->plans;
-    if (command->plan_capacity < parts &&
-        !zm_array_reserve(&plans, &command->plan_capacity, parts, sizeof(zm_plan)))
-        return zm_graph_fail_memory(exe->graph);
-    command->plans = plans;
+    zm_status reserved = zm_command_reserve(exe, n);
+    if (reserved != ZM_OK)
+        return reserved;
     command->plan_count = 0;
     command->launches = 0;
     while (command->plan_count < parts) {
@@ -180,7 +193,7 @@ static zm_status plan_stale(zm_executable *exe)
             continue;
         status = zm_executable_resolve(exe, n);
         if (status == ZM_OK)
-            status = command_plan(exe, op, command);
+            status = command_plan(exe, n);
         zm_replay_planned(exe, n);
         command->work = zm_op_work(op, exe->params);
         command->stale = status != ZM_OK;
