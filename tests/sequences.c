@@ -12,8 +12,10 @@
 
 #include <cmocka.h>
 
-#include <zeromean/ops.h>
+#include <zeromean/pipeline.h>
 
+#include "device/device.h"
+#include "ops/op.h"
 #include "ops/tunings.h"
 
 enum { SEQUENCES = 3, KV_HEADS = 2, HEADS = 4, DIM = 16, MOST = 70, MOST_ROWS = 20 };
@@ -333,6 +335,57 @@ static void test_parts(void **state)
     }
 }
 
+/* ---- scratch memory ---- */
+
+/* No length takes more than what is reserved, and no run makes a buffer then. */
+static void test_scratch(void **state)
+{
+    fixture f;
+    zm_graph *g = NULL;
+    zm_pipeline *pipeline = NULL;
+    static zm_plan plan;
+    (void)state;
+    if (strcmp(spec, "host") == 0)
+        skip();
+    open_fixture(&f, "gpu_row", 1);
+    zm_tunings tunings = *zm_tunings_get(f.device);
+    tunings.gpu.row_split_keys = tunings.gpu.argmax_chunk = 16;
+    assert_int_equal(zm_tunings_set(f.device, &tunings), ZM_OK);
+    assert_int_equal(zm_graph_create(NULL, &g), ZM_OK);
+    const zm_size length = zm_graph_symbol(g, "length", 1, MOST);
+    zm_attention_params p = {.q = zm_tensor_rows(f.q, 0, 1),
+                             .k_cache = cache_of(&f, f.keys, 0),
+                             .v_cache = cache_of(&f, f.values, 0),
+                             .layout = f.layout,
+                             .heads = HEADS,
+                             .kv_length = length,
+                             .dst = zm_tensor_rows(f.dst, 0, 1)};
+    zm_graph_attention(g, &p);
+    assert_int_equal(zm_pipeline_compile(g, &f.device, 1, NULL, &pipeline), ZM_OK);
+    assert_int_equal(zm_pipeline_reserve(pipeline, NULL), ZM_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(zm_pipeline_reserve(pipeline, &f.stream), ZM_OK);
+    const uint64_t buffers = atomic_load(&f.device->buffers);
+    const uint64_t reserved = zm_op_scratch(f.device, &zm_op_attention, &p);
+    uint64_t most = 0;
+    for (uint32_t n = 1; n <= MOST; n += 23) {
+        p.kv_length = n;
+        assert_int_equal(zm_op_plan(f.device, &zm_op_attention, &p, &plan), ZM_OK);
+        most = plan.scratch_bytes > most ? plan.scratch_bytes : most;
+        assert_int_equal(zm_pipeline_set(pipeline, length, n), ZM_OK);
+        assert_int_equal(zm_pipeline_run(pipeline, &f.stream, NULL), ZM_OK);
+    }
+    assert_true(most > 0 && most <= reserved);
+    assert_int_equal(atomic_load(&f.device->buffers), buffers);
+    const zm_argmax_params last = {.x = f.q, .dst = f.lengths};
+    assert_int_equal(zm_device_force_kernel(f.device, "argmax", "gpu"), ZM_OK);
+    assert_int_equal(zm_op_plan(f.device, &zm_op_argmax, &last, &plan), ZM_OK);
+    assert_true(plan.scratch_bytes > 0);
+    assert_true(plan.scratch_bytes <= zm_op_scratch(f.device, &zm_op_argmax, &last));
+    zm_pipeline_destroy(&pipeline);
+    zm_graph_destroy(&g);
+    close_fixture(&f);
+}
+
 static void test_misfit_parts(void **state)
 {
     (void)state;
@@ -367,10 +420,9 @@ static void test_misfit_parts(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_attention),
-        cmocka_unit_test(test_kv_store),
-        cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_misfit_parts),
+        cmocka_unit_test(test_attention), cmocka_unit_test(test_kv_store),
+        cmocka_unit_test(test_parts),     cmocka_unit_test(test_misfit_parts),
+        cmocka_unit_test(test_scratch),
     };
     spec = argc > 1 ? argv[1] : "host";
     return cmocka_run_group_tests_name("sequences", tests, NULL, NULL);

@@ -47,6 +47,10 @@ ZM_API zm_status zm_pipeline_bind(zm_pipeline *pipeline, const char *name, const
 /* As zm_executable_set. */
 ZM_API zm_status zm_pipeline_set(zm_pipeline *pipeline, zm_size symbol, uint32_t value);
 
+/* Makes room on these streams, one for each device as for a run, for what its runs need besides, so
+ * that they allocate nothing; without it the first ones do. */
+ZM_API zm_status zm_pipeline_reserve(zm_pipeline *pipeline, zm_stream *const *streams);
+
 /* As zm_executable_run, with one stream for each device; those of devices without a stage may be
  * NULL. Waits for the stages before the last one that something moves out of. After a failure or a
  * cancellation the outputs of stages that were not done are as they were. */

@@ -92,6 +92,8 @@ static zm_status node_check(zm_executable *exe, size_t n)
     zm_status status = zm_executable_resolve(exe, n);
     if (status != ZM_OK || exe->graph->nodes[n].op == &zm_op_observe)
         return status;
+    uint64_t scratch = zm_op_scratch(exe->device, exe->graph->nodes[n].op, exe->params);
+    exe->scratch_bytes = scratch > exe->scratch_bytes ? scratch : exe->scratch_bytes;
     return zm_command_reserve(exe, n);
 }
 
@@ -134,6 +136,12 @@ zm_status zm_executable_open(zm_executable *exe, const zm_graph *graph)
         return status;
     types_settle(exe->graph, exe->device->info.real_type);
     return room_make(exe);
+}
+
+zm_status zm_executable_reserve(const zm_executable *exe, zm_stream *stream)
+{
+    zm_buffer *scratch = NULL;
+    return exe->scratch_bytes ? zm_stream_scratch(stream, exe->scratch_bytes, &scratch) : ZM_OK;
 }
 
 /* The device has said that there is no memory: what takes it. */

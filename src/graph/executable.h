@@ -37,8 +37,9 @@ struct zm_executable {
     void *params; /* of the node at hand */
     zm_buffer **arenas;
     size_t arena_count;
-    uint64_t submit_work; /* ZM_SUBMIT_WORK */
-    uint64_t work;        /* of this run, that the device was not told to begin with yet */
+    uint64_t scratch_bytes; /* of a stream, that runs need at most */
+    uint64_t submit_work;   /* ZM_SUBMIT_WORK */
+    uint64_t work;          /* of this run, that the device was not told to begin with yet */
     zm_replay_state replay;
     zm_executable_info info;
 };
@@ -57,6 +58,8 @@ zm_status zm_binding_find(const zm_graph *graph, zm_device *const *devices, uint
 /* A run in its two parts: all that can be refused; and the work, which takes a stream of the
  * device. */
 zm_status zm_executable_plan(zm_executable *executable);
+/* Before it, or the run that needs more than the stream has makes it wait. */
+zm_status zm_executable_reserve(const zm_executable *executable, zm_stream *stream);
 zm_status zm_executable_enqueue(zm_executable *executable, zm_stream *stream,
                                 const zm_run_params *params);
 

@@ -248,6 +248,8 @@ static zm_status bindings_take(zm_pipeline *pipeline, zm_stream *const *streams)
 static zm_status streams_take(const zm_pipeline *pipeline, zm_stream *const *given, zm_stream **out)
 {
     uint32_t needed = 0;
+    const zm_graph *graph =
+        pipeline->graph ? pipeline->graph : pipeline->stages[0].executable->graph;
     for (size_t s = 0; s < pipeline->stage_count; s++)
         needed |= 1u << pipeline->stages[s].device;
     for (size_t i = 0; i < pipeline->crossing_count; i++)
@@ -261,7 +263,7 @@ static zm_status streams_take(const zm_pipeline *pipeline, zm_stream *const *giv
         out[pipeline->device_count - 1] = pipeline->host_stream;
     for (uint32_t d = 0; d < pipeline->device_count; d++)
         if ((needed & (1u << d)) && !out[d])
-            return zm_fail(&pipeline->graph->log, ZM_ERROR_INVALID_ARGUMENT,
+            return zm_fail(&graph->log, ZM_ERROR_INVALID_ARGUMENT,
                            "graph: a run needs a stream of device %s",
                            pipeline->devices[d]->info.spec);
     return ZM_OK;
@@ -298,6 +300,18 @@ static zm_status run_stages(zm_pipeline *pipeline, zm_stream *const *streams,
         if (status == ZM_OK)
             status = zm_moves_after(pipeline, stage, streams);
     }
+    return status;
+}
+
+zm_status zm_pipeline_reserve(zm_pipeline *pipeline, zm_stream *const *streams)
+{
+    if (!pipeline)
+        return ZM_ERROR_INVALID_ARGUMENT;
+    zm_stream *taken[ZM_PIPELINE_PLACES] = {0};
+    zm_status status = streams_take(pipeline, streams, taken);
+    for (size_t s = 0; status == ZM_OK && s < pipeline->stage_count; s++)
+        status = zm_executable_reserve(pipeline->stages[s].executable,
+                                       taken[pipeline->stages[s].device]);
     return status;
 }
 

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "ops/argmax.h"
+
 #include "ops/gpu_rows.h"
 #include "ops/operand.h"
 #include "ops/options.h"
@@ -77,12 +79,24 @@ static zm_status merge_add(const zm_call *call, const zm_cut *cut, uint32_t chun
     return zm_plan_add(call, &launch, plan);
 }
 
+/* Work-groups that chunks are for. */
+static uint64_t groups_most(const zm_device *device)
+{
+    return (uint64_t)device->info.limits.compute_units *
+           zm_gpu_row_tuning_get(device)->groups_per_unit;
+}
+
+uint64_t zm_argmax_gpu_scratch(const zm_device *device)
+{
+    return groups_most(device) * NOTE_BYTES;
+}
+
 /* Chunks of a row: as many work-groups as fill the device, none too small. There is one greatest,
  * however it is looked for. */
 static uint32_t chunks_of(const zm_device *device, uint32_t rows, uint32_t n)
 {
     const zm_gpu_row_tuning *tuning = zm_gpu_row_tuning_get(device);
-    uint64_t wanted = (uint64_t)device->info.limits.compute_units * tuning->groups_per_unit / rows;
+    uint64_t wanted = groups_most(device) / rows;
     uint32_t most = n / tuning->argmax_chunk;
     uint32_t chunks = wanted < most ? (uint32_t)wanted : most;
     return chunks ? chunks : 1;

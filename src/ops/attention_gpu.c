@@ -216,6 +216,18 @@ static zm_status merge_add(const zm_call *call, const struct zm_attention_args *
     return zm_plan_add(call, &launch, plan);
 }
 
+/* What a work-group leaves of a query. */
+static uint64_t note_bytes(uint32_t head_dim)
+{
+    return (4 + 4 * (uint64_t)zm_ceil_div(head_dim, 4)) * sizeof(float);
+}
+
+uint64_t zm_attention_gpu_scratch(const zm_device *device, const zm_attention_params *p)
+{
+    const zm_gpu_row_tuning *tuning = zm_gpu_row_tuning_get(device);
+    return (uint64_t)tuning->row_groups * tuning->row_queries * note_bytes(p->layout.head_dim);
+}
+
 zm_status zm_attention_gpu_row_plan(const zm_call *call, zm_plan *plan)
 {
     const zm_attention_params *p = call->params;
@@ -225,7 +237,6 @@ zm_status zm_attention_gpu_row_plan(const zm_call *call, zm_plan *plan)
     if (items < ROW_LEAST)
         return ZM_ERROR_LIMIT;
     bool split = cut.splits > 1;
-    uint64_t note = (4 + 4 * (uint64_t)zm_ceil_div(args.head_dim, 4)) * sizeof(float);
     zm_options options = attention_options(p, items);
     zm_options_add(&options, "QUERIES", cut.queries);
     zm_options_add(&options, "CHUNK", zm_gpu_row_tuning_get(call->device)->attention_chunk);
@@ -237,8 +248,9 @@ zm_status zm_attention_gpu_row_plan(const zm_call *call, zm_plan *plan)
         .groups = {args.kv_heads, cut.splits, cut.packs * args.sequences},
         .local = {items},
         .scratch = split ? 1 + 7 : 0,
-        .scratch_bytes =
-            split ? (uint64_t)args.sequences * args.rows * args.heads * cut.splits * note : 0,
+        .scratch_bytes = split ? (uint64_t)args.sequences * args.rows * args.heads * cut.splits *
+                                     note_bytes(args.head_dim)
+                               : 0,
         .args = &args,
         .args_size = sizeof(args),
     };

@@ -20,5 +20,7 @@ zm_status zm_attention_gpu_plan(const zm_call *call, zm_plan *plan);
 zm_status zm_attention_gpu_row_accepts(const zm_device *device, const void *params,
                                        zm_refusal *refusal);
 zm_status zm_attention_gpu_row_plan(const zm_call *call, zm_plan *plan);
+/* Of scratch memory, at most, whatever the numbers of rows, keys and sequences. */
+uint64_t zm_attention_gpu_scratch(const zm_device *device, const zm_attention_params *p);
 
 #endif

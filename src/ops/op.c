@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "common/alloc.h"
+#include "ops/argmax.h"
+#include "ops/attention_gpu.h"
 #include "ops/operand.h"
 #include "ops/parts.h"
 #include "ops/tuning.h"
@@ -172,6 +174,16 @@ uint32_t zm_op_parts(const zm_op *op, const void *params)
 {
     const zm_tensor matrix = zm_parts_matrix(op, params);
     return matrix.buffer ? zm_parts_count(&matrix) : 1;
+}
+
+uint64_t zm_op_scratch(const zm_device *device, const zm_op *op, const void *params)
+{
+    const zm_candidate *forced = zm_op_forced(device, op);
+    if ((forced ? forced->family : zm_family_get(device)) != ZM_FAMILY_GPU)
+        return 0;
+    if (op == &zm_op_attention)
+        return zm_attention_gpu_scratch(device, params);
+    return op == &zm_op_argmax ? zm_argmax_gpu_scratch(device) : 0;
 }
 
 static zm_status fail_check(const zm_device *device, const zm_op *op, zm_status status,

@@ -107,6 +107,8 @@ struct zm_op {
 /* Of params that have passed the op's check: in how many parts its weight lies, each of which has a
  * plan of its own; mostly 1. */
 uint32_t zm_op_parts(const zm_op *op, const void *params);
+/* Bytes of scratch memory that plans for such params take at most, also for smaller sizes. */
+uint64_t zm_op_scratch(const zm_device *device, const zm_op *op, const void *params);
 /* Chooses a candidate and plans for that part. */
 zm_status zm_op_choose(zm_device *device, const zm_op *op, const void *params, uint32_t part,
                        zm_plan *plan);

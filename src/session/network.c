@@ -106,7 +106,7 @@ zm_status zm_network_compile(zm_network *network,
     build(network, graph);
     status = zm_pipeline_compile(graph, network->devices, network->device_count, params, out);
     zm_graph_destroy(&graph);
-    return status;
+    return status == ZM_OK ? zm_pipeline_reserve(*out, network->streams) : status;
 }
 
 zm_status zm_network_run(zm_network *network, zm_pipeline *pipeline)
