@@ -197,6 +197,33 @@ static unsigned try_roles(zm_model *model, zm_tensor_pattern *patterns)
     return tried;
 }
 
+/* Every reader that names another norm, or none where others name that one. Readers that name none,
+ * as cross-attention's of the encoder, may name the norm that they read. */
+static unsigned try_norms(zm_model *model, zm_tensor_pattern *patterns, const char *other)
+{
+    unsigned tried = 0;
+    for (size_t i = 0; i < model->pattern_count; i++) {
+        const char *right = patterns[i].norm;
+        if (!right)
+            continue;
+        bool shared = false;
+        for (size_t j = 0; j < model->pattern_count; j++)
+            shared |= j != i && patterns[j].norm && strcmp(patterns[j].norm, right) == 0;
+        const char *const wrong[] = {other, NULL};
+        for (size_t j = 0; j < 2; j++) {
+            patterns[i].norm = wrong[j];
+            zm_status expected = wrong[j] || shared ? ZM_ERROR_UNSUPPORTED : ZM_OK;
+            test_log.error[0] = '\0';
+            if (zm_session_check_model(model, &test_log.log) != expected)
+                fail_msg("%s of %s", patterns[i].name, wrong[j] ? wrong[j] : "no norm");
+            assert_true(expected == ZM_OK || strstr(test_log.error, " reads the norm "));
+            tried += expected != ZM_OK;
+        }
+        patterns[i].norm = right;
+    }
+    return tried;
+}
+
 static void test_text_table(void **state)
 {
     (void)state;
@@ -204,6 +231,7 @@ static void test_text_table(void **state)
     assert_int_equal(zm_model_open(TEXT_MODEL, &test_log.log, &model), ZM_OK);
     assert_int_equal(zm_session_check_model(model, &test_log.log), ZM_OK);
     assert_true(try_roles(model, model->text_patterns) > 100);
+    assert_int_equal(try_norms(model, model->text_patterns, "transformer.ln_f"), 2);
     /* The table, which the last norm's matmul reads, and positions, which nothing adds. */
     zm_tensor_pattern *table = model->text_patterns, *positions = table + 1;
     table->role = ZM_ROLE_TABLE;
@@ -229,6 +257,7 @@ static void test_whisper_table(void **state)
     model->patterns = patterns;
     assert_int_equal(zm_session_check_model(model, &test_log.log), ZM_OK);
     assert_true(try_roles(model, patterns) > 300);
+    assert_int_equal(try_norms(model, patterns, "model.encoder.layer_norm"), 9 + 6);
     zm_model_close(&model);
     free(patterns);
     test_folder_remove(path);

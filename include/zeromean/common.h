@@ -103,10 +103,12 @@ typedef enum zm_norm {
     ZM_NORM_DEFAULT = 0, /* whatever the model file says */
     ZM_NORM_LAYER,       /* LayerNorm: subtracts the mean */
     ZM_NORM_RMS,         /* RMSNorm on a zero-mean main branch */
+    ZM_NORM_CRMS,        /* CRMSNorm on the first d - 1 elements of one */
+    ZM_NORM_ORTHO,       /* RMSNorm on a zero-mean main branch turned into its d - 1 dimensions */
     ZM_NORM_COUNT
 } zm_norm;
 
-/* "layer_norm", "rms_norm"; "default" otherwise. Static storage. */
+/* "layer_norm", "rms_norm", "crms_norm", "ortho_norm"; "default" otherwise. Static storage. */
 ZM_API const char *zm_norm_name(zm_norm norm);
 
 /* Called during long work from the thread that runs it. done and total share one unit (bytes,

@@ -101,6 +101,7 @@ typedef enum zm_branch_part {
 typedef struct zm_branch_use {
     zm_branch_part part;
     const char *weight, *bias; /* names of externs; NULL = absent, or no extern */
+    const char *norm;          /* ZM_BRANCH_READER: the weight of the norm that it reads */
 } zm_branch_use;
 
 typedef zm_status (*zm_branch_fn)(void *user, const zm_branch_use *use);

@@ -77,6 +77,8 @@ const char *zm_norm_name(zm_norm norm)
     switch (norm) {
     case ZM_NORM_LAYER: return "layer_norm";
     case ZM_NORM_RMS: return "rms_norm";
+    case ZM_NORM_CRMS: return "crms_norm";
+    case ZM_NORM_ORTHO: return "ortho_norm";
     default: return "default";
     }
 }

@@ -10,7 +10,7 @@
 /* Of the memory of a value, at a point of the graph. */
 typedef struct branch_state {
     bool main;      /* the main branch */
-    bool normed;    /* a norm of it */
+    size_t norm;    /* 1 + the norm of it that wrote it; 0 = none */
     size_t product; /* 1 + the matmul that wrote it, and nothing else has; 0 = none */
 } branch_state;
 
@@ -51,7 +51,15 @@ static zm_status refuse(const tracer *t, size_t node, const char *why)
 static zm_status tell(const tracer *t, zm_branch_part part, const zm_tensor *weight,
                       const zm_tensor *bias)
 {
-    const zm_branch_use use = {part, name_of(t, weight), name_of(t, bias)};
+    const zm_branch_use use = {part, name_of(t, weight), name_of(t, bias), NULL};
+    return t->tell(t->user, &use);
+}
+
+static zm_status tell_reader(const tracer *t, const branch_state *x, const zm_matmul_params *p)
+{
+    const zm_norm_params *norm = t->graph->nodes[x->norm - 1].params;
+    const zm_branch_use use = {ZM_BRANCH_READER, name_of(t, &p->weight), name_of(t, &p->bias),
+                               name_of(t, &norm->weight)};
     return t->tell(t->user, &use);
 }
 
@@ -97,7 +105,7 @@ static zm_status trace_norm(const tracer *t, size_t node, const zm_norm_params *
         return refuse(t, node, "is a sum and a norm at once");
     if (!is_main(t, &p->x))
         return ZM_OK;
-    *state_of(t, &p->dst) = (branch_state){.normed = true};
+    *state_of(t, &p->dst) = (branch_state){.norm = node + 1};
     return tell(t, ZM_BRANCH_NORM, &p->weight, &p->bias);
 }
 
@@ -140,8 +148,7 @@ static zm_status trace_node(tracer *t, size_t n)
         return trace_rows(t, n, rows);
     const zm_matmul_params *product = node->op == &zm_op_matmul ? node->params : NULL;
     const branch_state *x = product ? state_of(t, &product->x) : NULL;
-    zm_status status =
-        x && x->normed ? tell(t, ZM_BRANCH_READER, &product->weight, &product->bias) : ZM_OK;
+    zm_status status = x && x->norm ? tell_reader(t, x, product) : ZM_OK;
     if (status == ZM_OK)
         status = trace_operands(t, n, norm);
     if (status == ZM_OK && norm)

@@ -56,6 +56,11 @@ typedef struct zm_tensor_pattern {
     zm_model_size shape[4];
     bool optional;
     bool transposed; /* the last two dimensions are the other way round */
+    /* Of a reader's weight: the norm whose weight and bias can become a part of it, without
+     * .weight. A norm that no reader names keeps them, and its d elements: its readers are the head
+     * as well, or belong to another main branch. */
+    const char *norm;
+    bool unbiased; /* a reader that has no bias, since one would change nothing */
 } zm_tensor_pattern;
 
 typedef struct zm_architecture_desc {
@@ -90,6 +95,22 @@ const zm_tensor_pattern *zm_tensor_pattern_find(const zm_architecture_desc *desc
                                                 uint32_t *layer);
 /* The same for a tensor of a model, whose layer has to be one of the model's. */
 const zm_tensor_pattern *zm_tensor_pattern_get(const zm_model *model, const char *name);
+/* Does a reader name this norm, to which the pattern belongs? */
+bool zm_norm_can_fold(const zm_model *model, const zm_tensor_pattern *pattern);
+/* Is that a name of the pattern? Gives the number of its layer; 0 where the pattern has none. */
+bool zm_tensor_pattern_match(const char *pattern, const char *name, uint32_t *layer);
+/* The other way round: the name in this layer. */
+#define ZM_PATTERN_NAME 256
+void zm_tensor_pattern_name(const char *pattern, uint64_t layer, char out[ZM_PATTERN_NAME]);
+
+/* Elements of the main branch of the original. */
+uint64_t zm_model_width(const zm_model *model);
+/* CRMS and ORTHO: the main branch has d - 1 elements. */
+bool zm_norm_is_narrow(zm_norm norm);
+/* The dimension of such a tensor along which vectors of the main branch lie; -1: none does, or they
+ * have d elements whatever the norm is. */
+int zm_tensor_pattern_axis(const zm_tensor_pattern *pattern);
+
 /* ZM_ROLE_NONE for a name that the architecture does not know. */
 zm_tensor_role zm_tensor_role_get(const zm_model *model, const char *name);
 

@@ -17,8 +17,8 @@ struct zm_model {
     const zm_tensor_pattern *patterns;        /* what the architecture's tensors are */
     size_t pattern_count;
     zm_tensor_pattern *text_patterns; /* made for a model of text */
-    char **pattern_names;
-    char *refusal; /* info.refused */
+    char **pattern_names;             /* two of each: its own, and its norm's or NULL */
+    char *refusal;                    /* info.refused */
     char *path;
     zm_safetensors **files; /* the shards, in order of their names */
     size_t file_count;
@@ -41,6 +41,14 @@ bool zm_text_is_ignored(const char *name);
 /* Opens it, with all of its parts, and what it says about itself. On failure what was opened hangs
  * on the model. */
 zm_status zm_gguf_model_open(zm_model *model, const zm_log *log);
+
+/* Metadata that the converter writes. Files of the first version are models of LayerNorm as well,
+ * those of the second one have norms that are folded, or a main branch of d - 1 elements. */
+#define ZM_FORMAT_KEY "zeromean.format"
+#define ZM_FORMAT_AFFINE "1"
+#define ZM_FORMAT_FORMS "2"
+#define ZM_FORMAT_NORM "zeromean.norm"
+#define ZM_FORMAT_FOLDED "zeromean.folded"
 
 /* What the converter wrote: which norm the weights are made for. Architecture and metadata are
  * there. */

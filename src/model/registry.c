@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The only place that names the architectures. */
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "model/architecture.h"
@@ -86,7 +88,7 @@ static size_t read_layer(const char *text, uint32_t *layer)
     return length;
 }
 
-static bool matches(const char *pattern, const char *name, uint32_t *layer)
+bool zm_tensor_pattern_match(const char *pattern, const char *name, uint32_t *layer)
 {
     const char *star = strchr(pattern, '*');
     *layer = 0;
@@ -104,7 +106,7 @@ static const zm_tensor_pattern *find_pattern(const zm_tensor_pattern *patterns, 
 {
     uint32_t number = 0;
     for (size_t i = 0; i < count; i++) {
-        if (!matches(patterns[i].name, name, &number))
+        if (!zm_tensor_pattern_match(patterns[i].name, name, &number))
             continue;
         if (layer)
             *layer = number;
@@ -135,4 +137,59 @@ zm_tensor_role zm_tensor_role_get(const zm_model *model, const char *name)
 {
     const zm_tensor_pattern *pattern = zm_tensor_pattern_get(model, name);
     return pattern ? pattern->role : ZM_ROLE_NONE;
+}
+
+void zm_tensor_pattern_name(const char *pattern, uint64_t layer, char out[ZM_PATTERN_NAME])
+{
+    const char *star = strchr(pattern, '*');
+    if (star)
+        snprintf(out, ZM_PATTERN_NAME, "%.*s%" PRIu64 "%s", (int)(star - pattern), pattern, layer,
+                 star + 1);
+    else
+        snprintf(out, ZM_PATTERN_NAME, "%s", pattern);
+}
+
+/* ---- forms of the main branch ---- */
+
+/* Is it NAME.weight or NAME.bias? */
+static bool belongs_to(const char *tensor, const char *name)
+{
+    size_t length = strlen(name);
+    return strncmp(tensor, name, length) == 0 &&
+           (strcmp(tensor + length, ".weight") == 0 || strcmp(tensor + length, ".bias") == 0);
+}
+
+bool zm_norm_can_fold(const zm_model *model, const zm_tensor_pattern *pattern)
+{
+    if (pattern->role != ZM_ROLE_NORM_WEIGHT && pattern->role != ZM_ROLE_NORM_BIAS)
+        return false;
+    for (size_t i = 0; i < model->pattern_count; i++)
+        if (model->patterns[i].norm && belongs_to(pattern->name, model->patterns[i].norm))
+            return true;
+    return false;
+}
+
+uint64_t zm_model_width(const zm_model *model)
+{
+    uint64_t sizes[ZM_SIZE_COUNT];
+    model->architecture->sizes(&model->info, sizes);
+    return sizes[ZM_SIZE_D];
+}
+
+bool zm_norm_is_narrow(zm_norm norm)
+{
+    return norm == ZM_NORM_CRMS || norm == ZM_NORM_ORTHO;
+}
+
+int zm_tensor_pattern_axis(const zm_tensor_pattern *pattern)
+{
+    switch (pattern->role) {
+    case ZM_ROLE_WRITER_WEIGHT: return pattern->transposed ? (int)pattern->rank - 1 : 0;
+    case ZM_ROLE_WRITER_BIAS: return 0;
+    case ZM_ROLE_READER_WEIGHT:
+        if (!pattern->norm)
+            return -1;
+        return pattern->transposed ? (int)pattern->rank - 2 : (int)pattern->rank - 1;
+    default: return -1;
+    }
 }

@@ -110,17 +110,46 @@ static zm_tensor_role role_of(const zm_model *model, zm_text_slot slot, bool wei
     return weight ? slots[slot].weight : slots[slot].bias;
 }
 
+/* The norm that a reader reads and that can be folded into it. Of a tied head there is none. */
+static bool norm_of(const zm_model *model, zm_text_slot slot, zm_text_slot *out)
+{
+    switch (slot) {
+    case ZM_TEXT_QKV:
+    case ZM_TEXT_Q:
+    case ZM_TEXT_K:
+    case ZM_TEXT_V: *out = ZM_TEXT_ATTENTION_NORM; return true;
+    case ZM_TEXT_GATE:
+    case ZM_TEXT_UP:
+        *out = model->info.text.one_norm ? ZM_TEXT_ATTENTION_NORM : ZM_TEXT_MLP_NORM;
+        return true;
+    case ZM_TEXT_HEAD: *out = ZM_TEXT_LAST_NORM; return !model->info.text.tied;
+    default: return false;
+    }
+}
+
+static char *make_name(zm_model *model, zm_text_slot slot, const char *suffix)
+{
+    char *name = malloc(ZM_TEXT_NAME);
+    if (name)
+        write_name(model, model->family->slots[slot], suffix, name);
+    return name;
+}
+
 static zm_status add_pattern(zm_model *model, zm_text_slot slot, bool weight, const zm_log *log)
 {
     const slot_desc *desc = &slots[slot];
     bool may_miss = slot == ZM_TEXT_ROPE_FACTORS || (slot == ZM_TEXT_HEAD && model->info.text.tied);
-    char *name = malloc(ZM_TEXT_NAME);
-    if (!name)
+    zm_text_slot norm;
+    const bool reads = weight && norm_of(model, slot, &norm);
+    char **names = &model->pattern_names[2 * model->pattern_count];
+    names[0] = make_name(model, slot, weight ? ".weight" : ".bias");
+    names[1] = reads ? make_name(model, norm, "") : NULL;
+    model->pattern_count++;
+    if (!names[0] || (reads && !names[1]))
         return zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory to open it", model->path);
-    write_name(model, model->family->slots[slot], weight ? ".weight" : ".bias", name);
-    model->pattern_names[model->pattern_count] = name;
-    model->text_patterns[model->pattern_count++] = (zm_tensor_pattern){
-        .name = name,
+    model->text_patterns[model->pattern_count - 1] = (zm_tensor_pattern){
+        .name = names[0],
+        .norm = names[1],
         .role = role_of(model, slot, weight),
         .layers = desc->in_layers ? ZM_SIZE_LAYERS : ZM_SIZE_ONE,
         .rank = weight ? desc->rank : 1,
@@ -134,7 +163,7 @@ zm_status zm_text_patterns_make(zm_model *model, const zm_log *log)
 {
     zm_status status = ZM_OK;
     model->text_patterns = zm_calloc(2 * ZM_TEXT_SLOT_COUNT, sizeof(*model->text_patterns));
-    model->pattern_names = zm_calloc(2 * ZM_TEXT_SLOT_COUNT, sizeof(*model->pattern_names));
+    model->pattern_names = zm_calloc(4 * ZM_TEXT_SLOT_COUNT, sizeof(*model->pattern_names));
     if (!model->text_patterns || !model->pattern_names)
         return zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory to open it", model->path);
     for (int slot = 0; slot < ZM_TEXT_SLOT_COUNT && status == ZM_OK; slot++) {
@@ -150,7 +179,7 @@ zm_status zm_text_patterns_make(zm_model *model, const zm_log *log)
 
 void zm_text_patterns_free(zm_model *model)
 {
-    for (size_t i = 0; model->pattern_names && i < model->pattern_count; i++)
+    for (size_t i = 0; model->pattern_names && i < 2 * model->pattern_count; i++)
         free(model->pattern_names[i]);
     free(model->pattern_names);
     free(model->text_patterns);

@@ -18,32 +18,38 @@
 #define EL E "layers.*."
 #define DL D "layers.*."
 
-#define VECTOR(name, role, layers, n)            \
-    {                                            \
-        name, role, layers, 1, {n}, false, false \
+#define TENSOR(name_, role_, layers_, rank_, ...) \
+    .name = name_, .role = role_, .layers = layers_, .rank = rank_, .shape = __VA_ARGS__
+#define VECTOR(name, role, layers, n)      \
+    {                                      \
+        TENSOR(name, role, layers, 1, {n}) \
     }
-#define MATRIX(name, role, layers, n, k)            \
-    {                                               \
-        name, role, layers, 2, {n, k}, false, false \
+#define MATRIX(name, role, layers, n, k)      \
+    {                                         \
+        TENSOR(name, role, layers, 2, {n, k}) \
     }
-#define CONV(name, channels)                                                                     \
-    {                                                                                            \
-        name, ZM_ROLE_INPUT, ZM_SIZE_ONE, 3, {ZM_SIZE_D, channels, ZM_SIZE_KERNEL}, false, false \
+#define CONV(name, channels)                                                               \
+    {                                                                                      \
+        TENSOR(name, ZM_ROLE_INPUT, ZM_SIZE_ONE, 3, {ZM_SIZE_D, channels, ZM_SIZE_KERNEL}) \
     }
 #define NORM(name, layers)                                          \
     VECTOR(name ".weight", ZM_ROLE_NORM_WEIGHT, layers, ZM_SIZE_D), \
         VECTOR(name ".bias", ZM_ROLE_NORM_BIAS, layers, ZM_SIZE_D)
-#define READER(name, layers, n)                                          \
-    MATRIX(name ".weight", ZM_ROLE_READER_WEIGHT, layers, n, ZM_SIZE_D), \
+/* of: the norm that it reads and that can be folded into it; NULL = it keeps its weights */
+#define READER(name, layers, n, of)                                                         \
+    {TENSOR(name ".weight", ZM_ROLE_READER_WEIGHT, layers, 2, {n, ZM_SIZE_D}), .norm = of}, \
         VECTOR(name ".bias", ZM_ROLE_READER_BIAS, layers, n)
 #define WRITER(name, layers, k)                                          \
     MATRIX(name ".weight", ZM_ROLE_WRITER_WEIGHT, layers, ZM_SIZE_D, k), \
         VECTOR(name ".bias", ZM_ROLE_WRITER_BIAS, layers, ZM_SIZE_D)
-/* The key projection has no bias. */
-#define ATTENTION(name, layers)                                                             \
-    READER(name ".q_proj", layers, ZM_SIZE_D),                                              \
-        MATRIX(name ".k_proj.weight", ZM_ROLE_READER_WEIGHT, layers, ZM_SIZE_D, ZM_SIZE_D), \
-        READER(name ".v_proj", layers, ZM_SIZE_D), WRITER(name ".out_proj", layers, ZM_SIZE_D)
+/* The key projection has no bias: it would add the same to the products of a query with all keys,
+ * and the softmax would take that out again. kv_of: as of, for keys and values. */
+#define ATTENTION(name, layers, of, kv_of)                                                        \
+    READER(name ".q_proj", layers, ZM_SIZE_D, of),                                                \
+        {TENSOR(name ".k_proj.weight", ZM_ROLE_READER_WEIGHT, layers, 2, {ZM_SIZE_D, ZM_SIZE_D}), \
+         .norm = kv_of, .unbiased = true},                                                        \
+        READER(name ".v_proj", layers, ZM_SIZE_D, kv_of),                                         \
+        WRITER(name ".out_proj", layers, ZM_SIZE_D)
 
 static const zm_tensor_pattern patterns[] = {
     CONV(E "conv1.weight", ZM_SIZE_MEL_BINS),
@@ -53,9 +59,10 @@ static const zm_tensor_pattern patterns[] = {
     MATRIX(E "embed_positions.weight", ZM_ROLE_POSITION, ZM_SIZE_ONE, ZM_SIZE_ENCODER_POSITIONS,
            ZM_SIZE_D),
     NORM(EL "self_attn_layer_norm", ZM_SIZE_ENCODER_LAYERS),
-    ATTENTION(EL "self_attn", ZM_SIZE_ENCODER_LAYERS),
+    ATTENTION(EL "self_attn", ZM_SIZE_ENCODER_LAYERS, EL "self_attn_layer_norm",
+              EL "self_attn_layer_norm"),
     NORM(EL "final_layer_norm", ZM_SIZE_ENCODER_LAYERS),
-    READER(EL "fc1", ZM_SIZE_ENCODER_LAYERS, ZM_SIZE_ENCODER_FF),
+    READER(EL "fc1", ZM_SIZE_ENCODER_LAYERS, ZM_SIZE_ENCODER_FF, EL "final_layer_norm"),
     WRITER(EL "fc2", ZM_SIZE_ENCODER_LAYERS, ZM_SIZE_ENCODER_FF),
     NORM(E "layer_norm", ZM_SIZE_ONE),
 
@@ -63,15 +70,18 @@ static const zm_tensor_pattern patterns[] = {
     MATRIX(D "embed_positions.weight", ZM_ROLE_POSITION, ZM_SIZE_ONE, ZM_SIZE_DECODER_POSITIONS,
            ZM_SIZE_D),
     NORM(DL "self_attn_layer_norm", ZM_SIZE_DECODER_LAYERS),
-    ATTENTION(DL "self_attn", ZM_SIZE_DECODER_LAYERS),
+    ATTENTION(DL "self_attn", ZM_SIZE_DECODER_LAYERS, DL "self_attn_layer_norm",
+              DL "self_attn_layer_norm"),
     NORM(DL "encoder_attn_layer_norm", ZM_SIZE_DECODER_LAYERS),
-    ATTENTION(DL "encoder_attn", ZM_SIZE_DECODER_LAYERS),
+    /* Keys and values read the encoder, whose last norm is no one else's to fold. */
+    ATTENTION(DL "encoder_attn", ZM_SIZE_DECODER_LAYERS, DL "encoder_attn_layer_norm", NULL),
     NORM(DL "final_layer_norm", ZM_SIZE_DECODER_LAYERS),
-    READER(DL "fc1", ZM_SIZE_DECODER_LAYERS, ZM_SIZE_DECODER_FF),
+    READER(DL "fc1", ZM_SIZE_DECODER_LAYERS, ZM_SIZE_DECODER_FF, DL "final_layer_norm"),
     WRITER(DL "fc2", ZM_SIZE_DECODER_LAYERS, ZM_SIZE_DECODER_FF),
     NORM(D "layer_norm", ZM_SIZE_ONE),
 
-    {"proj_out.weight", ZM_ROLE_HEAD, ZM_SIZE_ONE, 2, {ZM_SIZE_VOCABULARY, ZM_SIZE_D}, true, false},
+    {TENSOR("proj_out.weight", ZM_ROLE_HEAD, ZM_SIZE_ONE, 2, {ZM_SIZE_VOCABULARY, ZM_SIZE_D}),
+     .optional = true},
 };
 
 /* A field that this implementation has only one value for. */

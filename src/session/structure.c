@@ -108,16 +108,41 @@ static zm_status check_name(const zm_structure *s, zm_branch_part part, bool wei
     return ZM_OK;
 }
 
-static zm_status check_names(const zm_structure *s, zm_branch_part part, bool weight,
-                             const char *names)
+/* Which norm can be folded into a reader is in the table; it has to be the one that it reads. A
+ * norm that can't has to stay: its readers name none. */
+static zm_status check_norm(const zm_structure *s, const char *name, const char *norm)
 {
+    const zm_model_info *info = zm_model_get_info(s->model);
+    const zm_tensor_pattern *reader = zm_tensor_pattern_get(s->model, name);
+    const zm_tensor_pattern *read = norm ? zm_tensor_pattern_get(s->model, norm) : NULL;
+    char expected[ZM_PATTERN_NAME + 8] = "";
+    uint32_t layer = 0;
+    if (reader->norm) {
+        zm_tensor_pattern_match(reader->name, name, &layer);
+        zm_tensor_pattern_name(reader->norm, layer, expected);
+        strcat(expected, ".weight");
+    }
+    if (!norm ||
+        (reader->norm ? strcmp(expected, norm) == 0 : read && !zm_norm_can_fold(s->model, read)))
+        return ZM_OK;
+    return zm_fail(s->log, ZM_ERROR_UNSUPPORTED,
+                   "%s: %s reads the norm %s in what is run, which the table of %s does not say: a "
+                   "conversion would not be exact",
+                   info->path, name, norm, info->architecture_name);
+}
+
+static zm_status check_names(const zm_structure *s, const zm_branch_use *use, bool weight)
+{
+    const char *names = weight ? use->weight : use->bias;
     zm_status status = ZM_OK;
     while (names && *names && status == ZM_OK) {
         char name[ZM_TEXT_NAME + 8];
         const char *joint = strchr(names, JOINT);
         size_t length = joint ? (size_t)(joint - names) : strlen(names);
         snprintf(name, sizeof(name), "%.*s", (int)length, names);
-        status = check_name(s, part, weight, name);
+        status = check_name(s, use->part, weight, name);
+        if (status == ZM_OK && weight && use->part == ZM_BRANCH_READER)
+            status = check_norm(s, name, use->norm);
         names += length + (joint ? 1 : 0);
     }
     return status;
@@ -126,8 +151,8 @@ static zm_status check_names(const zm_structure *s, zm_branch_part part, bool we
 static zm_status check_use(void *user, const zm_branch_use *use)
 {
     const zm_structure *s = user;
-    zm_status status = check_names(s, use->part, true, use->weight);
-    return status == ZM_OK ? check_names(s, use->part, false, use->bias) : status;
+    zm_status status = check_names(s, use, true);
+    return status == ZM_OK ? check_names(s, use, false) : status;
 }
 
 /* Of a branch, and nothing has been seen of it. */
