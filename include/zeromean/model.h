@@ -105,6 +105,8 @@ typedef struct zm_model_info {
     const char *architecture_name; /* "whisper", "llama", ...: as in the file */
     zm_norm norm;                  /* the family's, or what the converter wrote; DEFAULT and */
                                    /* an eps of 0 where architecture is NONE */
+    bool folded;                   /* norms have given weight and bias to what reads them, and */
+                                   /* have none of their own; CRMS and ORTHO always have */
     float eps;                     /* of the norms */
     uint64_t parameters;           /* elements of all tensors */
     uint64_t bytes;                /* of all tensors */

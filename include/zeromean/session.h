@@ -20,7 +20,8 @@ typedef struct zm_session zm_session;
 /* A tensor inside the model, shown to an observer as [rows][cols] float64, valid during the call.
  * layer is the block for "encoder.layer" and "decoder.layer" (the main branch after the block), 0
  * for "encoder.input", "encoder.output", "decoder.input" and "logits" (the rows that were asked
- * for, at least one). Models of text are decoders. */
+ * for, at least one). Models of text are decoders. A main branch of d - 1 elements (ZM_NORM_CRMS,
+ * ZM_NORM_ORTHO) has a zero behind them. */
 typedef struct zm_observation {
     const char *what;
     uint32_t layer;

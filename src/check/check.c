@@ -48,6 +48,8 @@ static zm_status prepare(checker *self)
     if (status != ZM_OK)
         return status;
     self->compare.mean_counts = self->input.mean_counts;
+    self->compare.norm_a = zm_model_get_info(params->a)->norm;
+    self->compare.norm_b = zm_model_get_info(params->b)->norm;
     self->tolerance = params->tolerance > 0 ? params->tolerance : DEFAULT_TOLERANCE;
     self->tokens = params->tokens ? params->tokens : DEFAULT_TOKENS;
     /* The last token that is compared needs no place in the decoder. */

@@ -54,6 +54,25 @@ static zm_comparison *add(zm_compare *compare, const zm_observation *observation
     return item;
 }
 
+/* The vector of mean zero that the d - 1 elements of a row stand for. */
+static void widen_row(zm_norm norm, double *row, uint32_t d)
+{
+    double sum = 0, root = sqrt(d);
+    for (uint32_t i = 0; i + 1 < d; i++)
+        sum += row[i];
+    for (uint32_t i = 0; i + 1 < d && norm == ZM_NORM_ORTHO; i++)
+        row[i] -= sum / (d - root);
+    row[d - 1] = norm == ZM_NORM_ORTHO ? sum / root : -sum;
+}
+
+static void widen(zm_norm norm, const zm_comparison *item, double *rows)
+{
+    if (!item->branch || (norm != ZM_NORM_CRMS && norm != ZM_NORM_ORTHO))
+        return;
+    for (uint32_t row = 0; row < item->rows; row++)
+        widen_row(norm, rows + (size_t)row * item->cols, item->cols);
+}
+
 void zm_compare_keep(void *user, const zm_observation *observation)
 {
     zm_compare *compare = user;
@@ -72,6 +91,7 @@ void zm_compare_keep(void *user, const zm_observation *observation)
     item->kept = kept;
     item->rows = observation->rows;
     item->cols = observation->cols;
+    widen(compare->norm_a, item, item->kept);
 }
 
 static double mean(const double *row, uint32_t count)
@@ -113,12 +133,20 @@ void zm_compare_match(void *user, const zm_observation *observation)
         compare->status = ZM_ERROR_INVALID_ARGUMENT;
         return;
     }
-    double error = 0, norm = 0;
+    size_t count = (size_t)item->rows * item->cols;
+    double error = 0, norm = 0, *shown = malloc((count ? count : 1) * sizeof(double));
+    if (!shown) {
+        compare->status = ZM_ERROR_OUT_OF_MEMORY;
+        return;
+    }
+    memcpy(shown, observation->data, count * sizeof(double));
+    widen(compare->norm_b, item, shown);
     for (uint32_t row = 0; row < item->rows; row++) {
         size_t first = (size_t)row * item->cols;
-        compare_row(item, item->branch && !compare->mean_counts, item->kept + first,
-                    observation->data + first, &error, &norm);
+        compare_row(item, item->branch && !compare->mean_counts, item->kept + first, shown + first,
+                    &error, &norm);
     }
+    free(shown);
     item->error += error;
     item->norm += norm;
     item->seen++;

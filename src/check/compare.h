@@ -24,6 +24,7 @@ typedef struct zm_comparison {
 
 typedef struct zm_compare {
     bool mean_counts; /* the models read the mean of their main branch: it is compared as well */
+    zm_norm norm_a, norm_b; /* those of d - 1 elements are shown with a zero behind them */
     zm_comparison *items;
     size_t count, capacity;
     zm_status status; /* the first error */

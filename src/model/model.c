@@ -11,8 +11,6 @@
 
 #define MAX_CONFIG_SIZE ((uint64_t)16 << 20)
 #define DEFAULT_EPS 1e-5f
-/* The newest version of the metadata that this library understands. */
-#define FORMAT_VERSION "1"
 
 /* path is a directory, or a .safetensors file in one. GGUF files have gone another way. */
 static zm_status split_path(const char *path, const zm_log *log, char **directory,
@@ -111,22 +109,48 @@ static zm_status read_config(zm_model *model, const char *directory, const zm_lo
     return status;
 }
 
+/* Of the norms that a file of this version may have; those behind RMS are what a model of LayerNorm
+ * in safetensors can become. */
+static bool find_norm(const zm_model *model, const char *name, bool forms, zm_norm *out)
+{
+    const zm_norm own = model->info.norm;
+    const bool narrow = forms && own == ZM_NORM_LAYER && !model->gguf;
+    for (int i = ZM_NORM_LAYER; i <= (narrow ? ZM_NORM_ORTHO : ZM_NORM_RMS); i++) {
+        *out = (zm_norm)i;
+        if ((*out != ZM_NORM_LAYER || own == ZM_NORM_LAYER) &&
+            strcmp(name, zm_norm_name(*out)) == 0)
+            return true;
+    }
+    return false;
+}
+
 zm_status zm_model_read_norm(zm_model *model, const zm_log *log)
 {
-    const char *format = zm_model_get_metadata(model, "zeromean.format");
-    const char *norm = zm_model_get_metadata(model, "zeromean.norm");
-    if (format && strcmp(format, FORMAT_VERSION) != 0)
-        return zm_fail(log, ZM_ERROR_UNSUPPORTED,
-                       "%s: was written in format %.20s, this version reads format " FORMAT_VERSION
-                       "; use a newer version, or convert the original again",
-                       model->path, format);
+    const char *format = zm_model_get_metadata(model, ZM_FORMAT_KEY);
+    const char *norm = zm_model_get_metadata(model, ZM_FORMAT_NORM);
+    const char *folded = zm_model_get_metadata(model, ZM_FORMAT_FOLDED);
+    const bool forms = format && strcmp(format, ZM_FORMAT_FORMS) == 0;
+    if (format && !forms && strcmp(format, ZM_FORMAT_AFFINE) != 0)
+        return zm_fail(
+            log, ZM_ERROR_UNSUPPORTED,
+            "%s: was written in format %.20s, this version reads the formats " ZM_FORMAT_AFFINE
+            " and " ZM_FORMAT_FORMS "; use a newer version, or convert the original again",
+            model->path, format);
+    zm_norm found;
     if (!norm)
         return ZM_OK;
-    if (strcmp(norm, zm_norm_name(ZM_NORM_RMS)) == 0)
-        model->info.norm = ZM_NORM_RMS;
-    else if (strcmp(norm, zm_norm_name(model->info.norm)) != 0)
+    if (!find_norm(model, norm, forms, &found))
         return zm_fail(log, ZM_ERROR_UNSUPPORTED, "%s: the norm %.40s is not supported for %s",
                        model->path, norm, model->info.architecture_name);
+    if (zm_norm_is_narrow(found) && zm_model_width(model) < 2)
+        return zm_fail(log, ZM_ERROR_BAD_FORMAT,
+                       "%s: has the norm %s, which leaves nothing of its "
+                       "width of 1",
+                       model->path, norm);
+    model->info.norm = found;
+    model->info.folded =
+        zm_norm_is_narrow(model->info.norm) ||
+        (forms && found == ZM_NORM_RMS && !model->gguf && folded && strcmp(folded, "true") == 0);
     return ZM_OK;
 }
 

@@ -11,8 +11,6 @@
 #include "model/model_private.h"
 #include "model/pages.h"
 
-#define MAX_NAME 256
-
 zm_status zm_weights_add_file(zm_model *model, const char *path, const zm_log *log)
 {
     zm_safetensors **grown =
@@ -148,10 +146,18 @@ static zm_status check_tensor(const zm_model *model, const zm_tensor_pattern *pa
     char expected[100], found[100];
     for (uint32_t i = 0; i < pattern->rank; i++)
         shape[i] = sizes[pattern->shape[pattern->transposed ? pattern->rank - 1 - i : i]];
+    int axis = zm_norm_is_narrow(model->info.norm) ? zm_tensor_pattern_axis(pattern) : -1;
+    if (axis >= 0)
+        shape[axis]--;
     write_shape(expected, sizeof(expected), shape, pattern->rank);
     const zm_model_tensor *tensor = zm_model_find_tensor(model, name);
-    if (!tensor && pattern->optional)
+    const bool folded = model->info.folded && zm_norm_can_fold(model, pattern);
+    if (!tensor && (pattern->optional || folded))
         return ZM_OK;
+    if (folded)
+        return zm_fail(log, ZM_ERROR_BAD_FORMAT,
+                       "%s: tensor %s is there, although the file says that norms are folded",
+                       model->path, name);
     const char *hint = model->gguf ? "" : "; is config.json of the same model?";
     if (!tensor)
         return zm_fail(log, ZM_ERROR_BAD_FORMAT, "%s: tensor %s %s is missing%s", model->path, name,
@@ -171,14 +177,9 @@ static zm_status check_tensor(const zm_model *model, const zm_tensor_pattern *pa
 static zm_status check_pattern(const zm_model *model, const zm_tensor_pattern *pattern,
                                const uint64_t *sizes, const zm_log *log)
 {
-    const char *star = strchr(pattern->name, '*');
-    int head = star ? (int)(star - pattern->name) : (int)strlen(pattern->name);
     for (uint64_t layer = 0; layer < sizes[pattern->layers]; layer++) {
-        char name[MAX_NAME];
-        if (star)
-            snprintf(name, sizeof(name), "%.*s%" PRIu64 "%s", head, pattern->name, layer, star + 1);
-        else
-            snprintf(name, sizeof(name), "%s", pattern->name);
+        char name[ZM_PATTERN_NAME];
+        zm_tensor_pattern_name(pattern->name, layer, name);
         zm_status status = check_tensor(model, pattern, name, sizes, log);
         if (status != ZM_OK)
             return status;

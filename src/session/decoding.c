@@ -118,7 +118,7 @@ void zm_decoding_end(zm_network *network, zm_graph *graph, const zm_block *block
     const zm_decoding *decoding = &network->decoding;
     zm_tensor rows = take_rows(graph, "last", x, decoding->asked, decoding->answers, x.shape[1]);
     const zm_matmul_params params = {
-        .x = zm_graph_block_norm(graph, block, norm, rows),
+        .x = zm_network_leave(network, graph, block, norm, rows),
         .weight = head->weight,
         .bias = head->bias,
         .scale = {.column_sums = head->column_sums},

@@ -133,6 +133,36 @@ zm_status zm_network_wait(zm_network *network)
     return status;
 }
 
+/* ---- the main branch ---- */
+
+zm_block_norm zm_network_block_norm(zm_norm norm)
+{
+    switch (norm) {
+    case ZM_NORM_RMS:
+    case ZM_NORM_ORTHO: return ZM_BLOCK_RMS_NORM;
+    case ZM_NORM_CRMS: return ZM_BLOCK_CRMS_NORM;
+    default: return ZM_BLOCK_LAYER_NORM;
+    }
+}
+
+zm_tensor zm_network_enter(const zm_network *network, zm_graph *graph, zm_tensor x)
+{
+    return network->narrow.weight.buffer
+               ? zm_graph_linear(graph, "x", &network->narrow, ZM_ACTIVATION_NONE, x)
+               : x;
+}
+
+zm_tensor zm_network_leave(const zm_network *network, zm_graph *graph, const zm_block *block,
+                           const zm_norm_weights *norm, zm_tensor x)
+{
+    zm_block last = *block;
+    if (network->widen.weight.buffer && norm->weight.buffer) {
+        x = zm_graph_linear(graph, "wide", &network->widen, ZM_ACTIVATION_NONE, x);
+        last.norm = ZM_BLOCK_RMS_NORM;
+    }
+    return zm_graph_block_norm(graph, &last, norm, x);
+}
+
 /* ---- layers ---- */
 
 zm_status zm_network_check_layers(const zm_network *network, const char *what, uint32_t layers)

@@ -4,6 +4,7 @@
 #ifndef ZM_SRC_SESSION_NETWORK_H
 #define ZM_SRC_SESSION_NETWORK_H
 
+#include <zeromean/block.h>
 #include <zeromean/session.h>
 
 #include "session/decoding.h"
@@ -34,6 +35,9 @@ struct zm_network {
     zm_storage storages[ZM_PIPELINE_DEVICES];
     uint32_t shares[ZM_PIPELINE_DEVICES];
     uint32_t device_count;
+    /* Of a main branch of one element less than d, whose last one is zero here: from d elements of
+     * mean zero on the first device, and back on the last one. */
+    zm_linear narrow, widen;
     zm_model *model;       /* kept where weights are read in place; NULL = not needed any more */
     zm_observe_fn observe; /* NULL = none */
     void *observe_user;
@@ -65,6 +69,15 @@ zm_status zm_network_run(zm_network *network, zm_pipeline *pipeline);
 /* Starts, or waits for, the work on all devices. */
 zm_status zm_network_flush(zm_network *network);
 zm_status zm_network_wait(zm_network *network);
+
+/* What norms a model's blocks have, on rows of d elements. */
+zm_block_norm zm_network_block_norm(zm_norm norm);
+/* The first values of the main branch, of mean zero where it is a converted one: as its layers have
+ * them. */
+zm_tensor zm_network_enter(const zm_network *network, zm_graph *graph, zm_tensor x);
+/* The norm behind the last layer; one that has its weights is of d elements. */
+zm_tensor zm_network_leave(const zm_network *network, zm_graph *graph, const zm_block *block,
+                           const zm_norm_weights *norm, zm_tensor x);
 
 /* Packed tensors only. From float32 to the real type and back. write may return before the device
  * is done; read waits. */

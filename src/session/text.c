@@ -101,15 +101,10 @@ static zm_status create_state(zm_text_network *text)
 
 /* ---- the graph ---- */
 
-static zm_block_norm block_norm(zm_norm norm)
-{
-    return norm == ZM_NORM_RMS ? ZM_BLOCK_RMS_NORM : ZM_BLOCK_LAYER_NORM;
-}
-
 /* A family of LayerNorm that has been converted: its main branch has to have no mean. */
 static bool is_converted(const zm_text_network *text)
 {
-    return text->norm == ZM_NORM_RMS && text->info.norm == ZM_NORM_LAYER;
+    return text->norm != ZM_NORM_LAYER && text->info.norm == ZM_NORM_LAYER;
 }
 
 static void settle_blocks(zm_text_network *text)
@@ -117,8 +112,9 @@ static void settle_blocks(zm_text_network *text)
     const zm_text_info *info = &text->info;
     for (uint32_t i = 0; i < info->layers; i++) {
         zm_block *block = &text->weights.blocks[i];
-        block->norm = block_norm(text->norm);
+        block->norm = zm_network_block_norm(text->norm);
         block->eps = text->eps;
+        block->true_d = block->norm == ZM_BLOCK_CRMS_NORM ? info->d : 0;
         block->parallel = info->parallel;
         block->self.heads = info->heads;
         block->self.causal = true;
@@ -134,7 +130,7 @@ static void settle_blocks(zm_text_network *text)
 static zm_tensor enter_norm(const zm_text_network *text, zm_graph *graph, zm_tensor x)
 {
     const zm_size shape[] = {text->base.decoding.count, text->info.d};
-    const zm_block block = {.norm = block_norm(text->info.norm), .eps = text->eps};
+    const zm_block block = {.norm = zm_network_block_norm(text->info.norm), .eps = text->eps};
     x = zm_graph_block_norm(graph, &block, &text->weights.embedding_norm, x);
     if (!is_converted(text))
         return x;
@@ -169,6 +165,7 @@ static zm_tensor enter(const zm_text_network *text, zm_graph *graph)
     zm_tensor x = params.dst;
     if (info->embedding_norm)
         x = enter_norm(text, graph, x);
+    x = zm_network_enter(&text->base, graph, x);
     zm_graph_observe(graph, "decoder.input", 0, x);
     return x;
 }

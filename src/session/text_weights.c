@@ -29,6 +29,7 @@ static zm_status load_single(zm_weight_loader *loader, zm_text_slot slot, uint32
     const zm_linear_source source = {.parts = &part,
                                      .count = 1,
                                      .k = k,
+                                     .writes = slot != ZM_TEXT_TOKENS,
                                      .transposed = layer != UINT32_MAX &&
                                                    zm_model_text_family(loader->model)->transposed};
     return zm_load_linear(loader, &source, out, NULL);
@@ -167,7 +168,11 @@ zm_status zm_text_load_weights(zm_text_network *text, const zm_model *model,
     zm_status status = zm_weight_loader_init(&loader);
     if (status == ZM_OK)
         status = load_head(&loader, text);
+    if (status == ZM_OK && loader.narrow)
+        status = zm_load_turn(&loader, text->norm, true, text->info.d, &text->base.widen);
     go_to(&loader, text, 0);
+    if (status == ZM_OK && loader.narrow)
+        status = zm_load_turn(&loader, text->norm, false, text->info.d, &text->base.narrow);
     if (status == ZM_OK)
         status = load_input(&loader, text);
     for (uint32_t i = 0; i < text->info.layers && status == ZM_OK; i++) {

@@ -11,6 +11,11 @@ uint64_t zm_weight_rows(const zm_weight_source *source)
     return source->rows ? source->rows : source->n;
 }
 
+uint64_t zm_weight_cols(const zm_weight_source *source)
+{
+    return source->cols ? source->cols : source->k;
+}
+
 uint64_t zm_weight_row(const zm_weight_source *source, uint64_t row, uint64_t *together)
 {
     uint64_t run = source->run ? source->run : source->n;
@@ -37,19 +42,20 @@ static void reorder(void *dst, const void *src, zm_dtype type, uint64_t rows, ui
 static void gather(void *dst, const zm_weight_source *source, uint64_t row, uint64_t rows)
 {
     size_t size = zm_dtype_size(source->tensor->dtype);
-    for (uint64_t c = 0; c < source->k; c++) {
+    uint64_t cols = zm_weight_cols(source);
+    for (uint64_t c = 0; c < cols; c++) {
         const char *in =
             (const char *)source->tensor->data + (c * zm_weight_rows(source) + row) * size;
         char *out = (char *)dst + c * size;
         for (uint64_t r = 0; r < rows; r++)
-            memcpy(out + r * source->k * size, in + r * size, size);
+            memcpy(out + r * cols * size, in + r * size, size);
     }
 }
 
 static const void *place_of(const zm_weight_source *source, uint64_t row)
 {
     const zm_model_tensor *tensor = source->tensor;
-    return (const char *)tensor->data + zm_dtype_bytes(tensor->dtype, row * source->k);
+    return (const char *)tensor->data + zm_dtype_bytes(tensor->dtype, row * zm_weight_cols(source));
 }
 
 /* Rows of the tensor that are together, as they are in the file, but blocks decoded unless they are
@@ -58,7 +64,7 @@ static zm_dtype take(void *raw, const zm_weight_source *source, uint64_t row, ui
                      zm_dtype wanted)
 {
     const zm_model_tensor *tensor = source->tensor;
-    uint64_t count = rows * source->k;
+    uint64_t count = rows * zm_weight_cols(source);
     if (tensor->dtype != wanted && zm_dtype_block_length(tensor->dtype) != 1) {
         zm_quant_decode(raw, place_of(source, row), tensor->dtype, count);
         return ZM_F32;
@@ -75,7 +81,20 @@ bool zm_weight_is_plain(const zm_weight_source *source, zm_dtype type)
 {
     size_t size = zm_dtype_size(type);
     return source->tensor->dtype == type && !source->transposed && source->kernel <= 1 &&
+           zm_weight_cols(source) == source->k &&
            (size == 0 || (uintptr_t)source->tensor->data % size == 0);
+}
+
+/* Rows of fewer columns become rows of k. */
+static void widen(void *dst, const void *src, zm_dtype type, const zm_weight_source *source,
+                  uint64_t rows)
+{
+    size_t size = zm_dtype_size(type), stored = zm_weight_cols(source) * size;
+    for (uint64_t row = 0; row < rows; row++) {
+        char *out = (char *)dst + row * source->k * size;
+        memcpy(out, (const char *)src + row * stored, stored);
+        memset(out + stored, 0, source->k * size - stored);
+    }
 }
 
 const void *zm_weight_fetch(void *raw, void *real, const zm_weight_source *source, uint64_t row,
@@ -85,13 +104,17 @@ const void *zm_weight_fetch(void *raw, void *real, const zm_weight_source *sourc
     *rows = together < *rows ? together : *rows;
     if (zm_weight_is_plain(source, type))
         return place_of(source, place);
-    uint64_t count = *rows * source->k;
+    uint64_t count = *rows * zm_weight_cols(source);
     zm_dtype stored = take(raw, source, place, *rows, type);
     void *values = raw, *other = real;
     if (stored != type) {
         zm_convert_reals(real, type, raw, stored, count);
         values = real;
         other = raw;
+    }
+    if (zm_weight_cols(source) < source->k) {
+        widen(other, values, type, source, *rows);
+        values = other;
     }
     if (source->kernel > 1) {
         reorder(other, values, type, *rows, source->k / source->kernel, source->kernel);

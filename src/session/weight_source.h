@@ -13,9 +13,12 @@ typedef struct zm_weight_source {
     /* Which of the tensor's rows, as zm_linear_part has it; 0 rows = n, 0 run = n. */
     uint64_t rows, first, run, stride;
     bool transposed; /* [k][rows] */
+    /* Columns that the tensor has, where zeros fill up the rest of k; 0 = k. */
+    uint64_t cols;
 } zm_weight_source;
 
-/* Rows of the tensor. */
+/* What the tensor has. */
+uint64_t zm_weight_cols(const zm_weight_source *source);
 uint64_t zm_weight_rows(const zm_weight_source *source);
 /* The tensor's row that becomes this one, and how many behind it are together with it. */
 uint64_t zm_weight_row(const zm_weight_source *source, uint64_t row, uint64_t *together);

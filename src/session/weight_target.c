@@ -34,14 +34,15 @@ static uint64_t bytes_of(const zm_weight_target *target, uint64_t rows)
     return zm_dtype_bytes(target->tensor.dtype, rows * target->tensor.shape[1]);
 }
 
-/* The last panel, whose rows are not all of the weight, is cleared; what else there is will be
- * written, and memory that is touched only once is worth it. */
+/* The last panel, or row, is cleared where not all of its rows will be packed; what else there is
+ * will be written, and memory that is touched only once is worth it. */
 static void clear_pads(const zm_weight_target *target)
 {
-    uint32_t last = parts_of(target) - 1, panel = target->layout.panel;
-    if (panel && rows_of_all(target) > target->tensor.shape[0])
-        memset((char *)target->memory[last] + bytes_of(target, rows_of(target, last) - panel), 0,
-               bytes_of(target, panel));
+    uint32_t last = parts_of(target) - 1, end = target->layout.panel ? target->layout.panel : 1;
+    uint32_t packed = target->tensor.shape[0] - target->zero_rows;
+    if (rows_of_all(target) > packed)
+        memset((char *)target->memory[last] + bytes_of(target, rows_of(target, last) - end), 0,
+               bytes_of(target, end));
 }
 
 zm_status zm_weight_target_make(zm_weight_target *target, zm_storage *storage, zm_stream *stream)

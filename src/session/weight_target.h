@@ -9,10 +9,11 @@ typedef struct zm_weight_target {
     zm_tensor tensor;
     zm_weight_layout layout;
     bool gated;
+    uint32_t zero_rows; /* at the end, that will not be packed: 0 or 1 */
     void **memory; /* of each part; NULL = there is none yet, or the values stay where they are */
 } zm_weight_target;
 
-/* Makes its buffer and maps it, with zeros in the rows that fill up the last panel; the pair of
+/* Makes its buffer and maps it, with zeros in its last rows that will not be packed; the pair of
  * zm_weight_target_finish. */
 zm_status zm_weight_target_make(zm_weight_target *target, zm_storage *storage, zm_stream *stream);
 /* Tolerates one that was not made. */

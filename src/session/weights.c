@@ -12,6 +12,7 @@
 #include "common/file.h"
 #include "common/half.h"
 #include "common/quant.h"
+#include "model/architecture.h"
 #include "model/pages.h"
 #include "session/fold.h"
 
@@ -26,6 +27,9 @@ static zm_status out_of_memory(const zm_weight_loader *loader)
 
 zm_status zm_weight_loader_init(zm_weight_loader *loader)
 {
+    const zm_model_info *info = zm_model_get_info(loader->model);
+    loader->folded = info->folded;
+    loader->narrow = zm_norm_is_narrow(info->norm);
     loader->done = 0;
     loader->prefix[0] = '\0';
     return zm_weight_crew_init(&loader->crew) == ZM_OK ? ZM_OK : out_of_memory(loader);
@@ -65,16 +69,18 @@ static zm_status check_source(const zm_weight_loader *loader, const char *name, 
                               const zm_weight_source *source)
 {
     const zm_log *log = &loader->storage->log;
+    uint64_t cols = zm_weight_cols(source);
     if (!source->tensor)
         return zm_fail(log, ZM_ERROR_BAD_FORMAT, "%s: tensor %s%s%s is missing",
                        zm_model_get_info(loader->model)->path, loader->prefix, name, suffix);
     uint64_t together, last = zm_weight_row(source, source->n - 1, &together);
     if (!zm_quant_can_decode(source->tensor->dtype) || last >= zm_weight_rows(source) ||
-        source->tensor->elements != zm_weight_rows(source) * source->k ||
-        source->k % zm_dtype_block_length(source->tensor->dtype) != 0)
+        source->tensor->elements != zm_weight_rows(source) * cols ||
+        source->k % zm_dtype_block_length(source->tensor->dtype) != 0 ||
+        cols % zm_dtype_block_length(source->tensor->dtype) != 0)
         return zm_fail(log, ZM_ERROR_BAD_FORMAT, "%s: tensor %s is not of %llu x %llu real numbers",
                        zm_model_get_info(loader->model)->path, source->tensor->name,
-                       (unsigned long long)zm_weight_rows(source), (unsigned long long)source->k);
+                       (unsigned long long)zm_weight_rows(source), (unsigned long long)cols);
     if (source->transposed && zm_dtype_block_length(source->tensor->dtype) != 1)
         return zm_fail(log, ZM_ERROR_UNSUPPORTED,
                        "%s: tensor %s is quantised along its outputs, which is not supported",
@@ -104,7 +110,7 @@ static uint64_t bytes_of(const zm_weight_pieces *pieces, uint64_t first, uint64_
     uint64_t bytes = 0;
     for (uint64_t i = first, row, rows; i < first + count; i++) {
         const zm_weight_source *source = zm_weight_piece_get(pieces, i, &row, &rows);
-        bytes += zm_dtype_bytes(source->tensor->dtype, rows * source->k);
+        bytes += zm_dtype_bytes(source->tensor->dtype, rows * zm_weight_cols(source));
     }
     return bytes;
 }
@@ -144,6 +150,7 @@ static bool is_in_place(const zm_weight_loader *loader, const zm_weight_source *
     const zm_model_tensor *tensor = sources[0].tensor;
     return count == 1 && sources[0].kernel == 1 && target->layout.panel == 0 &&
            zm_weight_rows(sources) == sources[0].n && !sources[0].run && !sources[0].transposed &&
+           tensor->elements == (uint64_t)target->tensor.shape[0] * target->tensor.shape[1] &&
            !target->layout.part_rows && tensor->dtype == target->tensor.dtype &&
            zm_model_is_mapped(loader->model, tensor) &&
            zm_storage_can_wrap(loader->storage, tensor->data, tensor->dtype);
@@ -207,10 +214,12 @@ static zm_dtype weight_type(const zm_weight_loader *loader, const zm_weight_sour
     return alike && type == ZM_F16 ? ZM_F16 : ZM_F32;
 }
 
+/* The sources one below the other, and some zeros: none, or one row. */
 static zm_status load_matrix(zm_weight_loader *loader, const zm_weight_source *sources,
-                             uint32_t count, const zm_norm_fold *fold, bool gated, zm_tensor *out)
+                             uint32_t count, uint32_t zero_rows, const zm_norm_fold *fold,
+                             bool gated, zm_tensor *out)
 {
-    uint64_t n = 0, k = sources[0].k;
+    uint64_t n = zero_rows, k = sources[0].k;
     for (uint32_t i = 0; i < count; i++)
         n += sources[i].n;
     if (n > UINT32_MAX || k > UINT32_MAX)
@@ -218,7 +227,8 @@ static zm_status load_matrix(zm_weight_loader *loader, const zm_weight_source *s
                        zm_model_get_info(loader->model)->path, sources[0].tensor->name);
     zm_dtype type = weight_type(loader, sources, count);
     zm_weight_target target = {.tensor = zm_tensor_2d(NULL, type, (uint32_t)n, (uint32_t)k),
-                               .gated = gated};
+                               .gated = gated,
+                               .zero_rows = zero_rows};
     zm_status status = zm_weight_layout_get(loader->storage->device, (uint32_t)n, (uint32_t)k, type,
                                             &target.layout);
     if (status != ZM_OK)
@@ -331,18 +341,39 @@ static zm_status load_vector(zm_weight_loader *loader, const char *name, const c
 
 /* ---- linears ---- */
 
+/* Has the norm been folded into what reads it? */
+static bool is_folded(const zm_weight_loader *loader, const zm_linear_source *source)
+{
+    return loader->folded && source->norm && !find(loader, source->norm, ".weight");
+}
+
+/* Does a zero fill up what it adds to the main branch? */
+static bool is_narrow(const zm_weight_loader *loader, const zm_linear_source *source)
+{
+    return loader->narrow && source->writes;
+}
+
+/* A part as the file has it. */
+static zm_linear_part part_of(const zm_weight_loader *loader, const zm_linear_source *source,
+                              uint32_t i)
+{
+    zm_linear_part part = source->parts[i];
+    part.n -= is_narrow(loader, source) ? 1 : 0;
+    return part;
+}
+
 /* NAME.bias of each part, one behind the other, is added to the values. */
 static zm_status add_biases(zm_weight_loader *loader, const zm_linear_source *source,
                             double *values, bool *present)
 {
     zm_status status = ZM_OK;
     for (uint32_t i = 0; i < source->count && status == ZM_OK; i++) {
-        const zm_linear_part *part = &source->parts[i];
-        if (find(loader, part->name, ".bias")) {
-            status = part_add(loader, part, ".bias", values);
+        const zm_linear_part part = part_of(loader, source, i);
+        if (find(loader, part.name, ".bias")) {
+            status = part_add(loader, &part, ".bias", values);
             *present = true;
         }
-        values += part->n;
+        values += source->parts[i].n;
     }
     return status;
 }
@@ -375,7 +406,7 @@ static zm_status fold_make(zm_weight_loader *loader, const zm_linear_source *sou
     out->sums = zm_calloc(n, sizeof(double));
     if (!out->gamma || !out->beta || !out->bias || !out->sums)
         return out_of_memory(loader);
-    if (!source->norm)
+    if (!source->norm || is_folded(loader, source))
         return ZM_OK;
     for (uint32_t i = 0; loader->norm_plus_one && i < source->k; i++)
         out->gamma[i] = 1;
@@ -390,13 +421,15 @@ static zm_status load_weights(zm_weight_loader *loader, const zm_linear_source *
 {
     zm_weight_source sources[MAX_PARTS] = {{0}};
     for (uint32_t i = 0; i < source->count; i++) {
-        const zm_linear_part *part = &source->parts[i];
-        sources[i] = source_of(loader, part, ".weight", source->k, source->transposed);
-        zm_status status = check_source(loader, part->name, ".weight", &sources[i]);
+        const zm_linear_part part = part_of(loader, source, i);
+        sources[i] = source_of(loader, &part, ".weight", source->k, source->transposed);
+        sources[i].cols = loader->narrow && is_folded(loader, source) ? source->k - 1 : 0;
+        zm_status status = check_source(loader, part.name, ".weight", &sources[i]);
         if (status != ZM_OK)
             return status;
     }
-    return load_matrix(loader, sources, source->count, fold, source->gated, out);
+    return load_matrix(loader, sources, source->count, is_narrow(loader, source) ? 1 : 0, fold,
+                       source->gated, out);
 }
 
 /* A bias, or what is packed like one. */
@@ -435,7 +468,7 @@ zm_status zm_load_linear(zm_weight_loader *loader, const zm_linear_source *sourc
         status = put_rows(loader, source, fold.bias, &out->weight, &out->bias);
     if (status == ZM_OK && source->norm && loader->column_sums)
         status = put_rows(loader, source, fold.sums, &out->weight, &out->column_sums);
-    if (status == ZM_OK && source->norm && norm)
+    if (status == ZM_OK && source->norm && norm && !is_folded(loader, source))
         status = vector_put(loader, fold.gamma, source->k, &norm->weight);
     fold_free(&fold);
     return status;
@@ -450,7 +483,7 @@ zm_status zm_load_conv1d(zm_weight_loader *loader, const char *name, uint32_t n,
                                .kernel = kernel};
     zm_status status = check_source(loader, name, ".weight", &weight);
     if (status == ZM_OK)
-        status = load_matrix(loader, &weight, 1, NULL, false, &out->weight);
+        status = load_matrix(loader, &weight, 1, 0, NULL, false, &out->weight);
     if (status == ZM_OK && find(loader, name, ".bias"))
         status = load_vector(loader, name, ".bias", n, &out->bias);
     return status;
@@ -481,4 +514,48 @@ zm_status zm_load_rows(zm_weight_loader *loader, const char *name, uint32_t rows
     zm_weight_source table = {.tensor = find(loader, name, ""), .n = rows, .k = cols, .kernel = 1};
     zm_status status = check_source(loader, name, "", &table);
     return status == ZM_OK ? load_plain(loader, &table, out) : status;
+}
+
+/* ---- turns of the main branch ---- */
+
+/* Of vectors of mean zero. CRMS leaves out the last element, which is minus the sum of the others.
+ * ORTHO reflects at the plane between (1, ..., 1) / sqrt(d) and the last axis, which swaps the two:
+ * z_j = x_j + x_d / (sqrt(d) - 1), and back x_j = z_j - s / (d - sqrt(d)) and x_d = s / sqrt(d)
+ * with the sum s of z. */
+static double turn_at(zm_norm norm, bool back, uint32_t d, uint32_t row, uint32_t col)
+{
+    const double root = sqrt(d), one = row == col ? 1 : 0;
+    const bool last = (back ? row : col) == d - 1;
+    if ((back ? col : row) == d - 1)
+        return 0;
+    if (norm == ZM_NORM_CRMS)
+        return back && last ? -1 : one;
+    if (back)
+        return last ? 1 / root : one - 1 / (d - root);
+    return last ? 1 / (root - 1) : one;
+}
+
+zm_status zm_load_turn(zm_weight_loader *loader, zm_norm norm, bool back, uint32_t d,
+                       zm_linear *out)
+{
+    const uint64_t elements = (uint64_t)d * d;
+    double *values = zm_calloc(elements, sizeof(*values));
+    if (!values)
+        return out_of_memory(loader);
+    for (uint64_t i = 0; i < elements; i++)
+        values[i] = turn_at(norm, back, d, (uint32_t)(i / d), (uint32_t)(i % d));
+    const zm_model_tensor tensor = {.name = back ? "(back)" : "(turn)",
+                                    .dtype = ZM_F64,
+                                    .rank = 2,
+                                    .shape = {d, d},
+                                    .elements = elements,
+                                    .bytes = elements * sizeof(*values),
+                                    .data = values};
+    const zm_weight_source source = {.tensor = &tensor, .n = d, .k = d, .kernel = 1};
+    const bool again = loader->again; /* it is nothing of the file */
+    loader->again = true;
+    zm_status status = load_matrix(loader, &source, 1, 0, NULL, false, &out->weight);
+    loader->again = again;
+    free(values);
+    return status;
 }

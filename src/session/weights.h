@@ -26,9 +26,12 @@ typedef struct zm_weight_loader {
     void *progress_user;
     bool column_sums;   /* wanted of linears that read a norm: it is a LayerNorm */
     bool norm_plus_one; /* norms that linears read multiply by 1 + their weight */
-    uint64_t done;      /* bytes of the file */
-    bool again;         /* what is loaded has been counted */
-    char prefix[96];    /* of the names given to the functions below */
+    /* The rest is filled in by zm_weight_loader_init. */
+    bool folded;     /* norms may have no weights: their readers have taken them over */
+    bool narrow;     /* the main branch has one element less in the file: a zero fills it up */
+    uint64_t done;   /* bytes of the file */
+    bool again;      /* what is loaded has been counted */
+    char prefix[96]; /* of the names given to the functions below */
     zm_weight_crew crew;
 } zm_weight_loader;
 
@@ -57,6 +60,7 @@ typedef struct zm_linear_source {
     const char *norm; /* NAME.weight and, where there is one, NAME.bias [k]: what they read; NULL =
                          that is no norm */
     bool transposed;  /* weights are [k][rows] */
+    bool writes;      /* the product is added to the main branch */
     bool gated;       /* two parts, gate and up, of as many rows, for a gated product */
 } zm_linear_source;
 
@@ -65,6 +69,10 @@ typedef struct zm_linear_source {
  * it is there already. */
 zm_status zm_load_linear(zm_weight_loader *loader, const zm_linear_source *source, zm_linear *out,
                          zm_norm_weights *norm);
+/* The matrix [d][d] that makes d - 1 elements, and a zero, of a zero-mean vector, as a norm of such
+ * a main branch wants it; or with back the other one, that makes the vector of them. */
+zm_status zm_load_turn(zm_weight_loader *loader, zm_norm norm, bool back, uint32_t d,
+                       zm_linear *out);
 /* Are the weights of the parts of two types, one of them quantised, so that they would have to be
  * decoded to be one weight? */
 bool zm_linear_types_differ(const zm_weight_loader *loader, const zm_linear_part *a,

@@ -75,13 +75,14 @@ static zm_status create_state(zm_whisper *whisper)
 void zm_whisper_settle(zm_whisper *whisper)
 {
     const zm_whisper_info *info = &whisper->info;
-    zm_block_norm norm = whisper->norm == ZM_NORM_RMS ? ZM_BLOCK_RMS_NORM : ZM_BLOCK_LAYER_NORM;
+    zm_block_norm norm = zm_network_block_norm(whisper->norm);
     for (uint32_t i = 0; i < info->encoder_layers + info->decoder_layers; i++) {
         bool encodes = i < info->encoder_layers;
         zm_block *block = encodes ? &whisper->weights.encoder[i]
                                   : &whisper->weights.decoder[i - info->encoder_layers];
         block->norm = norm;
         block->eps = whisper->eps;
+        block->true_d = norm == ZM_BLOCK_CRMS_NORM ? info->d : 0;
         block->mlp.activation = ZM_ACTIVATION_GELU;
         block->self.causal = !encodes;
         block->self.length = block->cross.length = info->encoder_positions;

@@ -31,12 +31,13 @@ static zm_tensor enter(const zm_whisper *whisper, zm_graph *graph)
     const zm_add_params add = {.x = x,
                                .y = whisper->weights.encoder_positions,
                                .dst = matrix(graph, "x", x.shape[0], x.shape[1])};
-    if (whisper->norm == ZM_NORM_RMS)
-        zm_graph_recentre(graph, &add);
-    else
+    if (whisper->norm == ZM_NORM_LAYER)
         zm_graph_add(graph, &add);
-    zm_graph_observe(graph, "encoder.input", 0, add.dst);
-    return add.dst;
+    else
+        zm_graph_recentre(graph, &add);
+    x = zm_network_enter(&whisper->base, graph, add.dst);
+    zm_graph_observe(graph, "encoder.input", 0, x);
+    return x;
 }
 
 /* The output is for the decoder, which reads keys and values of it in each of its layers. */
@@ -50,7 +51,8 @@ void zm_whisper_build_encoder(zm_network *network, zm_graph *graph)
         x = zm_graph_block(graph, &weights->encoder[i], x);
         zm_graph_observe(graph, "encoder.layer", i, x);
     }
-    zm_tensor output = zm_graph_block_norm(graph, &weights->encoder[0], &weights->encoder_norm, x);
+    zm_tensor output =
+        zm_network_leave(network, graph, &weights->encoder[0], &weights->encoder_norm, x);
     zm_graph_observe(graph, "encoder.output", 0, output);
     for (uint32_t i = 0; i < whisper->info.decoder_layers; i++) {
         zm_graph_device(graph, zm_whisper_decoder_device(whisper, i));

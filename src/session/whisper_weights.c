@@ -4,11 +4,12 @@
 #include "session/weights.h"
 #include "session/whisper.h"
 
+/* What reads no norm: a writer of the main branch, or the table. */
 static zm_status load_single(zm_weight_loader *loader, const char *name, uint32_t n, uint32_t k,
-                             zm_linear *out)
+                             bool writes, zm_linear *out)
 {
     const zm_linear_part part = {.name = name, .n = n};
-    const zm_linear_source source = {.parts = &part, .count = 1, .k = k};
+    const zm_linear_source source = {.parts = &part, .count = 1, .k = k, .writes = writes};
     return zm_load_linear(loader, &source, out, NULL);
 }
 
@@ -30,7 +31,7 @@ static zm_status load_self_attention(zm_weight_loader *loader, uint32_t d, zm_bl
         .parts = in, .count = 3, .k = d, .norm = "self_attn_layer_norm"};
     zm_status status = zm_load_linear(loader, &source, &self->in, &self->norm);
     if (status == ZM_OK)
-        status = load_single(loader, "self_attn.out_proj", d, d, &self->out);
+        status = load_single(loader, "self_attn.out_proj", d, d, true, &self->out);
     return status;
 }
 
@@ -45,7 +46,7 @@ static zm_status load_cross_attention(zm_weight_loader *loader, uint32_t d,
     if (status == ZM_OK)
         status = zm_load_linear(loader, &source, out_kv, NULL);
     if (status == ZM_OK)
-        status = load_single(loader, "encoder_attn.out_proj", d, d, &cross->out);
+        status = load_single(loader, "encoder_attn.out_proj", d, d, true, &cross->out);
     return status;
 }
 
@@ -53,7 +54,7 @@ static zm_status load_mlp(zm_weight_loader *loader, uint32_t d, uint32_t ff, zm_
 {
     zm_status status = load_normed(loader, "final_layer_norm", "fc1", ff, d, &mlp->norm, &mlp->up);
     if (status == ZM_OK)
-        status = load_single(loader, "fc2", d, ff, &mlp->down);
+        status = load_single(loader, "fc2", d, ff, true, &mlp->down);
     return status;
 }
 
@@ -135,7 +136,7 @@ static zm_status load_table(zm_weight_loader *loader, zm_whisper *whisper)
     zm_status status = ZM_OK;
     if (whisper->base.device_count > 1) {
         loader->again = true;
-        status = load_single(loader, "embed_tokens", info->vocabulary, info->d, &table);
+        status = load_single(loader, "embed_tokens", info->vocabulary, info->d, false, &table);
         loader->again = false;
     }
     weights->table = table.weight;
@@ -162,6 +163,19 @@ static zm_status load_decoder(zm_weight_loader *loader, zm_whisper *whisper)
     return status;
 }
 
+/* At both ends of the main branches, which are on the same two devices. */
+static zm_status load_turns(zm_weight_loader *loader, zm_whisper *whisper)
+{
+    zm_network *network = &whisper->base;
+    go_to(loader, whisper, 0);
+    zm_status status =
+        zm_load_turn(loader, whisper->norm, false, whisper->info.d, &network->narrow);
+    go_to(loader, whisper, network->device_count - 1);
+    return status == ZM_OK
+               ? zm_load_turn(loader, whisper->norm, true, whisper->info.d, &network->widen)
+               : status;
+}
+
 zm_status zm_whisper_load_weights(zm_whisper *whisper, const zm_model *model,
                                   const zm_session_params *params)
 {
@@ -178,6 +192,8 @@ zm_status zm_whisper_load_weights(zm_whisper *whisper, const zm_model *model,
     if (!weights->encoder || !weights->decoder || !weights->cross_kv)
         return zm_fail(&whisper->base.log, ZM_ERROR_OUT_OF_MEMORY, "session: out of memory");
     zm_status status = zm_weight_loader_init(&loader);
+    if (status == ZM_OK && loader.narrow)
+        status = load_turns(&loader, whisper);
     if (status == ZM_OK)
         status = load_encoder(&loader, whisper);
     if (status == ZM_OK)
