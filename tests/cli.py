@@ -267,6 +267,23 @@ class Models(Program):
                          (self.out / "model.safetensors").read_bytes())
         self.assertTrue(self.json("convert", self.out, again, "--overwrite")["copied"])
 
+    def test_convert_forms(self):
+        """Each form says what it is, is the same function, and leads back."""
+        back = self.scratch / "back"
+        for arguments, norm in ((("rms", "--fold"), "rms_norm"), (("crms",), "crms_norm"),
+                                (("ortho",), "ortho_norm")):
+            report = self.json("convert", self.model, self.out, "--overwrite", "--norm", *arguments)
+            self.assertEqual((report["norm"], report["folded"]), (norm, True))
+            shown = self.ok("inspect", self.out)
+            self.assertRegex(shown, rf"norm +{norm}, folded, eps")
+            self.assertTrue(self.json("inspect", self.out)["model"]["folded"])
+            self.ok("check", self.model, self.out, "--device", "host", "--tokens", "4")
+            report = self.json("convert", self.out, back, "--overwrite", "--norm", "ln")
+            self.assertEqual((report["norm"], report["folded"]), ("layer_norm", False))
+            self.ok("check", self.model, back, "--device", "host", "--tokens", "4")
+        self.assertIn("LayerNorm keeps", self.failure("convert", self.model, self.out, "--norm",
+                                                      "ln", "--fold", "--overwrite"))
+
     def test_convert_type(self):
         self.ok("convert", self.model, self.out, "--type", "f16")
         tensors = self.json("inspect", self.out, "--tensors")["tensors"]

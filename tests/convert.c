@@ -380,7 +380,7 @@ static void test_refused_arguments(void **state)
     expect_refusal(input, "", 0, ZM_ERROR_INVALID_ARGUMENT, "output");
     expect_refusal(input, output, ZM_BF16, ZM_ERROR_INVALID_ARGUMENT, "bf16");
     expect_refusal(file, output, 0, ZM_ERROR_INVALID_ARGUMENT, "not a directory");
-    zm_convert_params params = {.input = input, .output = output, .norm = ZM_NORM_LAYER};
+    zm_convert_params params = {.input = input, .output = output, .norm = ZM_NORM_COUNT};
     assert_int_equal(zm_convert(&params, NULL), ZM_ERROR_INVALID_ARGUMENT);
     assert_int_equal(zm_convert(NULL, NULL), ZM_ERROR_INVALID_ARGUMENT);
     params = (zm_convert_params){.input = input, .output = home, .overwrite = true};

@@ -197,7 +197,7 @@ typedef struct editor {
 static void *recentred_rows(const zm_model_tensor *tensor)
 {
     zm_recentring recentring;
-    must(zm_recentring_init(&recentring, tensor, ZM_RECENTRE_ROWS));
+    must(zm_recentring_init(&recentring, tensor, ZM_RECENTRE_ROWS, &ZM_MEAN_OUT, NULL));
     double *rows = malloc(tensor->elements * sizeof(double));
     void *bytes = malloc(tensor->bytes);
     assert_true(rows && bytes);

@@ -45,7 +45,7 @@ static void recentre(double *dst, const double *src, uint64_t rows, uint64_t col
 {
     zm_recentring recentring;
     zm_model_tensor tensor = matrix(src, ZM_F64, rows, cols);
-    assert_int_equal(zm_recentring_init(&recentring, &tensor, axis), ZM_OK);
+    assert_int_equal(zm_recentring_init(&recentring, &tensor, axis, &ZM_MEAN_OUT, NULL), ZM_OK);
     zm_recentring_read(&recentring, 0, rows * cols, dst);
     zm_recentring_finish(&recentring);
 }
@@ -135,7 +135,8 @@ static void test_cancellation(void **state)
     double column[5] = {1e17, 1.0, 1.0, 1.0, -1e17};
     zm_recentring recentring;
     zm_model_tensor tensor = matrix(column, ZM_F64, 5, 1);
-    assert_int_equal(zm_recentring_init(&recentring, &tensor, ZM_RECENTRE_OUTPUTS), ZM_OK);
+    assert_int_equal(
+        zm_recentring_init(&recentring, &tensor, ZM_RECENTRE_OUTPUTS, &ZM_MEAN_OUT, NULL), ZM_OK);
     assert_true(recentring.mean[0] == 0.6);
     zm_recentring_finish(&recentring);
 }
@@ -154,7 +155,9 @@ static void test_types(void **state)
         recentre(expected, values, ROWS, COLS, ZM_RECENTRE_OUTPUTS);
         zm_recentring recentring;
         zm_model_tensor tensor = matrix(stored, types[t], ROWS, COLS);
-        assert_int_equal(zm_recentring_init(&recentring, &tensor, ZM_RECENTRE_OUTPUTS), ZM_OK);
+        assert_int_equal(
+            zm_recentring_init(&recentring, &tensor, ZM_RECENTRE_OUTPUTS, &ZM_MEAN_OUT, NULL),
+            ZM_OK);
         for (uint64_t i = 0, piece = 1; i < ROWS * COLS; i += piece, piece = piece % 29 + 1) {
             uint64_t left = ROWS * COLS - i;
             zm_recentring_read(&recentring, i, piece < left ? piece : left, got + i);
@@ -177,7 +180,8 @@ static void test_rank(void **state)
                               .bytes = sizeof(values),
                               .data = values};
     zm_recentring recentring;
-    assert_int_equal(zm_recentring_init(&recentring, &tensor, ZM_RECENTRE_OUTPUTS), ZM_OK);
+    assert_int_equal(
+        zm_recentring_init(&recentring, &tensor, ZM_RECENTRE_OUTPUTS, &ZM_MEAN_OUT, NULL), ZM_OK);
     zm_recentring_read(&recentring, 0, 72, got);
     zm_recentring_finish(&recentring);
     recentre(expected, values, 6, 12, ZM_RECENTRE_OUTPUTS);
@@ -185,10 +189,10 @@ static void test_rank(void **state)
 
     tensor.rank = 0;
     tensor.elements = 1;
-    assert_int_equal(zm_recentring_init(&recentring, &tensor, ZM_RECENTRE_ROWS),
+    assert_int_equal(zm_recentring_init(&recentring, &tensor, ZM_RECENTRE_ROWS, &ZM_MEAN_OUT, NULL),
                      ZM_ERROR_INVALID_ARGUMENT);
     tensor = matrix(values, ZM_I32, 6, 4);
-    assert_int_equal(zm_recentring_init(&recentring, &tensor, ZM_RECENTRE_ROWS),
+    assert_int_equal(zm_recentring_init(&recentring, &tensor, ZM_RECENTRE_ROWS, &ZM_MEAN_OUT, NULL),
                      ZM_ERROR_INVALID_ARGUMENT);
 }
 

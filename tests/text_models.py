@@ -235,6 +235,45 @@ class Families(unittest.TestCase):
             with self.subTest(family=name):
                 self.assertLess(self.largest_error(self.expected[name], rows), 1e-12)
 
+    def test_forms(self):
+        """Folded norms and main branches of one element less, and back: the same in float64."""
+        names = [name for name in self.originals if not name.endswith(".gguf")]
+        expected = {}
+        for form in ("fold", "crms", "ortho"):
+            for kind, before in ((f"f64:{form}", ""), ("f64:ln", f"-{form}")):
+                after = before + "-" + kind.partition(":")[2]
+                pairs = [(self.folder / (name + before), self.folder / (name + after))
+                         for name in names]
+                done = self.convert(kind, *pairs)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                expected.update((name + after, self.expected[name]) for name in names)
+        for name, rows in self.logits("host:f64", expected):
+            with self.subTest(model=name):
+                self.assertLessEqual(self.largest_error(expected[name], rows), 1e-12)
+
+    def test_forms_of_devices(self):
+        """What only some families have, in parts of one element less."""
+        for name in ("Gpt2", "Bloom", "GptNeox"):  # a tied head, a norm in front, a head of its own
+            pair = self.folder / name, self.folder / f"{name}-narrow"
+            done = self.convert("default:crms", pair)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            for device in set(DEVICES) - {"host:f64"}:
+                (_, rows), = self.logits(device, [pair[1].name])
+                with self.subTest(model=name, device=device):
+                    self.assertLessEqual(self.largest_error(self.expected[name], rows), 1e-5)
+
+    def test_forms_of_gguf(self):
+        for form in ("fold", "crms", "ortho"):
+            done = self.convert(f"f64:{form}", (self.folder / "Gpt2.gguf", self.folder / "x.gguf"))
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("a GGUF file has no form for", done.stderr)
+        folder = self.folder / "Gpt2", self.folder / "Gpt2-folded"
+        self.assertEqual(self.convert("default:fold", folder).returncode, 0)
+        done = self.convert("default", (folder[1], self.folder / "x.gguf"))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("its norms have no weights", done.stderr)
+        self.assertFalse((self.folder / "x.gguf").exists())
+
     def test_gguf_output(self):
         """One file, complete or absent, and nothing that was there is lost."""
         source, there = self.folder / "Gpt2.gguf", self.folder / "there.gguf"

@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From one norm to another, and from one file format to another.
  *
- * Pre-LN -> Pre-RMSNorm, exactly (Jiang et al. 2023, arXiv 2305.14858).
+ * Pre-LN -> Pre-RMSNorm or Pre-CRMSNorm, exactly (Jiang et al. 2023, arXiv 2305.14858).
  *
  * A Pre-LN transformer reads its main branch only through LayerNorm, which ignores the mean. The
  * converter takes the mean out of every tensor that writes the branch, in float64, and rounds once;
  * LayerNorm then is RMSNorm. Affine parameters stay as they are, so the result is still a valid
  * LayerNorm model for any engine that reads the original. A model that has been converted already
  * is only copied: its mean counts.
+ *
+ * Folded, each norm's weight and bias become a part of the linears that read it, but of those that
+ * can't take them: a head that is the token table, and what reads another main branch. CRMS and
+ * ORTHO fold as well, and store the main branch in d - 1 elements: without the last one, or turned
+ * by a reflection. Only Zeromean reads these files. From each of them the norm ZM_NORM_LAYER leads
+ * back to a model of LayerNorm of d elements, whose norms have the weight 1 and the bias 0.
  *
  * Quantised weights that write the branch cannot be changed exactly; a file of such weights runs as
  * it is, through the deferred LayerNorm, and is refused unless all weights are to be stored as a
@@ -33,9 +39,12 @@ typedef struct zm_convert_params {
     const char *output; /* what to create, in a directory that exists: a GGUF file where the name
                            ends in .gguf, else a directory outside of input */
     zm_norm norm;   /* ZM_NORM_DEFAULT: as it is where the format changes, or where both are GGUF
-                       and type is given; else ZM_NORM_RMS. ZM_NORM_RMS: the norm changes;
-                       refused together with another format or a quantised type, unless the
-                       model has that norm already */
+                       and type is given; else ZM_NORM_RMS. Others: the norm changes; refused
+                       together with another format or a quantised type, unless the model has
+                       that norm already. CRMS and ORTHO are not for GGUF, and lead to LAYER
+                       only */
+    bool fold;      /* ZM_NORM_RMS: norms' weights become a part of what reads them; not for GGUF.
+                       CRMS and ORTHO always do so, LAYER never */
     zm_dtype type;  /* Where the norm changes: ZM_DTYPE_NONE: changed tensors as F32, the others
                        as they are (exact); ZM_F32: all as F32 (exact); ZM_F16: all as F16
                        (rounded), but for vectors and tables of positions in GGUF, which become
@@ -63,8 +72,9 @@ typedef struct zm_convert_report {
     size_t requantised; /* of those */
     uint64_t input_bytes;
     uint64_t output_bytes;
-    bool copied;            /* the model had that norm already: nothing was recentred */
+    bool copied;            /* the model had that norm already: nothing was changed */
     zm_norm norm;           /* of the output */
+    bool folded;            /* its norms have no weights */
     bool reformatted;       /* the format or only the type has changed, and not the norm */
     zm_dtype type;          /* if reformatted: that most weights of the output have */
     size_t as_q8_0, as_f16; /* if reformatted: matrices whose rows don't fit the type */

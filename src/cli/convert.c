@@ -35,6 +35,7 @@ static json_t *report_json(const job *j)
         {"input", zm_cli_json_text(params->input)},
         {"output", zm_cli_json_text(params->output)},
         {"norm", json_string(zm_norm_name(report->norm))},
+        {"folded", json_boolean(report->folded)},
         {"reformatted", json_boolean(report->reformatted)},
         {"tensors", json_integer((json_int_t)report->tensors)},
         {"copied", json_boolean(report->copied)},
@@ -78,14 +79,16 @@ static void print_report(const job *j)
     if (report->reformatted)
         print_reformatted(params, report);
     else if (report->copied)
-        printf("%s: %s is %s already, so it is only copied, nothing is recentred; rounding %.1e, "
+        printf("%s: %s is %s already, so it is only copied, nothing is changed; rounding %.1e, "
                "%" PRIu64 " -> %" PRIu64 " bytes\n",
                params->output, params->input, zm_norm_name(report->norm), report->rounding,
                report->input_bytes, report->output_bytes);
     else
-        printf("%s: %s, %zu of %zu tensors recentred, rounding %.1e (relative L2 of the worst "
+        printf("%s: %s%s, %zu of %zu tensors %s, rounding %.1e (relative L2 of the worst "
                "tensor), %" PRIu64 " -> %" PRIu64 " bytes\n",
-               params->output, zm_norm_name(report->norm), report->recentred, report->tensors,
+               params->output, zm_norm_name(report->norm), report->folded ? ", folded" : "",
+               report->recentred, report->tensors,
+               report->norm == ZM_NORM_RMS && !report->folded ? "recentred" : "changed",
                report->rounding, report->input_bytes, report->output_bytes);
     if (!report->requantised)
         return;
@@ -146,8 +149,10 @@ static zm_cli_exit run(int argc, char **argv)
     job j = {.params = {.log = zm_cli_log(), .progress = zm_cli_progress}, .logits = NAN};
     uint32_t norm = 0, type = 0;
     const zm_cli_option options[] = {
-        {"norm", 0, "rms", "the norm of the result (default: rms, unless format or type change)",
-         ZM_CLI_CHOICE, &norm},
+        {"norm", 0, "rms|crms|ortho|ln",
+         "of the result (default: rms, unless format or type change)", ZM_CLI_CHOICE, &norm},
+        {"fold", 0, NULL, "rms: norms' weights become a part of what reads them", ZM_CLI_FLAG,
+         &j.params.fold},
         {"type", 0, TYPES, "of the weights (default: nothing is rounded)", ZM_CLI_CHOICE, &type},
         {"lossy", 0, NULL, "quantise again what is quantised and changes", ZM_CLI_FLAG,
          &j.params.lossy},
@@ -165,7 +170,9 @@ static zm_cli_exit run(int argc, char **argv)
                                      ZM_Q4_0,       ZM_Q4_1, ZM_Q4_K, ZM_Q6_K};
     j.params.input = arguments.values[0];
     j.params.output = arguments.values[1];
-    j.params.norm = norm ? ZM_NORM_RMS : ZM_NORM_DEFAULT;
+    static const zm_norm norms[] = {ZM_NORM_DEFAULT, ZM_NORM_RMS, ZM_NORM_CRMS, ZM_NORM_ORTHO,
+                                    ZM_NORM_LAYER};
+    j.params.norm = norms[norm];
     j.params.type = types[type];
     if (j.device_spec && !j.params.lossy) {
         zm_cli_error("--device is where --lossy measures its error; without it no device is used");
@@ -190,6 +197,10 @@ const zm_cli_command zm_cli_convert = {
         "'zeromean check IN OUT' shows it. --type f16 halves the file and rounds, which is\n"
         "not exact any more. Neither is --lossy: a file of quantised weights is refused\n"
         "otherwise, since it runs as it is. What it costs is measured on a device.\n"
+        "\n"
+        "--norm rms is still a model of LayerNorm to any engine. With --fold norms have no\n"
+        "weights, with --norm crms and ortho the main branch has one element less as well:\n"
+        "model directories for Zeromean alone. --norm ln leads back from each of them.\n"
         "\n"
         "From a directory to GGUF and back, and from GGUF to GGUF with a --type, the norm\n"
         "stays; --norm rms --type f16 (or f32) changes it. Tensors, hyper-parameters,\n"

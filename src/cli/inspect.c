@@ -123,7 +123,8 @@ static void print_text(const zm_model *model, bool with_metadata, bool with_tens
                info->refused ? ": " : "", info->refused ? info->refused : "");
     } else {
         printf("architecture  %s\n", info->architecture_name);
-        printf("norm          %s, eps %g\n", zm_norm_name(info->norm), (double)info->eps);
+        printf("norm          %s%s, eps %g\n", zm_norm_name(info->norm),
+               info->folded ? ", folded" : "", (double)info->eps);
     }
     printf("parameters    %" PRIu64 "\n", info->parameters);
     printf("bytes         %" PRIu64 "\n", info->bytes);

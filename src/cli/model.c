@@ -21,6 +21,7 @@ json_t *zm_cli_model_json(const zm_model *model)
         {"path", zm_cli_json_text(info->path)},
         {"architecture", json_string(info->architecture_name)},
         {"norm", json_string(zm_norm_name(info->norm))},
+        {"folded", json_boolean(info->folded)},
         {"eps", float_json(info->eps)},
         {"parameters", json_integer((json_int_t)info->parameters)},
         {"bytes", json_integer((json_int_t)info->bytes)},

@@ -22,6 +22,7 @@ typedef struct conversion {
     zm_convert_progress progress;
     zm_staging staging;
     zm_model *model;
+    zm_plan_params form; /* of the output */
     zm_plan plan;
     uint64_t side_bytes;
     zm_convert_report report;
@@ -37,10 +38,12 @@ static zm_status check_params(const zm_convert_params *params)
         !zm_gguf_is(params->input))
         return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT,
                        "%s: is not a directory with a model, nor a .gguf file", params->input);
-    if (params->norm != ZM_NORM_DEFAULT && params->norm != ZM_NORM_RMS)
+    if (params->norm < ZM_NORM_DEFAULT || params->norm >= ZM_NORM_COUNT)
+        return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT, "convert: there is no norm %d",
+                       (int)params->norm);
+    if (params->fold && params->norm == ZM_NORM_LAYER)
         return zm_fail(log, ZM_ERROR_INVALID_ARGUMENT,
-                       "convert: cannot convert to the norm %s; rms_norm is possible",
-                       zm_norm_name(params->norm));
+                       "convert: LayerNorm keeps its weights: folding is for the other norms");
     return ZM_OK;
 }
 
@@ -55,6 +58,26 @@ static zm_status check_type(const zm_convert_params *params)
     return ZM_OK;
 }
 
+/* What the output will be. A model whose norms are folded keeps them so, unless it is to be one of
+ * LayerNorm again. */
+static void choose_form(conversion *c)
+{
+    const zm_model_info *info = zm_model_get_info(c->model);
+    const zm_convert_params *params = c->params;
+    zm_norm norm = params->norm == ZM_NORM_DEFAULT ? ZM_NORM_RMS : params->norm;
+    bool folded =
+        zm_norm_is_narrow(norm) || params->fold || (info->folded && norm != ZM_NORM_LAYER);
+    c->form = (zm_plan_params){.norm = norm,
+                               .folded = folded,
+                               .type = params->type,
+                               .lossy = params->lossy,
+                               .log = c->log};
+    c->report.copied = norm == info->norm && folded == info->folded;
+    if (c->report.copied)
+        zm_logf(c->log, ZM_LOG_INFO, "%s: has the norm %s already, so it is only copied",
+                params->input, zm_norm_name(norm));
+}
+
 static zm_status prepare(conversion *c)
 {
     const zm_convert_params *params = c->params;
@@ -65,15 +88,12 @@ static zm_status prepare(conversion *c)
     zm_status status = zm_model_open(params->input, &log, &c->model);
     if (status)
         return status;
-    c->report.copied = zm_model_get_info(c->model)->norm == ZM_NORM_RMS;
-    if (c->report.copied)
-        zm_logf(c->log, ZM_LOG_INFO, "%s: has the norm rms_norm already, so it is only copied",
-                params->input);
+    choose_form(c);
     status = zm_output_check(&c->staging);
-    if (!status && zm_model_get_info(c->model)->norm == ZM_NORM_LAYER)
+    if (!status && !c->report.copied)
         status = zm_session_check_model(c->model, c->log);
     if (!status)
-        status = zm_plan_make(c->model, params->type, params->lossy, c->log, &c->plan);
+        status = zm_plan_make(c->model, &c->form, &c->plan);
     if (!status && !c->staging.file)
         status = zm_copy_side_files(params->input, NULL, c->log, &c->side_bytes);
     return status;
@@ -88,21 +108,24 @@ static char *origin(conversion *c)
 
 static zm_status open_writer(conversion *c, const char *path, zm_tensor_writer **out)
 {
-    char format_key[] = ZM_OUTPUT_FORMAT, format[] = ZM_OUTPUT_FORMAT_VERSION;
-    char norm_key[] = ZM_OUTPUT_NORM, norm[] = "rms_norm";
+    char format_key[] = ZM_FORMAT_KEY, affine[] = ZM_FORMAT_AFFINE, forms[] = ZM_FORMAT_FORMS;
+    char norm_key[] = ZM_FORMAT_NORM;
     char source_key[] = ZM_OUTPUT_SOURCE;
     char version_key[] = ZM_OUTPUT_VERSION, version[] = ZM_VERSION_STRING;
-    const zm_metadata extra[] = {
-        {format_key, format}, {norm_key, norm}, {source_key, origin(c)}, {version_key, version}};
+    char folded_key[] = ZM_FORMAT_FOLDED, folded[] = "true";
+    const zm_metadata extra[] = {{format_key, c->form.folded ? forms : affine},
+                                 {norm_key, (char *)zm_norm_name(c->form.norm)},
+                                 {source_key, origin(c)},
+                                 {version_key, version},
+                                 {folded_key, folded}};
+    const size_t extra_count = sizeof(extra) / sizeof(extra[0]) - (c->form.folded ? 0 : 1);
     zm_model_tensor *tensors = calloc(c->plan.count, sizeof(*tensors));
     if (!tensors)
         return zm_fail(c->log, ZM_ERROR_OUT_OF_MEMORY, "no memory to convert");
-    for (size_t i = 0; i < c->plan.count; i++) {
-        tensors[i] = *c->plan.items[i].tensor;
-        tensors[i].dtype = c->plan.items[i].dtype;
-    }
+    for (size_t i = 0; i < c->plan.count; i++)
+        tensors[i] = c->plan.items[i].made;
     zm_status status = zm_source_writer_open(c->model, path, tensors, c->plan.count, extra,
-                                             sizeof(extra) / sizeof(extra[0]), c->log, out);
+                                             extra_count, c->log, out);
     free(tensors);
     return status;
 }
@@ -121,7 +144,10 @@ static zm_status write_tensors(conversion *c, zm_tensor_writer *writer)
             return status;
         if (rounding > c->report.rounding)
             c->report.rounding = rounding;
-        zm_model_drop_pages(c->model, item->tensor);
+        if (item->tensor)
+            zm_model_drop_pages(c->model, item->tensor);
+        if (item->reader)
+            zm_model_drop_pages(c->model, item->reader);
     }
     return ZM_OK;
 }
@@ -157,9 +183,10 @@ static zm_status write_output(conversion *c)
 static void fill_report(conversion *c)
 {
     c->report.tensors = c->plan.count;
-    c->report.recentred = c->plan.recentred;
+    c->report.recentred = c->plan.changed;
     c->report.requantised = c->plan.requantised;
-    c->report.norm = ZM_NORM_RMS;
+    c->report.norm = c->form.norm;
+    c->report.folded = c->form.folded;
 }
 
 static zm_status change_norm(const zm_convert_params *params, zm_convert_report *report)

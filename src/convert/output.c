@@ -8,6 +8,7 @@
 #include "format/gguf.h"
 #include "format/metadata.h"
 #include "format/safetensors.h"
+#include "model/model_private.h"
 
 #define WEIGHTS "model.safetensors"
 
@@ -17,7 +18,7 @@ static bool is_our_safetensors(const char *path)
     bool ours = false;
     if (zm_path_exists(path) && zm_safetensors_open(path, NULL, &file) == ZM_OK)
         for (size_t i = 0; i < file->metadata_count; i++)
-            ours = ours || strcmp(file->metadata[i].key, ZM_OUTPUT_FORMAT) == 0;
+            ours = ours || strcmp(file->metadata[i].key, ZM_FORMAT_KEY) == 0;
     zm_safetensors_close(&file);
     return ours;
 }
@@ -25,9 +26,8 @@ static bool is_our_safetensors(const char *path)
 static bool is_our_gguf(const char *path)
 {
     zm_gguf *file = NULL;
-    bool ours =
-        zm_gguf_open(path, NULL, &file) == ZM_OK &&
-        zm_metadata_find(file->parts[0].values, file->parts[0].value_count, ZM_OUTPUT_FORMAT);
+    bool ours = zm_gguf_open(path, NULL, &file) == ZM_OK &&
+                zm_metadata_find(file->parts[0].values, file->parts[0].value_count, ZM_FORMAT_KEY);
     zm_gguf_close(&file);
     return ours;
 }

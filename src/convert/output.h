@@ -5,10 +5,7 @@
 
 #include "convert/staging.h"
 
-/* Metadata that every output has. */
-#define ZM_OUTPUT_FORMAT "zeromean.format"
-#define ZM_OUTPUT_FORMAT_VERSION "1"
-#define ZM_OUTPUT_NORM "zeromean.norm"
+/* Metadata that every output has, besides the ZM_FORMAT_KEY of the model. */
 #define ZM_OUTPUT_SOURCE "zeromean.source_sha256"
 #define ZM_OUTPUT_VERSION "zeromean.version"
 

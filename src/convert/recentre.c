@@ -22,45 +22,76 @@ static void add_exactly(double *sum, double *carry, double value)
     *sum = total;
 }
 
-/* Adds element i of every row to sum[i], or every element of row i to sum[i]. */
-static void sum_elements(const zm_recentring *recentring, double *sum, double *carry)
+static uint64_t vector_count(const zm_recentring *recentring)
+{
+    return recentring->axis == ZM_RECENTRE_OUTPUTS ? recentring->cols : recentring->rows;
+}
+
+static uint64_t vector_length(const zm_recentring *recentring)
+{
+    return recentring->axis == ZM_RECENTRE_OUTPUTS ? recentring->rows : recentring->cols;
+}
+
+/* Sums of all vectors, and their last elements. */
+static void sum_elements(const zm_recentring *recentring, double *sum, double *carry, double *last)
 {
     double piece[PIECE];
-    uint64_t cols = recentring->cols;
+    uint64_t cols = recentring->cols, length = vector_length(recentring);
     bool outputs = recentring->axis == ZM_RECENTRE_OUTPUTS;
     for (uint64_t row = 0; row < recentring->rows; row++) {
         for (uint64_t col = 0; col < cols; col += PIECE) {
             uint64_t count = cols - col < PIECE ? cols - col : PIECE;
-            uint64_t slot = outputs ? col : row, step = outputs ? 1 : 0;
             load(recentring, row * cols + col, count, piece);
-            for (uint64_t i = 0; i < count; i++)
-                add_exactly(&sum[slot + i * step], &carry[slot + i * step], piece[i]);
+            for (uint64_t i = 0; i < count; i++) {
+                uint64_t vector = outputs ? col + i : row, element = outputs ? row : col + i;
+                double value = recentring->gain ? recentring->gain[element] * piece[i] : piece[i];
+                add_exactly(&sum[vector], &carry[vector], value);
+                if (element == length - 1)
+                    last[vector] = value;
+            }
         }
     }
 }
 
 static zm_status compute_means(zm_recentring *recentring)
 {
-    bool outputs = recentring->axis == ZM_RECENTRE_OUTPUTS;
-    uint64_t means = outputs ? recentring->cols : recentring->rows;
-    uint64_t terms = outputs ? recentring->rows : recentring->cols;
-    if (means > SIZE_MAX / sizeof(double))
+    uint64_t count = vector_count(recentring), length = vector_length(recentring);
+    const zm_vector_change *change = &recentring->change;
+    if (count > SIZE_MAX / sizeof(double))
         return ZM_ERROR_OUT_OF_MEMORY;
-    recentring->mean = zm_calloc((size_t)means, sizeof(double));
-    double *carry = zm_calloc((size_t)means, sizeof(double));
-    if (!recentring->mean || !carry) {
+    recentring->mean = zm_calloc((size_t)count, sizeof(double));
+    recentring->offset = zm_calloc((size_t)count, sizeof(double));
+    double *carry = zm_calloc((size_t)count, sizeof(double));
+    if (!recentring->mean || !recentring->offset || !carry) {
         free(carry);
         return ZM_ERROR_OUT_OF_MEMORY;
     }
-    sum_elements(recentring, recentring->mean, carry);
-    for (uint64_t i = 0; i < means; i++)
-        recentring->mean[i] = (recentring->mean[i] + carry[i]) / (double)terms;
+    sum_elements(recentring, recentring->mean, carry, recentring->offset);
+    for (uint64_t i = 0; i < count; i++) {
+        recentring->mean[i] = (recentring->mean[i] + carry[i]) / (double)length;
+        recentring->offset[i] = change->mean * recentring->mean[i] +
+                                (change->last != 0 ? change->last * recentring->offset[i] : 0);
+    }
     free(carry);
     return ZM_OK;
 }
 
+static zm_status take_gain(zm_recentring *recentring, const zm_model_tensor *gain)
+{
+    if (!gain)
+        return ZM_OK;
+    if (gain->elements != vector_length(recentring) || !zm_quant_can_decode(gain->dtype))
+        return ZM_ERROR_INVALID_ARGUMENT;
+    recentring->gain = zm_calloc((size_t)gain->elements, sizeof(double));
+    if (!recentring->gain)
+        return ZM_ERROR_OUT_OF_MEMORY;
+    zm_quant_load(recentring->gain, gain->data, gain->dtype, 0, gain->elements);
+    return ZM_OK;
+}
+
 zm_status zm_recentring_init(zm_recentring *out, const zm_model_tensor *tensor,
-                             zm_recentre_axis axis)
+                             zm_recentre_axis axis, const zm_vector_change *change,
+                             const zm_model_tensor *gain)
 {
     *out = (zm_recentring){.data = tensor->data, .dtype = tensor->dtype, .axis = axis};
     if (!zm_quant_can_decode(tensor->dtype))
@@ -69,6 +100,7 @@ zm_status zm_recentring_init(zm_recentring *out, const zm_model_tensor *tensor,
         return ZM_OK;
     if (tensor->rank == 0)
         return ZM_ERROR_INVALID_ARGUMENT;
+    out->change = *change;
     if (axis == ZM_RECENTRE_OUTPUTS) {
         out->rows = tensor->shape[0];
         out->cols = tensor->elements / out->rows;
@@ -76,7 +108,9 @@ zm_status zm_recentring_init(zm_recentring *out, const zm_model_tensor *tensor,
         out->cols = tensor->shape[tensor->rank - 1];
         out->rows = tensor->elements / out->cols;
     }
-    zm_status status = compute_means(out);
+    zm_status status = take_gain(out, gain);
+    if (status == ZM_OK)
+        status = compute_means(out);
     if (status)
         zm_recentring_finish(out);
     return status;
@@ -84,22 +118,66 @@ zm_status zm_recentring_init(zm_recentring *out, const zm_model_tensor *tensor,
 
 void zm_recentring_finish(zm_recentring *recentring)
 {
+    free(recentring->gain);
     free(recentring->mean);
-    recentring->mean = NULL;
+    free(recentring->offset);
+    recentring->gain = recentring->mean = recentring->offset = NULL;
+}
+
+/* Elements of one row of the result, which are in the tensor. */
+static void read_part(const zm_recentring *recentring, uint64_t row, uint64_t col, uint64_t count,
+                      double *out)
+{
+    bool outputs = recentring->axis == ZM_RECENTRE_OUTPUTS;
+    load(recentring, row * recentring->cols + col, count, out);
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t vector = outputs ? col + i : row, element = outputs ? row : col + i;
+        if (recentring->gain)
+            out[i] *= recentring->gain[element];
+        out[i] += recentring->offset[vector];
+    }
 }
 
 void zm_recentring_read(const zm_recentring *recentring, uint64_t first, uint64_t count,
                         double *out)
 {
-    load(recentring, first, count, out);
-    if (!recentring->mean)
+    if (!recentring->mean) {
+        load(recentring, first, count, out);
         return;
-    uint64_t row = first / recentring->cols, col = first % recentring->cols;
-    for (uint64_t i = 0; i < count; i++) {
-        out[i] -= recentring->mean[recentring->axis == ZM_RECENTRE_OUTPUTS ? col : row];
-        if (++col == recentring->cols) {
-            col = 0;
-            row++;
+    }
+    const bool outputs = recentring->axis == ZM_RECENTRE_OUTPUTS;
+    const uint64_t cols = recentring->cols + (uint64_t)(outputs ? 0 : recentring->change.more);
+    while (count > 0) {
+        uint64_t row = first / cols, col = first % cols, part = cols - col;
+        bool appended = outputs ? row == recentring->rows : col == recentring->cols;
+        if (!outputs && !appended && col + part > recentring->cols)
+            part = recentring->cols - col; /* the appended one comes by itself */
+        part = part < count ? part : count;
+        for (uint64_t i = 0; appended && i < part; i++)
+            out[i] = recentring->change.appended * recentring->mean[outputs ? col + i : row];
+        if (!appended)
+            read_part(recentring, row, col, part, out);
+        first += part;
+        out += part;
+        count -= part;
+    }
+}
+
+void zm_matrix_times(const zm_model_tensor *matrix, bool transposed, const double *vector,
+                     double *sums)
+{
+    double piece[PIECE];
+    const uint64_t cols = matrix->shape[matrix->rank - 1], rows = matrix->elements / cols;
+    for (uint64_t row = 0; row < rows; row++) {
+        for (uint64_t col = 0; col < cols; col += PIECE) {
+            uint64_t count = cols - col < PIECE ? cols - col : PIECE;
+            zm_quant_load(piece, matrix->data, matrix->dtype, row * cols + col, count);
+            for (uint64_t i = 0; i < count; i++) {
+                if (transposed)
+                    sums[col + i] += vector[row] * piece[i];
+                else
+                    sums[row] += vector[col + i] * piece[i];
+            }
         }
     }
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Taking the mean out of a tensor, in float64, piece by piece.
+/* Changing all vectors of the main branch in a tensor alike, in float64, piece by piece.
  *
- * A tensor is seen as a matrix [rows][cols]. ZM_RECENTRE_OUTPUTS is for a writer of the main
- * branch stored as [outputs][inputs...]: W' = W - (1/d) 1 1^T W, every column loses its mean over
- * the rows. ZM_RECENTRE_ROWS is for writers stored as [inputs][outputs], for tables of vectors, and
- * for biases, which are one row. */
+ * A tensor is seen as a matrix [rows][cols]. ZM_RECENTRE_OUTPUTS: its columns are the vectors, as
+ * those of a writer of the main branch stored as [outputs][inputs...]: W' = W - (1/d) 1 1^T W.
+ * ZM_RECENTRE_ROWS: its rows are, as of writers stored as [inputs][outputs], of tables of vectors,
+ * and of biases, which are one row. */
 #ifndef ZM_SRC_CONVERT_RECENTRE_H
 #define ZM_SRC_CONVERT_RECENTRE_H
 
@@ -12,27 +12,45 @@
 
 typedef enum zm_recentre_axis {
     ZM_RECENTRE_NONE = 0, /* the tensor as it is */
-    ZM_RECENTRE_OUTPUTS,  /* column minus its mean over the first dimension */
-    ZM_RECENTRE_ROWS      /* row minus its mean over the last dimension */
+    ZM_RECENTRE_OUTPUTS,  /* vectors lie along the first dimension */
+    ZM_RECENTRE_ROWS      /* along the last one */
 } zm_recentre_axis;
+
+/* Of a vector v with the mean m and the last element l: v'_j = v_j + mean * m + last * l. */
+typedef struct zm_vector_change {
+    double mean, last;
+    int more;        /* elements: -1: the last one is dropped; 1: there is one more behind it, */
+    double appended; /* which is appended * m */
+} zm_vector_change;
+
+/* What takes out the mean. */
+#define ZM_MEAN_OUT ((zm_vector_change){.mean = -1})
 
 typedef struct zm_recentring {
     const void *data;
     zm_dtype dtype;
-    uint64_t rows, cols;
+    uint64_t rows, cols; /* of the tensor */
     zm_recentre_axis axis;
-    double *mean; /* one per column or per row; NULL for ZM_RECENTRE_NONE */
+    zm_vector_change change;
+    double *gain;          /* [elements of a vector]: v is multiplied by it first; NULL = 1 */
+    double *mean, *offset; /* one per vector; NULL for ZM_RECENTRE_NONE */
 } zm_recentring;
 
-/* Reads the tensor once for its means (compensated sums). The tensor must outlive *out.
- * ZM_ERROR_OUT_OF_MEMORY; ZM_ERROR_INVALID_ARGUMENT: a type that cannot be decoded, or no dimension
- * to take a mean over. */
+/* Reads the tensor once for its means (compensated sums). The tensor must outlive *out. gain: a
+ * vector for the elements of each; NULL = 1. ZM_ERROR_OUT_OF_MEMORY; ZM_ERROR_INVALID_ARGUMENT: a
+ * type that cannot be decoded, or a shape that doesn't fit. */
 zm_status zm_recentring_init(zm_recentring *out, const zm_model_tensor *tensor,
-                             zm_recentre_axis axis);
+                             zm_recentre_axis axis, const zm_vector_change *change,
+                             const zm_model_tensor *gain);
 void zm_recentring_finish(zm_recentring *recentring);
 
-/* Elements first .. first + count - 1 of the recentred tensor. */
+/* Elements first .. first + count - 1 of the result. */
 void zm_recentring_read(const zm_recentring *recentring, uint64_t first, uint64_t count,
                         double *out);
+
+/* sums[n] += matrix [n][d] times vector [d], or of the matrix [d][n] where it is transposed. Both
+ * are of any floating type. */
+void zm_matrix_times(const zm_model_tensor *matrix, bool transposed, const double *vector,
+                     double *sums);
 
 #endif

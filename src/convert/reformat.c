@@ -56,7 +56,13 @@ static zm_status check_params(const reformatting *r)
 static zm_status check_norm(const reformatting *r)
 {
     const zm_model_info *info = zm_model_get_info(r->model);
-    if (r->params->norm != ZM_NORM_RMS || info->norm == ZM_NORM_RMS)
+    const zm_norm wanted = r->params->norm;
+    if (info->folded)
+        return zm_fail(r->log, ZM_ERROR_UNSUPPORTED,
+                       "%s: its norms have no weights, for which GGUF has no form; convert it to "
+                       "the norm layer_norm first",
+                       info->path);
+    if (!r->params->fold && (wanted == ZM_NORM_DEFAULT || wanted == info->norm))
         return ZM_OK;
     if (r->model->gguf && r->to_gguf)
         return zm_fail(r->log, ZM_ERROR_UNSUPPORTED,
@@ -98,19 +104,19 @@ static zm_status carry_tokenizer(reformatting *r)
 static zm_status add_values(reformatting *r)
 {
     zm_metadata_list *values = &r->plan.values;
-    const char *norm = zm_model_get_metadata(r->model, ZM_OUTPUT_NORM);
-    zm_metadata_list_string(values, ZM_OUTPUT_FORMAT, ZM_OUTPUT_FORMAT_VERSION);
+    const char *norm = zm_model_get_metadata(r->model, ZM_FORMAT_NORM);
+    zm_metadata_list_string(values, ZM_FORMAT_KEY, ZM_FORMAT_AFFINE);
     zm_metadata_list_string(values, ZM_OUTPUT_SOURCE, r->report.source_sha256);
     zm_metadata_list_string(values, ZM_OUTPUT_VERSION, ZM_VERSION_STRING);
     if (norm)
-        zm_metadata_list_string(values, ZM_OUTPUT_NORM, norm);
+        zm_metadata_list_string(values, ZM_FORMAT_NORM, norm);
     return values->failed ? no_memory(r->log) : ZM_OK;
 }
 
 /* Safetensors have strings only: of what a GGUF file says about itself those go along. */
 static bool is_carried(const zm_metadata_value *value)
 {
-    return (strncmp(value->key, "general.", 8) == 0 || strcmp(value->key, ZM_OUTPUT_NORM) == 0) &&
+    return (strncmp(value->key, "general.", 8) == 0 || strcmp(value->key, ZM_FORMAT_NORM) == 0) &&
            value->type == ZM_METADATA_STRING && !value->is_array &&
            strcmp(value->key, "general.architecture") != 0;
 }
@@ -118,7 +124,7 @@ static bool is_carried(const zm_metadata_value *value)
 static zm_status make_pairs(const reformatting *r, zm_metadata **out, size_t *count)
 {
     static const char *const own[][2] = {{"format", "pt"},
-                                         {ZM_OUTPUT_FORMAT, ZM_OUTPUT_FORMAT_VERSION},
+                                         {ZM_FORMAT_KEY, ZM_FORMAT_AFFINE},
                                          {ZM_OUTPUT_VERSION, ZM_VERSION_STRING}};
     const size_t own_count = sizeof(own) / sizeof(own[0]);
     zm_metadata *pairs = zm_calloc(r->model->value_count + own_count + 1, sizeof(*pairs));

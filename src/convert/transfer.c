@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/alloc.h"
 #include "common/half.h"
 #include "common/quant.h"
 
@@ -12,45 +13,44 @@ enum { PIECE = 16384 }; /* of whole blocks */
 
 typedef struct transfer {
     const zm_transfer_params *params;
-    const zm_model_tensor *tensor;
     zm_recentring recentring;
+    double *sums; /* what a bias takes over; NULL = nothing */
     double exact[PIECE], stored[PIECE];
     float single[PIECE];
     uint8_t bytes[PIECE * sizeof(double)];
     double error, total; /* sums of squares */
 } transfer;
 
-/* A mean spreads a NaN over its whole group: look up where it came from. */
-static uint64_t first_broken(const zm_model_tensor *tensor)
+static bool is_broken(const zm_model_tensor *tensor, uint64_t *index)
 {
-    uint64_t i = 0;
     double value = 0;
-    for (; i < tensor->elements; i++) {
-        zm_quant_load(&value, tensor->data, tensor->dtype, i, 1);
+    for (*index = 0; tensor && *index < tensor->elements; ++*index) {
+        zm_quant_load(&value, tensor->data, tensor->dtype, *index, 1);
         if (!isfinite(value))
-            break;
+            return true;
     }
-    return i;
+    return false;
 }
 
+/* A sum spreads a NaN over all that it is for: look up where it came from. */
 static zm_status check_piece(const transfer *t, uint64_t first, uint64_t count)
 {
-    const zm_model_tensor *tensor = t->tensor;
-    const char *path = t->params->item->path;
-    uint64_t i = 0;
+    const zm_plan_item *item = t->params->item;
+    const zm_model_tensor *const sources[] = {item->tensor, item->gain, item->reader, item->shift};
+    uint64_t i = 0, broken;
     while (i < count && isfinite(t->exact[i]) && isfinite(t->stored[i]))
         i++;
     if (i == count)
         return ZM_OK;
-    uint64_t broken = first_broken(tensor);
-    if (broken < tensor->elements)
-        return zm_fail(t->params->log, ZM_ERROR_UNSUPPORTED,
-                       "%s: %s: element %llu is NaN or Inf; repair the model first", path,
-                       tensor->name, (unsigned long long)broken);
+    for (size_t s = 0; s < sizeof(sources) / sizeof(sources[0]); s++)
+        if (is_broken(sources[s], &broken))
+            return zm_fail(t->params->log, ZM_ERROR_UNSUPPORTED,
+                           "%s: %s: element %llu is NaN or Inf; repair the model first", item->path,
+                           sources[s]->name, (unsigned long long)broken);
     return zm_fail(t->params->log, ZM_ERROR_UNSUPPORTED,
-                   "%s: %s: element %llu is %g, too large for %s; choose another type", path,
-                   tensor->name, (unsigned long long)(first + i), t->exact[i],
-                   zm_dtype_name(t->params->item->dtype));
+                   "%s: %s: element %llu is %g, too large for %s; choose another type", item->path,
+                   item->made.name, (unsigned long long)(first + i), t->exact[i],
+                   zm_dtype_name(item->made.dtype));
 }
 
 static void measure_piece(transfer *t, uint64_t count)
@@ -62,15 +62,28 @@ static void measure_piece(transfer *t, uint64_t count)
     }
 }
 
+static void read_piece(transfer *t, uint64_t first, uint64_t count)
+{
+    const zm_plan_item *item = t->params->item;
+    if (item->tensor)
+        zm_recentring_read(&t->recentring, first, count, t->exact);
+    for (uint64_t i = 0; i < count; i++) {
+        if (!item->tensor)
+            t->exact[i] = item->filled;
+        if (t->sums)
+            t->exact[i] += t->sums[first + i];
+    }
+}
+
 /* Blocks that stay as they are are copied: encoding them again could give others. */
 static void encode_piece(transfer *t, uint64_t first, uint64_t count)
 {
-    const zm_model_tensor *tensor = t->tensor;
-    zm_dtype type = t->params->item->dtype;
+    const zm_plan_item *item = t->params->item;
+    zm_dtype type = item->made.dtype;
     if (zm_dtype_block_length(type) == 1) {
         zm_convert_reals(t->bytes, type, t->exact, ZM_F64, count);
-    } else if (t->params->item->axis == ZM_RECENTRE_NONE && type == tensor->dtype) {
-        memcpy(t->bytes, (const uint8_t *)tensor->data + zm_dtype_bytes(type, first),
+    } else if (!item->changed && type == item->tensor->dtype) {
+        memcpy(t->bytes, (const uint8_t *)item->tensor->data + zm_dtype_bytes(type, first),
                zm_dtype_bytes(type, count));
     } else {
         zm_convert_reals(t->single, ZM_F32, t->exact, ZM_F64, count);
@@ -81,47 +94,78 @@ static void encode_piece(transfer *t, uint64_t first, uint64_t count)
 static zm_status transfer_pieces(transfer *t)
 {
     const zm_transfer_params *params = t->params;
-    zm_dtype type = params->item->dtype;
-    for (uint64_t done = 0; done < t->tensor->elements;) {
-        uint64_t left = t->tensor->elements - done;
+    const zm_model_tensor *made = &params->item->made, *tensor = params->item->tensor;
+    uint64_t told = 0;
+    for (uint64_t done = 0; done < made->elements;) {
+        uint64_t left = made->elements - done;
         uint64_t count = left < PIECE ? left : PIECE;
-        zm_recentring_read(&t->recentring, done, count, t->exact);
+        read_piece(t, done, count);
         encode_piece(t, done, count);
-        zm_quant_load(t->stored, t->bytes, type, 0, count);
+        zm_quant_load(t->stored, t->bytes, made->dtype, 0, count);
         zm_status status = check_piece(t, done, count);
         if (status)
             return status;
         measure_piece(t, count);
-        status = zm_tensor_writer_write(params->writer, t->bytes, zm_dtype_bytes(type, count));
+        status =
+            zm_tensor_writer_write(params->writer, t->bytes, zm_dtype_bytes(made->dtype, count));
         if (status)
             return status;
-        if (!zm_convert_progress_advance(params->progress, zm_dtype_bytes(t->tensor->dtype, count)))
-            return ZM_ERROR_CANCELLED;
         done += count;
+        /* The output may have more elements than the input, or fewer. */
+        uint64_t bytes =
+            !tensor ? 0
+            : done == made->elements
+                ? tensor->bytes
+                : (uint64_t)((double)tensor->bytes * (double)done / (double)made->elements);
+        if (!zm_convert_progress_advance(params->progress, bytes - told))
+            return ZM_ERROR_CANCELLED;
+        told = bytes;
     }
     return ZM_OK;
 }
 
+static zm_status take_shift(transfer *t)
+{
+    const zm_plan_item *item = t->params->item;
+    if (!item->shift)
+        return ZM_OK;
+    double *vector = zm_calloc(item->shift->elements, sizeof(*vector));
+    t->sums = zm_calloc(item->made.elements, sizeof(*t->sums));
+    if (vector && t->sums) {
+        zm_quant_load(vector, item->shift->data, item->shift->dtype, 0, item->shift->elements);
+        zm_matrix_times(item->reader, item->transposed, vector, t->sums);
+    }
+    free(vector);
+    return vector && t->sums ? ZM_OK : ZM_ERROR_OUT_OF_MEMORY;
+}
+
 zm_status zm_transfer_tensor(const zm_transfer_params *params, double *rounding)
 {
-    const zm_model_tensor *tensor = params->item->tensor;
+    const zm_plan_item *item = params->item;
     *rounding = 0.0;
     transfer *t = malloc(sizeof(*t));
     if (!t)
         return zm_fail(params->log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory to convert %s",
-                       params->item->path, tensor->name);
+                       item->path, item->made.name);
     t->params = params;
-    t->tensor = tensor;
+    t->sums = NULL;
     t->error = t->total = 0.0;
-    zm_status status = zm_recentring_init(&t->recentring, tensor, params->item->axis);
+    t->recentring = (zm_recentring){0};
+    zm_status status = ZM_OK;
+    if (item->tensor)
+        status =
+            zm_recentring_init(&t->recentring, item->tensor, item->axis, &item->change, item->gain);
+    if (status == ZM_OK)
+        status = take_shift(t);
     if (status)
-        zm_fail(params->log, status, "%s: %s cannot be recentred: %s", params->item->path,
-                tensor->name, zm_status_message(status));
+        zm_fail(params->log, status, "%s: %s cannot be converted: %s", item->path, item->made.name,
+                zm_status_message(status));
     else
         status = transfer_pieces(t);
     if (status == ZM_OK && t->total > 0.0)
         *rounding = sqrt(t->error / t->total);
     zm_recentring_finish(&t->recentring);
+    free(t->sums);
     free(t);
     return status;
 }
