@@ -18,6 +18,7 @@ static const net_form forms[] = {
     {"crms", ZM_BLOCK_CRMS_NORM, NET_COMPRESSED, true, false, {NO_DEFERRED}},
     {"crms-deferred", ZM_BLOCK_CRMS_NORM, NET_COMPRESSED, true, false, {false}},
     {"ortho", ZM_BLOCK_RMS_NORM, NET_TURNED, true, false, {NO_DEFERRED}},
+    {"ortho-deferred", ZM_BLOCK_RMS_NORM, NET_TURNED, true, false, {false}},
     {"none", ZM_BLOCK_NO_NORM, NET_PLAIN, false, false, {false}},
 };
 _Static_assert(sizeof(forms) / sizeof(forms[0]) == NET_MAX_FORMS, "all forms fit");

@@ -24,7 +24,7 @@ typedef struct net_form {
     bool off[ZM_PASS_COUNT];
 } net_form;
 
-#define NET_MAX_FORMS 10
+#define NET_MAX_FORMS 11
 /* The i-th form; NULL = there are no more. */
 const net_form *net_form_at(size_t i);
 /* "ln,rms-deferred": returns how many; 0 = a word is none, or is there twice. NULL: all. */

@@ -14,7 +14,9 @@
 #include "print.h"
 
 #define PEAK_SECONDS 0.4
-#define FORMS "ln,ln-fused,ln-deferred,rms,rms-fused,rms-deferred,crms,crms-deferred,none"
+#define FORMS                                                                      \
+    "ln,ln-fused,ln-deferred,rms,rms-fused,rms-deferred,crms,crms-deferred,ortho," \
+    "ortho-deferred,none"
 
 /* Jiang, Gu, Zhu, Pan: Pre-RMSNorm and Pre-CRMSNorm Transformers: Equivalent and Efficient Pre-LN
  * Transformers. arXiv 2305.14858 (2023). Inference times, those of Pre-LN being 1; of ViT the mean
@@ -54,7 +56,7 @@ typedef struct options {
 typedef struct summary {
     const char *shape;
     const char *reason; /* why there is nothing */
-    const result_row *ln, *rms, *crms, *none;
+    const result_row *ln, *rms, *crms, *ortho, *none;
     const result_row *plain_ln, *plain_rms; /* of those with norms of their own, as the paper's */
 } summary;
 
@@ -95,7 +97,9 @@ static summary summarize(const result *r, size_t first)
             if (!deferred)
                 take_best(row, &out.plain_rms);
         } else {
-            take_best(row, strcmp(row->kernel, "none") == 0 ? &out.none : &out.crms);
+            take_best(row, strcmp(row->kernel, "none") == 0       ? &out.none
+                           : strncmp(row->kernel, "crms", 4) == 0 ? &out.crms
+                                                                  : &out.ortho);
         }
     }
     return out;
@@ -137,8 +141,9 @@ static zm_status measure_model(session *s, const options *o, const char *name, u
 
 static void print_head(void)
 {
-    printf("%-40s %-12s %9s  %-22s %-22s %6s  %s\n", "model", "best Pre-LN", "time",
-           "best Pre-RMSNorm", "best Pre-CRMSNorm", "none", "own norms: Pre-RMSNorm");
+    printf("%-40s %-12s %9s  %-22s %-22s %-22s %6s  %s\n", "model", "best Pre-LN", "time",
+           "best Pre-RMSNorm", "best Pre-CRMSNorm", "best orthogonal", "none",
+           "own norms: Pre-RMSNorm");
 }
 
 static void print_kind(const result_row *row, const result_row *ln)
@@ -160,6 +165,7 @@ static void print_summary(const summary *m)
            print_duration(m->ln->time.seconds.median, time));
     print_kind(m->rms, m->ln);
     print_kind(m->crms, m->ln);
+    print_kind(m->ortho, m->ln);
     printf("  %5.3f  %.3f%s\n", time_ratio(m->none, m->ln), time_ratio(m->plain_rms, m->plain_ln),
            m->ln->time.noisy ? "  (noisy)" : "");
 }
@@ -167,23 +173,24 @@ static void print_summary(const summary *m)
 /* Over what was timed of ViT, as the paper has it. */
 static void print_mean(const result *r, size_t forms)
 {
-    double rms = 0, crms = 0, none = 0, own = 0, count = 0;
+    double rms = 0, crms = 0, ortho = 0, none = 0, own = 0, count = 0;
     for (size_t i = 0; i < r->row_count; i += forms) {
         const summary m = summarize(r, i);
-        if (strncmp(m.shape, "vit", 3) || !m.rms || !m.crms || !m.none || !m.plain_rms ||
-            !m.plain_ln)
+        if (strncmp(m.shape, "vit", 3) || !m.rms || !m.crms || !m.ortho || !m.none ||
+            !m.plain_rms || !m.plain_ln)
             continue;
         rms += time_ratio(m.rms, m.ln);
         crms += time_ratio(m.crms, m.ln);
+        ortho += time_ratio(m.ortho, m.ln);
         none += time_ratio(m.none, m.ln);
         own += time_ratio(m.plain_rms, m.plain_ln);
         count++;
     }
     if (count > 1)
         printf(
-            "\nMean of %.0f of ViT: Pre-RMSNorm %.3f, Pre-CRMSNorm %.3f, no norm %.3f; own norms: "
-            "Pre-RMSNorm %.3f\n",
-            count, rms / count, crms / count, none / count, own / count);
+            "\nMean of %.0f of ViT: Pre-RMSNorm %.3f, Pre-CRMSNorm %.3f, orthogonal %.3f, no norm "
+            "%.3f; own norms: Pre-RMSNorm %.3f\n",
+            count, rms / count, crms / count, ortho / count, none / count, own / count);
 }
 
 static void print_cited(void)
@@ -203,9 +210,10 @@ static json_t *form_json(const result_row *row, const result_row *ln)
 
 static json_t *summary_json(const summary *m)
 {
-    return json_pack("{ss so so so so so}", "shape", m->shape, "ln", form_json(m->ln, m->ln), "rms",
-                     form_json(m->rms, m->ln), "crms", form_json(m->crms, m->ln), "none",
-                     form_json(m->none, m->ln), "own_rms", form_json(m->plain_rms, m->plain_ln));
+    return json_pack("{ss so so so so so so}", "shape", m->shape, "ln", form_json(m->ln, m->ln),
+                     "rms", form_json(m->rms, m->ln), "crms", form_json(m->crms, m->ln), "ortho",
+                     form_json(m->ortho, m->ln), "none", form_json(m->none, m->ln), "own_rms",
+                     form_json(m->plain_rms, m->plain_ln));
 }
 
 static zm_cli_exit print_json(const session *s, const result *r, size_t forms)
@@ -368,8 +376,9 @@ const zm_cli_command clbench_paper = {
     .synopsis = "",
     .summary = "Time the models of the paper with each kind of norm",
     .details =
-        "ViT and GPT-3, in batches. Times of the best Pre-RMSNorm and Pre-CRMSNorm, and without\n"
-        "norms, where that of our own best Pre-LN is 1; the last column compares only those whose\n"
-        "norms are operations of their own, as the paper's are.\n\n" ZM_CLI_DEVICE_HELP,
+        "ViT and GPT-3, in batches. Times of the best Pre-RMSNorm, Pre-CRMSNorm and orthogonal\n"
+        "compression (a turned main branch of one element less), and without norms, where that of\n"
+        "our own best Pre-LN is 1; the last column compares only those whose norms are operations\n"
+        "of their own, as the paper's are.\n\n" ZM_CLI_DEVICE_HELP,
     .run = run,
 };

@@ -131,14 +131,14 @@ class Nets(Clbench):
             if line[0] != " ":
                 shares.append([])
             shares[-1].append(float(line.split()[-2]))
-        self.assertEqual(len(shares), 10)
+        self.assertEqual(len(shares), 11)
         for form in shares:
             self.assertAlmostEqual(sum(form), 100, delta=.05 * len(form) + 1e-6)
 
     def test_text_and_csv(self):
         text = self.ok("block", *TINY, *HOST)
         rows, kernels = text.split("\n\n")
-        self.assertEqual(len(rows.splitlines()), 2 + 10)
+        self.assertEqual(len(rows.splitlines()), 2 + 11)
         self.check_table(kernels)
         self.assertRegex(text, r"(?m)^rms-deferred .* writer-statistic=1")
         head, row = csv.reader(io.StringIO(self.ok("block", *TINY, "--norm", "ln", "--csv", *HOST)))
@@ -164,14 +164,16 @@ class Nets(Clbench):
         vit, gpt = result["paper"]["models"]
         self.assertEqual(vit["ln"]["ratio"], 1)
         self.assertGreater(vit["rms"]["ratio"], 0)
+        self.assertRegex(vit["crms"]["form"], "^crms")
+        self.assertRegex(vit["ortho"]["form"], "^ortho")
         self.assertIsNone(gpt["ln"])
-        self.assertEqual({row["status"] for row in result["rows"][9:]}, {"skipped"})
+        self.assertEqual({row["status"] for row in result["rows"][11:]}, {"skipped"})
         self.assertIn("--budget", result["rows"][-1]["reason"])
         self.assertIn(0.886, [row["crms"] for row in result["paper"]["cited"]])
         text = self.ok("paper", "--models", "vit-ti", "--batch", "1,2", *tiny)
         self.assertRegex(text, r"(?m)^vit-ti,tokens=2,layers=1 +ln")
         self.assertRegex(text, r"(?m)^vit-ti,tokens=2,layers=1,batch=2 +ln")
-        self.assertRegex(text, r"(?m)^Mean of 2 of ViT: Pre-RMSNorm \d")
+        self.assertRegex(text, r"(?m)^Mean of 2 of ViT: Pre-RMSNorm \d.*orthogonal \d")
         self.assertIn("2305.14858", text)
 
     def test_what_is_left_out_of_the_paper(self):
