@@ -80,6 +80,19 @@ class Speech(Program):
         self.assertEqual(said["device"]["backend"], "opencl")
         self.check_memory(said)
 
+    def test_forms(self):
+        """Folded norms, CRMSNorm and a turned main branch, and back from each: the same tokens."""
+        if self.name != "whisper-base":
+            self.skipTest("one model will do")
+        form, back = self.folder / "form", self.folder / "back"
+        for arguments, norm in ((("rms", "--fold"), "rms_norm"), (("crms",), "crms_norm"),
+                                (("ortho",), "ortho_norm")):
+            for source, to, wanted in ((self.model, form, arguments), (form, back, ("ln",))):
+                with self.subTest(norm=arguments[0], to=wanted):
+                    self.ok("convert", source, to, "--overwrite", "--norm", *wanted)
+                    self.check_transcript(to, norm if to == form else "layer_norm")
+                    self.ok("check", self.model, to, "--audio", self.wav)
+
     def test_split(self):
         said = self.check_transcript(self.model, "layer_norm", "--device", "opencl,host", "--split",
                                      "3,1")
