@@ -271,6 +271,26 @@ static void test_bad_files(void **state)
     free(bad);
 }
 
+/* Of a width of 1 nothing is left. */
+static void test_width(void **state)
+{
+    (void)state;
+    char *thin = test_format("%s/thin", home), *out = test_format("%s/thin-out", home);
+    zm_model *model = NULL;
+    test_write_whisper(
+        thin,
+        &(test_whisper){.seed = SEED, .info = {.d = 1, .encoder_heads = 1, .decoder_heads = 1}});
+    must(try_convert(thin, out, &forms[FOLDED], ZM_DTYPE_NONE, NULL));
+    assert_int_equal(try_convert(thin, out, &forms[ORTHO], ZM_DTYPE_NONE, NULL),
+                     ZM_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(remembered.error, "nothing would be left of its width of 1"));
+    test_copy_model(thin, out, &(test_changes){.norm = "crms_norm", .format = "2"});
+    assert_int_equal(zm_model_open(out, &remembered.log, &model), ZM_ERROR_BAD_FORMAT);
+    assert_non_null(strstr(remembered.error, "leaves nothing of its width of 1"));
+    free(thin);
+    free(out);
+}
+
 /* Once more, and by ways that there are not. */
 static void test_words(void **state)
 {
@@ -443,10 +463,11 @@ int main(void)
 {
     print_message("seed %u\n", SEED);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips), cmocka_unit_test(test_steps),
-        cmocka_unit_test(test_files),       cmocka_unit_test(test_bad_files),
-        cmocka_unit_test(test_words),       cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_text),        cmocka_unit_test(test_default_type),
+        cmocka_unit_test(test_round_trips),  cmocka_unit_test(test_steps),
+        cmocka_unit_test(test_files),        cmocka_unit_test(test_bad_files),
+        cmocka_unit_test(test_words),        cmocka_unit_test(test_width),
+        cmocka_unit_test(test_mistakes),     cmocka_unit_test(test_text),
+        cmocka_unit_test(test_default_type),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
