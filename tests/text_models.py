@@ -267,6 +267,9 @@ class Families(unittest.TestCase):
             done = self.convert(f"f64:{form}", (self.folder / "Gpt2.gguf", self.folder / "x.gguf"))
             self.assertEqual(done.returncode, 1)
             self.assertIn("a GGUF file has no form for", done.stderr)
+            done = self.convert(f"default:{form}", (self.folder / "Gpt2", self.folder / "x.gguf"))
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("GGUF has no form for", done.stderr)
         folder = self.folder / "Gpt2", self.folder / "Gpt2-folded"
         self.assertEqual(self.convert("default:fold", folder).returncode, 0)
         done = self.convert("default", (folder[1], self.folder / "x.gguf"))

@@ -62,6 +62,11 @@ static zm_status check_norm(const reformatting *r)
                        "%s: its norms have no weights, for which GGUF has no form; convert it to "
                        "the norm layer_norm first",
                        info->path);
+    if (r->to_gguf && (r->params->fold || zm_norm_is_narrow(wanted)))
+        return zm_fail(r->log, ZM_ERROR_UNSUPPORTED,
+                       "%s: GGUF has no form for norms without weights, nor for a main branch of "
+                       "one element less; convert to a model directory",
+                       info->path);
     if (!r->params->fold && (wanted == ZM_NORM_DEFAULT || wanted == info->norm))
         return ZM_OK;
     if (r->model->gguf && r->to_gguf)
