@@ -138,7 +138,8 @@ static void say(script *s, const char *text)
 static zm_status run(script *s, zm_generate_params params, scratch_log *seen, zm_generation **out)
 {
     static const int32_t prompt[] = {'A', 'b'};
-    const zm_language_model model = {take_step, rewind_to, s, {VOCABULARY, POSITIONS, 1, 1}};
+    const zm_language_model model = {
+        take_step, rewind_to, s, {VOCABULARY, POSITIONS, 1, 1, ZM_NORM_LAYER}};
     void *user = s;
     if (!params.tokens) {
         params.tokens = prompt;
@@ -305,7 +306,8 @@ static void test_cancel(void **state)
 static zm_status run_two(script *s, scratch_log *seen, zm_generation **out)
 {
     static const int32_t prompts[][3] = {{'A', 'b'}, {'x', 'y', 'z'}};
-    const zm_language_model model = {take_step, rewind_to, s, {VOCABULARY, POSITIONS, 2, 2}};
+    const zm_language_model model = {
+        take_step, rewind_to, s, {VOCABULARY, POSITIONS, 2, 2, ZM_NORM_LAYER}};
     const zm_generate_params params[] = {
         {.tokens = prompts[0], .token_count = 2, .log = &seen->log},
         {.tokens = prompts[1], .token_count = 3, .log = &seen->log}};
@@ -385,7 +387,7 @@ static zm_status measure(script *s, zm_perplexity_params params, scratch_log *se
                          zm_perplexity_result *out)
 {
     const zm_language_model model = {
-        take_step, rewind_to, s, {VOCABULARY, POSITIONS, 1, s->rows ? s->rows : 1}};
+        take_step, rewind_to, s, {VOCABULARY, POSITIONS, 1, s->rows ? s->rows : 1, ZM_NORM_LAYER}};
     scratch_log_init(seen);
     params.log = &seen->log;
     return zm_perplexity_with(&model, &params, out);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What sessions do with the weights of a model file. */
+#include <zeromean/convert.h>
 #include <zeromean/session.h>
 
 #include <math.h>
@@ -232,6 +233,52 @@ static void test_too_large_weights(void **state)
     check_too_large("opencl", ZM_F32, conv, sizeof(float) * TEST_D * 3 * TEST_D);
 }
 
+/* ---- conversion at load ---- */
+
+/* The same bits as of the file that zm_convert writes, and not those of the original. */
+static void check_norm(const char *spec, zm_dtype type)
+{
+    enum { TOKENS = 4 };
+    static const int32_t tokens[TOKENS] = {0, 91, 17, TEST_VOCABULARY - 1};
+    static float plain[TOKENS * TEST_VOCABULARY], at_load[TOKENS * TEST_VOCABULARY];
+    static float from_file[TOKENS * TEST_VOCABULARY];
+    const zm_session_params params = {.log = &test_log.log, .norm = ZM_NORM_RMS};
+    fixture self;
+    start(&self, &(test_whisper){.seed = SEED, .type = type}, spec);
+    assert_int_equal(load(&self, NULL), ZM_OK);
+    assert_int_equal(zm_session_get_info(self.session).norm, ZM_NORM_LAYER);
+    decode(&self, tokens, TOKENS, plain);
+    assert_int_equal(load(&self, &params), ZM_OK);
+    assert_int_equal(zm_session_get_info(self.session).norm, ZM_NORM_RMS);
+    decode(&self, tokens, TOKENS, at_load);
+    char *folder = test_folder_make(), *path = test_format("%s/converted", folder);
+    const zm_convert_params convert = {.input = self.path, .output = path, .log = &test_log.log};
+    assert_int_equal(zm_convert(&convert, NULL), ZM_OK);
+    zm_model_close(&self.model);
+    assert_int_equal(zm_model_open(path, &test_log.log, &self.model), ZM_OK);
+    assert_int_equal(load(&self, &params), ZM_OK); /* has it: nothing is done twice */
+    decode(&self, tokens, TOKENS, from_file);
+    assert_memory_equal(at_load, from_file, sizeof(at_load));
+    if (type != ZM_F64) /* whose differences are below those of the logits' float32 */
+        assert_memory_not_equal(at_load, plain, sizeof(at_load));
+    /* There is no way back. */
+    const zm_session_params back = {.log = &test_log.log, .norm = ZM_NORM_LAYER};
+    assert_int_equal(load(&self, &back), ZM_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(test_log.error, "its norm is rms_norm"));
+    free(path);
+    test_folder_remove(folder);
+    stop(&self);
+}
+
+static void test_norm_at_load(void **state)
+{
+    (void)state;
+    check_norm("host", ZM_F32);
+    check_norm("host:f64", ZM_F64);
+    check_norm("host:f64", ZM_BF16);
+    check_norm("host", ZM_F16);
+}
+
 /* A non-finite weight anywhere is refused, and the tensor is named. */
 static void check_refused(const char *spec, zm_dtype type, const char *name, uint64_t index,
                           double value)
@@ -313,6 +360,7 @@ int main(void)
         cmocka_unit_test(test_weights_in_place),
         cmocka_unit_test(test_weights_in_parts),
         cmocka_unit_test(test_too_large_weights),
+        cmocka_unit_test(test_norm_at_load),
         cmocka_unit_test(test_non_finite_weights),
         cmocka_unit_test(test_progress),
     };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* text_logits DEVICE[,DEVICE][@BYTES] TOKENS PIECES MODEL...: logits of the last token of each
  * piece, as the device has them; then again with all behind the first piece at once. One JSON list
- * of lists per model. BYTES: as if the devices had no larger buffers. tests/text_models.py holds
- * them against a reference. */
+ * of lists per model. BYTES: as if the devices had no larger buffers. MODEL+rms: with that norm,
+ * whatever the model's is. tests/text_models.py holds them against a reference. */
 #include <zeromean/session.h>
 
 #include <stdio.h>
@@ -58,18 +58,22 @@ static bool refuses(zm_session *session, const zm_model_info *info, float *logit
            zm_session_pipeline(session, ZM_PART_DECODER);
 }
 
-static zm_status run(zm_device *const *devices, const char *path, const list *tokens,
-                     const list *pieces, const zm_log *log)
+static zm_status run(zm_device *const *devices, char *path, const list *tokens, const list *pieces,
+                     const zm_log *log)
 {
     const char *before = "[[";
+    char *norm = strstr(path, "+rms");
     const zm_session_params params = {.log = log,
                                       .observe = keep_logits,
                                       .observe_user = &before,
+                                      .norm = norm ? ZM_NORM_RMS : ZM_NORM_DEFAULT,
                                       .positions = tokens->count + 1,
                                       .split = {.more = &devices[1], .count = devices[1] ? 1 : 0}};
     zm_model *model = NULL;
     zm_session *session = NULL;
     float *logits = NULL;
+    if (norm)
+        *norm = '\0';
     zm_status status = zm_model_open(path, log, &model);
     if (status == ZM_OK)
         status = zm_session_create(devices[0], model, &params, &session);

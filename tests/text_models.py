@@ -120,6 +120,15 @@ class Families(unittest.TestCase):
         for device in DEVICES:
             self.check(device, 1e-12 if device.endswith("f64") else 1e-5)
 
+    def test_norm_at_load(self):
+        """Converted while it is loaded: the same bits as of the converted file."""
+        files = dict(self.logits("host", [converted(name, "default") for name in self.originals]))
+        for name, rows in self.logits("host", [name + "+rms" for name in self.originals]):
+            with self.subTest(family=name):
+                self.assertEqual(rows, files[converted(name.removesuffix("+rms"), "default")])
+        done = self.run_program("host", "Llama+rms")  # which has that norm
+        self.assertEqual(done.returncode, 0, done.stderr)
+
     def test_split(self):
         """A layer on each of two devices."""
         if "opencl" not in DEVICES:

@@ -2,8 +2,8 @@
 /* A model on a device, ready to run.
  *
  * Thread-safety: one thread at a time per session; sessions of one device may run in parallel.
- * While a session is created, up to three threads of its own help to pack weights; they call nothing
- * of the caller's and have ended when it is there. */
+ * While a session is created, up to three threads of its own help to pack weights; they call
+ * nothing of the caller's and have ended when it is there. */
 #ifndef ZEROMEAN_SESSION_H
 #define ZEROMEAN_SESSION_H
 
@@ -67,6 +67,12 @@ typedef struct zm_session_params {
      * for more is done in several runs. They take logits * vocabulary numbers of the real_type; a
      * device that has no buffer for so many gives fewer of them in a run (zm_session_get_info). */
     uint32_t logits;
+    /* ZM_NORM_DEFAULT: that of the model's weights. ZM_NORM_RMS: a model of LayerNorm is converted
+     * while its weights are packed, and computes what the file that zm_convert writes by default
+     * would, to the bit; see convert.h. What that refuses is refused: ZM_ERROR_UNSUPPORTED. Costs
+     * one more reading of the tensors that change, and no memory but for their means. Models of
+     * RMSNorm stay as they are. ZM_NORM_LAYER is refused for them. */
+    zm_norm norm;
     uint32_t records;          /* launches that are kept for zm_session_take_records; 0 = none */
     zm_compile_params compile; /* of its graphs */
 } zm_session_params;
@@ -74,10 +80,10 @@ typedef struct zm_session_params {
 /* Packs the weights for the device; those that it reads as they are in the file stay there, and the
  * file stays mapped: it may be replaced or removed, but not written to. The devices must outlive
  * the session; the model need not. params may be NULL. ZM_ERROR_INVALID_ARGUMENT: a split that
- * makes no sense, or of more devices than encoder or decoder have layers. ZM_ERROR_LIMIT: a tensor
- * is larger than limits.max_buffer_bytes of its device and no matrix that can be cut along its rows
- * (of a convolution, positions), or keys of one sequence in one layer are. What is between layers
- * goes through in runs of as many tokens as there are buffers for. */
+ * makes no sense, or of more devices than encoder or decoder have layers; a norm that can't be.
+ * ZM_ERROR_LIMIT: a tensor is larger than limits.max_buffer_bytes of its device and no matrix that
+ * can be cut along its rows (of a convolution, positions), or keys of one sequence in one layer
+ * are. What is between layers goes through in runs of as many tokens as there are buffers for. */
 ZM_API zm_status zm_session_create(zm_device *device, const zm_model *model,
                                    const zm_session_params *params, zm_session **out);
 ZM_API void zm_session_destroy(zm_session **session);
@@ -119,6 +125,7 @@ typedef struct zm_session_info {
     uint32_t positions;  /* tokens of a sequence that there is room for */
     uint32_t sequences;
     uint32_t logits; /* tokens of a run that have them, at most */
+    zm_norm norm;    /* that is computed */
 } zm_session_info;
 
 ZM_API zm_session_info zm_session_get_info(const zm_session *session);

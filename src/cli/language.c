@@ -49,6 +49,7 @@ zm_cli_exit zm_cli_language_load(zm_cli_language *language, bool quiet)
     zm_session_params params = {.log = zm_cli_log(),
                                 .progress = zm_cli_progress,
                                 .go_on = goes_on,
+                                .norm = language->norm ? ZM_NORM_RMS : ZM_NORM_DEFAULT,
                                 .positions = language->context,
                                 .sequences = language->sequences,
                                 .logits = language->logits};

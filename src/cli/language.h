@@ -11,6 +11,7 @@
 
 typedef struct zm_cli_language {
     const char *device_specs, *split, *kernels; /* what the command line says */
+    uint32_t norm;                              /* 1 = rms */
     uint32_t context;           /* tokens to have room for; 0 = the session's default */
     uint32_t sequences, logits; /* as zm_session_params */
     zm_model *model;
@@ -21,14 +22,15 @@ typedef struct zm_cli_language {
     double load_seconds; /* opening all of it */
 } zm_cli_language;
 
-#define ZM_CLI_LANGUAGE_OPTIONS(language)                                    \
-    {"context",    'c',                                                      \
-     "N",          "room for N tokens (default: the model's, at most 4096)", \
-     ZM_CLI_COUNT, &(language)->context},                                    \
-        {"device",    'd',                                                   \
-         "DEVICE",    "where to compute, or these, with commas",             \
-         ZM_CLI_TEXT, &(language)->device_specs},                            \
-        ZM_CLI_SPLIT_OPTION(&(language)->split), ZM_CLI_KERNEL_OPTION(&(language)->kernels)
+#define ZM_CLI_LANGUAGE_OPTIONS(language)                                                    \
+    {"context",    'c',                                                                      \
+     "N",          "room for N tokens (default: the model's, at most 4096)",                 \
+     ZM_CLI_COUNT, &(language)->context},                                                    \
+        {"device",    'd',                                                                   \
+         "DEVICE",    "where to compute, or these, with commas",                             \
+         ZM_CLI_TEXT, &(language)->device_specs},                                            \
+        ZM_CLI_SPLIT_OPTION(&(language)->split), ZM_CLI_KERNEL_OPTION(&(language)->kernels), \
+        ZM_CLI_NORM_OPTION(&(language)->norm)
 
 #define ZM_CLI_LANGUAGE_HELP                                                            \
     "MODEL is a GGUF file, or a model directory with config.json, tokenizer.json and\n" \

@@ -50,6 +50,12 @@ typedef struct zm_cli_arguments {
 bool zm_cli_parse(const zm_cli_command *command, const zm_cli_option *options, size_t option_count,
                   int argc, char **argv, zm_cli_arguments *out, zm_cli_exit *code);
 
+/* Of a model that is run. target: 0 = as the file says, 1 = rms */
+#define ZM_CLI_NORM_OPTION(target)                                                                 \
+    {                                                                                              \
+        "norm", 0, "rms", "convert a model of LayerNorm while it is loaded", ZM_CLI_CHOICE, target \
+    }
+
 #define ZM_CLI_EXIT_HELP                                                        \
     "Exit status:\n"                                                            \
     "  0  done\n"                                                               \

@@ -19,7 +19,7 @@
 typedef struct job {
     const char *device_specs, *split, *kernels, *language;
     bool translate, timestamps, json;
-    uint32_t repeat;
+    uint32_t repeat, norm; /* norm: 1 = rms */
     zm_model *model;
     zm_tokenizer *tokenizer;
     zm_cli_split devices;
@@ -197,7 +197,10 @@ static bool goes_on(void *user)
 
 static zm_cli_exit load_session(job *j)
 {
-    zm_session_params params = {.log = zm_cli_log(), .progress = zm_cli_progress, .go_on = goes_on};
+    zm_session_params params = {.log = zm_cli_log(),
+                                .progress = zm_cli_progress,
+                                .go_on = goes_on,
+                                .norm = j->norm ? ZM_NORM_RMS : ZM_NORM_DEFAULT};
     zm_cli_exit code = zm_cli_split_open(j->device_specs, j->split, j->kernels, &j->devices);
     if (code != ZM_CLI_OK)
         return code;
@@ -223,7 +226,7 @@ static zm_cli_exit print_job(const job *j, double total)
         {"version", json_string(zm_version())},
         {"device", zm_cli_device_json(zm_device_get_info(j->devices.all[0]))},
         {"model", zm_cli_model_json(j->model)},
-        {"norm", json_string(zm_norm_name(zm_model_get_info(j->model)->norm))},
+        {"norm", json_string(zm_norm_name(zm_session_get_info(j->session).norm))},
         {"load_seconds", zm_cli_json_real(j->load_seconds)},
         {"total_seconds", zm_cli_json_real(total)},
         {"peak_rss_bytes", json_integer((json_int_t)zm_cli_peak_memory())},
@@ -272,6 +275,7 @@ static zm_cli_exit run(int argc, char **argv)
          &j.device_specs},
         ZM_CLI_SPLIT_OPTION(&j.split),
         ZM_CLI_KERNEL_OPTION(&j.kernels),
+        ZM_CLI_NORM_OPTION(&j.norm),
         {"language", 'l', "L", "what is spoken: en, de, ... or auto (default: en)", ZM_CLI_TEXT,
          &j.language},
         {"translate", 0, NULL, "translate to English", ZM_CLI_FLAG, &j.translate},

@@ -168,6 +168,14 @@ static void widen_to_float(float *dst, const uint16_t *src, zm_dtype src_type, u
     }
 }
 
+ZM_VECTORISED
+static void narrow_to_float(float *dst, const double *src, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; ++i) {
+        dst[i] = (float)src[i];
+    }
+}
+
 void zm_convert_reals(void *dst, zm_dtype dst_type, const void *src, zm_dtype src_type,
                       uint64_t count)
 {
@@ -177,6 +185,8 @@ void zm_convert_reals(void *dst, zm_dtype dst_type, const void *src, zm_dtype sr
         widen_to_double(dst, src, src_type, count);
     } else if (dst_type == ZM_F32 && src_type != ZM_F64) {
         widen_to_float(dst, src, src_type, count);
+    } else if (dst_type == ZM_F32) {
+        narrow_to_float(dst, src, count);
     } else {
         for (uint64_t i = 0; i < count; ++i) {
             zm_store_real(dst, dst_type, i, zm_load_real(src, src_type, i));

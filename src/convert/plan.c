@@ -384,6 +384,14 @@ zm_status zm_plan_make(const zm_model *model, const zm_plan_params *params, zm_p
     return ZM_OK;
 }
 
+const zm_plan_item *zm_plan_find(const zm_plan *plan, const zm_model_tensor *tensor)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        if (plan->items[i].tensor == tensor)
+            return &plan->items[i];
+    return NULL;
+}
+
 void zm_plan_finish(zm_plan *plan)
 {
     for (size_t i = 0; i < plan->count; i++)

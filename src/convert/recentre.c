@@ -2,24 +2,42 @@
 #include "convert/recentre.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/alloc.h"
+#include "common/compiler.h"
 #include "common/quant.h"
 
-enum { PIECE = 4096 };
+enum { PIECE = 4096, LANES = 64 };
 
 static void load(const zm_recentring *recentring, uint64_t first, uint64_t count, double *out)
 {
     zm_quant_load(out, recentring->data, recentring->dtype, first, count);
 }
 
-/* sum += value, with what rounding loses kept in *carry (Knuth's exact two-sum). */
-static void add_exactly(double *sum, double *carry, double value)
+/* sum[i] += value[i], with what rounding loses kept in carry[i] (Knuth's exact two-sum). */
+ZM_VECTORISED
+static void add_exactly(double *restrict sum, double *restrict carry, const double *restrict value,
+                        uint64_t count)
 {
-    double total = *sum + value;
-    double part = total - *sum;
-    *carry += (*sum - (total - part)) + (value - part);
-    *sum = total;
+    for (uint64_t i = 0; i < count; i++) {
+        double total = sum[i] + value[i];
+        double part = total - sum[i];
+        carry[i] += (sum[i] - (total - part)) + (value[i] - part);
+        sum[i] = total;
+    }
+}
+
+/* The same for one sum, in lanes that become vector code. */
+static void add_all_exactly(double *sum, double *carry, const double *value, uint64_t count)
+{
+    double sums[LANES] = {0}, carries[LANES] = {0};
+    for (uint64_t i = 0; i < count; i += LANES)
+        add_exactly(sums, carries, value + i, count - i < LANES ? count - i : LANES);
+    for (uint64_t i = 0; i < LANES; i++) {
+        add_exactly(sum, carry, &sums[i], 1);
+        *carry += carries[i];
+    }
 }
 
 static uint64_t vector_count(const zm_recentring *recentring)
@@ -32,6 +50,16 @@ static uint64_t vector_length(const zm_recentring *recentring)
     return recentring->axis == ZM_RECENTRE_OUTPUTS ? recentring->rows : recentring->cols;
 }
 
+/* By the gains of these elements of a row. */
+static void scale(const zm_recentring *recentring, uint64_t row, uint64_t col, uint64_t count,
+                  double *values)
+{
+    const double *gain = recentring->gain;
+    const bool outputs = recentring->axis == ZM_RECENTRE_OUTPUTS;
+    for (uint64_t i = 0; gain && i < count; i++)
+        values[i] *= gain[outputs ? row : col + i];
+}
+
 /* Sums of all vectors, and their last elements. */
 static void sum_elements(const zm_recentring *recentring, double *sum, double *carry, double *last)
 {
@@ -42,13 +70,15 @@ static void sum_elements(const zm_recentring *recentring, double *sum, double *c
         for (uint64_t col = 0; col < cols; col += PIECE) {
             uint64_t count = cols - col < PIECE ? cols - col : PIECE;
             load(recentring, row * cols + col, count, piece);
-            for (uint64_t i = 0; i < count; i++) {
-                uint64_t vector = outputs ? col + i : row, element = outputs ? row : col + i;
-                double value = recentring->gain ? recentring->gain[element] * piece[i] : piece[i];
-                add_exactly(&sum[vector], &carry[vector], value);
-                if (element == length - 1)
-                    last[vector] = value;
-            }
+            scale(recentring, row, col, count, piece);
+            if (outputs)
+                add_exactly(sum + col, carry + col, piece, count);
+            else
+                add_all_exactly(sum + row, carry + row, piece, count);
+            if (outputs && row == length - 1)
+                memcpy(last + col, piece, count * sizeof(double));
+            else if (!outputs && col + count == length)
+                last[row] = piece[count - 1];
         }
     }
 }
@@ -124,18 +154,23 @@ void zm_recentring_finish(zm_recentring *recentring)
     recentring->gain = recentring->mean = recentring->offset = NULL;
 }
 
+static void add(double *restrict values, const double *restrict offsets, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++)
+        values[i] += offsets[i];
+}
+
 /* Elements of one row of the result, which are in the tensor. */
 static void read_part(const zm_recentring *recentring, uint64_t row, uint64_t col, uint64_t count,
                       double *out)
 {
-    bool outputs = recentring->axis == ZM_RECENTRE_OUTPUTS;
     load(recentring, row * recentring->cols + col, count, out);
-    for (uint64_t i = 0; i < count; i++) {
-        uint64_t vector = outputs ? col + i : row, element = outputs ? row : col + i;
-        if (recentring->gain)
-            out[i] *= recentring->gain[element];
-        out[i] += recentring->offset[vector];
-    }
+    scale(recentring, row, col, count, out);
+    if (recentring->axis == ZM_RECENTRE_OUTPUTS)
+        add(out, recentring->offset + col, count);
+    else
+        for (uint64_t i = 0; i < count; i++)
+            out[i] += recentring->offset[row];
 }
 
 void zm_recentring_read(const zm_recentring *recentring, uint64_t first, uint64_t count,

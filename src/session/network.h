@@ -7,6 +7,7 @@
 #include <zeromean/block.h>
 #include <zeromean/session.h>
 
+#include "convert/plan.h"
 #include "session/decoding.h"
 #include "session/storage.h"
 
@@ -27,6 +28,8 @@ typedef struct zm_network_fns {
 struct zm_network {
     const zm_network_fns *fns;
     zm_log log;
+    zm_norm norm;         /* of the weights, as they are in the file or as the plan makes them */
+    const zm_plan *plan;  /* of a conversion on the way, during create; NULL = none */
     zm_session_info info; /* create says */
     zm_pipeline *encoder; /* NULL = there is none */
     zm_decoding decoding;

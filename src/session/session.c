@@ -89,6 +89,27 @@ static void keep_model(zm_network *network, const zm_model *model)
             zm_model_get_info(model)->path, (unsigned long long)bytes);
 }
 
+/* What the weights have to become for the norm that is asked for. */
+static zm_status settle_norm(zm_network *network, const zm_model *model,
+                             const zm_session_params *params, zm_plan *plan)
+{
+    const zm_model_info *info = zm_model_get_info(model);
+    network->norm = info->norm;
+    if (params->norm == ZM_NORM_DEFAULT || params->norm == info->norm)
+        return ZM_OK;
+    if (params->norm != ZM_NORM_RMS || info->norm != ZM_NORM_LAYER)
+        return zm_fail(&network->log, ZM_ERROR_INVALID_ARGUMENT,
+                       "%s: its norm is %s; it can't be run with %s", info->path,
+                       zm_norm_name(info->norm), zm_norm_name(params->norm));
+    const zm_plan_params wanted = {.norm = ZM_NORM_RMS, .log = &network->log};
+    zm_status status = zm_session_check_model(model, &network->log);
+    if (status == ZM_OK)
+        status = zm_plan_make(model, &wanted, plan);
+    network->norm = ZM_NORM_RMS;
+    network->plan = plan;
+    return status;
+}
+
 static zm_status network_create(zm_device *device, const zm_model *model,
                                 const zm_session_params *params, zm_network **out)
 {
@@ -98,6 +119,7 @@ static zm_status network_create(zm_device *device, const zm_model *model,
         return zm_fail(params->log, ZM_ERROR_UNSUPPORTED, "%s: models of type %s cannot be run%s%s",
                        info->path, info->architecture_name, info->refused ? ": " : "",
                        info->refused ? info->refused : "");
+    zm_plan plan = {0};
     zm_network *network = zm_calloc(1, fns->size);
     if (!network)
         return zm_fail(params->log, ZM_ERROR_OUT_OF_MEMORY, "session: out of memory");
@@ -109,7 +131,11 @@ static zm_status network_create(zm_device *device, const zm_model *model,
     network->go_on_user = params->go_on_user;
     zm_status status = devices_take(network, device, params);
     if (status == ZM_OK)
+        status = settle_norm(network, model, params, &plan);
+    if (status == ZM_OK)
         status = fns->create(network, model, params);
+    network->plan = NULL;
+    zm_plan_finish(&plan);
     if (status == ZM_OK) {
         keep_model(network, model);
         *out = network;

@@ -64,7 +64,7 @@ void zm_structure_decoding(zm_structure *s, zm_network *network, uint32_t vocabu
 {
     zm_decoding *decoding = &network->decoding;
     network->device_count = 1;
-    network->info = (zm_session_info){vocabulary, positions, 1, 1};
+    network->info = (zm_session_info){vocabulary, positions, 1, 1, network->norm};
     decoding->batch = positions;
     decoding->tokens = zm_structure_tensor(s, "(tokens)", ZM_I32, positions, 0);
     decoding->places = zm_structure_tensor(s, "(places)", ZM_I32, positions, 0);

@@ -104,7 +104,7 @@ static zm_status create_state(zm_text_network *text)
 /* A family of LayerNorm that has been converted: its main branch has to have no mean. */
 static bool is_converted(const zm_text_network *text)
 {
-    return text->norm != ZM_NORM_LAYER && text->info.norm == ZM_NORM_LAYER;
+    return text->base.norm != ZM_NORM_LAYER && text->info.norm == ZM_NORM_LAYER;
 }
 
 static void settle_blocks(zm_text_network *text)
@@ -112,7 +112,7 @@ static void settle_blocks(zm_text_network *text)
     const zm_text_info *info = &text->info;
     for (uint32_t i = 0; i < info->layers; i++) {
         zm_block *block = &text->weights.blocks[i];
-        block->norm = zm_network_block_norm(text->norm);
+        block->norm = zm_network_block_norm(text->base.norm);
         block->eps = text->eps;
         block->true_d = block->norm == ZM_BLOCK_CRMS_NORM ? info->d : 0;
         block->parallel = info->parallel;
@@ -216,8 +216,8 @@ static zm_status take_sizes(zm_text_network *text, const zm_model *model,
                        "%u",
                        sequences, logits, ZM_MAX_SEQUENCES, BATCH);
     uint32_t usual = most < ZM_DEFAULT_POSITIONS ? most : ZM_DEFAULT_POSITIONS;
-    text->base.info =
-        (zm_session_info){text->info.vocabulary, wanted ? wanted : usual, sequences, logits};
+    text->base.info = (zm_session_info){text->info.vocabulary, wanted ? wanted : usual, sequences,
+                                        logits, text->base.norm};
     return ZM_OK;
 }
 
@@ -227,7 +227,6 @@ static zm_status text_create(zm_network *network, const zm_model *model,
     zm_text_network *text = (zm_text_network *)network;
     const zm_model_info *info = zm_model_get_info(model);
     text->info = info->text;
-    text->norm = info->norm;
     text->eps = info->eps;
     zm_status status = take_sizes(text, model, params);
     if (status == ZM_OK)

@@ -20,7 +20,6 @@ typedef struct zm_text_weights {
 typedef struct zm_text_network {
     zm_network base;
     zm_text_info info;
-    zm_norm norm;
     float eps;
     zm_text_weights weights;
 } zm_text_network;

@@ -95,7 +95,7 @@ static void fill_ends(zm_structure *s, zm_text_network *text)
 zm_status zm_text_check_structure(zm_structure *s)
 {
     const zm_model_info *info = zm_model_get_info(s->model);
-    zm_text_network text = {.info = info->text, .norm = info->norm, .eps = info->eps};
+    zm_text_network text = {.base.norm = info->norm, .info = info->text, .eps = info->eps};
     text.weights.blocks = zm_calloc(info->text.layers, sizeof(zm_block));
     if (!text.weights.blocks)
         return zm_fail(s->log, ZM_ERROR_OUT_OF_MEMORY, "session: out of memory");

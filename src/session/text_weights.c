@@ -157,7 +157,8 @@ zm_status zm_text_load_weights(zm_text_network *text, const zm_model *model,
                                const zm_session_params *params)
 {
     zm_weight_loader loader = {.model = model,
-                               .column_sums = text->norm == ZM_NORM_LAYER,
+                               .plan = text->base.plan,
+                               .column_sums = text->base.norm == ZM_NORM_LAYER,
                                .norm_plus_one = text->info.norm_plus_one,
                                .progress = params->progress,
                                .progress_user = params->progress_user};
@@ -169,10 +170,10 @@ zm_status zm_text_load_weights(zm_text_network *text, const zm_model *model,
     if (status == ZM_OK)
         status = load_head(&loader, text);
     if (status == ZM_OK && loader.narrow)
-        status = zm_load_turn(&loader, text->norm, true, text->info.d, &text->base.widen);
+        status = zm_load_turn(&loader, text->base.norm, true, text->info.d, &text->base.widen);
     go_to(&loader, text, 0);
     if (status == ZM_OK && loader.narrow)
-        status = zm_load_turn(&loader, text->norm, false, text->info.d, &text->base.narrow);
+        status = zm_load_turn(&loader, text->base.norm, false, text->info.d, &text->base.narrow);
     if (status == ZM_OK)
         status = load_input(&loader, text);
     for (uint32_t i = 0; i < text->info.layers && status == ZM_OK; i++) {

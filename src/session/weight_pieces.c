@@ -166,7 +166,7 @@ static uint64_t widest_row(const zm_weight_pieces *pieces)
     uint64_t widest = sizeof(float), type = zm_dtype_size(pieces->target->tensor.dtype);
     widest = type > widest ? type : widest;
     for (uint32_t i = 0; i < pieces->source_count; i++) {
-        uint64_t size = zm_dtype_size(pieces->sources[i].tensor->dtype);
+        uint64_t size = zm_dtype_size(pieces->sources[i].dtype);
         widest = size > widest ? size : widest;
     }
     return widest * pieces->sources->k;

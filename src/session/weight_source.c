@@ -6,6 +6,31 @@
 #include "common/half.h"
 #include "common/quant.h"
 
+#define PIECE 512u /* elements of a tensor that changes */
+
+void zm_weight_source_set(zm_weight_source *source, const zm_model_tensor *tensor,
+                          const zm_plan *plan)
+{
+    const zm_plan_item *item = plan && tensor ? zm_plan_find(plan, tensor) : NULL;
+    source->tensor = tensor;
+    source->change = item && item->axis != ZM_RECENTRE_NONE ? item : NULL;
+    if (tensor)
+        source->dtype = item ? item->made.dtype : tensor->dtype;
+}
+
+zm_status zm_weight_source_begin(zm_weight_source *source)
+{
+    const zm_plan_item *change = source->change;
+    return change ? zm_recentring_init(&source->recentring, source->tensor, change->axis,
+                                       &change->change, change->gain)
+                  : ZM_OK;
+}
+
+void zm_weight_source_end(zm_weight_source *source)
+{
+    zm_recentring_finish(&source->recentring);
+}
+
 uint64_t zm_weight_rows(const zm_weight_source *source)
 {
     return source->rows ? source->rows : source->n;
@@ -38,18 +63,36 @@ static void reorder(void *dst, const void *src, zm_dtype type, uint64_t rows, ui
     }
 }
 
+/* Elements of a floating type, `step` elements apart: as they are, or recentred and rounded to what
+ * a converted file would have. */
+static void copy_elements(char *out, const zm_weight_source *source, uint64_t first, uint64_t count,
+                          uint64_t step)
+{
+    size_t size = zm_dtype_size(source->dtype);
+    double exact[PIECE], rounded[PIECE];
+    for (uint64_t done = 0, piece; done < count; done += piece) {
+        const char *in = (const char *)source->tensor->data + (first + done) * size;
+        piece = count - done;
+        if (source->change) {
+            piece = piece < PIECE ? piece : PIECE;
+            zm_recentring_read(&source->recentring, first + done, piece, exact);
+            zm_convert_reals(rounded, source->dtype, exact, ZM_F64, piece);
+            in = (const char *)rounded;
+        }
+        for (uint64_t i = 0; step > 1 && i < piece; i++)
+            memcpy(out + (done + i) * step * size, in + i * size, size);
+        if (step == 1)
+            memcpy(out + done * size, in, piece * size);
+    }
+}
+
 /* Rows of [k][rows] elements, each of them in one piece. */
 static void gather(void *dst, const zm_weight_source *source, uint64_t row, uint64_t rows)
 {
-    size_t size = zm_dtype_size(source->tensor->dtype);
+    size_t size = zm_dtype_size(source->dtype);
     uint64_t cols = zm_weight_cols(source);
-    for (uint64_t c = 0; c < cols; c++) {
-        const char *in =
-            (const char *)source->tensor->data + (c * zm_weight_rows(source) + row) * size;
-        char *out = (char *)dst + c * size;
-        for (uint64_t r = 0; r < rows; r++)
-            memcpy(out + r * cols * size, in + r * size, size);
-    }
+    for (uint64_t c = 0; c < cols; c++)
+        copy_elements((char *)dst + c * size, source, c * zm_weight_rows(source) + row, rows, cols);
 }
 
 static const void *place_of(const zm_weight_source *source, uint64_t row)
@@ -71,17 +114,19 @@ static zm_dtype take(void *raw, const zm_weight_source *source, uint64_t row, ui
     }
     if (source->transposed)
         gather(raw, source, row, rows);
-    else
+    else if (zm_dtype_block_length(tensor->dtype) != 1)
         memcpy(raw, place_of(source, row), zm_dtype_bytes(tensor->dtype, count));
-    return tensor->dtype;
+    else
+        copy_elements(raw, source, row * zm_weight_cols(source), count, 1);
+    return source->dtype;
 }
 
 /* The file does not promise alignment; blocks, whose elements have no size, need none. */
 bool zm_weight_is_plain(const zm_weight_source *source, zm_dtype type)
 {
     size_t size = zm_dtype_size(type);
-    return source->tensor->dtype == type && !source->transposed && source->kernel <= 1 &&
-           zm_weight_cols(source) == source->k &&
+    return source->tensor->dtype == type && !source->change && !source->transposed &&
+           source->kernel <= 1 && zm_weight_cols(source) == source->k &&
            (size == 0 || (uintptr_t)source->tensor->data % size == 0);
 }
 

@@ -3,11 +3,14 @@
 #ifndef ZM_SRC_SESSION_WEIGHT_SOURCE_H
 #define ZM_SRC_SESSION_WEIGHT_SOURCE_H
 
-#include <zeromean/model.h>
+#include "convert/plan.h"
 
 /* A tensor of the file on its way into rows of a weight. */
 typedef struct zm_weight_source {
     const zm_model_tensor *tensor;
+    zm_dtype dtype;             /* of the elements that come out, unless blocks are decoded */
+    const zm_plan_item *change; /* of its vectors; NULL = they are as in the file */
+    zm_recentring recentring;   /* between begin and end */
     uint64_t n, k;
     uint32_t kernel; /* > 1: [k / kernel][kernel] becomes [kernel][k / kernel] in each row */
     /* Which of the tensor's rows, as zm_linear_part has it; 0 rows = n, 0 run = n. */
@@ -16,6 +19,17 @@ typedef struct zm_weight_source {
     /* Columns that the tensor has, where zeros fill up the rest of k; 0 = k. */
     uint64_t cols;
 } zm_weight_source;
+
+/* The tensor and the type as they are in the file or, with a plan, in the file that a conversion by
+ * it would write. tensor may be NULL; the plan has to stay. */
+void zm_weight_source_set(zm_weight_source *source, const zm_model_tensor *tensor,
+                          const zm_plan *plan);
+
+/* Before the first fetch: reads a tensor that is to be recentred for its means.
+ * ZM_ERROR_OUT_OF_MEMORY. */
+zm_status zm_weight_source_begin(zm_weight_source *source);
+/* Tolerates one that was not begun. */
+void zm_weight_source_end(zm_weight_source *source);
 
 /* What the tensor has. */
 uint64_t zm_weight_cols(const zm_weight_source *source);

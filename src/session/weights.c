@@ -115,32 +115,51 @@ static uint64_t bytes_of(const zm_weight_pieces *pieces, uint64_t first, uint64_
     return bytes;
 }
 
+static zm_status begin(const zm_weight_loader *loader, zm_weight_source *source)
+{
+    zm_status status = zm_weight_source_begin(source);
+    return status == ZM_OK ? status : out_of_memory(loader);
+}
+
+static zm_status store_pieces(zm_weight_loader *loader, zm_weight_pieces *pieces)
+{
+    if (!zm_weight_pieces_cut(pieces))
+        return zm_fail(&loader->storage->log, ZM_ERROR_LIMIT,
+                       "%s: the rows of tensor %s are too long",
+                       zm_model_get_info(loader->model)->path, pieces->sources->tensor->name);
+    for (uint64_t i = 0, some, failed, row, rows; i < pieces->count; i += some) {
+        some = pieces->count - i < PIECES_AT_ONCE ? pieces->count - i : PIECES_AT_ONCE;
+        zm_status status = zm_weight_pieces_do(pieces, &loader->crew, i, some, &failed);
+        if (status == ZM_ERROR_BAD_FORMAT)
+            return fail_not_finite(loader,
+                                   zm_weight_piece_get(pieces, failed, &row, &rows)->tensor);
+        if (status == ZM_ERROR_OUT_OF_MEMORY)
+            return out_of_memory(loader);
+        if (status == ZM_OK)
+            status = advance(loader, bytes_of(pieces, i, some));
+        if (status != ZM_OK)
+            return status;
+    }
+    return ZM_OK;
+}
+
 /* Fills the target with the sources one below the other. fold NULL = what reads no such norm. */
-static zm_status store(zm_weight_loader *loader, const zm_weight_source *sources, uint32_t count,
+static zm_status store(zm_weight_loader *loader, zm_weight_source *sources, uint32_t count,
                        const zm_norm_fold *fold, const zm_weight_target *target)
 {
     zm_weight_pieces pieces = {
         .sources = sources, .source_count = count, .fold = fold, .target = target};
-    if (!zm_weight_pieces_cut(&pieces))
-        return zm_fail(&loader->storage->log, ZM_ERROR_LIMIT,
-                       "%s: the rows of tensor %s are too long",
-                       zm_model_get_info(loader->model)->path, sources->tensor->name);
-    for (uint64_t i = 0, some, failed, row, rows; i < pieces.count; i += some) {
-        some = pieces.count - i < PIECES_AT_ONCE ? pieces.count - i : PIECES_AT_ONCE;
-        zm_status status = zm_weight_pieces_do(&pieces, &loader->crew, i, some, &failed);
-        if (status == ZM_ERROR_BAD_FORMAT)
-            return fail_not_finite(loader,
-                                   zm_weight_piece_get(&pieces, failed, &row, &rows)->tensor);
-        if (status == ZM_ERROR_OUT_OF_MEMORY)
-            return out_of_memory(loader);
-        if (status == ZM_OK)
-            status = advance(loader, bytes_of(&pieces, i, some));
-        if (status != ZM_OK)
-            return status;
+    zm_status status = ZM_OK;
+    for (uint32_t i = 0; i < count && status == ZM_OK; i++)
+        status = begin(loader, &sources[i]);
+    if (status == ZM_OK)
+        status = store_pieces(loader, &pieces);
+    for (uint32_t i = 0; i < count; i++) {
+        zm_weight_source_end(&sources[i]);
+        if (status == ZM_OK && target->memory)
+            zm_model_drop_pages(loader->model, sources[i].tensor);
     }
-    for (uint32_t i = 0; i < count && target->memory; i++)
-        zm_model_drop_pages(loader->model, sources[i].tensor);
-    return ZM_OK;
+    return status;
 }
 
 /* Is the tensor in the file what the device reads? */
@@ -148,8 +167,9 @@ static bool is_in_place(const zm_weight_loader *loader, const zm_weight_source *
                         uint32_t count, const zm_weight_target *target)
 {
     const zm_model_tensor *tensor = sources[0].tensor;
-    return count == 1 && sources[0].kernel == 1 && target->layout.panel == 0 &&
-           zm_weight_rows(sources) == sources[0].n && !sources[0].run && !sources[0].transposed &&
+    return count == 1 && sources[0].kernel == 1 && !sources[0].change &&
+           target->layout.panel == 0 && zm_weight_rows(sources) == sources[0].n &&
+           !sources[0].run && !sources[0].transposed &&
            tensor->elements == (uint64_t)target->tensor.shape[0] * target->tensor.shape[1] &&
            !target->layout.part_rows && tensor->dtype == target->tensor.dtype &&
            zm_model_is_mapped(loader->model, tensor) &&
@@ -180,7 +200,7 @@ static zm_status check_size(const zm_weight_loader *loader, const zm_weight_sour
 }
 
 /* Makes the target of the sources one below the other. fold NULL = what reads no such norm. */
-static zm_status fill(zm_weight_loader *loader, const zm_weight_source *sources, uint32_t count,
+static zm_status fill(zm_weight_loader *loader, zm_weight_source *sources, uint32_t count,
                       const zm_norm_fold *fold, zm_weight_target *target)
 {
     zm_status status = check_size(loader, sources, target);
@@ -194,18 +214,18 @@ static zm_status fill(zm_weight_loader *loader, const zm_weight_source *sources,
     return status != ZM_OK ? status : finished;
 }
 
-/* The type that a weight gets on the device: its own where all of it is of one quantised type that
- * the device's kernels read, or of F16; anything else is float32, exactly. The plain C of the host
- * device works on its real type. */
+/* The type that a weight gets on the device: its source's where all of it is of one quantised type
+ * that the device's kernels read, or of F16; anything else is float32, exactly. The plain C of the
+ * host device works on its real type. */
 static zm_dtype weight_type(const zm_weight_loader *loader, const zm_weight_source *sources,
                             uint32_t count)
 {
     const zm_device *device = loader->storage->device;
     const zm_device_info *info = zm_device_get_info(device);
-    zm_dtype type = sources[0].tensor->dtype;
+    zm_dtype type = sources[0].dtype;
     bool alike = true;
     for (uint32_t i = 1; i < count; i++)
-        alike &= sources[i].tensor->dtype == type;
+        alike &= sources[i].dtype == type;
     if (alike && is_quantised(type) && sources[0].kernel == 1 &&
         zm_weight_type_is_read(device, type))
         return type;
@@ -215,9 +235,9 @@ static zm_dtype weight_type(const zm_weight_loader *loader, const zm_weight_sour
 }
 
 /* The sources one below the other, and some zeros: none, or one row. */
-static zm_status load_matrix(zm_weight_loader *loader, const zm_weight_source *sources,
-                             uint32_t count, uint32_t zero_rows, const zm_norm_fold *fold,
-                             bool gated, zm_tensor *out)
+static zm_status load_matrix(zm_weight_loader *loader, zm_weight_source *sources, uint32_t count,
+                             uint32_t zero_rows, const zm_norm_fold *fold, bool gated,
+                             zm_tensor *out)
 {
     uint64_t n = zero_rows, k = sources[0].k;
     for (uint32_t i = 0; i < count; i++)
@@ -241,8 +261,7 @@ static zm_status load_matrix(zm_weight_loader *loader, const zm_weight_source *s
 }
 
 /* Rows of the real type. */
-static zm_status load_plain(zm_weight_loader *loader, const zm_weight_source *source,
-                            zm_tensor *out)
+static zm_status load_plain(zm_weight_loader *loader, zm_weight_source *source, zm_tensor *out)
 {
     zm_dtype type = loader->storage->real_type;
     zm_weight_target target = {
@@ -259,15 +278,16 @@ static zm_status load_plain(zm_weight_loader *loader, const zm_weight_source *so
 static zm_weight_source source_of(const zm_weight_loader *loader, const zm_linear_part *part,
                                   const char *suffix, uint32_t k, bool transposed)
 {
-    return (zm_weight_source){.tensor = find(loader, part->name, suffix),
-                              .n = part->n,
-                              .k = k,
-                              .kernel = 1,
-                              .rows = part->rows,
-                              .first = part->first,
-                              .run = part->run,
-                              .stride = part->stride,
-                              .transposed = transposed};
+    zm_weight_source source = {.n = part->n,
+                               .k = k,
+                               .kernel = 1,
+                               .rows = part->rows,
+                               .first = part->first,
+                               .run = part->run,
+                               .stride = part->stride,
+                               .transposed = transposed};
+    zm_weight_source_set(&source, find(loader, part->name, suffix), loader->plan);
+    return source;
 }
 
 /* Adds the part's rows of NAME + suffix to the values; each of its elements is one of the real
@@ -278,6 +298,8 @@ static zm_status part_add(zm_weight_loader *loader, const zm_linear_part *part, 
     zm_weight_source source = source_of(loader, part, suffix, 1, false);
     uint64_t n = part->n;
     zm_status status = check_source(loader, part->name, suffix, &source);
+    if (status == ZM_OK)
+        status = begin(loader, &source);
     if (status != ZM_OK)
         return status;
     double largest = loader->storage->real_type == ZM_F64 ? DBL_MAX : (double)FLT_MAX;
@@ -295,6 +317,7 @@ static zm_status part_add(zm_weight_loader *loader, const zm_linear_part *part, 
         }
     }
     zm_weight_room_give(&loader->crew, room);
+    zm_weight_source_end(&source);
     if (status != ZM_OK)
         return status;
     zm_model_drop_pages(loader->model, source.tensor);
@@ -477,10 +500,8 @@ zm_status zm_load_linear(zm_weight_loader *loader, const zm_linear_source *sourc
 zm_status zm_load_conv1d(zm_weight_loader *loader, const char *name, uint32_t n, uint32_t channels,
                          uint32_t kernel, zm_linear *out)
 {
-    zm_weight_source weight = {.tensor = find(loader, name, ".weight"),
-                               .n = n,
-                               .k = (uint64_t)channels * kernel,
-                               .kernel = kernel};
+    zm_weight_source weight = {.n = n, .k = (uint64_t)channels * kernel, .kernel = kernel};
+    zm_weight_source_set(&weight, find(loader, name, ".weight"), loader->plan);
     zm_status status = check_source(loader, name, ".weight", &weight);
     if (status == ZM_OK)
         status = load_matrix(loader, &weight, 1, 0, NULL, false, &out->weight);
@@ -511,7 +532,8 @@ zm_status zm_load_norm(zm_weight_loader *loader, const char *name, uint32_t d, z
 zm_status zm_load_rows(zm_weight_loader *loader, const char *name, uint32_t rows, uint32_t cols,
                        zm_tensor *out)
 {
-    zm_weight_source table = {.tensor = find(loader, name, ""), .n = rows, .k = cols, .kernel = 1};
+    zm_weight_source table = {.n = rows, .k = cols, .kernel = 1};
+    zm_weight_source_set(&table, find(loader, name, ""), loader->plan);
     zm_status status = check_source(loader, name, "", &table);
     return status == ZM_OK ? load_plain(loader, &table, out) : status;
 }
@@ -551,7 +573,8 @@ zm_status zm_load_turn(zm_weight_loader *loader, zm_norm norm, bool back, uint32
                                     .elements = elements,
                                     .bytes = elements * sizeof(*values),
                                     .data = values};
-    const zm_weight_source source = {.tensor = &tensor, .n = d, .k = d, .kernel = 1};
+    zm_weight_source source = {.n = d, .k = d, .kernel = 1};
+    zm_weight_source_set(&source, &tensor, NULL);
     const bool again = loader->again; /* it is nothing of the file */
     loader->again = true;
     zm_status status = load_matrix(loader, &source, 1, 0, NULL, false, &out->weight);

@@ -15,6 +15,7 @@
 #include <zeromean/block.h>
 #include <zeromean/model.h>
 
+#include "convert/plan.h"
 #include "session/storage.h"
 #include "session/weight_pieces.h"
 
@@ -24,8 +25,9 @@ typedef struct zm_weight_loader {
     const zm_model *model;
     zm_progress_fn progress;
     void *progress_user;
-    bool column_sums;   /* wanted of linears that read a norm: it is a LayerNorm */
-    bool norm_plus_one; /* norms that linears read multiply by 1 + their weight */
+    const zm_plan *plan; /* of a conversion on the way; NULL = as they are in the file */
+    bool column_sums;    /* wanted of linears that read a norm: it is a LayerNorm */
+    bool norm_plus_one;  /* norms that linears read multiply by 1 + their weight */
     /* The rest is filled in by zm_weight_loader_init. */
     bool folded;     /* norms may have no weights: their readers have taken them over */
     bool narrow;     /* the main branch has one element less in the file: a zero fills it up */

@@ -75,7 +75,7 @@ static zm_status create_state(zm_whisper *whisper)
 void zm_whisper_settle(zm_whisper *whisper)
 {
     const zm_whisper_info *info = &whisper->info;
-    zm_block_norm norm = zm_network_block_norm(whisper->norm);
+    zm_block_norm norm = zm_network_block_norm(whisper->base.norm);
     for (uint32_t i = 0; i < info->encoder_layers + info->decoder_layers; i++) {
         bool encodes = i < info->encoder_layers;
         zm_block *block = encodes ? &whisper->weights.encoder[i]
@@ -97,12 +97,11 @@ static zm_status whisper_create(zm_network *network, const zm_model *model,
     whisper->info = info->whisper;
     whisper->info.suppress = whisper->info.begin_suppress = NULL; /* the model's, not ours */
     whisper->info.suppress_count = whisper->info.begin_suppress_count = 0;
-    network->info =
-        (zm_session_info){info->whisper.vocabulary, info->whisper.decoder_positions, 1, 1};
+    network->info = (zm_session_info){info->whisper.vocabulary, info->whisper.decoder_positions, 1,
+                                      1, network->norm};
     if (params->sequences > 1)
         return zm_fail(&network->log, ZM_ERROR_UNSUPPORTED,
                        "session: %u sequences; a model of speech has one", params->sequences);
-    whisper->norm = info->norm;
     whisper->eps = info->eps;
     zm_status status = zm_network_check_layers(network, "encoder", whisper->info.encoder_layers);
     if (status == ZM_OK)

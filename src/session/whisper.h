@@ -25,7 +25,6 @@ typedef struct zm_whisper_weights {
 typedef struct zm_whisper {
     zm_network base;
     zm_whisper_info info; /* without its lists */
-    zm_norm norm;
     float eps;
     zm_whisper_weights weights;
     zm_tensor mel; /* [2 encoder_positions][mel_bins] */

@@ -21,7 +21,7 @@ static zm_tensor embed(const zm_whisper *whisper, zm_graph *graph)
         .position = zm_decoding_positions(&whisper->base, graph, weights->decoder_positions,
                                           whisper->info.d),
         .dst = zm_graph_tensor(graph, "x", ZM_DTYPE_NONE, 2, shape),
-        .recentre = whisper->norm != ZM_NORM_LAYER};
+        .recentre = whisper->base.norm != ZM_NORM_LAYER};
     zm_graph_embedding(graph, &params);
     zm_tensor x = zm_network_enter(&whisper->base, graph, params.dst);
     zm_graph_observe(graph, "decoder.input", 0, x);

@@ -31,7 +31,7 @@ static zm_tensor enter(const zm_whisper *whisper, zm_graph *graph)
     const zm_add_params add = {.x = x,
                                .y = whisper->weights.encoder_positions,
                                .dst = matrix(graph, "x", x.shape[0], x.shape[1])};
-    if (whisper->norm == ZM_NORM_LAYER)
+    if (whisper->base.norm == ZM_NORM_LAYER)
         zm_graph_add(graph, &add);
     else
         zm_graph_recentre(graph, &add);

@@ -169,10 +169,10 @@ static zm_status load_turns(zm_weight_loader *loader, zm_whisper *whisper)
     zm_network *network = &whisper->base;
     go_to(loader, whisper, 0);
     zm_status status =
-        zm_load_turn(loader, whisper->norm, false, whisper->info.d, &network->narrow);
+        zm_load_turn(loader, whisper->base.norm, false, whisper->info.d, &network->narrow);
     go_to(loader, whisper, network->device_count - 1);
     return status == ZM_OK
-               ? zm_load_turn(loader, whisper->norm, true, whisper->info.d, &network->widen)
+               ? zm_load_turn(loader, whisper->base.norm, true, whisper->info.d, &network->widen)
                : status;
 }
 
@@ -182,7 +182,8 @@ zm_status zm_whisper_load_weights(zm_whisper *whisper, const zm_model *model,
     zm_weight_loader loader = {.storage = &whisper->base.storages[0],
                                .stream = whisper->base.streams[0],
                                .model = model,
-                               .column_sums = whisper->norm == ZM_NORM_LAYER,
+                               .plan = whisper->base.plan,
+                               .column_sums = whisper->base.norm == ZM_NORM_LAYER,
                                .progress = params->progress,
                                .progress_user = params->progress_user};
     zm_whisper_weights *weights = &whisper->weights;
