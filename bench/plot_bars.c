@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Plots of one line per row: bars of percent, and ratios with their intervals. A line is a name, a
- * track with marks, and numbers; report.css puts them beside or under each other. */
+ * track with marks, and numbers; page.css puts them beside or under each other. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "plot.h"
+#include "plots.h"
 #include "print.h"
 
 static const plot_scale percents = {0, 125, 0, 100, false};

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "plot.h"
+#include "plots.h"
 #include "print.h"
 
 #define HEIGHT 260.0

@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "plot.h"
+#include "plots.h"
 
 #define HEIGHT 380.0
-#define WIDE 880.0   /* pixels of the area, at least, where report.css shows names of class wide */
+#define WIDE 880.0   /* pixels of the area, at least, where page.css shows names of class wide */
 #define NARROW 270.0 /* ... and of class narrow: 360 px of a telephone, less the margins */
 #define RADIUS 4.5
 #define LETTER 6.8 /* pixels that a letter takes at most, roughly */

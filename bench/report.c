@@ -8,14 +8,11 @@
 #include "clbench.h"
 #include "cli/output.h"
 #include "common/alloc.h"
-#include "common/file.h"
 #include "match.h"
-#include "plot.h"
+#include "plots.h"
 #include "print.h"
 
 #define CHANGE_THRESHOLD 0.05 /* as compare has it unasked */
-
-extern const char report_style[];
 
 typedef struct report {
     size_t count;
@@ -23,13 +20,6 @@ typedef struct report {
     char **paths;
     page page;
 } report;
-
-static void print_field(page *p, const char *name, const char *value)
-{
-    page_format(p, "<dt>%s</dt><dd>", name);
-    page_text(p, value);
-    page_format(p, "</dd>");
-}
 
 static const char *base_name(const char *path)
 {
@@ -43,23 +33,23 @@ static void print_ceilings(page *p, const result_peak *peak)
     if (peak->status != ROW_OK || peak->fma_count == 0) {
         snprintf(text, sizeof(text), "%s%s%.80s", row_status_name(peak->status),
                  peak->reason[0] ? ": " : "", peak->reason);
-        print_field(p, "ceilings", text);
+        page_field(p, "ceilings", text);
         return;
     }
     const peak_fma *fma = &peak->fma[peak->best_fma];
     snprintf(text, sizeof(text), "%.1f GFLOP/s (float%u, %u chains)", fma->gflops, fma->width,
              fma->chains);
-    print_field(p, "multiply-adds", text);
+    page_field(p, "multiply-adds", text);
     for (size_t i = peak->stream_count; i-- > 0;) {
         if (!peak->streams[i].copy)
             continue;
         snprintf(text, sizeof(text), "%.1f GB/s (copy, %s)", peak->streams[i].gbps,
                  print_bytes(peak->streams[i].bytes, size));
-        print_field(p, "memory", text);
+        page_field(p, "memory", text);
         break;
     }
     if (isfinite(peak->launch_seconds))
-        print_field(p, "launch", print_duration(peak->launch_seconds, time));
+        page_field(p, "launch", print_duration(peak->launch_seconds, time));
 }
 
 static void print_cards(report *r)
@@ -72,13 +62,13 @@ static void print_cards(report *r)
         page_format(p, "<div class=\"card s%zu\"><b>", i);
         page_text(p, base_name(r->paths[i]));
         page_format(p, "</b><dl>");
-        print_field(p, "device", one->device_name);
-        print_field(p, "platform", one->device_platform);
-        print_field(p, "driver", one->device_driver);
+        page_field(p, "device", one->device_name);
+        page_field(p, "platform", one->device_platform);
+        page_field(p, "driver", one->device_driver);
         snprintf(processor, sizeof(processor), "%s, %u in use", one->processor, one->processors);
-        print_field(p, "host", processor);
-        print_field(p, "date", one->date);
-        print_field(p, "zeromean", one->version);
+        page_field(p, "host", processor);
+        page_field(p, "date", one->date);
+        page_field(p, "zeromean", one->version);
         print_ceilings(p, &one->peak);
         page_format(p, "</dl></div>\n");
     }
@@ -188,14 +178,6 @@ static void print_memory(report *r)
     free(body.text);
 }
 
-/* A cell that names itself where there is no room for columns (report.css). */
-static void print_cell(page *p, const char *style, const char *name, const char *text)
-{
-    page_format(p, "<td class=\"%s\" data-name=\"%s\">", style, name);
-    page_list(p, text);
-    page_format(p, "</td>");
-}
-
 static const char *print_median(const result_row *row, char out[PRINT_DURATION])
 {
     return row && row->status == ROW_OK ? print_duration(row->time.seconds.median, out) : "-";
@@ -208,16 +190,16 @@ static void print_change(page *p, const match *m)
     bool worse = m->kind == MATCH_SLOWER || m->kind == MATCH_BROKEN;
     bool better = m->kind == MATCH_FASTER || m->kind == MATCH_MENDED;
     page_format(p, "<tr>");
-    print_cell(p, "first", "", row->op);
-    print_cell(p, "first", "", row->shape);
-    print_cell(p, "", "weights", row->weight_type);
-    print_cell(p, "n", "before", print_median(m->a, text));
-    print_cell(p, "n", "after", print_median(m->b, text));
+    page_cell(p, "first", "", row->op);
+    page_cell(p, "first", "", row->shape);
+    page_cell(p, "", "weights", row->weight_type);
+    page_cell(p, "n", "before", print_median(m->a, text));
+    page_cell(p, "n", "after", print_median(m->b, text));
     snprintf(text, sizeof(text), "-");
     if (isfinite(m->ratio))
         snprintf(text, sizeof(text), "%+.1f %%", 100 * (m->ratio - 1));
-    print_cell(p, "n", "time", text);
-    print_cell(p, worse ? "bad" : better ? "good" : "", "", match_kind_name(m->kind));
+    page_cell(p, "n", "time", text);
+    page_cell(p, worse ? "bad" : better ? "good" : "", "", match_kind_name(m->kind));
     page_format(p, "</tr>\n");
 }
 
@@ -270,30 +252,30 @@ static void print_row_numbers(page *p, const result_row *row)
         page_format(p, "</td>");
         return;
     }
-    print_cell(p, "n", "median", print_duration(row->time.seconds.median, text));
+    page_cell(p, "n", "median", print_duration(row->time.seconds.median, text));
     snprintf(text, sizeof(text), "\u00b1%.1f %%", row->time.seconds.spread * 50);
-    print_cell(p, "n", "spread", text);
+    page_cell(p, "n", "spread", text);
     snprintf(text, sizeof(text), "%.1f", row_gflops(row));
-    print_cell(p, "n", "GFLOP/s", text);
+    page_cell(p, "n", "GFLOP/s", text);
     snprintf(text, sizeof(text), "%.1f", row_gbps(row));
-    print_cell(p, "n", "GB/s", text);
+    page_cell(p, "n", "GB/s", text);
     snprintf(text, sizeof(text), "unknown");
     if (row->ceiling.bound != BOUND_UNKNOWN)
         snprintf(text, sizeof(text), "%.1f %% of %s", row->ceiling.percent,
                  ceiling_bound_name(row->ceiling.bound));
-    print_cell(p, "n", "ceiling", text);
+    page_cell(p, "n", "ceiling", text);
     snprintf(text, sizeof(text), "%zu%s", row->time.seconds.count, row->time.noisy ? " noisy" : "");
-    print_cell(p, "n", "samples", text);
+    page_cell(p, "n", "samples", text);
 }
 
 static void print_row(page *p, const result_row *row)
 {
     page_format(p, "<tr>");
-    print_cell(p, "first", "", row->op);
-    print_cell(p, "first", "", row->shape);
-    print_cell(p, "", "type", row->type);
-    print_cell(p, "", "weights", row->weight_type);
-    print_cell(p, "", "kernel", row->kernel);
+    page_cell(p, "first", "", row->op);
+    page_cell(p, "first", "", row->shape);
+    page_cell(p, "", "type", row->type);
+    page_cell(p, "", "weights", row->weight_type);
+    page_cell(p, "", "kernel", row->kernel);
     print_row_numbers(p, row);
     page_format(p, "</tr>\n");
 }
@@ -331,12 +313,7 @@ static void print_tables(report *r)
 static void print_page(report *r)
 {
     page *p = &r->page;
-    page_format(p,
-                "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-                "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-                "<title>clbench report</title>\n<style>\n%s</style>\n</head>\n<body>\n"
-                "<h1>clbench report</h1>\n",
-                report_style);
+    page_begin(p, "clbench report");
     page_format(p, "<p>What the ops of Zeromean reach of what their devices can do.</p>\n");
     print_cards(r);
     print_roofline(r);
@@ -345,23 +322,7 @@ static void print_page(report *r)
     print_memory(r);
     print_changes(r);
     print_tables(r);
-    page_format(p, "</body>\n</html>\n");
-}
-
-static zm_status write_page(const report *r, const char *path)
-{
-    zm_writer writer;
-    const zm_log *log = zm_cli_log();
-    if (r->page.failed)
-        return zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory for the page", path);
-    zm_status status = zm_writer_open(&writer, path, log);
-    if (status != ZM_OK)
-        return status;
-    status = zm_writer_write(&writer, r->page.text, r->page.size);
-    if (status == ZM_OK)
-        status = zm_writer_commit(&writer);
-    zm_writer_discard(&writer);
-    return status;
+    page_end(p);
 }
 
 static zm_cli_exit make(report *r, const char *output)
@@ -372,7 +333,7 @@ static zm_cli_exit make(report *r, const char *output)
         status = result_read(r->paths[read], zm_cli_log(), &r->results[read]);
     if (status == ZM_OK) {
         print_page(r);
-        status = write_page(r, output);
+        status = page_write(&r->page, output, zm_cli_log());
     }
     for (size_t i = 0; i < read; i++)
         result_finish(&r->results[i]);

@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/page.h"
 #include "match.h"
-#include "page.h"
 #include "print.h"
 #include "result.h"
 #include "scratch.h"

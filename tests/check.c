@@ -81,6 +81,9 @@ static void test_same_model(void **state)
     zm_check_report *report = compare(&same, &same, NULL);
     assert_true(report->equal);
     assert_true(report->final_relative_l2 == 0);
+    assert_int_equal(report->verdict, ZM_VERDICT_F64);
+    assert_true(report->tolerance == ZM_CHECK_F32_BUDGET);
+    assert_true(report->perplexity_a == 0); /* speech */
     /* the decoder has 12 places, the prompt takes 2; the last token needs none */
     assert_int_equal(report->tokens, TEST_TOKENS - 1);
     assert_int_equal(report->tokens_equal, report->tokens);
@@ -111,6 +114,12 @@ static void test_one_weight(void **state)
     assert_true(row(report, "decoder.layer", 0)->relative_l2 > 0);
     assert_true(row(report, "encoder.output", 0)->max_abs > 0);
     assert_true(report->final_relative_l2 >= row(report, "encoder.output", 0)->relative_l2);
+    assert_int_equal(report->verdict, ZM_VERDICT_DIFFERENT);
+    /* The element is of the output channel that it is multiplied into. */
+    assert_int_equal(row(report, "encoder.layer", 1)->channel, 77 / TEST_ENCODER_FF);
+    const double most = row(report, "encoder.layer", 1)->channel_rms;
+    assert_true(most > 0 && most <= row(report, "encoder.layer", 1)->max_abs);
+    assert_true(row(report, "encoder.layer", 0)->channel_rms == 0);
     zm_check_report_destroy(&report);
 }
 
@@ -212,6 +221,7 @@ static void test_two_devices(void **state)
     print_message("host against %s, seed %u: %.1e\n", zm_device_get_info(opencl)->name, SEED,
                   report->final_relative_l2);
     assert_true(report->equal);
+    assert_string_equal(zm_verdict_name(report->verdict), "float32");
     zm_check_report_destroy(&report);
     zm_device_close(&opencl);
 }
@@ -239,6 +249,7 @@ static void test_parameters(void **state)
     assert_int_equal(steps[0], 8);
     /* within that tolerance: tokens decide alone */
     assert_int_equal(report->equal, report->tokens_equal == 3);
+    assert_int_equal(report->verdict, report->equal ? ZM_VERDICT_TOLERATED : ZM_VERDICT_DIFFERENT);
     zm_check_report_destroy(&report);
     free(mel);
 }
@@ -293,16 +304,27 @@ static void test_text(void **state)
     assert_int_equal(report->tokens_equal, 2);
     assert_int_equal(report->top, 5);
     assert_int_equal(steps[0], 2 * (2 + 1));
+    const double perplexity = report->perplexity_a;
+    assert_true(perplexity > 1 && report->perplexity_b == perplexity);
+    assert_true(report->perplexity_change == 0);
     assert_string_equal(report->rows[0].what, "decoder.input");
     assert_string_equal(report->rows[report->row_count - 1].what, "logits");
     zm_check_report_destroy(&report);
 
-    /* RMSNorm alone: at the input only the mean differs, and then more and more does. */
+    /* Of the same tokens, so far as they are the same model's. */
     params.b = all.swapped;
     params.progress = NULL;
+    assert_int_equal(zm_check(&params, &report), ZM_OK);
+    assert_true(report->perplexity_a == perplexity && report->perplexity_b != perplexity);
+    assert_true(fabs(exp(report->perplexity_change) * perplexity / report->perplexity_b - 1) <
+                1e-9);
+    zm_check_report_destroy(&report);
+
+    /* RMSNorm alone: at the input only the mean differs, and then more and more does. */
     params.prompt = NULL;
     assert_int_equal(zm_check(&params, &report), ZM_OK);
     assert_false(report->equal);
+    assert_true(report->perplexity_a == 0); /* of made-up tokens nobody has asked */
     const zm_check_row *input = row(report, "decoder.input", 0);
     assert_true(input->relative_l2 < 1e-6);
     assert_true(input->mean_a > 1e-3 && input->mean_b < 1e-8);

@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The page of clbench report, looked at in a headless Chromium: light and dark, on a screen and on a
+"""The pages of clbench report and zeromean check, looked at in a headless Chromium: light and dark, on a screen and on a
 telephone. Skipped where there is no Chromium (scripts/setup --full installs it).
 
-usage: report_page.py CLBENCH
+usage: report_page.py CLBENCH ZEROMEAN
 
 Each complaint that looking can make is also provoked, by a page that is spoilt on purpose.
 """
 import json
 import math
 import pathlib
+import subprocess
 import sys
 
 import browser
@@ -17,6 +18,7 @@ import program
 import tap
 from bench_results import result, row
 
+BIBLE = pathlib.Path(__file__).parents[1] / "share/bible-gpt2"
 SCHEMES = ("light", "dark")
 WIDTHS = (1280, 820, 390)
 LOOK = (pathlib.Path(__file__).parent / "report_page.js").read_text(encoding="utf-8")
@@ -76,8 +78,8 @@ def of_text(seen):
                 yield f"overlap: '{words[:30]}' and '{more[:30]}'"
 
 
-def of_marks(seen):
-    for kind, count in KINDS.items():
+def of_marks(seen, kinds):
+    for kind, count in kinds.items():
         marks = [mark for mark in seen["marks"] if mark["kind"] == kind]
         if len(marks) != count:
             yield f"missing: {len(marks)} of {count} {kind}"
@@ -106,10 +108,10 @@ def of_pixels(shown, seen):
             yield f"not drawn: {kind}, {count} of {width * height} pixels"
 
 
-def complaints(shown, path, scheme, width):
+def complaints(shown, path, scheme, width, kinds=None):
     shown.show(path, scheme, width)
     seen = shown.evaluate(LOOK)
-    found = [*of_text(seen), *of_marks(seen), *of_pixels(shown, seen)]
+    found = [*of_text(seen), *of_marks(seen, kinds or KINDS), *of_pixels(shown, seen)]
     found += of_events(shown.events, path)  # last: looking can be what fails
     if seen["scroll"] > seen["width"]:
         found.append(f"wide: {seen['scroll']} pixels")
@@ -186,6 +188,20 @@ class ReportPage(program.Program):
         views = [(scheme, width) for scheme in SCHEMES for width in WIDTHS]
         self.assertEqual("\n".join(self.look(*views)), "")
 
+    def test_page_of_check(self):
+        """Both verdicts of a converted model of text: by the usual tolerance, and by a tiny one."""
+        page, other = self.scratch / "check.html", self.scratch / "converted"
+        subprocess.run([ZEROMEAN, "convert", BIBLE, other], check=True, capture_output=True,
+                       timeout=60)
+        for tolerance in ("1e-5", "1e-12"):
+            subprocess.run([ZEROMEAN, "check", BIBLE, other, "--device", "host", "--tokens", "2",
+                            "--tolerance", tolerance, "--html", page], check=False,
+                           capture_output=True, timeout=120)
+            kinds = {"point": 7 + 12, "hollow": 12, "curve": 7 + 4 * 5}
+            found = [f"{scheme} at {width}: {complaint}" for scheme in SCHEMES for width in WIDTHS
+                     for complaint in complaints(self.shown, page, scheme, width, kinds)]
+            self.assertEqual("\n".join(found), "")
+
     def test_spoilt_pages_are_seen(self):
         good = self.page.read_text(encoding="utf-8")
         for complaint, (old, new) in SPOILT.items():
@@ -205,6 +221,7 @@ class ReportPage(program.Program):
 
 if __name__ == "__main__":
     program.Program.path = pathlib.Path(sys.argv.pop(1)).resolve()
+    ZEROMEAN = pathlib.Path(sys.argv.pop(1)).resolve()
     found = browser.find()
     if found:
         with browser.Browser(found) as ReportPage.shown:

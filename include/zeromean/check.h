@@ -7,6 +7,11 @@
 
 #include <zeromean/session.h>
 
+/* What rounding may do, in relative L2 of the outputs, where weights or arithmetic are float32; and
+ * where both are float64 throughout. */
+#define ZM_CHECK_F32_BUDGET 1e-5
+#define ZM_CHECK_F64_BUDGET 1e-12
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -19,7 +24,19 @@ typedef struct zm_check_row {
     double mean_a, mean_b; /* root mean square of the means of all rows: 0 where a model has been
                               converted */
     double rms_a, rms_b;   /* root mean square of all values */
+    uint32_t channel;      /* the column that differs most, ... */
+    double channel_rms;    /* ... and the root mean square of a - b in it */
 } zm_check_row;
+
+typedef enum zm_verdict {
+    ZM_VERDICT_DIFFERENT = 0, /* over the tolerance, or other tokens */
+    ZM_VERDICT_TOLERATED,     /* over the budget of float32, but within the tolerance */
+    ZM_VERDICT_F32,           /* the same function, up to the rounding of float32 */
+    ZM_VERDICT_F64            /* ... of float64 */
+} zm_verdict;
+
+/* "different", "tolerated", "float32", "float64". Static storage. */
+ZM_API const char *zm_verdict_name(zm_verdict verdict);
 
 typedef struct zm_check_params {
     const zm_model *a, *b;     /* same architecture and hyper-parameters; a is the truth */
@@ -30,7 +47,7 @@ typedef struct zm_check_params {
     const int32_t *prompt; /* text: tokens that come first; NULL = fixed ones */
     uint32_t prompt_count;
     uint32_t tokens;  /* greedy tokens to compare; 0 = 32; as many as the decoder has room for */
-    double tolerance; /* relative L2 of the final outputs; 0 = 1e-5 */
+    double tolerance; /* relative L2 of the final outputs; 0 = ZM_CHECK_F32_BUDGET */
     const zm_log *log;
     zm_progress_fn progress; /* unit: steps; called several times in each, to be able to stop */
     void *progress_user;
@@ -44,7 +61,13 @@ typedef struct zm_check_report {
     uint32_t tokens, tokens_equal; /* tokens_equal: length of the common beginning */
     uint32_t top;                  /* 5, or the vocabulary */
     double top_agreement;          /* how many of a's top tokens are b's, as a mean: 0 .. 1 */
-    bool equal;                    /* within the tolerance and all tokens equal */
+    /* Text, where the prompt was given and has at least two tokens: of the prompt, in one window. 0
+     * else. */
+    double perplexity_a, perplexity_b;
+    double perplexity_change; /* mean of -log p of b's, less that of a's */
+    double tolerance;         /* that was held against */
+    bool equal;               /* within the tolerance and all tokens equal */
+    zm_verdict verdict;
 } zm_check_report;
 
 /* ZM_OK also when they differ: see report->equal. Free with zm_check_report_destroy. */

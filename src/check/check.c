@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <zeromean/check.h>
+#include <zeromean/generate.h>
 
 #include <math.h>
 #include <stdlib.h>
@@ -11,7 +12,6 @@
 #include "common/log.h"
 
 #define DEFAULT_TOKENS 32
-#define DEFAULT_TOLERANCE 1e-5
 #define PIECE 128u /* of the prompt: what both models show of it is compared, then the next one */
 #define TOP 5u
 
@@ -50,7 +50,7 @@ static zm_status prepare(checker *self)
     self->compare.mean_counts = self->input.mean_counts;
     self->compare.norm_a = zm_model_get_info(params->a)->norm;
     self->compare.norm_b = zm_model_get_info(params->b)->norm;
-    self->tolerance = params->tolerance > 0 ? params->tolerance : DEFAULT_TOLERANCE;
+    self->tolerance = params->tolerance > 0 ? params->tolerance : ZM_CHECK_F32_BUDGET;
     self->tokens = params->tokens ? params->tokens : DEFAULT_TOKENS;
     /* The last token that is compared needs no place in the decoder. */
     uint64_t room = (uint64_t)self->input.positions - self->input.prompt_count + 1;
@@ -77,6 +77,12 @@ static bool goes_on(void *user)
     return tell_progress(user);
 }
 
+/* Tokens that the check made up are nothing to predict. */
+static bool has_perplexity(const checker *self)
+{
+    return !self->input.mel && self->params->prompt && self->input.prompt_count > 1;
+}
+
 static zm_status create_sessions(checker *self)
 {
     const zm_check_params *params = self->params;
@@ -85,8 +91,11 @@ static zm_status create_sessions(checker *self)
                                  .observe_user = &self->compare,
                                  .go_on = goes_on,
                                  .go_on_user = self};
-    if (!self->input.mel) /* a decoder of text has as much room as it is told to */
+    if (!self->input.mel) { /* a decoder of text has as much room as it is told to */
         session.positions = self->input.prompt_count + self->tokens - 1;
+        if (has_perplexity(self))
+            session.logits = self->input.prompt_count < PIECE ? self->input.prompt_count : PIECE;
+    }
     session.split = params->split_a;
     zm_status status = zm_session_create(params->device_a, params->a, &session, &self->a);
     session.observe = zm_compare_match;
@@ -208,6 +217,44 @@ static zm_status decode(checker *self)
     return status;
 }
 
+static zm_status measure_perplexity(checker *self)
+{
+    const zm_perplexity_params params = {.tokens = self->input.prompt,
+                                         .token_count = self->input.prompt_count,
+                                         .window = self->input.prompt_count,
+                                         .log = self->params->log};
+    zm_perplexity_result a = {0}, b = {0};
+    if (!has_perplexity(self))
+        return ZM_OK;
+    self->compare.over = true;
+    zm_status status = zm_perplexity(self->a, &params, &a);
+    if (status == ZM_OK)
+        status = zm_perplexity(self->b, &params, &b);
+    self->report->perplexity_a = a.perplexity;
+    self->report->perplexity_b = b.perplexity;
+    self->report->perplexity_change = b.mean - a.mean;
+    return status;
+}
+
+const char *zm_verdict_name(zm_verdict verdict)
+{
+    switch (verdict) {
+    case ZM_VERDICT_TOLERATED: return "tolerated";
+    case ZM_VERDICT_F32: return "float32";
+    case ZM_VERDICT_F64: return "float64";
+    default: return "different";
+    }
+}
+
+static zm_verdict verdict_of(const zm_check_report *report)
+{
+    if (!report->equal)
+        return ZM_VERDICT_DIFFERENT;
+    if (report->final_relative_l2 <= ZM_CHECK_F64_BUDGET)
+        return ZM_VERDICT_F64;
+    return report->final_relative_l2 <= ZM_CHECK_F32_BUDGET ? ZM_VERDICT_F32 : ZM_VERDICT_TOLERATED;
+}
+
 static void add_row(zm_check_report *report, const zm_comparison *item)
 {
     zm_check_row *row = &report->rows[report->row_count++];
@@ -219,6 +266,8 @@ static void add_row(zm_check_report *report, const zm_comparison *item)
     row->mean_b = sqrt(item->means[1] / item->row_count);
     row->rms_a = sqrt(item->squares[0] / item->row_count / item->cols);
     row->rms_b = sqrt(item->squares[1] / item->row_count / item->cols);
+    row->channel = zm_comparison_channel(item);
+    row->channel_rms = sqrt(item->errors[row->channel] / item->row_count);
 }
 
 /* The main branches in the order in which they were seen, then the two outputs. */
@@ -242,8 +291,10 @@ static zm_status fill_report(checker *self)
         if (worst > report->final_relative_l2)
             report->final_relative_l2 = worst;
     }
+    report->tolerance = self->tolerance;
     report->equal =
         report->final_relative_l2 <= self->tolerance && report->tokens_equal == report->tokens;
+    report->verdict = verdict_of(report);
     return ZM_OK;
 }
 
@@ -271,6 +322,8 @@ zm_status zm_check(const zm_check_params *params, zm_check_report **out)
         status = encode(&self);
     if (status == ZM_OK)
         status = decode(&self);
+    if (status == ZM_OK)
+        status = measure_perplexity(&self);
     if (status == ZM_OK)
         status = fill_report(&self);
     if (status == ZM_OK) {

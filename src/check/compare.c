@@ -21,6 +21,15 @@ double zm_comparison_worst(const zm_comparison *item)
     return zm_relative_l2(item->worst, item->norm / item->seen);
 }
 
+uint32_t zm_comparison_channel(const zm_comparison *item)
+{
+    uint32_t worst = 0;
+    for (uint32_t i = 1; i < item->cols; i++)
+        if (item->errors[i] > item->errors[worst])
+            worst = i;
+    return worst;
+}
+
 static zm_comparison *find(const zm_compare *compare, const char *what, uint32_t layer)
 {
     for (size_t i = 0; i < compare->count; i++) {
@@ -49,7 +58,10 @@ static zm_comparison *add(zm_compare *compare, const zm_observation *observation
         return NULL;
     compare->items = items;
     zm_comparison *item = &compare->items[compare->count++];
-    *item = (zm_comparison){.layer = observation->layer, .branch = is_branch(observation->what)};
+    *item = (zm_comparison){.layer = observation->layer,
+                            .branch = is_branch(observation->what),
+                            .cols = observation->cols,
+                            .errors = zm_calloc(observation->cols, sizeof(double))};
     snprintf(item->what, sizeof(item->what), "%s", observation->what);
     return item;
 }
@@ -76,13 +88,18 @@ static void widen(zm_norm norm, const zm_comparison *item, double *rows)
 void zm_compare_keep(void *user, const zm_observation *observation)
 {
     zm_compare *compare = user;
-    if (compare->status != ZM_OK)
+    if (compare->over || compare->status != ZM_OK)
         return;
     zm_comparison *item = find(compare, observation->what, observation->layer);
     if (!item)
         item = add(compare, observation);
     size_t count = (size_t)observation->rows * observation->cols;
-    double *kept = item ? realloc(item->kept, (count ? count : 1) * sizeof(double)) : NULL;
+    if (item && item->cols != observation->cols) {
+        compare->status = ZM_ERROR_INVALID_ARGUMENT;
+        return;
+    }
+    double *kept =
+        item && item->errors ? realloc(item->kept, (count ? count : 1) * sizeof(double)) : NULL;
     if (!kept) {
         compare->status = ZM_ERROR_OUT_OF_MEMORY;
         return;
@@ -90,7 +107,6 @@ void zm_compare_keep(void *user, const zm_observation *observation)
     memcpy(kept, observation->data, count * sizeof(double));
     item->kept = kept;
     item->rows = observation->rows;
-    item->cols = observation->cols;
     widen(compare->norm_a, item, item->kept);
 }
 
@@ -116,6 +132,7 @@ static void compare_row(zm_comparison *item, bool centred, const double *a, cons
         item->squares[0] += a[i] * a[i];
         item->squares[1] += b[i] * b[i];
         *error += difference * difference;
+        item->errors[i] += isnan(difference) ? INFINITY : difference * difference;
         *norm += value * value;
         if (!(fabs(difference) <= item->max_abs)) /* NaN counts as the largest */
             item->max_abs = isfinite(difference) ? fabs(difference) : INFINITY;
@@ -125,7 +142,7 @@ static void compare_row(zm_comparison *item, bool centred, const double *a, cons
 void zm_compare_match(void *user, const zm_observation *observation)
 {
     zm_compare *compare = user;
-    if (compare->status != ZM_OK)
+    if (compare->over || compare->status != ZM_OK)
         return;
     zm_comparison *item = find(compare, observation->what, observation->layer);
     if (!item || !item->kept || item->rows != observation->rows ||
@@ -158,8 +175,10 @@ void zm_compare_match(void *user, const zm_observation *observation)
 
 void zm_compare_finish(zm_compare *compare)
 {
-    for (size_t i = 0; i < compare->count; i++)
+    for (size_t i = 0; i < compare->count; i++) {
         free(compare->items[i].kept);
+        free(compare->items[i].errors);
+    }
     free(compare->items);
     *compare = (zm_compare){0};
 }

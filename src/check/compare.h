@@ -18,11 +18,13 @@ typedef struct zm_comparison {
     uint32_t seen;  /* observations */
     double *kept;   /* the observation of a that waits for b's; NULL = none */
     uint32_t rows, cols;
+    double *errors;              /* [cols]: sum of |a - b|^2 of each column */
     double means[2], squares[2]; /* of a and b: of the rows' means, of all values */
     uint64_t row_count;
 } zm_comparison;
 
 typedef struct zm_compare {
+    bool over;        /* what is shown from now on is not looked at */
     bool mean_counts; /* the models read the mean of their main branch: it is compared as well */
     zm_norm norm_a, norm_b; /* those of d - 1 elements are shown with a zero behind them */
     zm_comparison *items;
@@ -40,6 +42,8 @@ double zm_relative_l2(double error, double norm);
 /* The largest |a - b| against the root mean square of |a|: the common level of logits is free, so
  * that one step's norm may be small by chance and would make its error look large. */
 double zm_comparison_worst(const zm_comparison *item);
+/* The column that differs most. */
+uint32_t zm_comparison_channel(const zm_comparison *item);
 /* NULL when nothing was seen under that name. */
 const zm_comparison *zm_compare_find(const zm_compare *compare, const char *what, uint32_t layer);
 

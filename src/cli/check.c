@@ -6,6 +6,7 @@
 #include <zeromean/check.h>
 #include <zeromean/text.h>
 
+#include "cli/check_page.h"
 #include "cli/device.h"
 #include "cli/input.h"
 #include "cli/model.h"
@@ -18,7 +19,7 @@
 enum { TEXT_TOKENS = 512 };
 
 typedef struct check {
-    const char *device_specs, *device_b_specs, *split, *kernels, *audio, *text;
+    const char *device_specs, *device_b_specs, *split, *kernels, *audio, *text, *html;
     uint32_t tokens;
     double tolerance;
     bool truth, json;
@@ -129,16 +130,23 @@ static json_t *rows_json(const zm_check_report *report)
             {"mean_b", zm_cli_json_real(row->mean_b)},
             {"rms_a", zm_cli_json_real(row->rms_a)},
             {"rms_b", zm_cli_json_real(row->rms_b)},
+            {"channel", json_integer(row->channel)},
+            {"channel_rms", zm_cli_json_real(row->channel_rms)},
         };
         json_array_append_new(rows, zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0])));
     }
     return rows;
 }
 
+static const zm_cli_split *devices_of_b(const check *c)
+{
+    return c->devices_b.count ? &c->devices_b : &c->devices_a;
+}
+
 static json_t *check_json(const check *c)
 {
     const zm_check_report *report = c->report;
-    const zm_cli_split *b = c->devices_b.count ? &c->devices_b : &c->devices_a;
+    const zm_cli_split *b = devices_of_b(c);
     const zm_cli_field fields[] = {
         {"schema", json_string("zeromean.check/1")},
         {"version", json_string(zm_version())},
@@ -154,8 +162,17 @@ static json_t *check_json(const check *c)
         {"top", json_integer(report->top)},
         {"top_agreement", zm_cli_json_real(report->top_agreement)},
         {"equal", json_boolean(report->equal)},
+        {"verdict", json_string(zm_verdict_name(report->verdict))},
+        {"budget_f32", zm_cli_json_real(ZM_CHECK_F32_BUDGET)},
+        {"budget_f64", zm_cli_json_real(ZM_CHECK_F64_BUDGET)},
     };
     json_t *object = zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0]));
+    if (report->perplexity_a > 0) {
+        json_object_set_new(object, "perplexity_a", zm_cli_json_real(report->perplexity_a));
+        json_object_set_new(object, "perplexity_b", zm_cli_json_real(report->perplexity_b));
+        json_object_set_new(object, "perplexity_change",
+                            zm_cli_json_real(report->perplexity_change));
+    }
     zm_cli_split_add_json(&c->devices_a, "split_a", object);
     zm_cli_split_add_json(b, "split_b", object);
     return object;
@@ -164,19 +181,32 @@ static json_t *check_json(const check *c)
 static void print_table(const check *c)
 {
     const zm_check_report *report = c->report;
-    printf("%-20s %12s %10s %10s %10s %10s %10s\n", "", "relative L2", "max abs", "mean A",
-           "mean B", "rms A", "rms B");
+    char what[ZM_CLI_ROW_NAME], verdict[ZM_CLI_VERDICT];
+    printf("%-20s %12s %10s %10s %10s %10s %10s  %s\n", "", "relative L2", "max abs", "mean A",
+           "mean B", "rms A", "rms B", "worst channel (rms of A - B)");
     for (size_t i = 0; i < report->row_count; i++) {
         const zm_check_row *row = &report->rows[i];
-        char what[48];
-        bool layer = strstr(row->what, ".layer") != NULL;
-        snprintf(what, sizeof(what), layer ? "%s %u" : "%s", row->what, row->layer);
-        printf("%-20s %12.3e %10.2e %10.2e %10.2e %10.2e %10.2e\n", what, row->relative_l2,
-               row->max_abs, row->mean_a, row->mean_b, row->rms_a, row->rms_b);
+        printf("%-20s %12.3e %10.2e %10.2e %10.2e %10.2e %10.2e  %u (%.1e)\n",
+               zm_cli_check_row_name(row, what), row->relative_l2, row->max_abs, row->mean_a,
+               row->mean_b, row->rms_a, row->rms_b, row->channel, row->channel_rms);
     }
     printf("%-20s %12.3e\n", "final", report->final_relative_l2);
     printf("%-20s %u of %u greedy tokens equal, %.1f %% of the %u most probable ones\n", "tokens",
            report->tokens_equal, report->tokens, 100 * report->top_agreement, report->top);
+    if (report->perplexity_a > 0)
+        printf("%-20s %.6g of A, %.6g of B, -log p %+.2e\n", "perplexity", report->perplexity_a,
+               report->perplexity_b, report->perplexity_change);
+    printf("%-20s %s\n", "verdict", zm_cli_verdict(report, verdict));
+}
+
+static zm_cli_exit write_page(const check *c)
+{
+    const zm_cli_check_side sides[] = {
+        {zm_model_get_info(c->a), zm_device_get_info(c->devices_a.all[0])},
+        {zm_model_get_info(c->b), zm_device_get_info(devices_of_b(c)->all[0])}};
+    if (!c->html)
+        return ZM_CLI_OK;
+    return zm_cli_result(zm_cli_check_page(c->report, sides, c->html, zm_cli_log()));
 }
 
 static zm_cli_exit compare(check *c)
@@ -204,6 +234,8 @@ static zm_cli_exit compare(check *c)
         code = zm_cli_json_print(check_json(c));
     else
         print_table(c);
+    if (code == ZM_CLI_OK)
+        code = write_page(c);
     if (c->report->equal)
         return code;
     zm_cli_error("%s and %s differ: relative L2 %.3e (tolerance %.0e), %u of %u tokens equal",
@@ -230,6 +262,8 @@ static zm_cli_exit run(int argc, char **argv)
         {"tolerance", 0, "T", "relative L2 of the outputs (default: 1e-5)", ZM_CLI_REAL,
          &c.tolerance},
         {"json", 0, NULL, "print JSON (schema zeromean.check/1)", ZM_CLI_FLAG, &c.json},
+        {"html", 0, "FILE", "write a page with plots; it replaces a file of that name", ZM_CLI_TEXT,
+         &c.html},
     };
     zm_cli_arguments arguments;
     zm_cli_exit code;

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "plot.h"
+#include "cli/plot.h"
 
 #include <math.h>
-
-#include "print.h"
 
 #define MOST_DECADES 12
 
@@ -73,25 +71,4 @@ void plot_axis_names(page *p, const plot_frame *f, const char *x_name, const cha
                 "<text class=\"axis\" text-anchor=\"middle\" transform=\"translate(-44 %.1f) "
                 "rotate(-90)\">%s</text>\n",
                 (f->y.from + f->y.to) / 2, y_name);
-}
-
-void plot_row_title(page *p, const result_row *row)
-{
-    char time[PRINT_DURATION];
-    page_text(p, row->op);
-    page_format(p, " ");
-    page_text(p, row->shape);
-    page_format(p, ", ");
-    page_text(p, row->type);
-    page_format(p, "/");
-    page_text(p, row->weight_type);
-    page_format(p, ", ");
-    page_text(p, row->kernel);
-    page_format(p, ": %s, %.3g GFLOP/s, %.3g GB/s", print_duration(row->time.seconds.median, time),
-                row_gflops(row), row_gbps(row));
-    if (row->ceiling.bound != BOUND_UNKNOWN)
-        page_format(p, ", %.1f %% of the ceiling (%s)", row->ceiling.percent,
-                    ceiling_bound_name(row->ceiling.bound));
-    if (row->time.noisy)
-        page_format(p, ", noisy");
 }

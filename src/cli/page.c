@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "page.h"
+#include "cli/page.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/alloc.h"
+#include "common/file.h"
+
+extern const char page_style[];
 
 static bool reserve(page *p, size_t more)
 {
@@ -71,4 +74,47 @@ void page_list(page *p, const char *text)
         text += length;
         page_format(p, "%s", *text ? "<wbr>" : "");
     }
+}
+
+void page_begin(page *p, const char *title)
+{
+    page_format(p,
+                "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+                "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+                "<title>%s</title>\n<style>\n%s</style>\n</head>\n<body>\n<h1>%s</h1>\n",
+                title, page_style, title);
+}
+
+void page_end(page *p)
+{
+    page_format(p, "</body>\n</html>\n");
+}
+
+void page_field(page *p, const char *name, const char *value)
+{
+    page_format(p, "<dt>%s</dt><dd>", name);
+    page_text(p, value);
+    page_format(p, "</dd>");
+}
+
+void page_cell(page *p, const char *style, const char *name, const char *text)
+{
+    page_format(p, "<td class=\"%s\" data-name=\"%s\">", style, name);
+    page_list(p, text);
+    page_format(p, "</td>");
+}
+
+zm_status page_write(const page *p, const char *path, const zm_log *log)
+{
+    zm_writer writer;
+    if (p->failed)
+        return zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory for the page", path);
+    zm_status status = zm_writer_open(&writer, path, log);
+    if (status != ZM_OK)
+        return status;
+    status = zm_writer_write(&writer, p->text, p->size);
+    if (status == ZM_OK)
+        status = zm_writer_commit(&writer);
+    zm_writer_discard(&writer);
+    return status;
 }

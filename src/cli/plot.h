@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Plots as parts of a page: inline SVG, and bars as boxes of HTML. They are as wide as the page, so
  * x is in percent and y in pixels: on a telephone, marks move together and text keeps its size.
- * Colours are CSS variables of report.css, so that they follow light and dark. */
-#ifndef ZM_BENCH_PLOT_H
-#define ZM_BENCH_PLOT_H
+ * Colours are CSS variables of page.css, so that they follow light and dark. */
+#ifndef ZM_SRC_CLI_PLOT_H
+#define ZM_SRC_CLI_PLOT_H
 
-#include "page.h"
-#include "result.h"
+#include "cli/page.h"
 
-/* As many colours as there are in report.css. */
+/* As many colours as there are in page.css. */
 #define PLOT_SERIES 6
 
 /* Values to pixels or percent. */
@@ -38,19 +37,5 @@ void plot_y_line(page *p, const plot_frame *frame, double value, const char *nam
 void plot_axis_names(page *p, const plot_frame *frame, const char *x_name, const char *y_name);
 /* A line between two points of the area. */
 void plot_line(page *p, const plot_frame *frame, double x1, double y1, double x2, double y2);
-
-/* "matmul m=512,..., 8 ms, ..." for a person who points at a mark. */
-void plot_row_title(page *p, const result_row *row);
-
-/* ---- the plots; one result is one colour ---- */
-
-/* Rate against intensity, under the ceilings. Nothing when there are no rows to show. */
-void plot_roofline(page *p, const result *results, size_t count);
-/* How much of its ceiling each row of one op reaches. */
-void plot_bars(page *p, const result *results, size_t count, const char *op);
-/* Ratios of A/B rows with their intervals. */
-void plot_versus(page *p, const result *results, size_t count);
-/* Bandwidth against size. */
-void plot_memory(page *p, const result *results, size_t count);
 
 #endif
