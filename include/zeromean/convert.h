@@ -38,27 +38,36 @@ typedef struct zm_convert_params {
     const char *input;  /* model directory, or GGUF file */
     const char *output; /* what to create, in a directory that exists: a GGUF file where the name
                            ends in .gguf, else a directory outside of input */
-    zm_norm norm;   /* ZM_NORM_DEFAULT: as it is where the format changes, or where both are GGUF
-                       and type is given; else ZM_NORM_RMS. Others: the norm changes; refused
-                       together with another format or a quantised type, unless the model has
-                       that norm already. CRMS and ORTHO are not for GGUF, and lead to LAYER
-                       only */
-    bool fold;      /* ZM_NORM_RMS: norms' weights become a part of what reads them; not for GGUF.
-                       CRMS and ORTHO always do so, LAYER never */
-    zm_dtype type;  /* Where the norm changes: ZM_DTYPE_NONE: changed tensors as F32, the others
-                       as they are (exact); ZM_F32: all as F32 (exact); ZM_F16: all as F16
-                       (rounded), but for vectors and tables of positions in GGUF, which become
-                       F32; ZM_F64, with any norm: all as F64, for checks in float64.
-                       Where the norm stays: ZM_DTYPE_NONE: as they are, but for what the other
-                       format doesn't have: quantised ones become F32 in safetensors, and F64
-                       becomes F32 in GGUF; ZM_F32, ZM_F16, ZM_BF16; for GGUF also ZM_Q8_0,
-                       ZM_Q4_0, ZM_Q4_1, ZM_Q4_K, ZM_Q6_K. In GGUF vectors and tables of
-                       positions are F32 in any case; the head, or the token table that is the
-                       head, is ZM_Q6_K where a smaller type is asked for; matrices whose rows
-                       are no multiple of 256 are ZM_Q8_0 instead of a K-type, and ZM_F16 where
-                       they are no multiple of 32 */
-    bool lossy;     /* where the norm changes: quantised tensors that change are quantised again,
-                       as the same type. Refused where the norm stays */
+    zm_norm norm;  /* ZM_NORM_DEFAULT: as it is where the format changes, or where both are GGUF
+                      and type is given; else ZM_NORM_RMS. Others: the norm changes; refused
+                      together with another format or a quantised type, unless the model has
+                      that norm already. CRMS and ORTHO are not for GGUF, and lead to LAYER
+                      only */
+    bool fold;     /* ZM_NORM_RMS: norms' weights become a part of what reads them; not for GGUF.
+                      CRMS and ORTHO always do so, LAYER never */
+    zm_dtype type; /* Where the norm changes: ZM_DTYPE_NONE: changed tensors as F32, the others
+                      as they are (exact); ZM_F32: all as F32 (exact); ZM_F16: all as F16
+                      (rounded), but for vectors and tables of positions in GGUF, which become
+                      F32; ZM_F64, with any norm: all as F64, for checks in float64.
+                      Where the norm stays: ZM_DTYPE_NONE: as they are, but for what the other
+                      format doesn't have: quantised ones become F32 in safetensors, and F64
+                      becomes F32 in GGUF; ZM_F32, ZM_F16, ZM_BF16; for GGUF also ZM_Q8_0,
+                      ZM_Q4_0, ZM_Q4_1, ZM_Q4_K, ZM_Q6_K. In GGUF vectors and tables of
+                      positions are F32 in any case; the head, or the token table that is the
+                      head, is ZM_Q6_K where a smaller type is asked for; matrices whose rows
+                      are no multiple of 256 are ZM_Q8_0 instead of a K-type, and ZM_F16 where
+                      they are no multiple of 32 */
+    bool lossy;    /* where the norm changes: quantised tensors that change are quantised again,
+                      as the same type. Refused where the norm stays */
+    /* NULL = the model is converted. Else this is, which belongs to the model (the original or the
+     * converted one) and fits the converted one afterwards: a directory with a LoRA adapter of PEFT
+     * (adapter_config.json, adapter_model.safetensors), or a GGUF file with a LoRA adapter for a
+     * GGUF model or with control vectors. The model itself is only read for its names. What writes
+     * the main branch is recentred and stored as F32 (F64 stays), the rest is copied. type has to
+     * be ZM_DTYPE_NONE, norm ZM_NORM_RMS or its default, without fold. Refused where it would not
+     * be exact: DoRA of what writes, other kinds of PEFT, models whose norms are folded, tensors
+     * that are for none of the model's. */
+    const char *adapter;
     bool overwrite; /* output may be an empty directory or the output of another conversion; it
                        stays until the new one is complete */
     const zm_log *log;

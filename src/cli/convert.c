@@ -33,6 +33,7 @@ static json_t *report_json(const job *j)
         {"schema", json_string("zeromean.convert/1")},
         {"version", json_string(zm_version())},
         {"input", zm_cli_json_text(params->input)},
+        {"adapter", params->adapter ? zm_cli_json_text(params->adapter) : json_null()},
         {"output", zm_cli_json_text(params->output)},
         {"norm", json_string(zm_norm_name(report->norm))},
         {"folded", json_boolean(report->folded)},
@@ -158,6 +159,8 @@ static zm_cli_exit run(int argc, char **argv)
          &j.params.lossy},
         {"device", 'd', "DEVICE", "measure the error of --lossy on this one", ZM_CLI_TEXT,
          &j.device_spec},
+        {"adapter", 0, "ADAPTER", "convert this, which belongs to the model IN, instead of IN",
+         ZM_CLI_TEXT, &j.params.adapter},
         {"overwrite", 0, NULL, "replace OUT if it exists", ZM_CLI_FLAG, &j.params.overwrite},
         {"json", 0, NULL, "print JSON (schema zeromean.convert/1)", ZM_CLI_FLAG, &j.json},
     };
@@ -209,6 +212,9 @@ const zm_cli_command zm_cli_convert = {
         "directory. In GGUF vectors and positions stay f32; quantised types are for it only,\n"
         "and the head is q6_k at least. Rows that are no multiple of 256 are q8_0 instead of\n"
         "q4_k or q6_k; no multiple of 32, f16.\n"
+        "\n"
+        "ADAPTER is a directory with a LoRA adapter of PEFT, or a GGUF file with one or with\n"
+        "control vectors. The result is for the model that IN becomes.\n"
         "\n" ZM_CLI_DEVICE_HELP,
     .min_arguments = 2,
     .max_arguments = 2,

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "common/file.h"
+#include "convert/adapter.h"
 #include "convert/copy.h"
 #include "convert/output.h"
 #include "convert/plan.h"
@@ -228,6 +229,8 @@ zm_status zm_convert(const zm_convert_params *params, zm_convert_report *report)
     zm_status status = check_params(params);
     if (status)
         return status;
+    if (params->adapter)
+        return zm_adapter_convert(params, report);
     return zm_reformat_is_wanted(params) ? zm_reformat(params, report)
                                          : change_norm(params, report);
 }

@@ -37,10 +37,15 @@ zm_status zm_output_check(const zm_staging *staging)
     if (!staging->exists || (!staging->file && staging->empty))
         return ZM_OK;
     char *path = staging->file ? NULL : zm_path_join(staging->output, WEIGHTS);
-    if (!staging->file && !path)
-        return zm_fail(&staging->log, ZM_ERROR_OUT_OF_MEMORY, "no memory to convert");
-    bool ours = staging->file ? is_our_gguf(staging->output) : is_our_safetensors(path);
+    char *adapter = staging->file ? NULL : zm_path_join(staging->output, ZM_OUTPUT_ADAPTER);
+    bool ours = staging->file
+                    ? is_our_gguf(staging->output)
+                    : path && adapter && (is_our_safetensors(path) || is_our_safetensors(adapter));
+    const bool failed = !staging->file && (!path || !adapter);
     free(path);
+    free(adapter);
+    if (failed)
+        return zm_fail(&staging->log, ZM_ERROR_OUT_OF_MEMORY, "no memory to convert");
     if (ours)
         return ZM_OK;
     return zm_fail(&staging->log, ZM_ERROR_INVALID_ARGUMENT,

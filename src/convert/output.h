@@ -9,6 +9,9 @@
 #define ZM_OUTPUT_SOURCE "zeromean.source_sha256"
 #define ZM_OUTPUT_VERSION "zeromean.version"
 
+/* The weights of a directory with a low-rank adapter. */
+#define ZM_OUTPUT_ADAPTER "adapter_model.safetensors"
+
 /* Overwriting must not be a way to lose a model that cannot be made again.
  * ZM_ERROR_INVALID_ARGUMENT: what is there is not the output of a conversion. */
 zm_status zm_output_check(const zm_staging *staging);

@@ -292,7 +292,7 @@ static zm_status add_norms(planner *p)
 
 /* ---- the plan ---- */
 
-static int compare_items(const void *left, const void *right)
+int zm_plan_compare(const void *left, const void *right)
 {
     const zm_plan_item *a = left, *b = right;
     size_t size_a = zm_dtype_size(a->made.dtype), size_b = zm_dtype_size(b->made.dtype);
@@ -379,7 +379,7 @@ zm_status zm_plan_make(const zm_model *model, const zm_plan_params *params, zm_p
         zm_plan_finish(&p.plan);
         return status;
     }
-    qsort(p.plan.items, p.plan.count, sizeof(*p.plan.items), compare_items);
+    qsort(p.plan.items, p.plan.count, sizeof(*p.plan.items), zm_plan_compare);
     *out = p.plan;
     return ZM_OK;
 }

@@ -43,6 +43,8 @@ typedef struct zm_plan_params {
  * conversion, or there is no way from the model's norm to that one. */
 zm_status zm_plan_make(const zm_model *model, const zm_plan_params *params, zm_plan *out);
 void zm_plan_finish(zm_plan *plan);
+/* Orders items, for qsort. */
+int zm_plan_compare(const void *left, const void *right);
 /* The item of a tensor of its model; NULL when it has none. */
 const zm_plan_item *zm_plan_find(const zm_plan *plan, const zm_model_tensor *tensor);
 
