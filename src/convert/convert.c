@@ -15,7 +15,6 @@
 #include "convert/source.h"
 #include "convert/transfer.h"
 #include "format/metadata.h"
-#include "model/pages.h"
 
 typedef struct conversion {
     const zm_convert_params *params;
@@ -137,18 +136,17 @@ static zm_status write_tensors(conversion *c, zm_tensor_writer *writer)
         return ZM_ERROR_CANCELLED;
     for (size_t i = 0; i < c->plan.count; i++) {
         const zm_plan_item *item = &c->plan.items[i];
-        const zm_transfer_params params = {
-            .item = item, .writer = writer, .log = c->log, .progress = &c->progress};
+        const zm_transfer_params params = {.item = item,
+                                           .model = c->model,
+                                           .writer = writer,
+                                           .log = c->log,
+                                           .progress = &c->progress};
         double rounding = 0.0;
         zm_status status = zm_transfer_tensor(&params, &rounding);
         if (status)
             return status;
         if (rounding > c->report.rounding)
             c->report.rounding = rounding;
-        if (item->tensor)
-            zm_model_drop_pages(c->model, item->tensor);
-        if (item->reader)
-            zm_model_drop_pages(c->model, item->reader);
     }
     return ZM_OK;
 }

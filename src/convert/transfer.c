@@ -8,6 +8,9 @@
 #include "common/alloc.h"
 #include "common/half.h"
 #include "common/quant.h"
+#include "model/pages.h"
+
+#define DROPPED (UINT64_C(16) << 20)
 
 enum { PIECE = 16384 }; /* of whole blocks */
 
@@ -18,7 +21,8 @@ typedef struct transfer {
     double exact[PIECE], stored[PIECE];
     float single[PIECE];
     uint8_t bytes[PIECE * sizeof(double)];
-    double error, total; /* sums of squares */
+    double error, total;    /* sums of squares */
+    uint64_t told, dropped; /* bytes of the input */
 } transfer;
 
 static bool is_broken(const zm_model_tensor *tensor, uint64_t *index)
@@ -91,11 +95,37 @@ static void encode_piece(transfer *t, uint64_t first, uint64_t count)
     }
 }
 
+/* Of the input, for so many elements of the output, which may have more of them, or fewer. */
+static uint64_t bytes_behind(const zm_plan_item *item, uint64_t done)
+{
+    const uint64_t bytes = item->tensor ? item->tensor->bytes : 0;
+    return done == item->made.elements
+               ? bytes
+               : (uint64_t)((double)bytes * (double)done / (double)item->made.elements);
+}
+
+/* Pages are let go of on the way: a table alone can be larger than what a conversion is to take. */
+static bool advance(transfer *t, uint64_t done)
+{
+    const zm_transfer_params *params = t->params;
+    const zm_model_tensor *tensor = params->item->tensor;
+    const uint64_t bytes = bytes_behind(params->item, done);
+    const bool enough = bytes - t->dropped >= DROPPED || done == params->item->made.elements;
+    if (params->model && tensor && enough) {
+        const zm_model_tensor part = {.data = (const uint8_t *)tensor->data + t->dropped,
+                                      .bytes = bytes - t->dropped};
+        zm_model_drop_pages(params->model, &part);
+        t->dropped = bytes;
+    }
+    const bool go_on = zm_convert_progress_advance(params->progress, bytes - t->told);
+    t->told = bytes;
+    return go_on;
+}
+
 static zm_status transfer_pieces(transfer *t)
 {
     const zm_transfer_params *params = t->params;
-    const zm_model_tensor *made = &params->item->made, *tensor = params->item->tensor;
-    uint64_t told = 0;
+    const zm_model_tensor *made = &params->item->made;
     for (uint64_t done = 0; done < made->elements;) {
         uint64_t left = made->elements - done;
         uint64_t count = left < PIECE ? left : PIECE;
@@ -111,15 +141,8 @@ static zm_status transfer_pieces(transfer *t)
         if (status)
             return status;
         done += count;
-        /* The output may have more elements than the input, or fewer. */
-        uint64_t bytes =
-            !tensor ? 0
-            : done == made->elements
-                ? tensor->bytes
-                : (uint64_t)((double)tensor->bytes * (double)done / (double)made->elements);
-        if (!zm_convert_progress_advance(params->progress, bytes - told))
+        if (!advance(t, done))
             return ZM_ERROR_CANCELLED;
-        told = bytes;
     }
     return ZM_OK;
 }
@@ -134,6 +157,8 @@ static zm_status take_shift(transfer *t)
     if (vector && t->sums) {
         zm_quant_load(vector, item->shift->data, item->shift->dtype, 0, item->shift->elements);
         zm_matrix_times(item->reader, item->transposed, vector, t->sums);
+        if (t->params->model)
+            zm_model_drop_pages(t->params->model, item->reader);
     }
     free(vector);
     return vector && t->sums ? ZM_OK : ZM_ERROR_OUT_OF_MEMORY;
@@ -150,6 +175,7 @@ zm_status zm_transfer_tensor(const zm_transfer_params *params, double *rounding)
     t->params = params;
     t->sums = NULL;
     t->error = t->total = 0.0;
+    t->told = t->dropped = 0;
     t->recentring = (zm_recentring){0};
     zm_status status = ZM_OK;
     if (item->tensor)

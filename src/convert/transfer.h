@@ -9,6 +9,7 @@
 
 typedef struct zm_transfer_params {
     const zm_plan_item *item;
+    const zm_model *model; /* whose pages are let go of behind what is written; NULL = none */
     zm_tensor_writer *writer;
     const zm_log *log;
     zm_convert_progress *progress; /* counts bytes of the input */
