@@ -15,45 +15,7 @@
 #include <zeromean/block.h>
 #include <zeromean/model.h>
 
-#include "convert/plan.h"
-#include "session/storage.h"
-#include "session/weight_pieces.h"
-
-typedef struct zm_weight_loader {
-    zm_storage *storage;
-    zm_stream *stream;
-    const zm_model *model;
-    zm_progress_fn progress;
-    void *progress_user;
-    const zm_plan *plan; /* of a conversion on the way; NULL = as they are in the file */
-    bool column_sums;    /* wanted of linears that read a norm: it is a LayerNorm */
-    bool norm_plus_one;  /* norms that linears read multiply by 1 + their weight */
-    /* The rest is filled in by zm_weight_loader_init. */
-    bool folded;     /* norms may have no weights: their readers have taken them over */
-    bool narrow;     /* the main branch has one element less in the file: a zero fills it up */
-    uint64_t done;   /* bytes of the file */
-    bool again;      /* what is loaded has been counted */
-    char prefix[96]; /* of the names given to the functions below */
-    zm_weight_crew crew;
-} zm_weight_loader;
-
-/* Set storage and stream, which may change from tensor to tensor, model and progress; the pair of
- * zm_weight_loader_finish. */
-zm_status zm_weight_loader_init(zm_weight_loader *loader);
-void zm_weight_loader_finish(zm_weight_loader *loader);
-
-ZM_PRINTF(2, 3)
-void zm_weight_loader_prefix(zm_weight_loader *loader, const char *format, ...);
-
-/* n rows of a linear NAME.weight [rows][k], and of NAME.bias [rows] where there is one: run rows
- * from `first` on, run rows `stride` rows behind those, and so on. */
-typedef struct zm_linear_part {
-    const char *name;
-    uint32_t n;
-    uint32_t rows; /* 0 = n */
-    uint32_t first;
-    uint32_t run, stride; /* 0 = all n together */
-} zm_linear_part;
+#include "session/weight_loader.h"
 
 /* Parts that are stacked into one linear. */
 typedef struct zm_linear_source {
