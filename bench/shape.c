@@ -153,7 +153,8 @@ zm_activation shape_activation(shape *s)
     } kinds[] = {{"gelu", ZM_ACTIVATION_GELU},
                  {"gelu_tanh", ZM_ACTIVATION_GELU_TANH},
                  {"silu", ZM_ACTIVATION_SILU},
-                 {"relu", ZM_ACTIVATION_RELU}};
+                 {"relu", ZM_ACTIVATION_RELU},
+                 {"quick_gelu", ZM_ACTIVATION_QUICK_GELU}};
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         if (shape_flag(s, kinds[i].flag))
             return kinds[i].kind;

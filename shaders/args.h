@@ -34,6 +34,7 @@
 #define ZM_ARG_GELU_TANH 2u
 #define ZM_ARG_SILU 3u
 #define ZM_ARG_RELU 4u
+#define ZM_ARG_QUICK_GELU 5u
 #define ZM_ARG_SCALE_RMS 1u
 #define ZM_ARG_SCALE_LAYER 2u
 #define ZM_ARG_SCALE_CRMS 3u

@@ -218,7 +218,7 @@ static void put_one_activate(sink *s, uint32_t x, uint32_t y, uint32_t dst,
 {
     zm_activate_params p = {.x = s->tensors[x],
                             .dst = s->tensors[dst],
-                            .activation = (zm_activation)below(s, ZM_ACTIVATION_RELU + 1)};
+                            .activation = (zm_activation)below(s, ZM_ACTIVATION_QUICK_GELU + 1)};
     if (below(s, 2)) {
         p.bias = zm_tensor_1d(weights[0].buffer, ZM_F32, COLS);
         p.bias.offset = weights[0].offset + below(s, 3) * COLS;

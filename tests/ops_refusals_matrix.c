@@ -26,7 +26,7 @@ static void test_matmul(void **state)
     (void)state;
     GOOD(matmul);
     ACCEPT(matmul, p.dst = p.residual);
-    REFUSE(matmul, bad, p.activation = ZM_ACTIVATION_RELU + 1);
+    REFUSE(matmul, bad, p.activation = ZM_ACTIVATION_QUICK_GELU + 1);
     REFUSE(matmul, bad, p.weight.buffer = NULL);
     REFUSE(matmul, bad, p.dst.buffer = NULL);
     REFUSE(matmul, bad, p.x.shape[1]--);

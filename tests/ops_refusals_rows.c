@@ -164,8 +164,8 @@ static void test_activate(void **state)
     REFUSE(activate, bad, (p.dst = p.y, p.dst.offset += 3));
     REFUSE(activate, bad, (p.dst = p.x, p.dst.offset++));
     REFUSE(activate, bad, p.dst.offset = p.bias.offset);
-    REFUSE(activate, bad, p.activation = ZM_ACTIVATION_RELU + 1);
-    assert_non_null(strstr(f.said, "activation 5"));
+    REFUSE(activate, bad, p.activation = ZM_ACTIVATION_QUICK_GELU + 1);
+    assert_non_null(strstr(f.said, "activation 6"));
 }
 
 /* ---- what is taken from a row ---- */

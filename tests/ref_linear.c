@@ -204,6 +204,8 @@ static void test_activations(void **state)
         {ZM_ARG_SILU,
          {0, 0.73105857863000489, -0.26894142136999512, 2.8577223804673, INFINITY, NAN}},
         {ZM_ARG_RELU, {0, 1, 0, 3, INFINITY, NAN}},
+        {ZM_ARG_QUICK_GELU,
+         {0, 0.8457957659328212, -0.1542042340671787, 2.981928690292214, INFINITY, NAN}},
     };
     (void)state;
     EACH_REAL(r)

@@ -155,7 +155,8 @@ typedef enum zm_activation {
     ZM_ACTIVATION_GELU,      /* exact: x/2 (1 + erf(x / sqrt 2)) (Hendrycks and Gimpel 2016) */
     ZM_ACTIVATION_GELU_TANH, /* x/2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) (the same) */
     ZM_ACTIVATION_SILU,      /* x / (1 + e^-x) (Elfwing et al. 2017) */
-    ZM_ACTIVATION_RELU       /* max(x, 0); NaN stays NaN */
+    ZM_ACTIVATION_RELU,      /* max(x, 0); NaN stays NaN */
+    ZM_ACTIVATION_QUICK_GELU /* x / (1 + e^(-1.702 x)) (Hendrycks and Gimpel 2016) */
 } zm_activation;
 
 /* dst = activation(x + bias) * y: what is behind a product, which matmul does in its epilogue. Each

@@ -212,7 +212,7 @@ uint32_t zm_arg_flag(const zm_tensor *tensor, uint32_t flag)
 
 zm_status zm_activation_check(zm_activation activation, zm_refusal *refusal)
 {
-    if (activation >= ZM_ACTIVATION_NONE && activation <= ZM_ACTIVATION_RELU)
+    if (activation >= ZM_ACTIVATION_NONE && activation <= ZM_ACTIVATION_QUICK_GELU)
         return ZM_OK;
     return zm_refuse(refusal, ZM_ERROR_INVALID_ARGUMENT, "there is no activation %d",
                      (int)activation);

@@ -30,6 +30,11 @@ static inline double relu(double x)
     return x < 0 ? 0 : x;
 }
 
+static inline double quick_gelu(double x)
+{
+    return x / (1 + exp(-1.702 * x));
+}
+
 /* activation: ZM_ARG_* */
 static inline double activate(uint32_t activation, double x)
 {
@@ -38,6 +43,7 @@ static inline double activate(uint32_t activation, double x)
     case ZM_ARG_GELU_TANH: return gelu_tanh(x);
     case ZM_ARG_SILU: return silu(x);
     case ZM_ARG_RELU: return relu(x);
+    case ZM_ARG_QUICK_GELU: return quick_gelu(x);
     default: return x;
     }
 }

@@ -17,7 +17,7 @@ static const struct {
     {false, false, 1 + X}, {true, true, 1 + X},  {false, true, 1 + Y}, {false, false, 0},
 };
 #define PATTERNS (sizeof(patterns) / sizeof(patterns[0]))
-#define ACTIVATIONS (ZM_ACTIVATION_RELU + 1)
+#define ACTIVATIONS (ZM_ACTIVATION_QUICK_GELU + 1)
 
 /* i picks the pattern, the activation, offsets and gaps. */
 static op_case *add_case(op_list *list, uint32_t rows, uint32_t d, size_t i)
@@ -33,7 +33,7 @@ static op_case *add_case(op_list *list, uint32_t rows, uint32_t d, size_t i)
     if (patterns[i % PATTERNS].y)
         p->y = op_matrix(rows, d, (i + 1) % 4, pad + 2);
     p->dst = op_matrix(rows, d, (i + 3) % 4, (pad + 3) % 8);
-    p->activation = (zm_activation)(i % ACTIVATIONS);
+    p->activation = (zm_activation)((i / PATTERNS + i % PATTERNS) % ACTIVATIONS);
     c->alias[DST] = patterns[i % PATTERNS].dst;
     return c;
 }
@@ -46,7 +46,7 @@ static bool add_types(op_list *list)
         if (!c)
             return false;
         c->activation = op_activations[i / (PATTERNS * ACTIVATIONS)];
-        c->small = i < PATTERNS * ACTIVATIONS && i % 9 == 3; /* one kernel, each activation */
+        c->small = i < PATTERNS * ACTIVATIONS && i % 5 == 3; /* one kernel, each activation */
     }
     return true;
 }
@@ -78,6 +78,7 @@ static bool cases(op_list *list)
         if (!c)
             return false;
         c->fill[X] = fills[i / ACTIVATIONS];
+        c->params.activate.activation = (zm_activation)(i % ACTIVATIONS);
         c->small = i % 11 == 4;
     }
     for (size_t i = 0; i < 4; ++i) { /* the first pattern has both */

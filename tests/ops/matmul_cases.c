@@ -157,7 +157,8 @@ static bool add_epilogues(op_list *list)
         uint32_t m = ms[op_random_below(&random, COUNT(ms))];
         uint32_t n = ns[op_random_below(&random, COUNT(ns))];
         uint32_t k = ks[op_random_below(&random, COUNT(ks))];
-        epilogue e = {.activation = (zm_activation)op_random_below(&random, 5),
+        epilogue e = {.activation =
+                          (zm_activation)op_random_below(&random, ZM_ACTIVATION_QUICK_GELU + 1),
                       .scale = (zm_row_scale_kind)op_random_below(&random, 4)};
         uint64_t bits = op_random_below(&random, 32);
         e.bias = bits & 1;
@@ -206,7 +207,8 @@ static bool add_rows(op_list *list)
                                          {5, 2, 20, 129}, {1, 1, 97, 40}, {3, 8, 3, 257}};
     for (size_t i = 0; i < COUNT(shapes) * 6; ++i) {
         const uint32_t *s = shapes[i / 6];
-        const epilogue e = {.activation = (zm_activation)(i * 7 % 5),
+        const epilogue e = {.activation =
+                                (zm_activation)((i + i / 6) % (ZM_ACTIVATION_QUICK_GELU + 1)),
                             .bias = i % 3 == 0,
                             .residual = i % 8 == 1,
                             .factor = i % 8 == 5,
@@ -310,16 +312,16 @@ static bool add_aligned(op_list *list)
                                          {3, 33, 260},  {70, 512, 16}};
     for (size_t i = 0; i < COUNT(shapes) * 3; ++i) {
         const uint32_t *s = shapes[i % COUNT(shapes)];
-        const epilogue e = {.activation = (zm_activation)(i % 5),
-                            .bias = i % 2,
-                            .residual = i % 3 == 1,
-                            .factor = i % 3 == 2 && i / COUNT(shapes) != 1,
-                            .in_place = i % 2,
-                            .gated = i / COUNT(shapes) == 1,
-                            .statistics = i / COUNT(shapes) == 2,
-                            .weighted = i / COUNT(shapes) == 2,
-                            .scale = i < COUNT(shapes) ? ZM_ROW_SCALE_NONE
-                                                       : (zm_row_scale_kind)(1 + i % 3)};
+        const epilogue e = {
+            .activation = (zm_activation)((i + i / 3) % (ZM_ACTIVATION_QUICK_GELU + 1)),
+            .bias = i % 2,
+            .residual = i % 3 == 1,
+            .factor = i % 3 == 2 && i / COUNT(shapes) != 1,
+            .in_place = i % 2,
+            .gated = i / COUNT(shapes) == 1,
+            .statistics = i / COUNT(shapes) == 2,
+            .weighted = i / COUNT(shapes) == 2,
+            .scale = i < COUNT(shapes) ? ZM_ROW_SCALE_NONE : (zm_row_scale_kind)(1 + i % 3)};
         op_case *c = add_case(list, s[0], s[1], s[2], &e, i);
         if (!c) {
             return false;
