@@ -166,6 +166,11 @@ static zm_status model_runs(session *s, const options *o, const zm_model *model,
     float *logits = zm_calloc(encodes ? whisper->vocabulary : info->text.vocabulary, sizeof(float));
     zm_session *run = NULL;
     zm_records records;
+    if (info->architecture == ZM_ARCHITECTURE_VISION) {
+        free(logits);
+        return zm_fail(zm_cli_log(), ZM_ERROR_UNSUPPORTED, "%s: %s models are not traced",
+                       info->path, info->architecture_name);
+    }
     zm_status status = logits && (mel || !encodes)
                            ? zm_session_create(s->device, model, &params, &run)
                            : ZM_ERROR_OUT_OF_MEMORY;

@@ -95,7 +95,8 @@ ZM_API void zm_graph_observe(zm_graph *graph, const char *what, uint32_t index, 
 typedef enum zm_branch_part {
     ZM_BRANCH_NORM = 0, /* a norm reads it */
     ZM_BRANCH_READER,   /* a matmul reads such a norm */
-    ZM_BRANCH_WRITER    /* a matmul's product is added to it */
+    ZM_BRANCH_WRITER,   /* a matmul's product is added to it */
+    ZM_BRANCH_ENTRY     /* it begins with this: its mean is not taken out at run time */
 } zm_branch_part;
 
 typedef struct zm_branch_use {
@@ -107,7 +108,8 @@ typedef struct zm_branch_use {
 typedef zm_status (*zm_branch_fn)(void *user, const zm_branch_use *use);
 
 /* Follows the main branch from where it is shown (zm_graph_observe) as start, through a graph as it
- * was built, and tells of every use in order, until fn fails. ZM_ERROR_UNSUPPORTED, logged: what is
+ * was built, and tells of every use in order, until fn fails. What wrote it up to there is told of
+ * first, unless it took the mean of its rows out. ZM_ERROR_UNSUPPORTED, logged: what is
  * neither a norm nor a sum reads it, or what is more than a product is added to it. That no norm
  * writes over it and that everything added to it is a product makes its mean free.
  * ZM_ERROR_NOT_FOUND: nothing is shown as start. */

@@ -24,7 +24,8 @@ typedef struct zm_model zm_model;
 typedef enum zm_architecture {
     ZM_ARCHITECTURE_NONE = 0,
     ZM_ARCHITECTURE_WHISPER,
-    ZM_ARCHITECTURE_TEXT /* one decoder of text: gpt2, llama, ... */
+    ZM_ARCHITECTURE_TEXT,  /* one decoder of text: gpt2, llama, ... */
+    ZM_ARCHITECTURE_VISION /* an encoder of images, of text, or both: vit, clip, ... */
 } zm_architecture;
 
 /* One tensor of the file. data points into the mapping. */
@@ -99,6 +100,29 @@ typedef struct zm_text_info {
     uint32_t window;              /* positions that attention sees; 0 = all before */
 } zm_text_info;
 
+/* One encoder of a model of images. All 0: it has none of that kind. */
+typedef struct zm_encoder_info {
+    uint32_t d, layers, heads, ff;
+    zm_activation activation;
+    float eps;             /* of its norms */
+    uint32_t image, patch; /* of images: side of the square in pixels, and of its patches */
+    uint32_t channels;
+    uint32_t vocabulary; /* of text */
+    uint32_t positions;  /* tokens of text, at most; of images class tokens and patches */
+    int32_t end_token;   /* whose place the embedding is of; -1 = the largest of a text */
+    uint32_t embedding;  /* numbers of an embedding */
+} zm_encoder_info;
+
+/* Hyper-parameters of a model that makes embeddings of images (Dosovitskiy et al. 2020), of text,
+ * or of both that can be compared (Radford et al. 2021). */
+typedef struct zm_vision_info {
+    zm_encoder_info image, text;
+    bool distilled;  /* a second token in front of the patches (Touvron et al. 2020) */
+    bool entry_norm; /* of images: one more norm in front of the layers */
+    bool pooler;     /* the embedding is the tanh of a linear's output */
+    uint32_t labels; /* logits of an image; 0 = it is no classifier */
+} zm_vision_info;
+
 typedef struct zm_model_info {
     const char *path;
     zm_architecture architecture;
@@ -114,6 +138,7 @@ typedef struct zm_model_info {
     size_t metadata_count;
     zm_whisper_info whisper; /* for ZM_ARCHITECTURE_WHISPER */
     zm_text_info text;       /* for ZM_ARCHITECTURE_TEXT */
+    zm_vision_info vision;   /* for ZM_ARCHITECTURE_VISION */
     bool gguf;               /* a GGUF file, no directory: its metadata have the tokenizer */
     const char *refused;     /* why architecture is NONE; else NULL */
 } zm_model_info;

@@ -20,8 +20,9 @@ typedef struct zm_session zm_session;
 /* A tensor inside the model, shown to an observer as [rows][cols] float64, valid during the call.
  * layer is the block for "encoder.layer" and "decoder.layer" (the main branch after the block), 0
  * for "encoder.input", "encoder.output", "decoder.input" and "logits" (the rows that were asked
- * for, at least one). Models of text are decoders. A main branch of d - 1 elements (ZM_NORM_CRMS,
- * ZM_NORM_ORTHO) has a zero behind them. */
+ * for, at least one). Models of text are decoders, as is the encoder of text of a model of images;
+ * "embedding" is what either of its encoders gives, without a tanh. A main branch of d - 1 elements
+ * (ZM_NORM_CRMS, ZM_NORM_ORTHO) has a zero behind them. */
 typedef struct zm_observation {
     const char *what;
     uint32_t layer;
@@ -92,6 +93,20 @@ ZM_API void zm_session_destroy(zm_session **session);
  * encoder_positions][mel_bins] float32, time-major (Whisper: 3000 frames of 10 ms). The decoder
  * starts again at position 0. Asynchronous. ZM_ERROR_CANCELLED: then nothing is encoded. */
 ZM_API zm_status zm_session_encode(zm_session *session, const float *mel);
+
+/* Models of images (zm_vision_info): the embedding [image.embedding] of an image, and the logits
+ * [labels] of a classifier; each may be NULL. pixels: [channels][image][image], normalised as the
+ * model wants it. ZM_ERROR_UNSUPPORTED: the model reads no images, or logits are asked of one that
+ * is no classifier. ZM_ERROR_CANCELLED. */
+ZM_API zm_status zm_session_embed_image(zm_session *session, const float *pixels, float *embedding,
+                                        float *logits);
+
+/* The embedding [text.embedding] of a text, which ends in the end token; what stands behind it is
+ * left out. ZM_ERROR_LIMIT: more tokens than text.positions. ZM_ERROR_INVALID_ARGUMENT: a token
+ * outside the vocabulary, or no end token. ZM_ERROR_UNSUPPORTED: the model reads no text.
+ * ZM_ERROR_CANCELLED. */
+ZM_API zm_status zm_session_embed_text(zm_session *session, const int32_t *tokens, uint32_t count,
+                                       float *embedding);
 
 /* What a step does to one sequence. */
 typedef struct zm_step {

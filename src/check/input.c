@@ -144,6 +144,10 @@ zm_status zm_check_input_init(const zm_check_params *params, zm_check_input *out
         return zm_fail(params->log, ZM_ERROR_UNSUPPORTED, "%s: models of type %s cannot be run%s%s",
                        a->path, a->architecture_name, a->refused ? ": " : "",
                        a->refused ? a->refused : "");
+    if (a->architecture == ZM_ARCHITECTURE_VISION)
+        return zm_fail(params->log, ZM_ERROR_UNSUPPORTED,
+                       "%s: models of images are not compared yet; compare their embeddings",
+                       a->path);
     bool whisper = a->architecture == ZM_ARCHITECTURE_WHISPER;
     zm_status status = whisper ? check_whisper(params, &a->whisper, &b->whisper)
                                : check_text(params, &a->text, &b->text);

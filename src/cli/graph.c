@@ -86,12 +86,30 @@ static zm_cli_exit run_text_once(const job *j)
     return zm_cli_result(status);
 }
 
+/* A black image, or a text of one token. */
+static zm_cli_exit run_vision_once(const job *j)
+{
+    const zm_vision_info *info = &zm_model_get_info(j->model)->vision;
+    const int32_t end = info->text.end_token >= 0 ? info->text.end_token : 0;
+    const size_t side = info->image.image;
+    float *pixels = zm_calloc(side * side * info->image.channels + 1, sizeof(*pixels));
+    zm_status status = pixels ? ZM_OK : ZM_ERROR_OUT_OF_MEMORY;
+    if (status == ZM_OK && info->image.d)
+        status = zm_session_embed_image(j->session, pixels, NULL, NULL);
+    if (status == ZM_OK && info->text.d && j->part != 1)
+        status = zm_session_embed_text(j->session, &end, 1, NULL);
+    free(pixels);
+    return zm_cli_result(status);
+}
+
 /* Silence, and the first token. */
 static zm_cli_exit run_once(const job *j)
 {
     const zm_whisper_info *info = &zm_model_get_info(j->model)->whisper;
     if (zm_model_get_info(j->model)->architecture == ZM_ARCHITECTURE_TEXT)
         return run_text_once(j);
+    if (zm_model_get_info(j->model)->architecture == ZM_ARCHITECTURE_VISION)
+        return run_vision_once(j);
     float *mel = zm_calloc(2 * (size_t)info->encoder_positions * info->mel_bins, sizeof(*mel));
     float *logits = zm_calloc(info->vocabulary, sizeof(*logits));
     zm_status status = mel && logits ? ZM_OK : ZM_ERROR_OUT_OF_MEMORY;

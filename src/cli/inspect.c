@@ -43,6 +43,35 @@ static json_t *text_json(const zm_text_info *t)
     return zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0]));
 }
 
+static json_t *encoder_json(const zm_encoder_info *e)
+{
+    if (e->d == 0)
+        return json_null();
+    const zm_cli_field fields[] = {
+        {"d", json_integer(e->d)},
+        {"layers", json_integer(e->layers)},
+        {"heads", json_integer(e->heads)},
+        {"ff", json_integer(e->ff)},
+        {"positions", json_integer(e->positions)},
+        {"vocabulary", json_integer(e->vocabulary)},
+        {"image_size", json_integer(e->image)},
+        {"patch_size", json_integer(e->patch)},
+        {"channels", json_integer(e->channels)},
+        {"embedding", json_integer(e->embedding)},
+    };
+    return zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0]));
+}
+
+static json_t *vision_json(const zm_vision_info *v)
+{
+    const zm_cli_field fields[] = {
+        {"image", encoder_json(&v->image)},
+        {"text", encoder_json(&v->text)},
+        {"labels", json_integer(v->labels)},
+    };
+    return zm_cli_json_object(fields, sizeof(fields) / sizeof(fields[0]));
+}
+
 static json_t *tensor_json(const zm_model_tensor *tensor)
 {
     json_t *shape = json_array();
@@ -70,6 +99,8 @@ static json_t *inspect_json(const zm_model *model, bool with_metadata, bool with
         json_object_set_new(object, "whisper", whisper_json(&info->whisper));
     if (info->architecture == ZM_ARCHITECTURE_TEXT)
         json_object_set_new(object, "text", text_json(&info->text));
+    if (info->architecture == ZM_ARCHITECTURE_VISION)
+        json_object_set_new(object, "vision", vision_json(&info->vision));
     if (with_metadata)
         json_object_set_new(object, "metadata", zm_cli_metadata_json(model));
     if (!with_tensors)
@@ -106,6 +137,27 @@ static void print_text_model(const zm_text_info *t)
     printf("vocabulary    %u\n", t->vocabulary);
 }
 
+static void print_encoder(const char *what, const zm_encoder_info *e)
+{
+    if (e->d == 0)
+        return;
+    printf("%-13s width %u, %u layers, %u heads, ff %u, embedding %u\n", what, e->d, e->layers,
+           e->heads, e->ff, e->embedding);
+    if (e->image)
+        printf("pixels        %u x %u in patches of %u x %u\n", e->image, e->image, e->patch,
+               e->patch);
+    else
+        printf("vocabulary    %u, positions %u\n", e->vocabulary, e->positions);
+}
+
+static void print_vision(const zm_vision_info *v)
+{
+    print_encoder("images", &v->image);
+    print_encoder("text", &v->text);
+    if (v->labels)
+        printf("labels        %u\n", v->labels);
+}
+
 static void print_tensor(const zm_model_tensor *tensor)
 {
     printf("%-5s", zm_dtype_name(tensor->dtype));
@@ -135,6 +187,8 @@ static void print_text(const zm_model *model, bool with_metadata, bool with_tens
         print_whisper(&info->whisper);
     if (info->architecture == ZM_ARCHITECTURE_TEXT)
         print_text_model(&info->text);
+    if (info->architecture == ZM_ARCHITECTURE_VISION)
+        print_vision(&info->vision);
     const char *source = zm_model_get_metadata(model, ZM_CLI_SOURCE_KEY);
     if (source)
         printf("converted     from SHA-256 %s\n", source);

@@ -26,6 +26,9 @@ static zm_status open_files(zm_cli_language *language, const char *path)
     if (zm_model_get_info(language->model)->architecture == ZM_ARCHITECTURE_WHISPER)
         return zm_fail(zm_cli_log(), ZM_ERROR_UNSUPPORTED,
                        "%s: a whisper model writes down speech; see 'zeromean transcribe'", path);
+    if (zm_model_get_info(language->model)->architecture == ZM_ARCHITECTURE_VISION)
+        return zm_fail(zm_cli_log(), ZM_ERROR_UNSUPPORTED, "%s: a %s model writes no text", path,
+                       zm_model_get_info(language->model)->architecture_name);
     zm_cli_drivers_wake(&language->drivers, language->device_specs);
     return zm_tokenizer_open_model(language->model, zm_cli_log(), &language->tokenizer);
 }

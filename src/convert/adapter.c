@@ -120,6 +120,9 @@ static zm_status open_model(conversion *c)
         return zm_fail(c->log, ZM_ERROR_UNSUPPORTED,
                        "%s: %s has no LayerNorm: its adapters stay as they are", info->path,
                        info->architecture_name);
+    if (info->architecture == ZM_ARCHITECTURE_VISION)
+        return zm_fail(c->log, ZM_ERROR_UNSUPPORTED,
+                       "%s: adapters of models of images can't be converted", info->path);
     if (info->folded)
         return zm_fail(c->log, ZM_ERROR_UNSUPPORTED,
                        "%s: has norms without weights, which its adapters would have to take over; "

@@ -63,6 +63,15 @@ static void plan_start(const planner *p, zm_plan_item *item)
     item->change = ZM_MEAN_OUT;
 }
 
+/* The same where nothing is taken out at run time: what begins the branch of a model of images. */
+static void plan_entry(const planner *p, const zm_tensor_pattern *pattern, zm_plan_item *item)
+{
+    if (p->info->norm != ZM_NORM_LAYER || p->params->norm == ZM_NORM_LAYER)
+        return;
+    item->axis = pattern->role == ZM_ROLE_ENTRY_WEIGHT ? ZM_RECENTRE_OUTPUTS : ZM_RECENTRE_ROWS;
+    item->change = ZM_MEAN_OUT;
+}
+
 static void plan_vectors(const planner *p, const zm_tensor_pattern *pattern, zm_plan_item *item)
 {
     const zm_norm from = p->info->norm, to = p->params->norm;
@@ -70,6 +79,8 @@ static void plan_vectors(const planner *p, const zm_tensor_pattern *pattern, zm_
     const bool writes = pattern->role != ZM_ROLE_READER_WEIGHT;
     if (pattern->role == ZM_ROLE_TABLE || pattern->role == ZM_ROLE_POSITION)
         plan_start(p, item);
+    if (pattern->role == ZM_ROLE_ENTRY_WEIGHT || pattern->role == ZM_ROLE_ENTRY_BIAS)
+        plan_entry(p, pattern, item);
     if (dimension < 0)
         return;
     if (zm_norm_is_narrow(to) && !zm_norm_is_narrow(from))
@@ -141,7 +152,7 @@ static bool is_kept_wide(const zm_model *model, const zm_tensor_pattern *pattern
 
 static zm_dtype output_type(const zm_plan_item *item, zm_dtype wanted, bool wide)
 {
-    zm_dtype stored = item->tensor->dtype;
+    zm_dtype stored = item->made.dtype;
     if (wanted == ZM_F16 && wide)
         return ZM_F32;
     if (wanted != ZM_DTYPE_NONE)
@@ -230,10 +241,16 @@ static zm_status plan_new_bias(planner *p, const zm_model_tensor *reader,
 
 static zm_status plan_type(planner *p, const zm_tensor_pattern *pattern, zm_plan_item *item)
 {
-    const zm_model_tensor *tensor = item->tensor;
-    item->changed = item->axis != ZM_RECENTRE_NONE || item->shift;
+    const zm_model_tensor *tensor = item->tensor ? item->tensor : &item->made;
+    item->changed = item->axis != ZM_RECENTRE_NONE || item->shift || !item->tensor;
     item->made.dtype = output_type(item, p->params->type, is_kept_wide(p->model, pattern, tensor));
     return item->changed && is_quantised(item->made.dtype) ? check_requantised(p, item) : ZM_OK;
+}
+
+/* Gains of writers are taken over where the mean is. */
+static bool changes_gains(const planner *p)
+{
+    return p->info->norm == ZM_NORM_LAYER && p->params->norm != ZM_NORM_LAYER;
 }
 
 static zm_status plan_tensor(planner *p, const zm_model_tensor *tensor)
@@ -263,6 +280,12 @@ static zm_status plan_tensor(planner *p, const zm_model_tensor *tensor)
     item->made = *tensor;
     if (reads)
         item->gain = norm_of(p, tensor, pattern, ".weight");
+    if (changes_gains(p))
+        item->gain = item->gain ? item->gain : zm_tensor_gain_get(p->model, tensor->name);
+    if (changes_gains(p) && pattern->role == ZM_ROLE_WRITER_GAIN) {
+        item->tensor = NULL; /* the writer has taken them over */
+        item->filled = 1;
+    }
     if (pattern)
         plan_vectors(p, pattern, item);
     if (p->folds && pattern->role == ZM_ROLE_READER_BIAS)
@@ -338,6 +361,11 @@ static zm_status check_form(const planner *p)
         return zm_fail(p->params->log, ZM_ERROR_UNSUPPORTED,
                        "%s: %s has no LayerNorm: there is nothing to convert", info->path,
                        info->architecture_name);
+    if (info->architecture == ZM_ARCHITECTURE_VISION && (p->params->folded || to == ZM_NORM_LAYER))
+        return zm_fail(p->params->log, ZM_ERROR_UNSUPPORTED,
+                       "%s: models of images are converted to the norm rms, with its weights kept, "
+                       "and to nothing else",
+                       info->path);
     if (p->model->gguf && p->params->folded)
         return zm_fail(p->params->log, ZM_ERROR_UNSUPPORTED,
                        "%s: a GGUF file has no form for norms without weights, nor for a main "
@@ -365,7 +393,7 @@ zm_status zm_plan_make(const zm_model *model, const zm_plan_params *params, zm_p
     p.unfolds = !params->folded && info->folded;
     zm_status status = check_form(&p);
     for (size_t i = 0; i < model->tensor_count && status == ZM_OK; i++)
-        if (!model->family || !zm_text_is_ignored(model->tensors[i].name))
+        if (!zm_tensor_is_ignored(model, model->tensors[i].name))
             status = plan_tensor(&p, &model->tensors[i]);
     if (status == ZM_OK && p.unfolds)
         status = add_norms(&p);

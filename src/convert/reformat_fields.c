@@ -201,6 +201,7 @@ static const char *activation_name(zm_activation activation)
     case ZM_ACTIVATION_GELU_TANH: return "gelu_new";
     case ZM_ACTIVATION_SILU: return "silu";
     case ZM_ACTIVATION_RELU: return "relu";
+    case ZM_ACTIVATION_QUICK_GELU: return "quick_gelu";
     default: return "none";
     }
 }
@@ -375,7 +376,7 @@ zm_status zm_reformat_verify(const zm_reformat_plan *plan, const zm_log *log)
             zm_fail(log, ZM_ERROR_UNSUPPORTED,
                     "%s: its %s can't be said in %s of type %s, so it is not converted", info->path,
                     what, plan->to_gguf ? "a GGUF file" : "safetensors", plan->family->name);
-    zm_text_patterns_free(&made);
+    zm_patterns_free(&made);
     zm_text_rope_free(&made.info.text);
     free(made.tensors);
     free(made.values);

@@ -129,6 +129,57 @@ static zm_status trace_operands(const tracer *t, size_t n, bool norm)
     return ZM_OK;
 }
 
+/* What is added where the branch begins: a patch, a token, a position. */
+static zm_status tell_entry(const tracer *t, const zm_tensor *weight, const zm_tensor *bias)
+{
+    static const zm_tensor none;
+    weight = weight ? weight : &none;
+    return weight->buffer || bias->buffer ? tell(t, ZM_BRANCH_ENTRY, weight, bias) : ZM_OK;
+}
+
+static zm_status trace_first(const tracer *t, size_t n)
+{
+    const zm_node *node = &t->graph->nodes[n];
+    zm_status status = ZM_OK;
+    if (node->op == &zm_op_recentre)
+        return ZM_OK;
+    if (node->op == &zm_op_embedding) {
+        const zm_embedding_params *p = node->params;
+        if (p->recentre)
+            return ZM_OK;
+        status = tell_entry(t, NULL, &p->table);
+        return status == ZM_OK ? tell_entry(t, NULL, &p->position) : status;
+    }
+    if (node->op == &zm_op_patch_embedding) {
+        const zm_patch_embedding_params *p = node->params;
+        status = tell_entry(t, &p->weight, &p->bias);
+        return status == ZM_OK ? tell_entry(t, NULL, &p->position) : status;
+    }
+    if (node->op == &zm_op_add) {
+        const zm_add_params *p = node->params;
+        status = name_of(t, &p->x) && name_of(t, &p->y)
+                     ? tell_entry(t, NULL, &p->x)
+                     : refuse(t, n, "begins the main branch with what is no tensor of a file");
+        return status == ZM_OK ? tell_entry(t, NULL, &p->y) : status;
+    }
+    return refuse(t, n, "begins the main branch with a mean that nothing takes out");
+}
+
+/* All that has written the tensor, which the branch begins with. */
+static zm_status trace_entry(const tracer *t, size_t end, const zm_tensor *x)
+{
+    const zm_value *main = zm_edit_root(t->graph, x);
+    zm_status status = ZM_OK;
+    for (size_t n = 0; n < end && status == ZM_OK; n++) {
+        const zm_node *node = &t->graph->nodes[n];
+        for (size_t i = 0; i < node->op->operand_count && status == ZM_OK; i++)
+            if ((node->op->operands[i].use & ZM_OPERAND_OUTPUT) &&
+                zm_node_root(t->graph, node, i) == main)
+                status = trace_first(t, n);
+    }
+    return status;
+}
+
 static zm_status trace_node(tracer *t, size_t n)
 {
     const zm_node *node = &t->graph->nodes[n];
@@ -138,6 +189,7 @@ static zm_status trace_node(tracer *t, size_t n)
         if (strcmp(node->what, t->start) == 0 && state_of(t, &shown->x)) {
             state_of(t, &shown->x)->main = true;
             t->started = true;
+            return trace_entry(t, n, &shown->x);
         }
         return ZM_OK;
     }

@@ -22,7 +22,11 @@ typedef enum zm_tensor_role {
     ZM_ROLE_READER_WEIGHT, /* [n][d]: multiplies the output of a norm */
     ZM_ROLE_READER_BIAS,
     ZM_ROLE_WRITER_WEIGHT, /* [d][n]: its product is added to the main branch */
-    ZM_ROLE_WRITER_BIAS    /* [d] */
+    ZM_ROLE_WRITER_BIAS,   /* [d] */
+    ZM_ROLE_WRITER_GAIN,   /* [d]: what a writer gives is multiplied by it (LayerScale) */
+    ZM_ROLE_ENTRY_WEIGHT,  /* [d][n...]: its product begins the main branch */
+    ZM_ROLE_ENTRY_BIAS,    /* [...][d]: added to what begins it, or begins a row of it */
+    ZM_ROLE_COUNT
 } zm_tensor_role;
 
 /* The numbers that shapes and layer counts are made of. */
@@ -45,6 +49,14 @@ typedef enum zm_model_size {
     ZM_SIZE_QKV, /* of all three */
     ZM_SIZE_POSITION_ROWS,
     ZM_SIZE_ROTARY_PAIRS,
+    ZM_SIZE_CHANNELS,
+    ZM_SIZE_PATCH,
+    ZM_SIZE_EMBEDDING,
+    ZM_SIZE_LABELS,
+    ZM_SIZE_TEXT_D, /* of the other half of a model of images */
+    ZM_SIZE_TEXT_LAYERS,
+    ZM_SIZE_TEXT_FF,
+    ZM_SIZE_TEXT_POSITIONS,
     ZM_SIZE_COUNT
 } zm_model_size;
 
@@ -60,7 +72,8 @@ typedef struct zm_tensor_pattern {
      * .weight. A norm that no reader names keeps them, and its d elements: its readers are the head
      * as well, or belong to another main branch. */
     const char *norm;
-    bool unbiased; /* a reader that has no bias, since one would change nothing */
+    bool unbiased;    /* a reader that has no bias, since one would change nothing */
+    const char *gain; /* of a writer: the pattern of ZM_ROLE_WRITER_GAIN that is its; NULL = none */
 } zm_tensor_pattern;
 
 typedef struct zm_architecture_desc {
@@ -111,6 +124,10 @@ bool zm_norm_is_narrow(zm_norm norm);
  * have d elements whatever the norm is. */
 int zm_tensor_pattern_axis(const zm_tensor_pattern *pattern);
 
+/* The gains of what a writer gives, in the same layer; NULL = none. */
+const zm_model_tensor *zm_tensor_gain_get(const zm_model *model, const char *name);
+/* Is it a buffer of the reference implementation, in which nothing is? */
+bool zm_tensor_is_ignored(const zm_model *model, const char *name);
 /* ZM_ROLE_NONE for a name that the architecture does not know. */
 zm_tensor_role zm_tensor_role_get(const zm_model *model, const char *name);
 

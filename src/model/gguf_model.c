@@ -62,7 +62,7 @@ static zm_status choose_family(zm_model *model, const zm_log *log)
     zm_status status = read_text(model, &reasons);
     if (status == ZM_OK)
         return ZM_OK;
-    zm_text_patterns_free(model);
+    zm_patterns_free(model);
     zm_text_rope_free(&info->text);
     if (status == ZM_ERROR_OUT_OF_MEMORY)
         return zm_fail(log, status, "%s: no memory to open it", model->path);

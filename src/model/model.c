@@ -40,15 +40,19 @@ static zm_status choose_architecture(zm_model *model, const char *path, const js
     if (!type)
         return zm_fail(log, ZM_ERROR_BAD_FORMAT, "%s: has no string model_type", path);
     model->family = zm_text_family_find(type, config);
-    model->architecture = model->family ? &zm_architecture_text : zm_architecture_find(type);
+    model->vision = zm_vision_family_find(type);
+    model->architecture = model->family   ? &zm_architecture_text
+                          : model->vision ? &zm_architecture_vision
+                                          : zm_architecture_find(type);
     const char *reason = zm_architecture_reason(type);
     if (!model->architecture)
         return zm_fail(log, ZM_ERROR_UNSUPPORTED,
                        "%s: the architecture %.60s is not supported%s%s; supported: %s", path, type,
                        reason ? ": " : "", reason ? reason : "", zm_architecture_names());
     model->info.architecture = model->architecture->architecture;
-    model->info.architecture_name =
-        model->family ? model->family->name : model->architecture->model_type;
+    model->info.architecture_name = model->family   ? model->family->name
+                                    : model->vision ? model->vision->name
+                                                    : model->architecture->model_type;
     model->patterns = model->architecture->patterns;
     model->pattern_count = model->architecture->pattern_count;
     return ZM_OK;
@@ -86,6 +90,14 @@ static zm_status read_text(zm_model *model, const char *path, const json_t *conf
     return zm_text_read(model->family, &fields, &model->info);
 }
 
+static zm_status read_vision(zm_model *model, const char *path, const json_t *config,
+                             const zm_log *log)
+{
+    const zm_text_fields fields = {
+        .what = path, .config = config, .family = model->vision->name, .log = log};
+    return zm_vision_read(model->vision, &fields, &model->info);
+}
+
 static zm_status read_config(zm_model *model, const char *directory, const zm_log *log)
 {
     json_t *config = NULL;
@@ -102,8 +114,9 @@ static zm_status read_config(zm_model *model, const char *directory, const zm_lo
     if (status == ZM_OK)
         status = choose_architecture(model, path, config, log);
     if (status == ZM_OK)
-        status = model->family ? read_text(model, path, config, log)
-                               : read_whisper(model, directory, path, config, log);
+        status = model->family   ? read_text(model, path, config, log)
+                 : model->vision ? read_vision(model, path, config, log)
+                                 : read_whisper(model, directory, path, config, log);
     json_decref(config);
     free(path);
     return status;
@@ -180,6 +193,8 @@ static zm_status open_directory(zm_model *model, const zm_log *log)
         status = zm_model_read_norm(model, log);
     if (status == ZM_OK && model->family)
         status = zm_text_patterns_make(model, log);
+    if (status == ZM_OK && model->vision)
+        status = zm_vision_patterns_make(model, log);
     if (status == ZM_OK)
         status = zm_weights_check(model, log);
     free(directory);
@@ -222,7 +237,7 @@ void zm_model_close(zm_model **model)
         return;
     if (m->architecture && m->architecture->finish)
         m->architecture->finish(&m->info);
-    zm_text_patterns_free(m);
+    zm_patterns_free(m);
     zm_weights_close(m);
     free(m->refusal);
     free(m->path);

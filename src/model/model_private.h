@@ -8,17 +8,19 @@
 #include "format/safetensors.h"
 #include "model/architecture.h"
 #include "model/text.h"
+#include "model/vision.h"
 
 struct zm_model {
     atomic_uint users; /* who have to close it */
     zm_model_info info;
     const zm_architecture_desc *architecture; /* NULL when it is not known */
     const zm_text_family *family;             /* of text; else NULL */
+    const zm_vision_family *vision;           /* of images; else NULL */
     const zm_tensor_pattern *patterns;        /* what the architecture's tensors are */
     size_t pattern_count;
-    zm_tensor_pattern *text_patterns; /* made for a model of text */
-    char **pattern_names;             /* two of each: its own, and its norm's or NULL */
-    char *refusal;                    /* info.refused */
+    zm_tensor_pattern *own_patterns; /* made for this model */
+    char **pattern_names;            /* two of each: its own, and its norm's or NULL */
+    char *refusal;                   /* info.refused */
     char *path;
     zm_safetensors **files; /* the shards, in order of their names */
     size_t file_count;
@@ -30,13 +32,15 @@ struct zm_model {
     zm_text *texts; /* of values that come from safetensors */
 };
 
-extern const zm_architecture_desc zm_architecture_text;
+extern const zm_architecture_desc zm_architecture_text, zm_architecture_vision;
 
 /* Family and info are there. On failure what was made hangs on the model. */
 zm_status zm_text_patterns_make(zm_model *model, const zm_log *log);
-void zm_text_patterns_free(zm_model *model);
+zm_status zm_vision_patterns_make(zm_model *model, const zm_log *log);
+void zm_patterns_free(zm_model *model);
 /* A tensor that nothing is in. */
 bool zm_text_is_ignored(const char *name);
+bool zm_vision_is_ignored(const char *name);
 
 /* Opens it, with all of its parts, and what it says about itself. On failure what was opened hangs
  * on the model. */

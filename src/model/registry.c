@@ -11,6 +11,7 @@
 static const zm_architecture_desc *const architectures[] = {
     &zm_architecture_whisper,
     &zm_architecture_text,
+    &zm_architecture_vision,
 };
 
 #define ARCHITECTURE_COUNT (sizeof(architectures) / sizeof(architectures[0]))
@@ -33,7 +34,7 @@ const zm_architecture_desc *zm_architecture_get(zm_architecture architecture)
 
 const char *zm_architecture_names(void)
 {
-    return "whisper, " ZM_TEXT_FAMILIES;
+    return "whisper, " ZM_TEXT_FAMILIES ", " ZM_VISION_FAMILIES;
 }
 
 const char *zm_architecture_reason(const char *model_type)
@@ -192,4 +193,27 @@ int zm_tensor_pattern_axis(const zm_tensor_pattern *pattern)
         return pattern->transposed ? (int)pattern->rank - 2 : (int)pattern->rank - 1;
     default: return -1;
     }
+}
+
+bool zm_tensor_is_ignored(const zm_model *model, const char *name)
+{
+    return (model->family && zm_text_is_ignored(name)) ||
+           (model->vision && zm_vision_is_ignored(name));
+}
+
+const zm_model_tensor *zm_tensor_gain_get(const zm_model *model, const char *name)
+{
+    uint32_t layer = 0;
+    const zm_tensor_pattern *pattern =
+        find_pattern(model->patterns, model->pattern_count, name, &layer);
+    char full[2 * ZM_TEXT_NAME];
+    if (!pattern || !pattern->gain)
+        return NULL;
+    const char *star = strchr(pattern->gain, '*');
+    if (star)
+        snprintf(full, sizeof(full), "%.*s%u%s", (int)(star - pattern->gain), pattern->gain, layer,
+                 star + 1);
+    else
+        snprintf(full, sizeof(full), "%s", pattern->gain);
+    return zm_model_find_tensor(model, full);
 }

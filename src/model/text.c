@@ -41,30 +41,32 @@ static zm_status read_eps(const reader *r, float *out)
     return status;
 }
 
-static zm_status read_activation(const reader *r)
+zm_status zm_text_field_activation(const zm_text_fields *fields, const char *key,
+                                   zm_activation *out)
 {
     static const struct {
         const char *name;
         zm_activation activation;
-    } known[] = {
-        {"gelu", ZM_ACTIVATION_GELU},           {"gelu_new", ZM_ACTIVATION_GELU_TANH},
-        {"gelu_fast", ZM_ACTIVATION_GELU_TANH}, {"gelu_pytorch_tanh", ZM_ACTIVATION_GELU_TANH},
-        {"silu", ZM_ACTIVATION_SILU},           {"relu", ZM_ACTIVATION_RELU}};
-    const char *key = r->family->keys[ZM_TEXT_KEY_ACTIVATION];
+    } known[] = {{"gelu", ZM_ACTIVATION_GELU},
+                 {"gelu_new", ZM_ACTIVATION_GELU_TANH},
+                 {"gelu_fast", ZM_ACTIVATION_GELU_TANH},
+                 {"gelu_pytorch_tanh", ZM_ACTIVATION_GELU_TANH},
+                 {"silu", ZM_ACTIVATION_SILU},
+                 {"relu", ZM_ACTIVATION_RELU},
+                 {"quick_gelu", ZM_ACTIVATION_QUICK_GELU}};
     char name[32] = "";
     bool found = false;
-    zm_status status =
-        key ? zm_text_field_string(r->fields, key, name, sizeof(name), &found) : ZM_OK;
+    zm_status status = zm_text_field_string(fields, key, name, sizeof(name), &found);
     if (status != ZM_OK || !found)
         return status;
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         if (strcmp(known[i].name, name) != 0)
             continue;
-        r->text->activation = known[i].activation;
+        *out = known[i].activation;
         return ZM_OK;
     }
-    return zm_fail(r->fields->log, ZM_ERROR_UNSUPPORTED, "%s: %s \"%s\" is not supported",
-                   r->fields->what, key, name);
+    return zm_fail(fields->log, ZM_ERROR_UNSUPPORTED, "%s: %s \"%s\" is not supported",
+                   fields->what, key, name);
 }
 
 /* GGUF doesn't say how many tokens there are, nor whether the head is their table. */
@@ -137,8 +139,9 @@ zm_status zm_text_read(const zm_text_family *family, const zm_text_fields *field
         status = zm_text_field_check(fields, &family->fixed[i]);
     if (status == ZM_OK)
         status = read_sizes(&r);
-    if (status == ZM_OK)
-        status = read_activation(&r);
+    if (status == ZM_OK && family->keys[ZM_TEXT_KEY_ACTIVATION])
+        status = zm_text_field_activation(fields, family->keys[ZM_TEXT_KEY_ACTIVATION],
+                                          &info->text.activation);
     if (status == ZM_OK)
         status = read_eps(&r, &info->eps);
     if (status == ZM_OK &&

@@ -120,6 +120,9 @@ zm_status zm_text_field_bool(const zm_text_fields *fields, const char *key, bool
 /* Of at most size - 1 bytes. */
 zm_status zm_text_field_string(const zm_text_fields *fields, const char *key, char *out,
                                size_t size, bool *found);
+/* What config.json calls an activation. */
+zm_status zm_text_field_activation(const zm_text_fields *fields, const char *key,
+                                   zm_activation *out);
 zm_status zm_text_field_check(const zm_text_fields *fields, const zm_text_fixed *fixed);
 
 /* ---- tensors ---- */

@@ -147,7 +147,7 @@ static zm_status add_pattern(zm_model *model, zm_text_slot slot, bool weight, co
     model->pattern_count++;
     if (!names[0] || (reads && !names[1]))
         return zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory to open it", model->path);
-    model->text_patterns[model->pattern_count - 1] = (zm_tensor_pattern){
+    model->own_patterns[model->pattern_count - 1] = (zm_tensor_pattern){
         .name = names[0],
         .norm = names[1],
         .role = role_of(model, slot, weight),
@@ -162,9 +162,9 @@ static zm_status add_pattern(zm_model *model, zm_text_slot slot, bool weight, co
 zm_status zm_text_patterns_make(zm_model *model, const zm_log *log)
 {
     zm_status status = ZM_OK;
-    model->text_patterns = zm_calloc(2 * ZM_TEXT_SLOT_COUNT, sizeof(*model->text_patterns));
+    model->own_patterns = zm_calloc(2 * ZM_TEXT_SLOT_COUNT, sizeof(*model->own_patterns));
     model->pattern_names = zm_calloc(4 * ZM_TEXT_SLOT_COUNT, sizeof(*model->pattern_names));
-    if (!model->text_patterns || !model->pattern_names)
+    if (!model->own_patterns || !model->pattern_names)
         return zm_fail(log, ZM_ERROR_OUT_OF_MEMORY, "%s: no memory to open it", model->path);
     for (int slot = 0; slot < ZM_TEXT_SLOT_COUNT && status == ZM_OK; slot++) {
         if (!slot_name(model, (zm_text_slot)slot))
@@ -173,18 +173,18 @@ zm_status zm_text_patterns_make(zm_model *model, const zm_log *log)
         if (status == ZM_OK && slots[slot].bias != ZM_ROLE_NONE)
             status = add_pattern(model, (zm_text_slot)slot, false, log);
     }
-    model->patterns = model->text_patterns;
+    model->patterns = model->own_patterns;
     return status;
 }
 
-void zm_text_patterns_free(zm_model *model)
+void zm_patterns_free(zm_model *model)
 {
     for (size_t i = 0; model->pattern_names && i < 2 * model->pattern_count; i++)
         free(model->pattern_names[i]);
     free(model->pattern_names);
-    free(model->text_patterns);
+    free(model->own_patterns);
     model->pattern_names = NULL;
-    model->text_patterns = NULL;
+    model->own_patterns = NULL;
     model->patterns = NULL;
     model->pattern_count = 0;
 }

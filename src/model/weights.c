@@ -194,11 +194,10 @@ static zm_status look_at_extra_tensors(const zm_model *model, const zm_log *log)
     size_t count = 0;
     for (size_t i = 0; i < model->tensor_count; i++) {
         const char *name = model->tensors[i].name;
-        if (zm_tensor_role_get(model, name) != ZM_ROLE_NONE ||
-            (model->family && zm_text_is_ignored(name)))
+        if (zm_tensor_role_get(model, name) != ZM_ROLE_NONE || zm_tensor_is_ignored(model, name))
             continue;
         /* Families grow variants under one name, with more norms, biases or factors. */
-        if (model->family)
+        if (model->family || model->vision)
             return zm_fail(log, ZM_ERROR_UNSUPPORTED,
                            "%s: tensor %.200s has no part in %s as it is supported", model->path,
                            name, model->info.architecture_name);

@@ -118,19 +118,54 @@ static zm_status put_rows(zm_weight_loader *loader, const zm_linear_source *sour
     return status;
 }
 
+/* A conversion on the way makes the gains of writers a part of their weights. */
+static bool has_gain(const zm_weight_loader *loader, const zm_linear_source *source)
+{
+    return source->gain &&
+           (!loader->plan || zm_plan_find(loader->plan, zm_weight_find(loader, source->gain, "")));
+}
+
+/* Gains of all outputs in *out; NULL = there are none. */
+static zm_status make_gain(zm_weight_loader *loader, const zm_linear_source *source, double **out)
+{
+    const uint32_t n = rows_of_all(source);
+    const bool own = has_gain(loader, source);
+    zm_status status = ZM_OK;
+    *out = NULL;
+    if (!own && !source->factor)
+        return ZM_OK;
+    double *gain = zm_calloc(n, sizeof(*gain));
+    if (!gain)
+        return zm_weight_out_of_memory(loader);
+    if (own)
+        status = zm_vector_add(loader, source->gain, "", n, gain);
+    for (uint32_t i = 0; i < n; i++)
+        gain[i] = (own ? gain[i] : 1) * (source->factor ? source->factor : 1);
+    *out = gain;
+    return status;
+}
+
 zm_status zm_load_linear(zm_weight_loader *loader, const zm_linear_source *source, zm_linear *out,
                          zm_norm_weights *norm)
 {
-    if (source->count == 0 || source->count > MAX_PARTS)
+    if (source->count == 0 || source->count > MAX_PARTS || (source->norm && source->gain))
         return ZM_ERROR_INVALID_ARGUMENT;
     bool biased = source->norm && zm_weight_find(loader, source->norm, ".bias");
     bool folds = biased || (source->norm && loader->column_sums);
     zm_norm_fold fold = {0};
-    zm_status status = fold_make(loader, source, &fold);
+    double *gain = NULL;
+    zm_status status = make_gain(loader, source, &gain);
+    if (status == ZM_OK)
+        status = fold_make(loader, source, &fold);
+    loader->gain = gain;
     if (status == ZM_OK)
         status = load_weights(loader, source, folds ? &fold : NULL, &out->weight);
+    loader->gain = NULL;
     if (status == ZM_OK)
         status = add_biases(loader, source, fold.bias, &biased);
+    for (uint32_t i = 0; gain && status == ZM_OK && i < rows_of_all(source); i++)
+        fold.bias[i] *= gain[i];
+    free(gain);
     if (status == ZM_OK && biased)
         status = put_rows(loader, source, fold.bias, &out->weight, &out->bias);
     if (status == ZM_OK && source->norm && loader->column_sums)

@@ -23,6 +23,11 @@ typedef struct zm_network_fns {
     zm_status (*encode)(zm_network *network, const float *mel);
     /* Is what decoding needs there? NULL = it needs nothing. */
     zm_status (*can_decode)(const zm_network *network);
+    /* NULL where it makes no embeddings; a network that does decodes no steps. */
+    zm_status (*embed_image)(zm_network *network, const float *pixels, float *embedding,
+                             float *logits);
+    zm_status (*embed_text)(zm_network *network, const int32_t *tokens, uint32_t count,
+                            float *embedding);
 } zm_network_fns;
 
 struct zm_network {
@@ -54,6 +59,7 @@ struct zm_network {
 
 extern const zm_network_fns zm_network_whisper;
 extern const zm_network_fns zm_network_text;
+extern const zm_network_fns zm_network_vision;
 
 /* Room for the largest tensor that is written, read or observed, in elements. */
 zm_status zm_network_reserve_staging(zm_network *network, uint64_t elements);

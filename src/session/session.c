@@ -11,7 +11,8 @@ struct zm_session {
     zm_network *network;
 };
 
-static const zm_network_fns *const networks[] = {&zm_network_whisper, &zm_network_text};
+static const zm_network_fns *const networks[] = {&zm_network_whisper, &zm_network_text,
+                                                 &zm_network_vision};
 
 static const zm_network_fns *find_network(zm_architecture architecture)
 {
@@ -191,6 +192,33 @@ zm_status zm_session_encode(zm_session *session, const float *mel)
     return network->fns->encode(network, mel);
 }
 
+zm_status zm_session_embed_image(zm_session *session, const float *pixels, float *embedding,
+                                 float *logits)
+{
+    if (!session)
+        return ZM_ERROR_INVALID_ARGUMENT;
+    zm_network *network = session->network;
+    if (!pixels)
+        return zm_fail(&network->log, ZM_ERROR_INVALID_ARGUMENT, "embed: no image");
+    if (!network->fns->embed_image)
+        return zm_fail(&network->log, ZM_ERROR_UNSUPPORTED, "embed: the model reads no images");
+    return network->fns->embed_image(network, pixels, embedding, logits);
+}
+
+zm_status zm_session_embed_text(zm_session *session, const int32_t *tokens, uint32_t count,
+                                float *embedding)
+{
+    if (!session)
+        return ZM_ERROR_INVALID_ARGUMENT;
+    zm_network *network = session->network;
+    if (!tokens || count == 0)
+        return zm_fail(&network->log, ZM_ERROR_INVALID_ARGUMENT, "embed: no tokens");
+    if (!network->fns->embed_text)
+        return zm_fail(&network->log, ZM_ERROR_UNSUPPORTED,
+                       "embed: the model makes no embeddings of texts");
+    return network->fns->embed_text(network, tokens, count, embedding);
+}
+
 zm_status zm_session_step(zm_session *session, const zm_step *steps, uint32_t count)
 {
     if (!session)
@@ -198,6 +226,8 @@ zm_status zm_session_step(zm_session *session, const zm_step *steps, uint32_t co
     zm_network *network = session->network;
     if (!steps || count == 0)
         return zm_fail(&network->log, ZM_ERROR_INVALID_ARGUMENT, "decode: no sequence is given");
+    if (network->fns->embed_image)
+        return zm_fail(&network->log, ZM_ERROR_UNSUPPORTED, "decode: the model has no decoder");
     zm_status status = network->fns->can_decode ? network->fns->can_decode(network) : ZM_OK;
     return status == ZM_OK ? zm_decoding_run(network, steps, count) : status;
 }
@@ -211,7 +241,7 @@ zm_status zm_session_decode(zm_session *session, const int32_t *tokens, uint32_t
 
 zm_status zm_session_rewind(zm_session *session, uint32_t sequence, uint32_t position)
 {
-    if (!session)
+    if (!session || session->network->fns->embed_image)
         return ZM_ERROR_INVALID_ARGUMENT;
     return zm_decoding_rewind(session->network, sequence, position);
 }

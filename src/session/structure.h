@@ -33,6 +33,13 @@ zm_linear zm_structure_linear(zm_structure *s, const zm_structure_names *names, 
                               uint32_t k);
 zm_norm_weights zm_structure_norm(zm_structure *s, const zm_structure_names *names, uint32_t d);
 
+/* gain: NAME of what its outputs are multiplied by; NULL = none. */
+zm_linear zm_structure_writer(zm_structure *s, const zm_structure_names *names, const char *gain,
+                              uint32_t d, uint32_t k);
+/* Of the self-attention of a layer, for one sequence. */
+zm_kv_cache zm_structure_cache(zm_structure *s, uint32_t layer, uint32_t heads, uint32_t width,
+                               uint32_t positions);
+
 /* A decoder of one sequence, with no memory either. */
 void zm_structure_decoding(zm_structure *s, zm_network *network, uint32_t vocabulary,
                            uint32_t positions);
@@ -43,5 +50,9 @@ zm_status zm_structure_trace(zm_structure *s, const char *start);
 /* Of an architecture: builds its graphs and traces them. */
 zm_status zm_text_check_structure(zm_structure *s);
 zm_status zm_whisper_check_structure(zm_structure *s);
+zm_status zm_vision_check_structure(zm_structure *s);
+
+/* The norm of what runs behind the conversion of a model, which its graphs are traced with. */
+zm_norm zm_structure_norm_kind(const zm_structure *s);
 
 #endif

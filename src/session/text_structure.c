@@ -41,7 +41,6 @@ static void fill_attention(zm_structure *s, const zm_text_info *info, uint32_t l
 {
     const uint32_t q = info->heads * info->head_dim, kv = info->kv_heads * info->head_dim;
     zm_structure_names names = name_of(s, ZM_TEXT_QKV, layer);
-    char cache[32];
     if (names.count == 0) {
         add_name(s, ZM_TEXT_Q, layer, &names);
         add_name(s, ZM_TEXT_K, layer, &names);
@@ -50,16 +49,7 @@ static void fill_attention(zm_structure *s, const zm_text_info *info, uint32_t l
     self->norm = norm_of(s, ZM_TEXT_ATTENTION_NORM, layer, info->d);
     self->in = zm_structure_linear(s, &names, q + 2 * kv, info->d);
     self->out = linear_of(s, ZM_TEXT_ATTENTION_OUT, layer, info->d, q);
-    self->cache.layout = (zm_kv_layout){.dtype = ZM_F32,
-                                        .heads = info->kv_heads,
-                                        .head_dim = info->head_dim,
-                                        .capacity = ROWS,
-                                        .head_stride = (uint64_t)ROWS * info->head_dim,
-                                        .elements = (uint64_t)ROWS * kv};
-    snprintf(cache, sizeof(cache), "(keys %u)", layer);
-    self->cache.k = zm_structure_tensor(s, cache, ZM_F32, ROWS * kv, 0);
-    snprintf(cache, sizeof(cache), "(values %u)", layer);
-    self->cache.v = zm_structure_tensor(s, cache, ZM_F32, ROWS * kv, 0);
+    self->cache = zm_structure_cache(s, layer, info->kv_heads, kv, ROWS);
 }
 
 static void fill_block(zm_structure *s, const zm_text_info *info, uint32_t layer, zm_block *block)
@@ -95,7 +85,8 @@ static void fill_ends(zm_structure *s, zm_text_network *text)
 zm_status zm_text_check_structure(zm_structure *s)
 {
     const zm_model_info *info = zm_model_get_info(s->model);
-    zm_text_network text = {.base.norm = info->norm, .info = info->text, .eps = info->eps};
+    zm_text_network text = {
+        .base.norm = zm_structure_norm_kind(s), .info = info->text, .eps = info->eps};
     text.weights.blocks = zm_calloc(info->text.layers, sizeof(zm_block));
     if (!text.weights.blocks)
         return zm_fail(s->log, ZM_ERROR_OUT_OF_MEMORY, "session: out of memory");

@@ -143,8 +143,11 @@ static zm_status store_pieces(zm_weight_loader *loader, zm_weight_pieces *pieces
 static zm_status store(zm_weight_loader *loader, zm_weight_source *sources, uint32_t count,
                        const zm_norm_fold *fold, const zm_weight_target *target)
 {
-    zm_weight_pieces pieces = {
-        .sources = sources, .source_count = count, .fold = fold, .target = target};
+    zm_weight_pieces pieces = {.sources = sources,
+                               .source_count = count,
+                               .gain = loader->gain,
+                               .fold = fold,
+                               .target = target};
     zm_status status = ZM_OK;
     for (uint32_t i = 0; i < count && status == ZM_OK; i++)
         status = begin(loader, &sources[i]);
@@ -163,7 +166,7 @@ static bool is_in_place(const zm_weight_loader *loader, const zm_weight_source *
                         uint32_t count, const zm_weight_target *target)
 {
     const zm_model_tensor *tensor = sources[0].tensor;
-    return count == 1 && sources[0].kernel == 1 && !sources[0].change &&
+    return count == 1 && sources[0].kernel == 1 && !sources[0].change && !loader->gain &&
            target->layout.panel == 0 && zm_weight_rows(sources) == sources[0].n &&
            !sources[0].run && !sources[0].transposed &&
            tensor->elements == (uint64_t)target->tensor.shape[0] * target->tensor.shape[1] &&
@@ -221,12 +224,12 @@ static zm_dtype weight_type(const zm_weight_loader *loader, const zm_weight_sour
     bool alike = true;
     for (uint32_t i = 1; i < count; i++)
         alike &= sources[i].dtype == type;
-    if (alike && is_quantised(type) && sources[0].kernel == 1 &&
+    if (alike && is_quantised(type) && sources[0].kernel == 1 && !loader->gain &&
         zm_weight_type_is_read(device, type))
         return type;
     if (info->backend == ZM_BACKEND_HOST)
         return info->real_type;
-    return alike && type == ZM_F16 ? ZM_F16 : ZM_F32;
+    return alike && type == ZM_F16 && !loader->gain ? ZM_F16 : ZM_F32;
 }
 
 zm_status zm_weight_load(zm_weight_loader *loader, zm_weight_source *sources, uint32_t count,

@@ -27,6 +27,7 @@ typedef struct zm_weight_loader {
     bool again;      /* what is loaded has been counted */
     char prefix[96]; /* of the names given to the functions below */
     zm_weight_crew crew;
+    const double *gain; /* of the rows of what is loaded; NULL = 1 */
 } zm_weight_loader;
 
 /* Set storage and stream, which may change from tensor to tensor, model and progress; the pair of

@@ -119,8 +119,11 @@ static zm_status rows_do(const zm_weight_pieces *pieces, const zm_weight_source 
     zm_dtype type = pieces->target->tensor.dtype;
     for (uint64_t rows; row < end; row += rows, first += rows) {
         rows = end - row;
-        const void *values = zm_weight_fetch(room ? room->raw : NULL, room ? room->real : NULL,
-                                             source, row, &rows, type);
+        const void *values =
+            pieces->gain ? zm_weight_fetch_scaled(room->raw, room->real, source, row, &rows,
+                                                  pieces->gain + first, type)
+                         : zm_weight_fetch(room ? room->raw : NULL, room ? room->real : NULL,
+                                           source, row, &rows, type);
         if (!all_finite(values, type, rows * source->k))
             return ZM_ERROR_BAD_FORMAT;
         if (pieces->fold)
@@ -143,7 +146,7 @@ static zm_status piece_do(const zm_weight_pieces *pieces, zm_weight_crew *crew, 
         first += before->n;
     if (pieces->target->memory)
         zm_weight_target_expect(pieces->target, first + row, rows);
-    if (zm_weight_is_plain(source, type) && !(pieces->fold && is_quantised(type)))
+    if (zm_weight_is_plain(source, type) && !pieces->gain && !(pieces->fold && is_quantised(type)))
         return rows_do(pieces, source, row, row + rows, first + row, NULL);
     zm_weight_room *room = zm_weight_room_take(crew);
     if (!room)
@@ -165,6 +168,7 @@ static uint64_t widest_row(const zm_weight_pieces *pieces)
 {
     uint64_t widest = sizeof(float), type = zm_dtype_size(pieces->target->tensor.dtype);
     widest = type > widest ? type : widest;
+    widest = pieces->gain ? sizeof(double) : widest;
     for (uint32_t i = 0; i < pieces->source_count; i++) {
         uint64_t size = zm_dtype_size(pieces->sources[i].dtype);
         widest = size > widest ? size : widest;

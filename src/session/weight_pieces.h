@@ -36,6 +36,7 @@ void zm_weight_room_give(zm_weight_crew *crew, zm_weight_room *room);
 typedef struct zm_weight_pieces {
     const zm_weight_source *sources; /* one below the other */
     uint32_t source_count;
+    const double *gain;             /* of the target's rows; NULL = 1 */
     const zm_norm_fold *fold;       /* NULL = they read no such norm */
     const zm_weight_target *target; /* without memory: values are only looked at and folded */
     uint64_t rows;                  /* of a piece; the last one of a source has fewer */

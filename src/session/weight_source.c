@@ -167,3 +167,19 @@ const void *zm_weight_fetch(void *raw, void *real, const zm_weight_source *sourc
     }
     return values;
 }
+
+const void *zm_weight_fetch_scaled(void *raw, void *real, const zm_weight_source *source,
+                                   uint64_t row, uint64_t *rows, const double *gain, zm_dtype type)
+{
+    const double *values = zm_weight_fetch(raw, real, source, row, rows, ZM_F64);
+    void *out = values == raw ? real : raw;
+    for (uint64_t i = 0; i < *rows; i++)
+        for (uint64_t j = 0; j < source->k; j++) {
+            const double value = values[i * source->k + j] * gain[i];
+            if (type == ZM_F64)
+                ((double *)out)[i * source->k + j] = value;
+            else
+                ((float *)out)[i * source->k + j] = (float)value;
+        }
+    return out;
+}

@@ -45,4 +45,9 @@ bool zm_weight_is_plain(const zm_weight_source *source, zm_dtype type);
 const void *zm_weight_fetch(void *raw, void *real, const zm_weight_source *source, uint64_t row,
                             uint64_t *rows, zm_dtype type);
 
+/* The same as F32 or F64, times gain[0 .. *rows - 1] of each row, rounded once; raw and real are
+ * large enough for them as F64. */
+const void *zm_weight_fetch_scaled(void *raw, void *real, const zm_weight_source *source,
+                                   uint64_t row, uint64_t *rows, const double *gain, zm_dtype type);
+
 #endif

@@ -26,6 +26,8 @@ typedef struct zm_linear_source {
     bool transposed;  /* weights are [k][rows] */
     bool writes;      /* the product is added to the main branch */
     bool gated;       /* two parts, gate and up, of as many rows, for a gated product */
+    const char *gain; /* NAME [n]: what its outputs are multiplied by; NULL = 1. Not with a norm */
+    double factor;    /* so are all of them; 0 = 1 */
 } zm_linear_source;
 
 /* One weight [sum of n][k]; one bias, with zeros for those without, or none where none has one and

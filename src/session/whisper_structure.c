@@ -131,7 +131,8 @@ static zm_status trace(zm_structure *s, zm_whisper *whisper,
 zm_status zm_whisper_check_structure(zm_structure *s)
 {
     const zm_model_info *info = zm_model_get_info(s->model);
-    zm_whisper whisper = {.base.norm = info->norm, .info = info->whisper, .eps = info->eps};
+    zm_whisper whisper = {
+        .base.norm = zm_structure_norm_kind(s), .info = info->whisper, .eps = info->eps};
     zm_whisper_weights *weights = &whisper.weights;
     weights->encoder = zm_calloc(info->whisper.encoder_layers, sizeof(zm_block));
     weights->decoder = zm_calloc(info->whisper.decoder_layers, sizeof(zm_block));
