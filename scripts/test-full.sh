@@ -21,7 +21,7 @@ clang_tidy() {
 }
 
 bare_build() {
-    build build-bare -Dwerror=true -Dopencl=disabled -Daudio=disabled -Dtext=disabled
+    build build-bare -Dwerror=true -Dopencl=disabled -Daudio=disabled -Dimage=disabled -Dtext=disabled
     check "the host device alone" "$ROOT/build-bare/zeromean" devices
     check "no audio is said in one line" bash -c \
         '"$1" transcribe "$2" README.md 2>&1 | grep -c "without audio" | grep -qx 1' sh \
@@ -29,7 +29,7 @@ bare_build() {
     check "no patterns is said in one line" bash -c \
         '"$1" tokenize "$2" README.md 2>&1 | grep -c "no PCRE2" | grep -qx 1' sh \
         "$ROOT/build-bare/zeromean" "$ZEROMEAN_MODELS_DIR/whisper-tiny.en"
-    tests build-bare common format model config text recentre convert ref no-audio readme
+    tests build-bare common format model config text recentre convert ref no-audio no-image readme
 }
 
 # Without the tests that need 80-bit long doubles, which Valgrind computes in 64.

@@ -29,6 +29,7 @@ MAY_INCLUDE = {
     "check": [],
     "text": ["format/"],
     "audio": ["format/"],
+    "image": ["format/"],
     "transcribe": [],
     "generate": [],
     "cli": [],

@@ -12,6 +12,7 @@
 #include <zeromean/device.h>
 #include <zeromean/generate.h>
 #include <zeromean/graph.h>
+#include <zeromean/image.h>
 #include <zeromean/log.h>
 #include <zeromean/metadata.h>
 #include <zeromean/model.h>
