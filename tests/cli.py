@@ -18,8 +18,8 @@ import tap
 import tiny_model
 from program import ROOT, Program, write_wav
 
-COMMANDS = ("generate", "chat", "perplexity", "tokenize", "transcribe", "convert", "check", "devices",
-            "inspect", "graph")
+COMMANDS = ("generate", "chat", "perplexity", "tokenize", "transcribe", "embed", "convert",
+            "check", "devices", "inspect", "graph")
 HOST = ("--device", "host")
 
 

@@ -295,7 +295,7 @@ static void test_encoding_refused(void **state)
         {"\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Precompiled\"}]}",
          "'Precompiled'"},
         {"\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"}", "'BertPreTokenizer'"},
-        {"\"post_processor\":{\"type\":\"RobertaProcessing\"}", "'RobertaProcessing'"},
+        {"\"post_processor\":{\"type\":\"BertProcessing\"}", "'BertProcessing'"},
         {"\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\\\\Kb\"},\"behavior\":"
          "\"Isolated\"}",
          "a\\Kb"},

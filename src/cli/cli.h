@@ -17,6 +17,7 @@ typedef struct zm_cli_command {
 } zm_cli_command;
 
 extern const zm_cli_command zm_cli_transcribe, zm_cli_convert, zm_cli_check, zm_cli_devices,
-    zm_cli_inspect, zm_cli_graph, zm_cli_tokenize, zm_cli_generate, zm_cli_chat, zm_cli_perplexity;
+    zm_cli_inspect, zm_cli_graph, zm_cli_tokenize, zm_cli_generate, zm_cli_chat, zm_cli_perplexity,
+    zm_cli_embed;
 
 #endif

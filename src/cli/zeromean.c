@@ -10,8 +10,9 @@
 #include "cli/output.h"
 
 static const zm_cli_command *const commands[] = {
-    &zm_cli_generate, &zm_cli_chat,  &zm_cli_perplexity, &zm_cli_tokenize, &zm_cli_transcribe,
-    &zm_cli_convert,  &zm_cli_check, &zm_cli_devices,    &zm_cli_inspect,  &zm_cli_graph,
+    &zm_cli_generate,   &zm_cli_chat,    &zm_cli_perplexity, &zm_cli_tokenize,
+    &zm_cli_transcribe, &zm_cli_embed,   &zm_cli_convert,    &zm_cli_check,
+    &zm_cli_devices,    &zm_cli_inspect, &zm_cli_graph,
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 

@@ -48,6 +48,19 @@ static zm_status add_bytes(zm_encoder *e, const char *text, size_t size)
     return status;
 }
 
+/* The last character of a word has a mark behind it in vocabularies that have one. */
+static int32_t find_character(const zm_tokenizer *tokenizer, const char *text, size_t size,
+                              bool last)
+{
+    char marked[8 + sizeof(tokenizer->word_end)];
+    const size_t more = strlen(tokenizer->word_end);
+    if (!last || more == 0 || size > 8)
+        return zm_token_find(tokenizer, text, size);
+    memcpy(marked, text, size);
+    memcpy(marked + size, tokenizer->word_end, more);
+    return zm_token_find(tokenizer, marked, size + more);
+}
+
 /* unknown: the bytes of characters that nothing stands for and that have no symbol yet. They get it
  * in front of the next character that is a token, even behind bytes: so does the reference. */
 static zm_status add_characters(zm_encoder *e, const char *text, size_t size)
@@ -57,7 +70,7 @@ static zm_status add_characters(zm_encoder *e, const char *text, size_t size)
     size_t unknown = 0;
     for (size_t i = 0, length; status == ZM_OK && i < size; i += length) {
         length = zm_utf8_length(text[i]);
-        int32_t id = zm_token_find(tokenizer, text + i, length);
+        int32_t id = find_character(tokenizer, text + i, length, i + length >= size);
         if (id < 0 && has_bytes(tokenizer, text + i, length)) {
             status = add_bytes(e, text + i, length);
             continue;

@@ -175,7 +175,8 @@ const char *zm_tokenizer_difference(const zm_tokenizer *json, const zm_tokenizer
         return "their kind or number";
     if (!same_spelling(&json->spelling, &gguf->spelling))
         return "how bytes and spaces are spelt";
-    if (!zm_steps_equal(json, gguf) || json->whole_words != gguf->whole_words)
+    if (!zm_steps_equal(json, gguf) || json->whole_words != gguf->whole_words ||
+        strcmp(json->word_end, gguf->word_end) != 0)
         return "its normalizer or its pre-tokenizer";
     if (!same_ids(json->before, json->before_count, gguf->before, gguf->before_count) ||
         !same_ids(json->after, json->after_count, gguf->after, gguf->after_count))

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,14 +126,17 @@ static zm_status read_merges(const zm_token_reader *in, const json_t *merges)
 /* Refuses what is done to words that no family here has. */
 static zm_status read_bpe(const zm_token_reader *in, const json_t *model)
 {
-    static const char *const affixes[] = {"continuing_subword_prefix", "end_of_word_suffix"};
     zm_tokenizer *tokenizer = in->tokenizer;
-    for (size_t i = 0; i < 2; i++) {
-        const char *affix = zm_json_string(model, affixes[i]);
-        if (affix && affix[0])
-            return zm_fail(in->log, ZM_ERROR_UNSUPPORTED, "%s: BPE with a %s is not supported",
-                           in->name, affixes[i]);
-    }
+    const char *prefix = zm_json_string(model, "continuing_subword_prefix");
+    const char *suffix = zm_json_string(model, "end_of_word_suffix");
+    if (prefix && prefix[0])
+        return zm_fail(in->log, ZM_ERROR_UNSUPPORTED,
+                       "%s: BPE with a continuing_subword_prefix is not supported", in->name);
+    if (suffix && strlen(suffix) >= sizeof(tokenizer->word_end))
+        return zm_fail(in->log, ZM_ERROR_UNSUPPORTED,
+                       "%s: BPE with an end_of_word_suffix of over %zu bytes is not supported",
+                       in->name, sizeof(tokenizer->word_end) - 1);
+    snprintf(tokenizer->word_end, sizeof(tokenizer->word_end), "%s", suffix ? suffix : "");
     if (json_number_value(json_object_get(model, "dropout")) != 0)
         return zm_fail(in->log, ZM_ERROR_UNSUPPORTED, "%s: BPE with dropout is not supported",
                        in->name);

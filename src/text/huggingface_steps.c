@@ -228,6 +228,24 @@ static zm_status read_template(const zm_token_reader *in, const json_t *part)
     return behind ? ZM_OK : no_field(in, "TemplateProcessing", "single");
 }
 
+/* {"sep": ["</s>", 2], "cls": ["<s>", 0]}: cls in front, sep behind */
+static zm_status read_roberta(const zm_token_reader *in, const json_t *part, const char *type)
+{
+    static const char *const keys[] = {"cls", "sep"};
+    zm_tokenizer *tokenizer = in->tokenizer;
+    if (tokenizer->before_count + tokenizer->after_count > 0)
+        return unsupported(in, "post-processor", type);
+    for (int i = 0; i < 2; i++) {
+        const json_t *id = json_array_get(json_object_get(part, keys[i]), 1);
+        const json_int_t value = json_is_integer(id) ? json_integer_value(id) : -1;
+        if (value < 0 || value >= tokenizer->size || !tokenizer->tokens[value].present)
+            return no_field(in, type, keys[i]);
+        *(i ? tokenizer->after : tokenizer->before) = (int32_t)value;
+    }
+    tokenizer->before_count = tokenizer->after_count = 1;
+    return ZM_OK;
+}
+
 static zm_status read_post_processor(const zm_token_reader *in, const json_t *part,
                                      const char *type)
 {
@@ -235,6 +253,8 @@ static zm_status read_post_processor(const zm_token_reader *in, const json_t *pa
         return ZM_OK; /* about offsets */
     if (strcmp(type, "TemplateProcessing") == 0)
         return read_template(in, part);
+    if (strcmp(type, "RobertaProcessing") == 0)
+        return read_roberta(in, part, type);
     return unsupported(in, "post-processor", type);
 }
 

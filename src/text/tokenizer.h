@@ -83,6 +83,7 @@ struct zm_tokenizer {
     zm_model_kind model;
     zm_table merges;          /* BPE: (left, right) -> rank, id */
     bool whole_words;         /* BPE: what is a token as a whole is not merged */
+    char word_end[16];        /* BPE: behind the last character of each word (CLIP) */
     bool fuse_unknown;        /* BPE: neighbours that are unknown are one token */
     bool byte_fallback;       /* what is unknown becomes byte tokens, where all of them exist */
     int32_t unknown;          /* -1 = none: what is unknown is left out, or refused by unigram */
