@@ -170,6 +170,16 @@ static void test_recipes(void **state)
             fail_msg("%s: %s", cases[i].config, test_log.error);
         zm_model_close(&model);
     }
+    /* A size that is one number. */
+    zm_image_recipe one;
+    zm_model *model = open_model("{\"size\": 9, \"image_processor_type\": \"CLIPImageProcessor\"}");
+    assert_int_equal(zm_image_recipe_read(model, &test_log.log, &one), ZM_OK);
+    assert_true(one.shorter == 9 && one.width == 0 && one.crop_width == 224);
+    zm_model_close(&model);
+    model = open_model("{" VIT "\"size\": 9}");
+    assert_int_equal(zm_image_recipe_read(model, &test_log.log, &one), ZM_OK);
+    assert_true(one.shorter == 0 && one.width == 9 && one.height == 9 && one.crop_width == 0);
+    zm_model_close(&model);
     /* A shape that its shorter side makes too long. */
     const zm_image_recipe recipe = {.shorter = 224, .crop_width = 224, .crop_height = 224};
     zm_image *image = picture(1 << 20, 1);
