@@ -417,7 +417,7 @@ class Families(unittest.TestCase):
             self.assertIn(f"models of type {name} cannot be run: ", done.stderr)
             self.assertIn(reason, done.stderr)
         names = ", ".join(dict.fromkeys(family.config["model_type"] for family in FAMILIES))
-        self.assert_refused(Llama, f"is not supported; supported: whisper, {names}\n",
+        self.assert_refused(Llama, f"is not supported; supported: whisper, {names}, vit",
                             model_type="mamba")
 
 
