@@ -299,7 +299,8 @@ static void test_metadata(void **state)
     small_write_changed(state, &(test_changes){.norm = "crms_norm", .format = "1"});
     assert_refused(*state, UNSUPPORTED, "the norm crms_norm is not supported");
     small_write_changed(state, &(test_changes){.norm = "crms_norm", .format = "3"});
-    assert_refused(*state, UNSUPPORTED, "was written in format 3, this version reads the formats 1 and 2");
+    assert_refused(*state, UNSUPPORTED,
+                   "was written in format 3, this version reads the formats 1 and 2");
 }
 
 /* ---- shards ---- */

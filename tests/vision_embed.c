@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* vision_embed DEVICE[,DEVICE] PIXELS TOKENS MODEL...: what models of images show of an image and
- * of a text, one JSON object per model. PIXELS: a file of float32; TOKENS: numbers with commas.
- * tests/vision_models.py holds them against a reference. */
+ * of a text, one JSON object per model. MODEL+rms: with that norm. PIXELS: a file of float32;
+ * TOKENS: numbers with commas. tests/vision_models.py holds them against a reference. */
 #include <zeromean/session.h>
 
 #include <math.h>
@@ -107,17 +107,20 @@ static zm_status show(zm_session *session, const zm_vision_info *info, const inp
     return status;
 }
 
-static zm_status run(zm_device *const *devices, const char *path, const input *in,
-                     const zm_log *log)
+static zm_status run(zm_device *const *devices, char *path, const input *in, const zm_log *log)
 {
     static shown s;
+    char *norm = strstr(path, "+rms");
     const zm_session_params params = {.log = log,
+                                      .norm = norm ? ZM_NORM_RMS : ZM_NORM_DEFAULT,
                                       .observe = keep,
                                       .observe_user = &s,
                                       .split = {.more = &devices[1], .count = devices[1] ? 1 : 0}};
     zm_model *model = NULL;
     zm_session *session = NULL;
     s = (shown){0};
+    if (norm)
+        *norm = '\0';
     zm_status status = zm_model_open(path, log, &model);
     if (status == ZM_OK)
         status = zm_session_create(devices[0], model, &params, &session);

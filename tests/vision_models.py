@@ -102,6 +102,13 @@ class Families(unittest.TestCase):
             self.skipTest("needs two kinds of device")
         self.check("host,opencl", 1e-5, ["DeitTeacher", "Clip"])
 
+    def test_norm_at_load(self):
+        """Converted while it is loaded, gains included: the same bits as of the converted file."""
+        files = dict(self.outputs("host", [f"{name}-default" for name in self.expected]))
+        for name, got in self.outputs("host", [f"{name}+rms" for name in self.expected]):
+            with self.subTest(model=name):
+                self.assertEqual(got, files[name.removesuffix("+rms") + "-default"])
+
     def test_still_layer_norm(self):
         """Who knows nothing of the conversion reads the same model."""
         names = []

@@ -35,6 +35,7 @@ typedef struct job {
     const char *path, *device_specs, *split, *kernels;
     zm_cli_texts texts;
     bool normalise, json;
+    uint32_t norm; /* 1 = rms */
     zm_model *model;
     zm_tokenizer *tokenizer;
     zm_image_recipe recipe;
@@ -133,7 +134,10 @@ static bool goes_on(void *user)
 static zm_cli_exit load(job *j)
 {
     const uint64_t start = zm_clock_ns();
-    zm_session_params params = {.log = zm_cli_log(), .progress = zm_cli_progress, .go_on = goes_on};
+    zm_session_params params = {.log = zm_cli_log(),
+                                .progress = zm_cli_progress,
+                                .go_on = goes_on,
+                                .norm = j->norm ? ZM_NORM_RMS : ZM_NORM_DEFAULT};
     zm_cli_exit code = zm_cli_split_open(j->device_specs, j->split, j->kernels, &j->devices);
     if (code != ZM_CLI_OK)
         return code;
@@ -284,6 +288,7 @@ static zm_cli_exit run(int argc, char **argv)
         {"device", 'd', "SPEC", "the device; several with commas", ZM_CLI_TEXT, &j.device_specs},
         ZM_CLI_SPLIT_OPTION(&j.split),
         ZM_CLI_KERNEL_OPTION(&j.kernels),
+        ZM_CLI_NORM_OPTION(&j.norm),
         {"json", 0, NULL, "print JSON (schema zeromean.embed/1)", ZM_CLI_FLAG, &j.json},
     };
     zm_cli_arguments arguments;
