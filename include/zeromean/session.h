@@ -71,8 +71,8 @@ typedef struct zm_session_params {
     /* ZM_NORM_DEFAULT: that of the model's weights. ZM_NORM_RMS: a model of LayerNorm is converted
      * while its weights are packed, and computes what the file that zm_convert writes by default
      * would, to the bit; see convert.h. What that refuses is refused: ZM_ERROR_UNSUPPORTED. Costs
-     * one more reading of the tensors that change, and no memory but for their means. Models of
-     * RMSNorm stay as they are. ZM_NORM_LAYER is refused for them. */
+     * one more reading of the tensors that change, and no memory but for their means. The norm that
+     * a model has stays as it is; any other one is ZM_ERROR_INVALID_ARGUMENT. */
     zm_norm norm;
     uint32_t records;          /* launches that are kept for zm_session_take_records; 0 = none */
     zm_compile_params compile; /* of its graphs */
