@@ -5,7 +5,8 @@
  *     [position / 16][head_dim][16]               [position][head_dim]
  *
  * A work-item owns one head (group 0) and row_block query rows (group 1) of a sequence (group 2),
- * ROWS rows at a time. For each KEYS keys that any of them sees it
+ * in tiles of ROWS rows. All tiles, or TILES of them, take in the same KEYS keys before they go on
+ * to the next ones, which so stay in the core's own cache. With the keys that it sees a tile
  *   1. computes ROWS x KEYS scores, COLUMNS keys (panels of 16) at a time in registers,
  *   2. caps and biases them, and turns them into weights e^(score - max), rescaling what the rows
  *      have gathered so far when their maximum grows,
@@ -31,36 +32,39 @@
 #define COLUMNS 32
 #endif
 
+/* So many that what they have gathered takes 64 KiB. */
+#define TILES (ROWS * HEAD_DIM < 16384 ? 16384 / (ROWS * HEAD_DIM) : 1)
+
 /* Vectors side by side in registers; see matmul_tile.clh. */
 #define ACROSS (COLUMNS / 16)
 
 /* scores[r][0..COLUMNS) of neighbouring panels of keys. */
-#define SCORE_PANELS(name, q_t)                                                             \
-    static void name(const q_t *q, size_t stride, __global const kv_t *panel, float scale,  \
-                     float *scores)                                                         \
-    {                                                                                       \
-        float16 acc[ROWS][ACROSS];                                                          \
-        _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                    \
-            _Pragma("unroll") for (int c = 0; c < ACROSS; c++) acc[r][c] = (float16)(0.0f); \
-        for (uint i = 0; i < HEAD_DIM; i++) {                                               \
-            float16 k[ACROSS];                                                              \
-            _Pragma("unroll") for (int c = 0; c < ACROSS; c++) k[c] =                       \
-                LOAD_KV16(panel, (c * HEAD_DIM + i) * PANEL);                               \
-            _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                \
-            {                                                                               \
-                float16 v = (float16)(q[r * stride + i]);                                   \
-                _Pragma("unroll") for (int c = 0; c < ACROSS; c++) acc[r][c] =              \
-                    fma(v, k[c], acc[r][c]);                                                \
-            }                                                                               \
-        }                                                                                   \
-        _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                    \
-            _Pragma("unroll") for (int c = 0; c < ACROSS; c++)                              \
-                KEEP16(acc[r][c] * scale, scores, r * KEYS + 16 * c);                       \
+#define SCORE_PANELS(name, q_t)                                                                    \
+    static void name(q_t *const row[ROWS], __global const kv_t *panel, float scale, float *scores) \
+    {                                                                                              \
+        float16 acc[ROWS][ACROSS];                                                                 \
+        _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                           \
+            _Pragma("unroll") for (int c = 0; c < ACROSS; c++) acc[r][c] = (float16)(0.0f);        \
+        _Pragma("unroll 8") for (uint i = 0; i < HEAD_DIM; i++, panel += PANEL)                    \
+        {                                                                                          \
+            float16 k[ACROSS];                                                                     \
+            _Pragma("unroll") for (int c = 0; c < ACROSS; c++) k[c] =                              \
+                LOAD_KV16(panel, c * HEAD_DIM * PANEL);                                            \
+            _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                       \
+            {                                                                                      \
+                float16 v = (float16)(row[r][i]);                                                  \
+                _Pragma("unroll") for (int c = 0; c < ACROSS; c++) acc[r][c] =                     \
+                    fma(v, k[c], acc[r][c]);                                                       \
+            }                                                                                      \
+        }                                                                                          \
+        _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                           \
+            _Pragma("unroll") for (int c = 0; c < ACROSS; c++)                                     \
+                KEEP16(acc[r][c] * scale, scores, r * KEYS + 16 * c);                              \
     }
 
-SCORE_PANELS(score_copied, float)
+SCORE_PANELS(score_copied, const float)
 #if ACT_TYPE == 1
-SCORE_PANELS(score_stored, __global float)
+SCORE_PANELS(score_stored, __global const float)
 #endif
 
 /* out[r][0..COLUMNS) = out * factor[r] + weights x values over the keys. */
@@ -73,7 +77,8 @@ static void gather(const float *weights, __global const kv_t *values, uint keys,
 #pragma unroll
         for (int c = 0; c < ACROSS; c++)
             acc[r][c] = vload16(c, out + r * HEAD_DIM) * factor[r];
-    for (uint j = 0; j < keys; j++) {
+#pragma unroll 4
+    for (size_t j = 0; j < keys; j++) {
         float16 v[ACROSS];
 #pragma unroll
         for (int c = 0; c < ACROSS; c++)
@@ -140,7 +145,8 @@ static bool are_finite(__global const kv_t *values, uint begin, uint end)
 /* A tile of rows, from `row` on, and what they have gathered. */
 struct tile {
     uint row;
-    __global const act_t *stored; /* q where it lies, 0 = use the copy */
+    bool is_copied;
+    __global const act_t *stored[ROWS]; /* q where it lies, if it isn't copied; see TILE_STEP */
     float copy[ROWS * HEAD_DIM] __attribute__((aligned(64)));
     float out[ROWS * HEAD_DIM] __attribute__((aligned(64)));
     float max[ROWS], sum[ROWS];
@@ -149,14 +155,18 @@ struct tile {
 static void score_keys(const struct tile *t, const struct zm_attention_args *a,
                        __global const kv_t *panel, uint keys, float *scores)
 {
+    const float *copied[ROWS];
+#pragma unroll
+    for (int r = 0; r < ROWS; r++)
+        copied[r] = t->copy + r * HEAD_DIM;
     for (uint j = 0; j < keys; j += COLUMNS, panel += COLUMNS * HEAD_DIM) {
 #if ACT_TYPE == 1
-        if (t->stored) {
-            score_stored(t->stored, a->q_stride, panel, a->scale, scores + j);
+        if (!t->is_copied) {
+            score_stored(t->stored, panel, a->scale, scores + j);
             continue;
         }
 #endif
-        score_copied(t->copy, HEAD_DIM, panel, a->scale, scores + j);
+        score_copied(copied, panel, a->scale, scores + j);
     }
 }
 
@@ -200,9 +210,10 @@ static void tile_begin(struct tile *t, __global const act_t *q, const struct zm_
 {
     size_t stride = a->q_stride;
     t->row = row;
-    t->stored = copies ? 0 : q + row * stride;
+    t->is_copied = copies;
     for (uint r = 0; r < ROWS; r++) {
         __global const act_t *from = q + min(max(row + r, next), a->rows - 1) * stride;
+        t->stored[r] = from;
         for (uint i = 0; i < HEAD_DIM; i += 16) {
             if (copies)
                 KEEP16(LOAD_ACT16(from, i), t->copy, r * HEAD_DIM + i);
@@ -210,6 +221,42 @@ static void tile_begin(struct tile *t, __global const act_t *q, const struct zm_
         }
         t->max[r] = -INFINITY;
         t->sum[r] = 0.0f;
+    }
+}
+
+/* The tiles of the rows next .. end-1, TILES at most. Returns how many. */
+static uint tiles_begin(struct tile tiles[TILES], __global const act_t *q,
+                        const struct zm_attention_args *a, uint first, uint next, uint end)
+{
+    uint count = 0;
+    for (; count < TILES && next < end; count++, next += ROWS) {
+        uint row = a->rows > ROWS ? min(next, a->rows - ROWS) : 0;
+        tile_begin(&tiles[count], q, a, row, next, ACT_TYPE != 1 || row < first || a->rows < ROWS);
+    }
+    return count;
+}
+
+/* What a tile sees of the keys key .. key+KEYS-1. Blocks of keys are the same for all tiles of a
+ * head, so that the bits don't depend on how rows are shared out. */
+static void tile_take(struct tile *t, const struct zm_attention_args *a,
+                      __global const kv_t *k_cache, __global const kv_t *v_cache, uint key,
+                      float slope)
+{
+    uint begin = max(key, first_key(a, t->row) / (2 * PANEL) * (2 * PANEL));
+    uint end = min(key + KEYS, end_key(a, t->row + ROWS - 1));
+    if (begin < end)
+        take_keys(t, a, k_cache, v_cache + (size_t)begin * HEAD_DIM, begin, end - begin, slope);
+}
+
+/* Stores the rows next .. end-1, those of them that are the tile's. */
+static void tile_end(const struct tile *t, const struct zm_attention_args *a, uint next, uint end,
+                     __global act_t *dst)
+{
+    for (uint y = next; y < min(next + ROWS, end); y++) {
+        uint r = y - t->row;
+        for (uint i = 0; i < HEAD_DIM; i += 16)
+            STORE_ACT16(vload16(0, t->out + r * HEAD_DIM + i) / t->sum[r],
+                        dst + (size_t)y * a->dst_stride, i);
     }
 }
 
@@ -226,19 +273,15 @@ KERNEL(attention, __global const act_t *q, __global const kv_t *k_cache,
     k_cache += a.k_cache_offset + head_begin(&a, sequence, head);
     v_cache += a.v_cache_offset + head_begin(&a, sequence, head);
 
-    for (uint next = first; next < end; next += ROWS) {
-        uint row = a.rows > ROWS ? min(next, a.rows - ROWS) : 0;
-        uint length = end_key(&a, row + ROWS - 1);
-        struct tile t;
-        tile_begin(&t, q, &a, row, next, ACT_TYPE != 1 || row < first || a.rows < ROWS);
-        for (uint key = first_key(&a, row) / (2 * PANEL) * (2 * PANEL); key < length; key += KEYS)
-            take_keys(&t, &a, k_cache, v_cache + (size_t)key * HEAD_DIM, key,
-                      min((uint)KEYS, length - key), head_slope(slopes, &a, head));
-        for (uint y = next; y < min(next + ROWS, end); y++) {
-            uint r = y - row;
-            for (uint i = 0; i < HEAD_DIM; i += 16)
-                STORE_ACT16(vload16(0, t.out + r * HEAD_DIM + i) / t.sum[r],
-                            dst + (size_t)y * a.dst_stride, i);
-        }
+    float slope = head_slope(slopes, &a, head);
+    struct tile tiles[TILES];
+    for (uint next = first, count; next < end; next += count * ROWS) {
+        count = tiles_begin(tiles, q, &a, first, next, end);
+        uint length = end_key(&a, tiles[count - 1].row + ROWS - 1);
+        for (uint key = first_key(&a, tiles[0].row) / KEYS * KEYS; key < length; key += KEYS)
+            for (uint i = 0; i < count; i++)
+                tile_take(&tiles[i], &a, k_cache, v_cache, key, slope);
+        for (uint i = 0; i < count; i++)
+            tile_end(&tiles[i], &a, next + i * ROWS, end, dst);
     }
 }
