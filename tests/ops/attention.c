@@ -225,7 +225,8 @@ static bool add_aligned(op_list *list)
                {{3, 2, 1, 64, 513, false}, 0},   {{16, 8, 2, 64, 130, true}, 33},
                {{2, 4, 1, 128, 900, true}, 0},   {{40, 2, 1, 80, 90, true}, 0},
                {{1, 1, 1, 32, 2000, false}, 0},  {{20, 2, 2, 256, 50, false}, 0},
-               {{4, 2, 1, 64, 1030, true}, 600}, {{1, 4, 2, 16, 1025, true}, 0}};
+               {{4, 2, 1, 64, 1030, true}, 600}, {{1, 4, 2, 16, 1025, true}, 0},
+               {{40, 8, 8, 64, 300, true}, 24}};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); ++i) {
         op_case *c = add_case(list, all[i].shape, i);
         if (!c) {
