@@ -157,6 +157,13 @@ static void test_chain(void **state)
         assert_in_range(replayer_run(&r, f->stream, past, 3), 8, 100);
     }
     assert_int_equal(zm_device_built_kernels(f->device), built);
+    /* One after the other without waiting, as long as nothing changes. */
+    replayer_run(&r, f->stream, 0, 3);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(zm_executable_run(r.exe, f->stream, NULL), ZM_OK);
+        assert_in_range(zm_executable_get_info(r.exe).replayed, 8, 100);
+    }
+    assert_outputs_equal(f, 3);
     /* One token takes other kernels, and a chain of those. */
     for (uint32_t past = 0; past < 3; past++)
         assert_int_equal(replayer_run(&r, f->stream, past, 1), 0);

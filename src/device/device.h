@@ -237,7 +237,8 @@ bool zm_list_update(zm_list *list, size_t index, const zm_dispatch *launch);
 void zm_list_destroy(zm_list **list);
 /* False also if its stream is gone. */
 bool zm_list_is_of(const zm_list *list, const zm_stream *stream);
-/* done false: it is still on its way since the last time, and nothing was enqueued. */
+/* done false: it is still on its way since the last time and can't be again (a chain can, as it
+ * was), and nothing was enqueued. */
 zm_status zm_list_enqueue(zm_list *list, bool *done);
 /* Before the stream goes. */
 void zm_stream_forget_lists(zm_stream *stream);

@@ -122,14 +122,14 @@ static bool update(zm_opencl_recording *recording, size_t index, const zm_dispat
     return true;
 }
 
-/* The table is the host's until this is done, which the recording's event tells. */
+/* The table is the driver's until it has been written, which the recording's event tells. */
 static cl_int enqueue(zm_opencl_stream *stream, zm_opencl_recording *recording, cl_event *event)
 {
     chain *c = (chain *)recording;
     const zm_opencl_fns *cl = &c->device->cl;
     const size_t groups[] = {c->device->base.info.limits.compute_units}, local[] = {1};
     cl_int error = CL_SUCCESS;
-    if (c->changed && !table_fill(c))
+    if (c->changed && (zm_opencl_recording_is_pending(cl, recording) || !table_fill(c)))
         return CL_INVALID_OPERATION;
     if (c->changed)
         error = arguments_set(c);

@@ -69,10 +69,14 @@ static bool update(zm_opencl_recording *recorded, size_t index, const zm_dispatc
     return false; /* no driver that we could try has the extension for that */
 }
 
+/* A recording that may be on its way several times at once is something that drivers need not
+ * offer, and may be slower. The driver may find that it is when its event says otherwise. */
 static cl_int enqueue(zm_opencl_stream *stream, zm_opencl_recording *recorded, cl_event *event)
 {
-    return commands_of(stream->base.device)
-        ->enqueue(0, NULL, ((recording *)recorded)->buffer, 0, NULL, event);
+    const zm_opencl_device *device = (const zm_opencl_device *)stream->base.device;
+    if (zm_opencl_recording_is_pending(&device->cl, recorded))
+        return CL_INVALID_OPERATION;
+    return device->commands.enqueue(0, NULL, ((recording *)recorded)->buffer, 0, NULL, event);
 }
 
 static const zm_opencl_recording_fns recording_fns = {destroy, update, enqueue,

@@ -32,9 +32,7 @@ bool zm_opencl_recording_update(void *user, size_t index, const zm_dispatch *lau
     return recording->fns->update(recording, index, launch);
 }
 
-/* A recording that may be on its way several times at once is something that drivers need not
- * offer, and may be slower. */
-static bool is_pending(const zm_opencl_fns *cl, const zm_opencl_recording *recording)
+bool zm_opencl_recording_is_pending(const zm_opencl_fns *cl, const zm_opencl_recording *recording)
 {
     cl_int state = CL_COMPLETE;
     cl_int error = recording->last
@@ -50,10 +48,8 @@ zm_status zm_opencl_replay(zm_stream *stream, void *user, bool *done)
     const zm_opencl_fns *cl = functions(stream->device);
     cl_event last = NULL;
     *done = false;
-    if (is_pending(cl, recording))
-        return ZM_OK;
     cl_int error = recording->fns->enqueue((zm_opencl_stream *)stream, recording, &last);
-    if (error == CL_INVALID_OPERATION) /* the driver is later than its event */
+    if (error == CL_INVALID_OPERATION)
         return ZM_OK;
     if (error != CL_SUCCESS)
         return zm_opencl_check(stream->device, error, recording->fns->call);
