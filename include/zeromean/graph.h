@@ -150,7 +150,8 @@ ZM_API const char *zm_pass_name(zm_pass pass);
  * may go on changing. The latter is compiled first, in one of the runs, if it isn't in the cache.
  */
 typedef enum zm_replay {
-    ZM_REPLAY_MEASURED = 0, /* if a few runs in turns take the host a quarter less time so */
+    ZM_REPLAY_MEASURED = 0, /* run in one; what the driver keeps, if a few runs in turns take the
+                               host a quarter less time so */
     ZM_REPLAY_NEVER,
     ZM_REPLAY_ALWAYS
 } zm_replay;

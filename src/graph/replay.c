@@ -321,9 +321,11 @@ static void decide(zm_executable *exe)
         drop_all(exe);
 }
 
-static zm_stretch_use use_now(const zm_replay_state *replay)
+/* What a chain saves is time of the device, which the host does not see. */
+static zm_stretch_use use_now(const zm_executable *exe)
 {
-    if (replay->mode == ZM_REPLAY_ALWAYS || replay->pays)
+    const zm_replay_state *replay = &exe->replay;
+    if (replay->mode == ZM_REPLAY_ALWAYS || replay->pays || zm_list_is_mutable(exe->device))
         return ZM_STRETCH_LIST;
     return replay->trials % 2 ? ZM_STRETCH_LIST : ZM_STRETCH_TIMED;
 }
@@ -347,14 +349,14 @@ void zm_replay_begin(zm_executable *exe, zm_stream *stream, bool plain)
             return;
         }
     }
-    replay->use = use_now(replay);
+    replay->use = use_now(exe);
 }
 
 void zm_replay_end(zm_executable *exe)
 {
     zm_replay_state *replay = &exe->replay;
     if (replay->use == ZM_STRETCH_NONE || replay->mode == ZM_REPLAY_ALWAYS || replay->decided ||
-        !replay->elapsed || replay->spoilt)
+        !replay->elapsed || replay->spoilt || zm_list_is_mutable(exe->device))
         return;
     uint64_t *best = &replay->best[replay->use == ZM_STRETCH_LIST];
     if (replay->trials < 2 || replay->elapsed < *best)
