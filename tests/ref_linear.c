@@ -423,7 +423,8 @@ static void test_row_scale(void **state)
                                                         .d = NORM_K,
                                                         .group = NORM_GROUP,
                                                         .x_stride = NORM_K,
-                                                        .statistics_stride = 2 * NORM_GROUPS};
+                                                        .statistics_stride = 2 * NORM_GROUPS,
+                                                        .flags = ZM_FLAG_STATISTICS};
             struct zm_matmul_args args = {.batch = 1,
                                           .kinds = ZM_KIND_SET(ZM_KIND_WEIGHT_TYPE, ZM_F32) |
                                                    ZM_KIND_SET(ZM_KIND_PARAM_TYPE, r->type) |

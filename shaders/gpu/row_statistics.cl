@@ -40,8 +40,6 @@ row_statistics(__global const act_t *x, __global float *statistics,
                 store_row4(v * load_param4(weight, i, end), weighted, i, end);
         }
     }
-    if (!(a.flags & ZM_FLAG_STATISTICS))
-        return;
     scratch[item] = (float2)(add_up4(squares), add_up4(sum));
     barrier(CLK_LOCAL_MEM_FENCE);
     for (uint half_count = TEAM / 2; half_count > 0; half_count /= 2) {
@@ -49,7 +47,7 @@ row_statistics(__global const act_t *x, __global float *statistics,
             scratch[item] += scratch[item + half_count];
         barrier(CLK_LOCAL_MEM_FENCE);
     }
-    if (lane == 0 && group < groups) {
+    if (lane == 0 && group < groups && (a.flags & ZM_FLAG_STATISTICS)) {
         statistics += a.statistics_offset + row * a.statistics_stride + 2 * (size_t)group;
         statistics[0] = scratch[item].x;
         statistics[1] = scratch[item].y;
