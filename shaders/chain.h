@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a chain is told (cpu/chain.cl): the same struct for C (src/opencl) and OpenCL C. */
+/* What a chain is told (chain/chain.cl): the same struct for C (src/opencl) and OpenCL C. */
 #ifndef ZEROMEAN_CHAIN_H
 #define ZEROMEAN_CHAIN_H
 

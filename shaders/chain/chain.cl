@@ -6,7 +6,7 @@
  *   step          0    |     1     |  2 | 3
  *
  * A work-item takes the next ticket, waits until all work-groups of the steps before are done, and
- * runs the kernel of that step as a function (kernel.clh). Tickets are taken in order by work-items
+ * runs the kernel of that step as a function (cpu/kernel.clh). Tickets are taken in order by work-items
  * that have begun, so that the one with the earliest ticket never waits for another: nobody has to
  * begin at the same time, whoever comes late takes part from there, and one alone does all of it.
  * Work-items that have begun must go on whatever others do (limits.launch_chains). The last one
@@ -16,7 +16,7 @@
  * BUFFER_PARAMS, BUFFER_NAMES, and CASES that call kernel number i with the step's bindings. */
 #include "chain.h"
 #define CHAINED
-#include "kernel.clh"
+#include "cpu/kernel.clh"
 
 #define TAKEN 0
 #define DONE 32 /* in another line of the cache */

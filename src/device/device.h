@@ -21,7 +21,7 @@ typedef enum zm_kernel_family {
     ZM_FAMILY_CPU,     /* shaders/cpu */
     ZM_FAMILY_GPU,     /* shaders/gpu, shaders/vulkan */
     ZM_FAMILY_BENCH,   /* shaders/bench: no ops, the ceilings of a machine */
-    ZM_FAMILY_CHAIN,   /* kernels of shaders/cpu as functions of shaders/cpu/chain.cl */
+    ZM_FAMILY_CHAIN,   /* kernels of shaders/cpu as functions of shaders/chain */
     ZM_FAMILY_LIBRARY  /* routines of a library of others: sgemm.h */
 } zm_kernel_family;
 

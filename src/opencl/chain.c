@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Launches one after the other in one launch (shaders/cpu/chain.cl): what a CPU driver takes to
+/* Launches one after the other in one launch (shaders/chain/chain.cl): what a CPU driver takes to
  * begin a launch, and to wake its threads for it, is taken once. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -141,7 +141,7 @@ zm_status zm_opencl_source(const zm_device *device, const zm_kernel_desc *desc, 
     static const char *const folders[] = {[ZM_FAMILY_CPU] = "cpu",
                                           [ZM_FAMILY_GPU] = "gpu",
                                           [ZM_FAMILY_BENCH] = "bench",
-                                          [ZM_FAMILY_CHAIN] = "cpu"};
+                                          [ZM_FAMILY_CHAIN] = "chain"};
     char path[128];
     if (desc->family == ZM_FAMILY_REF)
         return zm_fail(&device->log, ZM_ERROR_UNSUPPORTED,
