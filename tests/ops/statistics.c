@@ -33,8 +33,8 @@ struct zm_row_statistics_args op_statistics_args(const zm_row_statistics_params 
         .param_type = ZM_F64,
         .weighted_offset = (uint32_t)p->weighted.offset,
         .weighted_stride = (uint32_t)op_stride(&p->weighted),
-        .flags = (p->statistics.rank ? ZM_FLAG_STATISTICS : 0) |
-                 (p->weight.rank ? ZM_FLAG_WEIGHT : 0),
+        .flags =
+            (p->statistics.rank ? ZM_FLAG_STATISTICS : 0) | (p->weight.rank ? ZM_FLAG_WEIGHT : 0),
     };
 }
 
