@@ -209,7 +209,8 @@ static double bytes(const op_params *params, size_t real_size)
 
 static void describe(const op_params *params, char *text, size_t size)
 {
-    static const char *const activations[] = {"none", "gelu", "gelu_tanh", "silu", "relu"};
+    static const char *const activations[] = {"none", "gelu", "gelu_tanh",
+                                              "silu", "relu", "quick_gelu"};
     static const char *const kinds[] = {"none", "rms", "layer", "crms"};
     const zm_matmul_params *p = &params->matmul;
     snprintf(text, size, " activation=%s%s scale=%s eps=%g d=%" PRIu32, activations[p->activation],
