@@ -327,6 +327,29 @@ static void processes_share_the_cache(void **state)
 
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, folder_make, folder_remove)
 
+/* Kernels of the same names, but compiled with other options. */
+static void chains_are_known_by_their_options(void **state)
+{
+    (void)state;
+    const zm_device_params params = {
+        .spec = "opencl:pocl", .log = &messages_log, .cache_dir = folder.cache};
+    for (int start = 0; start < 2; start++) {
+        zm_device *device = NULL;
+        const zm_kernel *kernel = NULL;
+        zm_kernel_desc desc = {.name = "chain",
+                               .family = ZM_FAMILY_CHAIN,
+                               .options = "add 3 36 -DACT_TYPE=1\n",
+                               .known_only = start > 0};
+        assert_int_equal(zm_device_open(&params, &device), ZM_OK);
+        assert_int_equal(zm_kernel_get(device, &desc, &kernel), ZM_OK);
+        desc.options = "add 3 36 -DACT_TYPE=2\n";
+        desc.known_only = true;
+        assert_int_equal(zm_kernel_get(device, &desc, &kernel), ZM_ERROR_NOT_FOUND);
+        assert_int_equal(zm_device_built_kernels(device), start == 0);
+        zm_device_close(&device);
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3)
@@ -335,6 +358,7 @@ int main(int argc, char **argv)
     messages_log = capture_log(&messages, ZM_LOG_DEBUG);
     const struct CMUnitTest tests[] = {
         IN_FOLDER(a_second_start_builds_nothing),
+        IN_FOLDER(chains_are_known_by_their_options),
         IN_FOLDER(damaged_files_are_replaced),
         IN_FOLDER(foreign_files_are_replaced),
         IN_FOLDER(programs_that_the_driver_refuses_are_replaced),

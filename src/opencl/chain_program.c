@@ -88,6 +88,7 @@ static void say_kernels(text *t, const char *kernels)
 {
     part p;
     unsigned index = 0;
+    say(t, "/*\n%s*/\n", kernels); /* options, too: the text is the identity of the program */
     say_buffers(t);
     for (const char *rest = kernels; next_part(&rest, &p);)
         say_prototype(t, &p, index++);
