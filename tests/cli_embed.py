@@ -15,7 +15,7 @@ import zlib
 import tap
 import vision_reference
 from program import ROOT, Program
-from text_math import float32
+from text_math import distance, float32
 from vision_reference import CHANNELS, Clip, SIDE, Vit
 
 HOST = ("--device", "host")
@@ -71,11 +71,6 @@ def write_png(path, width, height, rows):
 
 def byte(c, i, j):
     return (i * 53 + j * 31 + c * 97) % 256
-
-
-def distance(got, expected):
-    error = math.fsum((a - b) ** 2 for a, b in zip(got, expected, strict=True))
-    return math.sqrt(error / math.fsum(b * b for b in expected))
 
 
 class Embed(Program):

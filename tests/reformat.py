@@ -15,6 +15,7 @@ import tap
 import text_gguf
 import text_reference
 from program import ROOT, Program
+from text_math import distance
 from tiny_model import byte_names
 
 BIBLE = ROOT / "share/bible-gpt2"
@@ -68,11 +69,6 @@ def read_safetensors(path):
     return {name: (h["dtype"], h["shape"], data[8 + size + h["data_offsets"][0]:
                                                  8 + size + h["data_offsets"][1]])
             for name, h in header.items()}
-
-
-def distance(got, expected):
-    error = math.fsum((a - b) ** 2 for a, b in zip(got, expected))
-    return math.sqrt(error / math.fsum(b * b for b in expected))
 
 
 def make(name):

@@ -10,6 +10,12 @@ def float32(x):
     return struct.unpack("f", struct.pack("f", x))[0]
 
 
+def distance(got, expected):
+    """Relative L2."""
+    error = math.fsum((a - b) ** 2 for a, b in zip(got, expected, strict=True))
+    return math.sqrt(error / math.fsum(b * b for b in expected))
+
+
 def product(matrix, x, bias=None):
     y = [math.fsum(a * b for a, b in zip(row, x)) for row in matrix]
     return [a + b for a, b in zip(y, bias)] if bias else y

@@ -11,7 +11,6 @@ import math
 import pathlib
 import re
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,8 @@ import unittest
 import tap
 import text_blocks
 import text_gguf
+from safetensors_file import part_of, read_safetensors, write_safetensors
+from text_math import distance
 from text_reference import (Bloom, D, FAMILIES, TOKENS, Falcon, GptBigcode, Gptj, Gpt2, Llama, Llama3,
                             Mpt, Opt, float32)
 
@@ -31,28 +32,6 @@ PROGRAM, CONVERT, DEVICES = sys.argv[1], sys.argv[2], sys.argv[3:]
 def converted(name, kind):
     root, point, suffix = name.partition(".")
     return f"{root}-{kind}{point}{suffix}"
-
-
-def read_safetensors(path):
-    raw = path.read_bytes()
-    size, = struct.unpack_from("<Q", raw)
-    return json.loads(raw[8:8 + size]), raw[8 + size:]
-
-
-def write_safetensors(path, header, data):
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
-
-
-def part_of(header, data, tensor):
-    first, last = header[tensor]["data_offsets"]
-    return data[first:last]
-
-
-def distance(got, expected):
-    error = math.fsum((a - b) ** 2 for a, b in zip(got, expected))
-    return math.sqrt(error / math.fsum(b * b for b in expected))
 
 
 class Families(unittest.TestCase):

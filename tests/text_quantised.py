@@ -5,7 +5,6 @@ usage: text_quantised.py TEXT_LOGITS CONVERT_MODELS QUANTISE_GGUF ZEROMEAN|none 
 """
 import array
 import json
-import math
 import os
 import pathlib
 import signal
@@ -22,6 +21,7 @@ text_reference.D = 96  # rows of whole blocks
 
 import tap
 import text_gguf
+from text_math import distance
 
 BIBLE = pathlib.Path(__file__).resolve().parent.parent / "share/bible-gpt2"
 LOGITS, CONVERT, QUANTISE, PROGRAM, *DEVICES = sys.argv[1:]
@@ -55,11 +55,6 @@ def wide(family):
     model.sizes = {"embedding_length": text_reference.D}
     model.logits()
     return model
-
-
-def distance(got, expected):
-    error = math.fsum((a - b) ** 2 for a, b in zip(got, expected))
-    return math.sqrt(error / math.fsum(b * b for b in expected))
 
 
 class Quantised(unittest.TestCase):

@@ -17,32 +17,12 @@ import tempfile
 import unittest
 
 import tap
+from safetensors_file import part_of, read_safetensors, write_safetensors
+from text_math import distance
 from vision_reference import (Clip, ClipTextAlone, Deit, DeitTeacher, Dinov2, FAMILIES, TOKENS, Vit,
                               pixels)
 
 PROGRAM, CONVERT, STRUCTURE, DEVICES = *sys.argv[1:4], sys.argv[4:]
-
-
-def read_safetensors(path):
-    raw = path.read_bytes()
-    size, = struct.unpack_from("<Q", raw)
-    return json.loads(raw[8:8 + size]), raw[8 + size:]
-
-
-def write_safetensors(path, header, data):
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
-
-
-def part_of(header, data, tensor):
-    first, last = header[tensor]["data_offsets"]
-    return data[first:last]
-
-
-def distance(got, expected):
-    error = math.fsum((a - b) ** 2 for a, b in zip(got, expected, strict=True))
-    return math.sqrt(error / math.fsum(b * b for b in expected))
 
 
 class Families(unittest.TestCase):

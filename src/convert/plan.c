@@ -113,7 +113,7 @@ static const zm_model_tensor *norm_of(const planner *p, const zm_model_tensor *r
     if (!p->folds || !pattern->norm)
         return NULL;
     zm_tensor_pattern_match(pattern->name, reader->name, &layer);
-    zm_tensor_pattern_name(pattern->norm, layer, name);
+    zm_tensor_pattern_name(pattern->norm, layer, name, sizeof(name));
     return find(p, name, suffix);
 }
 
@@ -305,7 +305,7 @@ static zm_status add_norms(planner *p)
             continue;
         for (uint64_t layer = 0; layer < sizes[pattern->layers] && status == ZM_OK; layer++) {
             char name[ZM_PATTERN_NAME];
-            zm_tensor_pattern_name(pattern->name, layer, name);
+            zm_tensor_pattern_name(pattern->name, layer, name, sizeof(name));
             if (!add_vector(p, name, p->d, pattern->role == ZM_ROLE_NORM_WEIGHT))
                 status = no_memory(p);
         }

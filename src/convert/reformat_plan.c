@@ -77,12 +77,11 @@ static double added_to(const zm_reformat_plan *plan, zm_text_slot slot, const ch
 static char *write_name(const char *pattern, uint32_t layer, const char *suffix)
 {
     char *name = malloc(ZM_TEXT_NAME);
-    const char *star = strchr(pattern, '*');
-    if (name && star)
-        snprintf(name, ZM_TEXT_NAME, "%.*s%u%s%s", (int)(star - pattern), pattern, layer, star + 1,
-                 suffix);
-    else if (name)
-        snprintf(name, ZM_TEXT_NAME, "%s%s", pattern, suffix);
+    if (!name)
+        return NULL;
+    zm_tensor_pattern_name(pattern, layer, name, ZM_TEXT_NAME);
+    size_t length = strlen(name);
+    snprintf(name + length, ZM_TEXT_NAME - length, "%s", suffix);
     return name;
 }
 

@@ -114,7 +114,7 @@ bool zm_norm_can_fold(const zm_model *model, const zm_tensor_pattern *pattern);
 bool zm_tensor_pattern_match(const char *pattern, const char *name, uint32_t *layer);
 /* The other way round: the name in this layer. */
 #define ZM_PATTERN_NAME 256
-void zm_tensor_pattern_name(const char *pattern, uint64_t layer, char out[ZM_PATTERN_NAME]);
+void zm_tensor_pattern_name(const char *pattern, uint64_t layer, char *out, size_t size);
 
 /* Elements of the main branch of the original. */
 uint64_t zm_model_width(const zm_model *model);

@@ -38,6 +38,10 @@ extern const zm_architecture_desc zm_architecture_text, zm_architecture_vision;
 zm_status zm_text_patterns_make(zm_model *model, const zm_log *log);
 zm_status zm_vision_patterns_make(zm_model *model, const zm_log *log);
 void zm_patterns_free(zm_model *model);
+/* root and suffix, without the prefix that only tensors of the base model have and that a file of
+ * that model alone leaves out. prefix may be NULL. */
+void zm_base_name_write(const char *prefix, bool has_prefix, const char *root, const char *suffix,
+                        char out[ZM_TEXT_NAME]);
 /* A tensor that nothing is in. */
 bool zm_text_is_ignored(const char *name);
 bool zm_vision_is_ignored(const char *name);

@@ -140,14 +140,13 @@ zm_tensor_role zm_tensor_role_get(const zm_model *model, const char *name)
     return pattern ? pattern->role : ZM_ROLE_NONE;
 }
 
-void zm_tensor_pattern_name(const char *pattern, uint64_t layer, char out[ZM_PATTERN_NAME])
+void zm_tensor_pattern_name(const char *pattern, uint64_t layer, char *out, size_t size)
 {
     const char *star = strchr(pattern, '*');
     if (star)
-        snprintf(out, ZM_PATTERN_NAME, "%.*s%" PRIu64 "%s", (int)(star - pattern), pattern, layer,
-                 star + 1);
+        snprintf(out, size, "%.*s%" PRIu64 "%s", (int)(star - pattern), pattern, layer, star + 1);
     else
-        snprintf(out, ZM_PATTERN_NAME, "%s", pattern);
+        snprintf(out, size, "%s", pattern);
 }
 
 /* ---- forms of the main branch ---- */
@@ -201,19 +200,22 @@ bool zm_tensor_is_ignored(const zm_model *model, const char *name)
            (model->vision && zm_vision_is_ignored(name));
 }
 
+void zm_base_name_write(const char *prefix, bool has_prefix, const char *root, const char *suffix,
+                        char out[ZM_TEXT_NAME])
+{
+    size_t skipped = prefix ? strlen(prefix) : 0;
+    bool whole = has_prefix || strncmp(root, prefix ? prefix : "", skipped) != 0;
+    snprintf(out, ZM_TEXT_NAME, "%s%s", whole ? root : root + skipped, suffix);
+}
+
 const zm_model_tensor *zm_tensor_gain_get(const zm_model *model, const char *name)
 {
     uint32_t layer = 0;
     const zm_tensor_pattern *pattern =
         find_pattern(model->patterns, model->pattern_count, name, &layer);
-    char full[2 * ZM_TEXT_NAME];
+    char full[ZM_PATTERN_NAME];
     if (!pattern || !pattern->gain)
         return NULL;
-    const char *star = strchr(pattern->gain, '*');
-    if (star)
-        snprintf(full, sizeof(full), "%.*s%u%s", (int)(star - pattern->gain), pattern->gain, layer,
-                 star + 1);
-    else
-        snprintf(full, sizeof(full), "%s", pattern->gain);
+    zm_tensor_pattern_name(pattern->gain, layer, full, sizeof(full));
     return zm_model_find_tensor(model, full);
 }

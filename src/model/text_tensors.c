@@ -93,9 +93,7 @@ static bool has_prefix(const zm_model *model)
 static void write_name(const zm_model *model, const char *root, const char *suffix, char *out)
 {
     const char *prefix = model->family->prefix;
-    size_t skipped = prefix ? strlen(prefix) : 0;
-    bool with = !prefix || has_prefix(model) || strncmp(root, prefix, skipped) != 0;
-    snprintf(out, ZM_TEXT_NAME, "%s%s", with ? root : root + skipped, suffix);
+    zm_base_name_write(prefix, prefix && has_prefix(model), root, suffix, out);
 }
 
 static zm_tensor_role role_of(const zm_model *model, zm_text_slot slot, bool weight)
@@ -226,10 +224,6 @@ bool zm_model_text_name(const zm_model *model, zm_text_slot slot, uint32_t layer
     if (!root)
         return false;
     write_name(model, root, "", pattern);
-    const char *star = strchr(pattern, '*');
-    if (star)
-        snprintf(out, ZM_TEXT_NAME, "%.*s%u%s", (int)(star - pattern), pattern, layer, star + 1);
-    else
-        snprintf(out, ZM_TEXT_NAME, "%s", pattern);
+    zm_tensor_pattern_name(pattern, layer, out, ZM_TEXT_NAME);
     return true;
 }

@@ -130,9 +130,7 @@ static bool has_prefix(const zm_model *model)
 static void write_name(const zm_model *model, const char *root, const char *suffix, char *out)
 {
     const char *prefix = model->vision->prefix;
-    size_t skipped = prefix ? strlen(prefix) : 0;
-    bool with = !prefix || has_prefix(model) || strncmp(root, prefix, skipped) != 0;
-    snprintf(out, ZM_TEXT_NAME, "%s%s", with ? root : root + skipped, suffix);
+    zm_base_name_write(prefix, prefix && has_prefix(model), root, suffix, out);
 }
 
 static const zm_model_tensor *find(const zm_model *model, zm_tower tower, zm_vision_slot slot)
@@ -295,10 +293,6 @@ bool zm_model_vision_name(const zm_model *model, zm_tower tower, zm_vision_slot 
     if (!root || (slots[slot].optional && !find(model, tower, slot)))
         return false;
     write_name(model, root, "", pattern);
-    const char *star = strchr(pattern, '*');
-    if (star)
-        snprintf(out, ZM_TEXT_NAME, "%.*s%u%s", (int)(star - pattern), pattern, layer, star + 1);
-    else
-        snprintf(out, ZM_TEXT_NAME, "%s", pattern);
+    zm_tensor_pattern_name(pattern, layer, out, ZM_TEXT_NAME);
     return true;
 }

@@ -179,7 +179,7 @@ static zm_status check_pattern(const zm_model *model, const zm_tensor_pattern *p
 {
     for (uint64_t layer = 0; layer < sizes[pattern->layers]; layer++) {
         char name[ZM_PATTERN_NAME];
-        zm_tensor_pattern_name(pattern->name, layer, name);
+        zm_tensor_pattern_name(pattern->name, layer, name, sizeof(name));
         zm_status status = check_tensor(model, pattern, name, sizes, log);
         if (status != ZM_OK)
             return status;

@@ -161,7 +161,7 @@ static zm_status check_norm(const zm_structure *s, const char *name, const char 
     uint32_t layer = 0;
     if (reader->norm) {
         zm_tensor_pattern_match(reader->name, name, &layer);
-        zm_tensor_pattern_name(reader->norm, layer, expected);
+        zm_tensor_pattern_name(reader->norm, layer, expected, ZM_PATTERN_NAME);
         strcat(expected, ".weight");
     }
     if (!norm ||
