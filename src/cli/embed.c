@@ -125,18 +125,12 @@ static zm_status open_files(job *j)
     return status == ZM_OK ? read_items(j) : status;
 }
 
-static bool goes_on(void *user)
-{
-    (void)user;
-    return !zm_cli_interrupted();
-}
-
 static zm_cli_exit load(job *j)
 {
     const uint64_t start = zm_clock_ns();
     zm_session_params params = {.log = zm_cli_log(),
                                 .progress = zm_cli_progress,
-                                .go_on = goes_on,
+                                .go_on = zm_cli_goes_on,
                                 .norm = j->norm ? ZM_NORM_RMS : ZM_NORM_DEFAULT};
     zm_cli_exit code = zm_cli_split_open(j->device_specs, j->split, j->kernels, &j->devices);
     if (code != ZM_CLI_OK)

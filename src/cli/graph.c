@@ -70,12 +70,6 @@ static zm_cli_exit read_passes(const char *text, bool off[ZM_PASS_COUNT])
 
 /* ---- a run, for what only a run knows ---- */
 
-static bool goes_on(void *user)
-{
-    (void)user;
-    return !zm_cli_interrupted();
-}
-
 static zm_cli_exit run_text_once(const job *j)
 {
     static const int32_t token = 0;
@@ -196,7 +190,7 @@ static zm_cli_exit print_parts(job *j, const char *path)
 
 static zm_cli_exit run(int argc, char **argv)
 {
-    job j = {.params = {.log = zm_cli_log(), .progress = zm_cli_progress, .go_on = goes_on}};
+    job j = {.params = {.log = zm_cli_log(), .progress = zm_cli_progress, .go_on = zm_cli_goes_on}};
     const zm_cli_option options[] = {
         {"part", 'p', PARTS, "this one alone; default: both", ZM_CLI_CHOICE, &j.part},
         {"off", 0, "PASS[,...]", "leave out these passes, or all of them", ZM_CLI_TEXT, &j.off},

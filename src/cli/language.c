@@ -41,17 +41,11 @@ zm_cli_exit zm_cli_language_open(zm_cli_language *language, const char *path)
     return code;
 }
 
-static bool goes_on(void *user)
-{
-    (void)user;
-    return !zm_cli_interrupted();
-}
-
 zm_cli_exit zm_cli_language_load(zm_cli_language *language, bool quiet)
 {
     zm_session_params params = {.log = zm_cli_log(),
                                 .progress = zm_cli_progress,
-                                .go_on = goes_on,
+                                .go_on = zm_cli_goes_on,
                                 .norm = language->norm ? ZM_NORM_RMS : ZM_NORM_DEFAULT,
                                 .positions = language->context,
                                 .sequences = language->sequences,

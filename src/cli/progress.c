@@ -91,6 +91,12 @@ bool zm_cli_interrupted(void)
     return interrupted != 0;
 }
 
+bool zm_cli_goes_on(void *user)
+{
+    (void)user;
+    return !zm_cli_interrupted();
+}
+
 bool zm_cli_progress_again(void)
 {
     if (interrupted == 0)

@@ -22,6 +22,8 @@ void zm_cli_progress_yield(void);
 void zm_cli_progress_resume(void);
 
 bool zm_cli_interrupted(void);
+/* The same as a callback go_on: false when it was. */
+bool zm_cli_goes_on(void *user);
 
 /* Ctrl-C was about one piece of work: forgets it, for the next one. False: the signal was about the
  * program. */

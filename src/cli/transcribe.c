@@ -189,17 +189,11 @@ static zm_cli_exit load_model(job *j, const char *path)
     return zm_cli_result(zm_tokenizer_open_model(j->model, zm_cli_log(), &j->tokenizer));
 }
 
-static bool goes_on(void *user)
-{
-    (void)user;
-    return !zm_cli_interrupted();
-}
-
 static zm_cli_exit load_session(job *j)
 {
     zm_session_params params = {.log = zm_cli_log(),
                                 .progress = zm_cli_progress,
-                                .go_on = goes_on,
+                                .go_on = zm_cli_goes_on,
                                 .norm = j->norm ? ZM_NORM_RMS : ZM_NORM_DEFAULT};
     zm_cli_exit code = zm_cli_split_open(j->device_specs, j->split, j->kernels, &j->devices);
     if (code != ZM_CLI_OK)
